@@ -1,0 +1,77 @@
+"""The command line: one verb a file. stdout is data, stderr is talk; exit 0 fit, 1 not fit, 2 misused or broken."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from shipworthy import __version__
+from shipworthy.errors import ShipworthyError
+
+VERBS = {
+    "demo": "The whole way on bundled flight data, in under four minutes.",
+    "init": "Write shipworthy.toml for a table: every guess with its reason.",
+    "discover": "List tables, keys and joins of a folder or project.",
+    "profile": "Look at a table once: types, gaps, suspects, personal data.",
+    "run": "Table to release candidate, with the checklist at the end.",
+    "checklist": "Every row: verdict, number, limit, and the command that helps.",
+    "report": "Write the release report as one HTML page.",
+    "promote": "Make a release candidate the champion; refused until it is fit.",
+    "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
+    "attest": "Sign what only a person can say.",
+    "rollback": "Make the previous champion the champion again.",
+    "serve": "Answer requests and log what was served.",
+    "predict": "Score a table with a release.",
+    "explain": "Say why a release answers one row as it does.",
+    "watch": "Evidence about traffic: what moved, and whether it harms.",
+    "renew": "Train a challenger on newer data; it must earn its place.",
+    "verify": "Re-check a release's digests and re-execute its evidence, offline.",
+    "sabotage": "Plant every fault and see whether its check catches it.",
+    "doctor": "Say what this installation can do; rebuild the index.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported only when used, so that help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"shipworthy.cli.{cmd_name}").command
+        command.help = command.help or VERBS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def group() -> None:
+    """Shipworthy takes a table to a model in production, and proves that the model deserves to be there."""
+
+
+def main() -> None:
+    """Run the command line; every error a user can meet ends in problem, where, hint."""
+    try:
+        group(standalone_mode=False)
+    except ShipworthyError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; nothing was half-written, and the next run goes on from the last finished step", err=True)
+        sys.exit(2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except OSError as error:
+        click.echo(f"error: {error.strerror or error}\n  at: {error.filename or 'the operating system'}", err=True)
+        sys.exit(2)

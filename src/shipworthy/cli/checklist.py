@@ -1,0 +1,26 @@
+"""`shipworthy checklist`: every row of the survey with its evidence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from shipworthy import flow
+from shipworthy.cli.talk import checklist, conclusion, json_option, project_option, put
+
+
+@click.command()
+@project_option
+@json_option
+def command(folder: Path, as_json: bool) -> None:
+    """Every row: pass, fail, unknown, attested or not applicable; number, limit, and the one command that helps."""
+    evidence = flow.current_evidence(folder)
+    if as_json:
+        put({"fit": evidence.fit, "refusals": evidence.refusals, "required": evidence.required, "missing": evidence.missing,
+             "rows": [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in evidence.rows()]})
+    else:
+        click.echo("\n".join(checklist(evidence)))
+        click.echo("\n* required for promotion\n" + conclusion(evidence))
+    sys.exit(0 if evidence.fit else 1)

@@ -1,0 +1,26 @@
+"""`shipworthy renew`: a challenger that must earn its place."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from shipworthy import flow
+from shipworthy.cli.talk import progress, project_option, say
+
+
+@click.command()
+@project_option
+@click.option("--by", default="", help="Who promotes the challenger if it wins; without it, it stays a candidate.")
+@click.option("--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default.")
+@click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
+def command(folder: Path, by: str, address: str, labels: str) -> None:
+    """Train on newer labelled traffic, judge by the same checklist, promote only if better. Exit 1 if it did not win."""
+    with progress() as step:
+        renewal = flow.renew(folder, by=by, log=address, labels=labels, progress=step)
+    for finding in renewal.findings:
+        say(f"{finding.verdict:<14} {finding.check}: {finding.sentence}")
+    click.echo(renewal.sentence)
+    sys.exit(0 if renewal.won else 1)

@@ -1,0 +1,20 @@
+"""`shipworthy rollback`: the previous champion becomes the champion again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shipworthy import flow
+from shipworthy.cli.talk import project_option, say
+
+
+@click.command()
+@project_option
+@click.option("--by", required=True, help="Who rolls back.")
+@click.option("--why", required=True, help="The reason, kept in the ledger.")
+def command(folder: Path, by: str, why: str) -> None:
+    """Make the previous champion the champion again; its digests are verified first."""
+    release = flow.rollback(folder, by=by, why=why)
+    say(f"champion is again {release.short} ({release.manifest.name})")

@@ -1,0 +1,92 @@
+"""Talking to a person: progress on stderr, verdicts readable without colour, data on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from shipworthy.core.evidence import Evidence, Finding
+
+SIGNS = {"pass": "✓ pass", "fail": "✗ FAIL", "unknown": "? unknown", "attested": "✎ attested", "not-applicable": "· n/a"}
+COLOURS = {"pass": "green", "fail": "red", "unknown": "yellow", "attested": "cyan", "not-applicable": "bright_black"}
+
+project_option = click.option(
+    "--project", "-p", "folder", default=".", type=click.Path(path_type=Path), show_default=True,
+    help="Folder that holds shipworthy.toml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON to stdout.")
+
+
+def say(text: str = "") -> None:
+    """A line for a person, on stderr."""
+    click.echo(text, err=True)
+
+
+def put(value: Any) -> None:
+    """A value as JSON on stdout."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A function that names the step at work: a live line in a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda name: say(f"  {name}")
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=0, bar_format="  {desc}  {elapsed}", leave=False) as bar:
+        def step(name: str) -> None:
+            bar.set_description_str(name[:100])
+            bar.refresh()
+
+        yield step
+
+
+def figure(finding: Finding) -> str:
+    """The number of a finding with its interval and limit, as short text."""
+    if finding.value is None:
+        return ""
+    interval = f" [{short(finding.low)}, {short(finding.high)}]" if finding.low is not None and finding.high is not None else ""
+    limit = f" limit {short(finding.limit)}" if finding.limit is not None else ""
+    return f"{short(finding.value)}{interval}{limit}"
+
+
+def short(value: float | None) -> str:
+    """A number in at most about six characters."""
+    return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
+    """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps."""
+    lines = []
+    for row, verdict, findings in evidence.rows():
+        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in evidence.refusals:
+            continue
+        must = "*" if row.id in evidence.required else " "
+        sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
+        lines.append(f"{sign}{must} {row.id}")
+        shown = sorted(findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict))
+        for finding in shown:
+            lines.append(f"              {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
+            if finding.remedy and not finding.fine:
+                lines.append(f"              → {finding.remedy}")
+        if not findings:
+            lines.append(f"              {evidence.missing.get(row.id, 'no check yet')}")
+    return lines
+
+
+def conclusion(evidence: Evidence) -> str:
+    """The verdict in one sentence."""
+    counts = evidence.counts()
+    tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    waived = f" {len(evidence.waivers)} waived by name." if evidence.waivers else ""
+    if evidence.fit:
+        return click.style("FIT", fg="green", bold=True) + f": all {len(evidence.required)} required rows hold ({tally}).{waived}"
+    return click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)} ({tally}).{waived}"

@@ -1,0 +1,25 @@
+"""`shipworthy verify RELEASE`: digests, signature and evidence again, offline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from shipworthy import flow
+from shipworthy.cli.talk import json_option, put
+
+
+@click.command()
+@click.argument("release", type=click.Path(path_type=Path))
+@json_option
+def command(release: Path, as_json: bool) -> None:
+    """Re-check the digests of the folder RELEASE and re-execute its evidence. Exit 1 if anything differs."""
+    results = flow.recheck(release)
+    if as_json:
+        put([{"what": what, "ok": ok, "sentence": sentence} for what, ok, sentence in results])
+    else:
+        for what, ok, sentence in results:
+            click.echo(f"{'✓' if ok else '✗'} {what}: {sentence}")
+    sys.exit(0 if all(ok for _, ok, _ in results) else 1)

@@ -1,0 +1,70 @@
+"""The case: everything that checks may judge, by subject name. `SUBJECTS` is the vocabulary of check parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+SUBJECTS: dict[str, str] = {
+    "project": "the parsed project file (core.project.Project)",
+    "catalogue": "every source found and the joins between them (core.found.Catalogue)",
+    "raw": "the collected table before cleaning (core.table.Table)",
+    "table": "the cleaned table: learn, tune and holdout rows (Table)",
+    "ledger": "what cleaning changed (core.found.Ledger)",
+    "profile": "the table in one pass, with suspects (core.found.Profile)",
+    "contract": "what every batch must hold (core.found.Contract)",
+    "datasheet": "the filled datasheet (dict: question → answer)",
+    "parts": "learn, tune and holdout tables (core.learned.Parts)",
+    "learned": "candidates, choice, cost (core.learned.Learned)",
+    "model": "the calibrated model chosen (core.model.Model)",
+    "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
+    "book": "how often this holdout was opened for this release (int)",
+    "champion": "the model in production now (Model)",
+    "release": "the release folder opened (core.release.Release)",
+    "history": "the audit ledger of people and pointer moves (list of lines)",
+    "grid": "the frozen reference grid (core.grid.Reference)",
+    "log": "what was served (Table)",
+    "labels": "what came true, late (Table)",
+    "tables": "the versioned tables of the store (callable name → versions)",
+    "code": "the user's own code files (tuple of paths)",
+    "steps": "functions that make the above again (core.case.Steps)",
+    "bank": "the outcome of the sabotage bank (core.case.BankResult list)",
+}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The stages as functions, so that a check or a sabotage can make a noun again from a changed table.
+
+    profile: table → Profile. contract: table → Contract. validate: (contract, batch) → tuple[Breach, ...].
+    clean: raw → (table, ledger). discover: (tables, project) → Catalogue.
+    train: (table, *, learner, seed, settings) → Model, quick and uncalibrated, encoders fitted on that table.
+    contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
+    suspect_labels: table → ranking of rows, most suspicious label first.
+    reference: (model, table) → Reference grid. watch: (release parts…) → findings.
+    """
+
+    profile: Callable[..., Any]
+    contract: Callable[..., Any]
+    validate: Callable[..., Any]
+    clean: Callable[..., Any]
+    train: Callable[..., Any]
+    contributions: Callable[..., Any]
+    suspect_labels: Callable[..., Any]
+    reference: Callable[..., Any]
+    discover: Callable[..., Any]
+    answer: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class BankResult:
+    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry."""
+
+    check: str
+    row: str
+    sabotage: str
+    caught: bool
+    false_alarms: int
+    twins: int
+    sentence: str = ""

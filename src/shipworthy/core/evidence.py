@@ -1,0 +1,162 @@
+"""What checks say: a finding from each, evidence from all, a verdict for every row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import Any, Literal
+
+import msgspec
+
+from shipworthy.core.canon import digest
+from shipworthy.survey import ROWS, Row
+
+Verdict = Literal["pass", "fail", "unknown", "attested", "not-applicable"]
+VALID_DAYS = 180
+_WORST: tuple[Verdict, ...] = ("fail", "unknown", "attested", "pass", "not-applicable")
+
+
+class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The digests of what a finding is about; a change of one makes stale what depended on it."""
+
+    code: str = ""
+    model: str = ""
+    data: str = ""
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one check says.
+
+    value: the point estimate. low, high: its 95 % interval. limit: what the pessimistic end was held to.
+    n: rows, entities or trials behind the value. counterexample: what a reader can re-run. chart: plot data.
+    """
+
+    check: str
+    row: str
+    verdict: Verdict
+    sentence: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    n: int | None = None
+    remedy: str = ""
+    counterexample: dict[str, Any] = {}
+    chart: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    judged: Judged = Judged()
+    at: str = ""
+    seconds: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return f"{self.row}/{self.check}"
+
+    @property
+    def fine(self) -> bool:
+        return self.verdict in ("pass", "attested", "not-applicable")
+
+
+class Waiver(msgspec.Struct, frozen=True):
+    """A named person accepts a row that is not proved, for a reason, until a date. The row keeps its verdict."""
+
+    row: str
+    by: str
+    reason: str
+    expires: str
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Many findings, grouped by row, and the verdict they add up to.
+
+    required: rows that must hold. waivers: rows that a named person accepted. missing: row → why it has no finding.
+    """
+
+    findings: tuple[Finding, ...]
+    required: tuple[str, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    missing: dict[str, str] = {}
+
+    def of(self, row: str) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.row == row)
+
+    def find(self, check: str) -> Finding | None:
+        """The finding of a check by name, or None."""
+        return next((finding for finding in self.findings if finding.check == check), None)
+
+    def verdict(self, row: str) -> Verdict:
+        """The worst verdict among a row's findings; unknown where there is none."""
+        verdicts = {finding.verdict for finding in self.of(row)}
+        return next((verdict for verdict in _WORST if verdict in verdicts), "unknown")
+
+    def rows(self) -> list[tuple[Row, Verdict, tuple[Finding, ...]]]:
+        """Every row of the survey with its verdict and findings, in the survey's order."""
+        return [(row, self.verdict(row.id), self.of(row.id)) for row in ROWS]
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The required rows that are neither proved nor validly waived; promotion needs this to be empty."""
+        today = datetime.now(UTC).date().isoformat()
+        waived = {waiver.row for waiver in self.waivers if waiver.expires >= today}
+        return tuple(
+            row for row in self.required
+            if self.verdict(row) not in ("pass", "attested", "not-applicable") and row not in waived
+        )
+
+    @property
+    def fit(self) -> bool:
+        return not self.refusals
+
+    @property
+    def digest(self) -> str:
+        return digest(self)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows have each verdict."""
+        verdicts = [verdict for _, verdict, _ in self.rows()]
+        return {verdict: verdicts.count(verdict) for verdict in ("pass", "fail", "unknown", "attested", "not-applicable")}
+
+    def stale(self, now: datetime | None = None, *, days: int = VALID_DAYS) -> tuple[Finding, ...]:
+        """The findings older than their validity."""
+        edge = (now or datetime.now(UTC)) - timedelta(days=days)
+        return tuple(f for f in self.findings if f.at and datetime.fromisoformat(f.at) < edge)
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f"<tr><td>{escape(row.id)}</td><td>{escape(verdict)}</td>"
+            f"<td>{escape(' '.join(f.sentence for f in findings) or self.missing.get(row.id, ''))}</td></tr>"
+            for row, verdict, findings in self.rows()
+        )
+        head = "fit" if self.fit else "not fit: " + ", ".join(self.refusals)
+        return f"<table><caption>{escape(head)}</caption>{lines}</table>"
+
+
+def held(
+    value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool
+) -> Verdict:
+    """The verdict of a number held to a limit by the pessimistic end of its interval; NaN is unknown.
+
+    at_most: True gates the upper end at or below the limit, False the lower end at or above it.
+    """
+    end = (high if at_most else low)
+    end = value if end is None else end
+    if end != end:
+        return "unknown"
+    return "pass" if (end <= limit if at_most else end >= limit) else "fail"
+
+
+def settled(value: float, *, limit: float, low: float, high: float, at_most: bool, chance: bool = False) -> Verdict:
+    """As `held`, but a value within its limit whose pessimistic end is not is unknown: there are too few rows to tell.
+
+    chance: True also calls a value beyond its limit unknown while its interval reaches the limit. Unknown never passes.
+    """
+    near, far = (high, low) if at_most else (low, high)
+    if held(near, limit=limit, at_most=at_most) == "pass":
+        return "pass"
+    judged = held(far if chance else value, limit=limit, at_most=at_most)
+    return "fail" if judged == "fail" else "unknown"
+
+
+def say(verdict: Verdict, sentence: str, **facts: Any) -> Finding:
+    """A finding without its name, row and time, which the judge adds."""
+    return Finding(check="", row="", verdict=verdict, sentence=sentence, **facts)

@@ -1,0 +1,80 @@
+"""The ledger: append-only lines about who did what; each line carries the hash of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from shipworthy.core.canon import canonical, digest
+
+Line = dict[str, Any]
+START = "0" * 64
+MOVES = ("promote", "rollback")
+
+
+def line(
+    lines: Sequence[Line],
+    *,
+    actor: str,
+    action: str,
+    role: str = "",
+    subject: Mapping[str, str] | None = None,
+    evidence: str = "",
+    why: str = "",
+    at: str = "",
+) -> Line:
+    """The next line after these: n, prev, at (UTC), actor, role, action, subject, evidence, why, hash.
+
+    subject: what the act was about, name → digest or id. A move of a pointer has the subjects alias, release and
+    before (the release it pointed to, empty for none). hash: SHA-256 of prev and the canonical JSON of the rest.
+    """
+    body: Line = {
+        "n": len(lines), "prev": lines[-1]["hash"] if lines else START,
+        "at": at or datetime.now(UTC).isoformat(timespec="microseconds"),
+        "actor": actor, "role": role, "action": action, "subject": dict(subject or {}), "evidence": evidence, "why": why,
+    }
+    return {**body, "hash": line_hash(body)}
+
+
+def line_hash(body: Mapping[str, Any]) -> str:
+    """SHA-256 in lower hex over the previous hash and a line's canonical JSON without its own hash."""
+    plain = {key: value for key, value in body.items() if key != "hash"}
+    return digest(str(plain["prev"]).encode() + canonical(plain))
+
+
+def broken(lines: Sequence[Line]) -> list[str]:
+    """What is wrong with a ledger, one sentence each; empty if every line follows from the one before.
+
+    Sees a changed, removed, swapped or inserted line, and a pointer move whose `before` is not where the pointer was.
+    A cut tail shows only against a head kept elsewhere.
+    """
+    found, before = [], START
+    for place, entry in enumerate(lines):
+        if entry.get("n") != place:
+            found.append(f"line {place} has the number {entry.get('n')}")
+        if entry.get("prev") != before:
+            found.append(f"line {place} does not follow from the line before it")
+        before = str(entry.get("hash"))
+        if "prev" not in entry or line_hash(entry) != before:
+            found.append(f"line {place} was changed after it was written")
+    return found + _jumps(lines)
+
+
+def moves(lines: Sequence[Line], alias: str = "") -> list[Line]:
+    """The lines that moved a pointer, oldest first; of one alias if it is given."""
+    return [entry for entry in lines
+            if entry.get("action") in MOVES and (not alias or entry["subject"].get("alias") == alias)]
+
+
+def _jumps(lines: Sequence[Line]) -> list[str]:
+    found: list[str] = []
+    at: dict[str, str] = {}
+    for entry in moves(lines):
+        subject = entry["subject"]
+        alias, stood = str(subject.get("alias", "")), at.get(str(subject.get("alias", "")), "")
+        if subject.get("before", "") != stood:
+            found.append(f"line {entry.get('n')} moves {alias} from {str(subject.get('before'))[:12] or 'nothing'}, "
+                         f"but it stood at {stood[:12] or 'nothing'}")
+        at[alias] = str(subject.get("release", ""))
+    return found

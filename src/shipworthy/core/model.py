@@ -1,0 +1,147 @@
+"""A model: features and a program with the schema they expect; rows in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from shipworthy.core.canon import canonical, digest
+from shipworthy.core.features import Features
+from shipworthy.core.predictions import Predictions
+from shipworthy.core.program import Program, read_program
+from shipworthy.core.schema import Schema
+from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
+from shipworthy.errors import BadData, BadModel
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """The JSON part of a model.
+
+    schema: the columns it needs. target: what it predicts. positive: the second class of a binary task.
+    threshold: a probability at or above it decides for the second class. conformal: the score beyond which a
+    class (1 − probability) or a value (absolute residual) lies outside the set or interval; level: its coverage.
+    reference: (inputs,) what an input is compared with in explanations: the median or most frequent code.
+    """
+
+    features: Features
+    schema: Schema
+    task: Task
+    target: str
+    classes: tuple[str, ...]
+    threshold: float = 0.5
+    conformal: float | None = None
+    level: float = 0.9
+    reference: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a release serves, and what every check judges."""
+
+    sheet: Sheet
+    program: Program
+
+    @property
+    def features(self) -> Features:
+        return self.sheet.features
+
+    @property
+    def task(self) -> Task:
+        return self.sheet.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.sheet.classes
+
+    @cached_property
+    def digest(self) -> str:
+        return digest([digest(self.sheet), self.program.digest])
+
+    @cached_property
+    def reference(self) -> Floats:
+        """(inputs,) the row that explanations compare with; NaN where missing is the usual value."""
+        return np.array([np.nan if v is None else v for v in self.sheet.reference], np.float64)
+
+    def inputs(self, table: Table) -> Floats:
+        return self.features.matrix(table)
+
+    def score(self, table: Table) -> Floats:
+        """Value, probability of the second class, or (n, k) probabilities, for every row."""
+        return self.program.score(self.inputs(table))
+
+    def predict(self, table: Table) -> Predictions:
+        """Answers for every row. Raises BadData when a column is missing or of another kind."""
+        return self.answer(self.score(table))
+
+    def answer(self, score: Floats) -> Predictions:
+        """Decision, interval or set, and abstention, from scores."""
+        sheet, edge = self.sheet, self.sheet.conformal
+        if sheet.task == "regression":
+            unsure = ~np.isfinite(score)
+            if edge is None:
+                return Predictions(score, score, unsure)
+            return Predictions(score, score, unsure, low=score - edge, high=score + edge)
+        each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
+        place = each.argmax(axis=1) if sheet.task == "multiclass" else (score >= sheet.threshold).astype(np.int64)
+        decision = np.array(sheet.classes, dtype=object)[place]
+        members: Mask | None = None if edge is None else np.asarray((1 - each) <= edge)
+        unsure: Mask = ~np.isfinite(each).all(axis=1)
+        if members is not None:
+            unsure = unsure | (members.sum(axis=1) != 1)
+        return Predictions(score, decision, unsure, members=members, classes=sheet.classes)
+
+    def truth(self, table: Table) -> Floats | Ints:
+        """The target of every row: (n,) values, or codes of `classes`.
+
+        Raises BadData when a label is missing or is of no class that the model knows.
+        """
+        return encode_target(table, self.sheet.target, self.classes)
+
+    def with_sheet(self, **changes: Any) -> Model:
+        return Model(msgspec.structs.replace(self.sheet, **changes), self.program)
+
+    def with_program(self, program: Program) -> Model:
+        return replace(self, program=program)
+
+    def files(self) -> dict[str, bytes]:
+        return {"model.json": canonical(self.sheet), **self.program.files()}
+
+    def _repr_html_(self) -> str:
+        size = f"{self.program.complexity:,} leaves, cells and weights over {len(self.features.inputs)} inputs"
+        return f"<p><b>{escape(self.program.label)}</b> for {escape(self.sheet.target)}: {size}</p>"
+
+
+def read_model(files: Mapping[str, bytes]) -> Model:
+    """A model from its files. Raises BadModel when one is malformed or they do not fit each other."""
+    try:
+        sheet = msgspec.json.decode(files["model.json"], type=Sheet)
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise BadModel("the model cannot be read", where="model.json", hint=str(error)) from error
+    model = Model(sheet, read_program(files))
+    if model.features.inputs != model.program.inputs:
+        raise BadModel("the features do not produce the inputs that the program reads", where="model.json")
+    return model
+
+
+def encode_target(table: Table, target: str, classes: tuple[str, ...]) -> Floats | Ints:
+    """The target column as codes of `classes`, or as float64 when there are none."""
+    if not classes:
+        values = table.numbers(target)
+        if not np.isfinite(values).all():
+            raise BadData(f"{int((~np.isfinite(values)).sum())} rows have no finite {target}", where=table.origin)
+        return values
+    places = {name: place for place, name in enumerate(classes)}
+    codes = np.array([places.get(word, -1) for word in to_words(table.column(target))], np.int64)
+    if (codes < 0).any():
+        at = int(np.flatnonzero(codes < 0)[0])
+        raise BadData(f"row {at} has the label {table.words(target)[at]!r}, which is none of {list(classes)}",
+                      where=f"{table.origin or table.name}, column {target}")
+    return codes

@@ -1,0 +1,266 @@
+"""The compiled predictor: what a model computes, as typed JSON and plain arrays.
+
+Learners of any library are lowered into a program. The program is what is scored, served, explained,
+signed and released. Nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from shipworthy.core.canon import canonical, digest_array, digest_parts
+from shipworthy.core.features import Input
+from shipworthy.core.table import Floats
+from shipworthy.errors import BadModel
+from shipworthy.kernels import pure
+
+Link = Literal["identity", "logistic", "softmax"]
+FORMAT = 1
+
+
+class Linear(msgspec.Struct, frozen=True, tag="linear"):
+    """Weighted sum of numeric inputs."""
+
+
+class Lookup(msgspec.Struct, frozen=True, tag="lookup"):
+    """A table over one or two inputs: a one-hot weight, a shape function, a pair of explainable boosting."""
+
+    places: tuple[int, ...]
+
+
+class Trees(msgspec.Struct, frozen=True, tag="trees"):
+    """A sum or mean of trees. narrow: rows are rounded to float32 first."""
+
+    divisor: float = 1.0
+    narrow: bool = False
+
+
+TermKind = Linear | Lookup | Trees
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand: what it is, and its arrays."""
+
+    kind: TermKind
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    def margin(self, inputs: Floats) -> Floats:
+        """This term's share of the margin, (n, outputs)."""
+        if isinstance(self.kind, Linear):
+            return pure.linear(inputs, self.arrays)
+        if isinstance(self.kind, Lookup):
+            return pure.table(inputs, self.arrays, self.kind.places)
+        return pure.trees(inputs, self.arrays, divisor=self.kind.divisor, narrow=self.kind.narrow)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The inputs that this term reads."""
+        if isinstance(self.kind, Lookup):
+            return self.kind.places
+        key = "place" if isinstance(self.kind, Linear) else "feature"
+        return tuple(int(place) for place in np.unique(self.arrays[key]))
+
+    @property
+    def thresholds(self) -> dict[int, Floats]:
+        """The numbers at which this term can jump, by input."""
+        if isinstance(self.kind, Lookup):
+            return {p: np.asarray(self.arrays[f"cuts{axis}"], np.float64) for axis, p in enumerate(self.kind.places)}
+        if isinstance(self.kind, Linear):
+            return {}
+        ordered = (np.asarray(self.arrays["flags"]) & pure.CATEGORICAL) == 0
+        feature, threshold = self.arrays["feature"][ordered], self.arrays["threshold"][ordered]
+        return {int(place): np.unique(threshold[feature == place]) for place in np.unique(feature)}
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """A non-decreasing map of the score, linear between knots, constant beyond them."""
+
+    score: tuple[float, ...]
+    value: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.score) != len(self.value) or not self.score:
+            raise BadModel("a calibration needs as many values as scores")
+        if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
+            raise BadModel("a calibration must not decrease")
+
+    def __call__(self, score: Floats) -> Floats:
+        return np.interp(score, self.score, self.value)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The JSON part of a program."""
+
+    inputs: tuple[Input, ...]
+    terms: tuple[TermKind, ...]
+    link: Link
+    classes: tuple[str, ...]
+    calibration: Calibration | None
+    label: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Program:
+    """Terms that add up to a margin, a link, an optional calibration.
+
+    classes: two or more names in the order of the codes, or empty for regression. label: which learner it was.
+    """
+
+    inputs: tuple[Input, ...]
+    terms: tuple[Term, ...]
+    link: Link
+    classes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    label: str = ""
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes) if self.link == "softmax" else 1
+
+    def margin(self, inputs: Floats) -> Floats:
+        """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
+        if inputs.shape[1] != len(self.inputs):
+            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}")
+        total = np.zeros((len(inputs), self.outputs))
+        for term in self.terms:
+            total += term.margin(inputs)
+        return total
+
+    def score(self, inputs: Floats) -> Floats:
+        """Value (n,) of a regression, probability of the second class (n,), or of every class (n, k)."""
+        return self.finish(self.margin(inputs))
+
+    def finish(self, margin: Floats) -> Floats:
+        """Link and calibration of a margin (n, outputs)."""
+        if self.link == "softmax":
+            exp = np.exp(margin - margin.max(axis=1, keepdims=True))
+            return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
+        flat = margin[:, 0]
+        if self.link == "logistic":
+            flat = logistic(flat)
+        return self.calibration(flat) if self.calibration else flat
+
+    def calibrated(self, calibration: Calibration | None) -> Program:
+        return replace(self, calibration=calibration)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the program holds."""
+        return sum(int(array.size) for term in self.terms for array in term.arrays.values())
+
+    @property
+    def complexity(self) -> int:
+        """How many separate statements a reader would have to check: leaves, cells and weights."""
+        return sum(
+            int(term.arrays["leaf"].shape[0]) if isinstance(term.kind, Trees)
+            else int(np.prod(term.arrays["values"].shape[:-1])) if isinstance(term.kind, Lookup)
+            else int(term.arrays["weight"].shape[0]) + 1
+            for term in self.terms
+        )
+
+    @property
+    def head(self) -> Head:
+        return Head(self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes,
+                    self.calibration, self.label)
+
+    @cached_property
+    def digest(self) -> str:
+        arrays = [f"{n}.{key}:{digest_array(term.arrays[key])}".encode()
+                  for n, term in enumerate(self.terms) for key in sorted(term.arrays)]
+        return digest_parts([canonical(self.head), *arrays])
+
+    def files(self) -> dict[str, bytes]:
+        """The program as `program.json` and `program.npz`; no pickle."""
+        packed = io.BytesIO()
+        arrays: dict[str, Any] = {f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms)
+                                  for key in sorted(term.arrays)}
+        np.savez_compressed(packed, allow_pickle=False, **arrays)
+        return {"program.json": canonical(self.head), "program.npz": packed.getvalue()}
+
+
+def read_program(files: Mapping[str, bytes]) -> Program:
+    """A program from its two files.
+
+    Raises BadModel when either is malformed, of another format, holds objects, or points outside its arrays.
+    """
+    try:
+        head = msgspec.json.decode(files["program.json"], type=Head, strict=False)
+        with np.load(io.BytesIO(files["program.npz"]), allow_pickle=False) as packed:
+            arrays = {key: packed[key] for key in packed.files}
+    except (msgspec.MsgspecError, ValueError, KeyError, OSError, EOFError) as error:
+        raise BadModel("the program cannot be read", where="program.json, program.npz", hint=str(error)) from error
+    if head.format != FORMAT:
+        raise BadModel(f"program format {head.format} is unknown", hint=f"this version reads format {FORMAT}")
+    terms = tuple(
+        Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
+        for n, kind in enumerate(head.terms)
+    )
+    program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
+    for term in terms:
+        _audit(term, len(head.inputs), program.outputs)
+    return program
+
+
+def _audit(term: Term, inputs: int, outputs: int) -> None:
+    """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
+    try:
+        good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](term, inputs, outputs)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise BadModel("a term of the program lacks an array or has one of the wrong shape", hint=str(error)) from error
+    if not good:
+        raise BadModel("a term of the program points outside its arrays")
+
+
+def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:
+    a, m = term.arrays, len(term.arrays["place"])
+    return bool(
+        a["weight"].shape == (m, outputs) and a["missing"].shape == (m, outputs) and a["fill"].shape == (m,)
+        and a["intercept"].shape == (outputs,) and np.all((a["place"] >= 0) & (a["place"] < inputs))
+    )
+
+
+def _audit_lookup(term: Term, inputs: int, outputs: int) -> bool:
+    assert isinstance(term.kind, Lookup)
+    values, places = term.arrays["values"], term.kind.places
+    fits = all(
+        0 <= place < inputs and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
+        for axis, place in enumerate(places)
+    )
+    return bool(fits and values.ndim == len(places) + 1 and 1 <= len(places) <= 2
+                and values.shape[-1] == outputs and min(values.shape) > 0)
+
+
+def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
+    a = term.arrays
+    nodes, leaf_count = len(a["feature"]), len(a["leaf"])
+    children = np.concatenate([a["left"], a["right"]]).astype(np.int64)
+    parents = np.concatenate([np.arange(nodes)] * 2)
+    forward = (children < 0) | (children > parents)
+    inside = (children < nodes) & (children >= -leaf_count)
+    roots = np.asarray(a["root"], np.int64)
+    sized = all(len(a[key]) == nodes for key in ("left", "right", "flags", "words", "threshold"))
+    categorical = (np.asarray(a["flags"]) & pure.CATEGORICAL) > 0
+    ends = a["threshold"][categorical] + a["words"][categorical]
+    bits = (not categorical.any()) or bool(np.all((a["threshold"][categorical] >= 0) & (ends <= len(a["bits"]))))
+    return bool(
+        sized and bits and forward.all() and inside.all() and np.all((a["feature"] >= 0) & (a["feature"] < inputs))
+        and np.all((roots < nodes) & (roots >= -leaf_count)) and len(a["output"]) == len(roots)
+        and np.all((a["output"] >= 0) & (a["output"] < outputs)) and a["base"].shape == (outputs,)
+        and a["leaf"].ndim == 2 and a["leaf"].shape[1] in (1, outputs)
+    )
+
+
+def logistic(margin: Floats) -> Floats:
+    """1 / (1 + exp(−margin)), as LightGBM computes it."""
+    with np.errstate(over="ignore"):
+        return np.asarray(1.0 / (1.0 + np.exp(-margin)), np.float64)

@@ -1,0 +1,249 @@
+"""The project file, parsed strictly: an unknown key or a wrong type is an error that names the key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from shipworthy.core.canon import digest
+from shipworthy.errors import BadProject, nearest
+
+FILE = "shipworthy.toml"
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A section of the project file."""
+
+
+class About(Part, frozen=True):
+    """[project] What this is for, and who answers for it.
+
+    owner, trainer, approver: people, by name or address. subject: what a row is about; "person" switches on the
+    rows that protect people. decides: whether the answer decides something about a person.
+    """
+
+    name: str
+    purpose: str = ""
+    owner: str = ""
+    trainer: str = ""
+    approver: str = ""
+    subject: Literal["person", "thing", "undeclared"] = "undeclared"
+    decides: bool = True
+    plugins: tuple[str, ...] = ()
+
+
+class Source(Part, frozen=True):
+    """[[source]] One table or folder: address, owner and licence."""
+
+    address: str
+    name: str = ""
+    owner: str = ""
+    licence: str = ""
+
+
+class Join(Part, frozen=True):
+    """[[join]] Columns of another table looked up by key; rows of the left table are never multiplied.
+
+    on: left column → right column. prefix: put before the joined column names.
+    """
+
+    table: str
+    on: dict[str, str]
+    prefix: str = ""
+
+
+class TargetRule(Part, frozen=True):
+    """[data.target_rule] Makes a two-class target from a number: above the limit is positive.
+
+    missing: what a row without the number is: positive, negative, or dropped.
+    """
+
+    column: str
+    above: float
+    missing: Literal["positive", "negative", "drop"] = "drop"
+
+
+class Data(Part, frozen=True):
+    """[data] Which table, which target, which roles. set_aside: columns that the model may not see."""
+
+    target: str
+    table: str = ""
+    positive: str = ""
+    time: str = ""
+    group: str = ""
+    identifiers: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    target_rule: TargetRule | None = None
+    kinds: dict[str, Literal["number", "category", "text", "boolean", "timestamp"]] = {}
+    units: dict[str, str] = {}
+    missing_codes: dict[str, tuple[str, ...]] = {}
+    limits: dict[str, tuple[float, float]] = {}
+    personal: tuple[str, ...] = ()
+
+
+class Splitting(Part, frozen=True):
+    """[split] How rows are divided. In time: learn before learn_until, tune before tune_until, hold out before
+    holdout_until; later rows are the traffic to come. Shares are used when there are no dates.
+    """
+
+    kind: Literal["random", "stratified", "grouped", "time"] = "stratified"
+    tune: float = 0.15
+    holdout: float = 0.2
+    learn_until: str = ""
+    tune_until: str = ""
+    holdout_until: str = ""
+    seed: int = 0
+
+
+class Learning(Part, frozen=True):
+    """[learning] The budget and what limits a model. seconds: wall clock of the whole ladder and search.
+
+    max_*: declared limits on the target hardware; 0 is none. epsilon: gain that pays for complexity.
+    """
+
+    seconds: float = 60.0
+    learners: tuple[str, ...] = ()
+    search: bool = True
+    seed: int = 0
+    threads: int = 2
+    epsilon: float = 0.002
+    max_row_microseconds: float = 0.0
+    max_megabytes: float = 0.0
+    max_cpu_seconds: float = 0.0
+    money_per_cpu_hour: float = 0.04
+    currency: str = "USD"
+    watts_per_core: float = 8.0
+    grams_per_kwh: tuple[float, float] = (350.0, 500.0)
+    grid: str = "world average 2024"
+
+
+class Requirement(Part, frozen=True):
+    """[[requirement]] A metric that the holdout must reach at the pessimistic end of its 95 % interval.
+
+    segment: column → value; empty for all rows.
+    """
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    segment: dict[str, str] = {}
+
+
+class Value(Part, frozen=True):
+    """[value] What a decision earns (costs are negative), per case, by truth and decision; for a regression
+    the cost of one unit too low or too high. do_nothing: the class decided without a model.
+    """
+
+    currency: str = "points"
+    true_positive: float = 0.0
+    false_positive: float = 0.0
+    false_negative: float = 0.0
+    true_negative: float = 0.0
+    per_unit_under: float = 0.0
+    per_unit_over: float = 0.0
+    capacity: float = 1.0
+    assumed: bool = False
+
+
+class Fairness(Part, frozen=True):
+    """[fairness] The criterion, chosen before measuring, and its limit."""
+
+    criterion: Literal["impact-ratio", "equalised-odds", "none"] = "none"
+    limit: float = 0.0
+
+
+class Gate(Part, frozen=True):
+    """[gate] Rows beyond the default that must hold, and rows that need not; both are shown."""
+
+    also: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+class Watching(Part, frozen=True):
+    """[watch] Budget of false pages a year, effect that matters (shifts in standard deviations), tolerance on loss."""
+
+    pages_per_year: float = 1.0
+    effect: float = 0.1
+    tolerance: float = 0.02
+    window: Literal["hour", "day", "week"] = "day"
+
+
+class Serving(Part, frozen=True):
+    """[serve] Address of the predict API and its limits."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_rows: int = 10_000
+    max_megabytes: float = 16.0
+    unseen: Literal["accept", "refuse"] = "accept"
+
+
+class Project(Part, frozen=True):
+    """All of shipworthy.toml."""
+
+    project: About
+    data: Data
+    source: tuple[Source, ...] = ()
+    join: tuple[Join, ...] = ()
+    split: Splitting = Splitting()
+    learning: Learning = Learning()
+    requirement: tuple[Requirement, ...] = ()
+    value: Value | None = None
+    fairness: Fairness = Fairness()
+    gate: Gate = Gate()
+    watch: Watching = Watching()
+    serve: Serving = Serving()
+    checks: dict[str, dict[str, Any]] = {}
+
+    @property
+    def digest(self) -> str:
+        return digest(self)
+
+
+def read_project(path: Path | str) -> Project:
+    """The project of a file, or of the folder that holds shipworthy.toml.
+
+    Raises BadProject with the key, the problem and the nearest known key.
+    """
+    path = Path(path)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise BadProject("there is no project file", where=str(path), hint="make one: shipworthy init TABLE --target COLUMN")
+    return parse(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def parse(text: str, *, where: str = FILE) -> Project:
+    """A project from TOML text. Raises BadProject."""
+    try:
+        return msgspec.toml.decode(text.encode(), type=Project)
+    except msgspec.ValidationError as error:
+        raise BadProject(_plain(str(error)), where=where, hint=_hint(str(error))) from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BadProject(f"the file is not TOML: {error}", where=where) from error
+
+
+def _plain(message: str) -> str:
+    return message.replace("Object contains unknown field", "there is no setting").replace("`", '"').replace("$.", "")
+
+
+def _hint(message: str) -> str:
+    unknown = re.search(r"unknown field `(\w+)`", message)
+    if unknown:
+        return nearest(unknown.group(1), _keys(message))
+    wanted = re.search(r"Expected `([^`]+)`", message)
+    return f"write a value of type {wanted.group(1)}" if wanted else ""
+
+
+def _keys(message: str) -> tuple[str, ...]:
+    """The keys known at the place that a message names."""
+    at = re.search(r"at `\$\.(\w+)", message)
+    sections: dict[str, type[msgspec.Struct]] = {
+        "project": About, "source": Source, "join": Join, "data": Data, "split": Splitting, "learning": Learning,
+        "requirement": Requirement, "value": Value, "fairness": Fairness, "gate": Gate, "watch": Watching, "serve": Serving,
+    }
+    struct = sections.get(at.group(1), Project) if at else Project
+    return struct.__struct_fields__

@@ -1,0 +1,1 @@
+"""Scoring a program's terms: one contract, a pure NumPy kernel today."""

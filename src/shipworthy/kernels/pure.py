@@ -1,0 +1,130 @@
+"""Scoring a program's terms with NumPy alone: inputs in, one raw margin per output out.
+
+Every function takes inputs (n, d) float64 with NaN for missing, and returns (n, outputs) float64.
+Trees route as LightGBM and scikit-learn do; the rules are listed at `trees`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+BLOCK_CELLS = 400_000
+ZERO = float(np.float32(1e-35))
+
+MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
+DEFAULT_LEFT, CATEGORICAL, MISSING_SHIFT = 1, 2, 2
+
+
+def linear(inputs: Floats, arrays: Arrays) -> Floats:
+    """Weighted sum of inputs plus intercept; a missing input takes `fill` and adds `missing`.
+
+    arrays: place (m,), fill (m,), weight (m, k), missing (m, k), intercept (k,).
+    """
+    chosen = inputs[:, arrays["place"].astype(np.int64)]
+    absent = np.isnan(chosen)
+    filled = np.where(absent, arrays["fill"], chosen)
+    out = np.broadcast_to(arrays["intercept"].astype(np.float64), (len(inputs), arrays["intercept"].shape[0])).copy()
+    for column in range(filled.shape[1]):
+        out += filled[:, column, None] * arrays["weight"][column]
+        out += absent[:, column, None] * arrays["missing"][column]
+    return out
+
+
+def table(inputs: Floats, arrays: Arrays, places: tuple[int, ...]) -> Floats:
+    """Values looked up by cell, over one or two inputs; the first cell of each axis is for missing.
+
+    arrays: cuts0 (and cuts1): ascending, cell 1 + #{cuts ≤ x} for numbers; empty for a category, whose code c
+    is cell 1 + c. values: (cells0, k) or (cells0, cells1, k).
+    """
+    values = arrays["values"]
+    cells = [
+        _cell(inputs[:, place], arrays[f"cuts{axis}"], values.shape[axis]) for axis, place in enumerate(places)
+    ]
+    return np.asarray(values[tuple(cells)], np.float64)
+
+
+def _cell(column: Floats, cuts: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.int64]:
+    absent = np.isnan(column)
+    if len(cuts):
+        found = 1 + np.searchsorted(cuts, column, side="right")
+    else:
+        known = np.where(absent, -1.0, column)
+        found = np.where((known >= 0) & (known < size - 1), known, -1.0).astype(np.int64) + 1
+    return np.where(absent, 0, found)
+
+
+def trees(inputs: Floats, arrays: Arrays, *, divisor: float, narrow: bool) -> Floats:
+    """Sum of the leaves reached, divided by `divisor`, plus the base.
+
+    arrays: root (t,), output (t,) int32; feature, left, right, flags, words (m,) int32; threshold (m,);
+    bits (w,) uint32; leaf (l, k or 1); base (k,). A child below 0 is leaf −1 − child.
+    flags: bit 0 missing goes left, bit 1 categorical, bits 2–3 missing kind (none, zero, NaN).
+    narrow: rows are rounded to float32 first, as scikit-learn does.
+    Source: Ke et al. (2017), LightGBM; its `tree.h` decision rules.
+    """
+    base = np.asarray(arrays["base"], np.float64)
+    out = np.empty((len(inputs), len(base)))
+    step = max(1, BLOCK_CELLS // max(1, len(arrays["root"])))
+    for start in range(0, len(inputs), step):
+        block = inputs[start : start + step]
+        block = block.astype(np.float32).astype(np.float64) if narrow else block
+        out[start : start + step] = _sum_leaves(block, arrays, len(base)) / divisor + base
+    return out
+
+
+def leaves(inputs: Floats, arrays: Arrays) -> npt.NDArray[np.int64]:
+    """The leaf that every row reaches in every tree, (n, t)."""
+    clean = np.where(np.abs(inputs) <= ZERO, 0.0, inputs)
+    roots = arrays["root"].astype(np.int64)
+    node = np.broadcast_to(roots, (len(inputs), len(roots))).ravel().copy()
+    row = np.repeat(np.arange(len(inputs)), len(roots))
+    active = np.flatnonzero(node >= 0)
+    while active.size:
+        node[active] = _next(clean, arrays, node[active], row[active])
+        active = active[node[active] >= 0]
+    return (-1 - node).reshape(len(inputs), len(roots))
+
+
+def _next(
+    inputs: Floats, arrays: Arrays, node: npt.NDArray[np.int64], row: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    value = inputs[row, arrays["feature"][node]]
+    flags = np.asarray(arrays["flags"])[node].astype(np.int64)
+    missing = flags >> MISSING_SHIFT
+    absent = np.isnan(value)
+    plain = np.where(absent, 0.0, value)
+    goes_left = plain <= arrays["threshold"][node]
+    default = ((missing == MISSING_NAN) & absent) | ((missing == MISSING_ZERO) & (absent | (value == 0)))
+    goes_left = np.where(default, (flags & DEFAULT_LEFT) > 0, goes_left)
+    categorical = (flags & CATEGORICAL) > 0
+    if categorical.any():
+        at = np.flatnonzero(categorical)
+        goes_left[at] = _listed(value[at], arrays, node[at])
+    return np.where(goes_left, arrays["left"][node], arrays["right"][node]).astype(np.int64)
+
+
+def _listed(value: Floats, arrays: Arrays, node: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    bits = arrays["bits"].astype(np.int64)
+    first, count = arrays["threshold"][node].astype(np.int64), arrays["words"][node].astype(np.int64)
+    usable = np.isfinite(value) & (np.trunc(np.where(np.isfinite(value), value, -1)) >= 0)
+    code = np.where(usable, np.minimum(np.where(usable, value, 0), 2**31 - 1), 0).astype(np.int64)
+    inside = usable & (code // 32 < count)
+    word = bits[np.where(inside, first + code // 32, 0)] if len(bits) else np.zeros(len(code), np.int64)
+    return np.asarray(inside & ((word >> (code % 32)) & 1 > 0))
+
+
+def _sum_leaves(inputs: Floats, arrays: Arrays, outputs: int) -> Floats:
+    reached = leaves(inputs, arrays)
+    leaf = np.asarray(arrays["leaf"], np.float64)
+    total = np.zeros((len(inputs), outputs))
+    for tree in range(reached.shape[1]):
+        if leaf.shape[1] == 1:
+            total[:, int(arrays["output"][tree])] += leaf[reached[:, tree], 0]
+        else:
+            total += leaf[reached[:, tree]]
+    return total

@@ -1,0 +1,1 @@
+"""The sabotage bank: planted faults, one for every check, and their clean twins."""
