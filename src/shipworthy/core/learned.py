@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
+import numpy as np
 
+from shipworthy.core.features import Input
 from shipworthy.core.model import Model
+from shipworthy.core.program import Link, Program
 from shipworthy.core.table import Floats, Ints, Table
 
 
@@ -21,6 +25,28 @@ class Split:
     future: Ints
     why: str = ""
 
+    def without(self, rows: Sequence[int] | Ints, total: int) -> Split:
+        """The same division of a table that lost these rows; positions are those after the loss.
+
+        rows: positions in the table that was split, which had `total` rows.
+        """
+        kept = np.ones(total, np.bool_)
+        kept[np.asarray(rows, np.int64)] = False
+        place = np.cumsum(kept) - 1
+        learn, tune, holdout, future = (
+            place[part[kept[part]]].astype(np.int64) for part in (self.learn, self.tune, self.holdout, self.future)
+        )
+        return replace(self, learn=learn, tune=tune, holdout=holdout, future=future)
+
+    def without(self, dropped: Sequence[int], rows: int) -> Split:
+        """The same split of the table that is left when rows are dropped; rows: how many there were."""
+        gone = np.zeros(rows, np.bool_)
+        gone[list(dropped)] = True
+        place = np.cumsum(~gone) - 1
+        kept = {name: place[part[~gone[part]]] for name, part in
+                (("learn", self.learn), ("tune", self.tune), ("holdout", self.holdout), ("future", self.future))}
+        return replace(self, **kept)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -29,6 +55,47 @@ class Parts:
     learn: Table
     tune: Table
     holdout: Table
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a learner is asked for.
+
+    classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
+    valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    seconds: float = 30.0
+    threads: int = 1
+    seed: int = 0
+    valid: tuple[Floats, Floats | Ints] | None = None
+    settings: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes) if self.task == "multiclass" else 1
+
+    @property
+    def link(self) -> Link:
+        return {"binary": "logistic", "multiclass": "softmax"}.get(self.task, "identity")  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted learner: its program, and the library's own margin for comparison.
+
+    margin: inputs (n, d) → (n, outputs), before the link. bounds: the range searched of each setting.
+    rows: how many training rows it saw.
+    """
+
+    program: Program
+    margin: Callable[[Floats], Floats]
+    settings: dict[str, float | int | str] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    rows: int = 0
 
 
 class Figures(msgspec.Struct, frozen=True):

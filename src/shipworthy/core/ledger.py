@@ -32,7 +32,8 @@ def line(
     body: Line = {
         "n": len(lines), "prev": lines[-1]["hash"] if lines else START,
         "at": at or datetime.now(UTC).isoformat(timespec="microseconds"),
-        "actor": actor, "role": role, "action": action, "subject": dict(subject or {}), "evidence": evidence, "why": why,
+        "actor": actor, "role": role, "action": action, "subject": dict(subject or {}), "evidence": evidence,
+        "why": why,
     }
     return {**body, "hash": line_hash(body)}
 

@@ -20,10 +20,11 @@ from shipworthy.core.canon import canonical, digest_array, digest_parts
 from shipworthy.core.features import Input
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
-from shipworthy.kernels import pure
+from shipworthy.kernels import pure, ranked
 
-Link = Literal["identity", "logistic", "softmax"]
+Link = Literal["identity", "logistic", "softmax", "share"]
 FORMAT = 1
+MANY_ROWS = 256
 
 
 class Linear(msgspec.Struct, frozen=True, tag="linear"):
@@ -59,7 +60,14 @@ class Term:
             return pure.linear(inputs, self.arrays)
         if isinstance(self.kind, Lookup):
             return pure.table(inputs, self.arrays, self.kind.places)
-        return pure.trees(inputs, self.arrays, divisor=self.kind.divisor, narrow=self.kind.narrow)
+        divisor, narrow = self.kind.divisor, self.kind.narrow
+        if len(inputs) >= MANY_ROWS and self._compiled is not None:
+            return ranked.score(inputs, self.arrays, self._compiled, divisor=divisor, narrow=narrow)
+        return pure.trees(inputs, self.arrays, divisor=divisor, narrow=narrow)
+
+    @cached_property
+    def _compiled(self) -> ranked.Compiled | None:
+        return ranked.compile_trees(self.arrays)
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -90,6 +98,8 @@ class Calibration(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if len(self.score) != len(self.value) or not self.score:
             raise BadModel("a calibration needs as many values as scores")
+        if any(b < a for a, b in zip(self.score, self.score[1:], strict=False)):
+            raise BadModel("a calibration's scores must ascend")
         if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
             raise BadModel("a calibration must not decrease")
 
@@ -113,6 +123,9 @@ class Head(msgspec.Struct, frozen=True):
 class Program:
     """Terms that add up to a margin, a link, an optional calibration.
 
+    link: identity for values, and for terms that are probabilities already; logistic or softmax for log odds.
+    link: identity leaves the margin as it is (a value, or the share of the second class); share does so for every
+    class; logistic and softmax make probabilities of it.
     classes: two or more names in the order of the codes, or empty for regression. label: which learner it was.
     """
 
@@ -125,7 +138,8 @@ class Program:
 
     @property
     def outputs(self) -> int:
-        return len(self.classes) if self.link == "softmax" else 1
+        """How many margins a row has: one, or one per class when there are more than two or the link is softmax."""
+        return len(self.classes) if self.link == "softmax" or len(self.classes) > 2 else 1
 
     def margin(self, inputs: Floats) -> Floats:
         """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
@@ -145,6 +159,10 @@ class Program:
         if self.link == "softmax":
             exp = np.exp(margin - margin.max(axis=1, keepdims=True))
             return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
+        if self.outputs > 1:
+            return np.asarray(margin, np.float64)
+        if self.link == "share":
+            return margin
         flat = margin[:, 0]
         if self.link == "logistic":
             flat = logistic(flat)

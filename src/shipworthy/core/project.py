@@ -173,13 +173,19 @@ class Watching(Part, frozen=True):
 
 
 class Serving(Part, frozen=True):
-    """[serve] Address of the predict API and its limits."""
+    """[serve] Address of the predict API and its limits.
+
+    max_concurrent: requests under way beyond which a client is told to come back. log: what an answer waits for:
+    kept (survives a killed process), durable (survives a power cut), buffered (neither, for up to a second).
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     max_rows: int = 10_000
     max_megabytes: float = 16.0
+    max_concurrent: int = 64
     unseen: Literal["accept", "refuse"] = "accept"
+    log: Literal["kept", "durable", "buffered"] = "kept"
 
 
 class Project(Part, frozen=True):

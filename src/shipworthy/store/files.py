@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -152,8 +152,7 @@ def lock(path: Address, seconds: float = 60.0, *, shared: bool = False) -> Itera
     try:
         _wait(handle, Path(path), seconds, shared)
         if not shared:
-            os.ftruncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            _sign(handle)
         yield
     finally:
         os.close(handle)
@@ -168,6 +167,13 @@ def told(path: Address) -> Iterator[None]:
         text = error.strerror or str(error)
         problem, hint = _HINTS.get(error.errno or 0, (f"the disk refused: {text}", ""))
         raise StoreError(problem, where=str(path), hint=hint) from error
+
+
+def _sign(handle: int) -> None:
+    """Leave the holder's name for those who wait; a full disk must not stop who holds the lock."""
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
 
 
 def _wait(handle: int, path: Path, seconds: float, shared: bool) -> None:

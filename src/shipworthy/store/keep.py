@@ -230,9 +230,7 @@ def _lineage(step: Step, manifest: _Manifest, inputs: Mapping[str, str]) -> list
         made.append(artefact)
         for role, source in inputs.items():
             id = _digest([step.key, role, name])
-            made.append(
-                Edge(id=id, source=source, target=out.digest, role=role, step=step.step, key=step.key)
-            )
+            made.append(Edge(id=id, source=source, target=out.digest, role=role, step=step.step, key=step.key))
     return made
 
 

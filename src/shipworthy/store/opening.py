@@ -33,9 +33,7 @@ def open_store(folder: str | os.PathLike[str], *, url: str | None = None) -> Sto
     """
     project = Path(folder).absolute()
     if not project.is_dir():
-        raise StoreError(
-            "the project folder is missing", where=str(project), hint="make it, or go to the right one"
-        )
+        raise StoreError("the project folder is missing", where=str(project), hint="make it, or go to the right one")
     home = project / ".shipworthy"
     with files.told(home):
         home.mkdir(exist_ok=True)

@@ -15,7 +15,6 @@ from uuid import UUID
 
 import msgspec
 import pyarrow as pa
-import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -91,9 +90,7 @@ class Tables:
         job = _Job(fitted, mode, _Note(changed, migration), tuple(statistics), transaction)
         return _retried(name, lambda: self._write_once(name, job))
 
-    def read(
-        self, name: str, version: int | None = None, *, columns: Sequence[str] | None = None
-    ) -> pa.Table:
+    def read(self, name: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of a version, by default the newest. Raises `StoreError` if that version is gone."""
         delta = self._open(name, version)
         if columns is not None:
@@ -104,7 +101,7 @@ class Tables:
         with self._told(name, version):
             return delta.to_pyarrow_table(columns=None if columns is None else list(columns))
 
-    def scan(self, name: str, version: int | None = None) -> ds.Dataset:
+    def scan(self, name: str, version: int | None = None) -> pa.dataset.Dataset:
         """A version as an Arrow dataset, for tables larger than memory; DuckDB and Polars take it as is."""
         delta = self._open(name, version)
         with self._told(name, version):

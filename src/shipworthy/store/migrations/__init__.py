@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
-from alembic import command, script, util
-from alembic.config import Config
 
 from shipworthy.errors import StoreError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0001"
 
@@ -23,6 +26,8 @@ def upgrade(connection: sa.Connection) -> None:
 
     Raises `StoreError` if a newer Shipworthy made it.
     """
+    from alembic import command, util  # slow to import, and needed only when the shape changes
+
     settings = configuration()
     settings.attributes["connection"] = connection
     if connection.dialect.name == "postgresql":  # a file lock does not reach other machines
@@ -38,6 +43,8 @@ def upgrade(connection: sa.Connection) -> None:
 
 def configuration() -> Config:
     """Where alembic finds the revisions: in this package, whatever the working folder is."""
+    from alembic.config import Config
+
     settings = Config()
     settings.set_main_option("script_location", "shipworthy.store:migrations")
     settings.set_main_option("path_separator", "os")
@@ -46,4 +53,6 @@ def configuration() -> Config:
 
 def newest() -> str | None:
     """The last revision in the folder; a test holds `HEAD` to it."""
+    from alembic import script
+
     return script.ScriptDirectory.from_config(configuration()).get_current_head()

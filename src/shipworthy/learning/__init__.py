@@ -1,0 +1,1 @@
+"""Model learning: selection, training and search, under declared budgets."""

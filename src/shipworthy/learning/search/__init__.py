@@ -1,0 +1,1 @@
+"""Settings searched under a wall-clock budget."""

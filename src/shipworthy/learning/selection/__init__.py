@@ -1,0 +1,1 @@
+"""Simple first: the ladder, the choice, and what is fitted after it."""

@@ -1,0 +1,1 @@
+"""Splits, learners, lowering to programs; what they cost."""

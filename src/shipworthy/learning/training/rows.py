@@ -1,0 +1,15 @@
+"""Drawing fewer rows, so that a slow learner keeps its share of the budget."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shipworthy.core.table import Floats, Ints
+
+
+def at_most(inputs: Floats, truth: Floats | Ints, rows: int, seed: int) -> tuple[Floats, Floats | Ints]:
+    """All rows, or `rows` of them drawn by the seed without replacement, in their order."""
+    if len(truth) <= rows:
+        return inputs, truth
+    chosen = np.sort(np.random.default_rng(seed).choice(len(truth), rows, replace=False))
+    return inputs[chosen], truth[chosen]
