@@ -32,7 +32,8 @@ def main(archive: Path, folder: Path) -> None:
             if zipped in members:
                 with zipfile.ZipFile(io.BytesIO(text)) as inner:
                     text = inner.read(f"{name}.csv")
-            table = compact(csv.read_csv(io.BytesIO(text), convert_options=csv.ConvertOptions(null_values=["", "NA"], strings_can_be_null=True)))
+            missing = csv.ConvertOptions(null_values=["", "NA"], strings_can_be_null=True)
+            table = compact(csv.read_csv(io.BytesIO(text), convert_options=missing))
             path = folder / f"{name}.parquet"
             pq.write_table(table, path, compression="zstd", compression_level=19, use_dictionary=True)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -51,7 +52,9 @@ def compact(table: pa.Table) -> pa.Table:
             low, high = pc.min_max(column).as_py().values()
             kinds = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
             if low is not None:
-                column = pc.cast(column, next(k for k in kinds if -(2 ** (k.bit_width - 1)) <= low <= high < 2 ** (k.bit_width - 1)))
+                # One bit holds the sign; ~low is what a negative number needs.
+                bits = max(high.bit_length(), (~low if low < 0 else low).bit_length()) + 1
+                column = pc.cast(column, next(kind for kind in kinds if bits <= kind.bit_width))
         table = table.set_column(place, field.name, column)
     return table
 

@@ -38,15 +38,6 @@ class Split:
         )
         return replace(self, learn=learn, tune=tune, holdout=holdout, future=future)
 
-    def without(self, dropped: Sequence[int], rows: int) -> Split:
-        """The same split of the table that is left when rows are dropped; rows: how many there were."""
-        gone = np.zeros(rows, np.bool_)
-        gone[list(dropped)] = True
-        place = np.cumsum(~gone) - 1
-        kept = {name: place[part[~gone[part]]] for name, part in
-                (("learn", self.learn), ("tune", self.tune), ("holdout", self.holdout), ("future", self.future))}
-        return replace(self, **kept)
-
 
 @dataclass(frozen=True)
 class Parts:

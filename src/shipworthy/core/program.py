@@ -69,6 +69,14 @@ class Term:
     def _compiled(self) -> ranked.Compiled | None:
         return ranked.compile_trees(self.arrays)
 
+    @cached_property
+    def boxes(self) -> tuple[ranked.Boxes, ...]:
+        """Every tree of the term as the cells of its inputs and the leaves that each leaves open."""
+        found = tuple(ranked.boxes(self.arrays, number) for number in range(len(self.arrays["root"])))
+        if any(one is None for one in found):
+            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code")
+        return tuple(one for one in found if one is not None)
+
     @property
     def places(self) -> tuple[int, ...]:
         """The inputs that this term reads."""
@@ -123,7 +131,6 @@ class Head(msgspec.Struct, frozen=True):
 class Program:
     """Terms that add up to a margin, a link, an optional calibration.
 
-    link: identity for values, and for terms that are probabilities already; logistic or softmax for log odds.
     link: identity leaves the margin as it is (a value, or the share of the second class); share does so for every
     class; logistic and softmax make probabilities of it.
     classes: two or more names in the order of the codes, or empty for regression. label: which learner it was.
@@ -138,8 +145,8 @@ class Program:
 
     @property
     def outputs(self) -> int:
-        """How many margins a row has: one, or one per class when there are more than two or the link is softmax."""
-        return len(self.classes) if self.link == "softmax" or len(self.classes) > 2 else 1
+        """How many margins a row has: one for every class under softmax and share, else one."""
+        return len(self.classes) if self.link in ("softmax", "share") else 1
 
     def margin(self, inputs: Floats) -> Floats:
         """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
@@ -159,8 +166,6 @@ class Program:
         if self.link == "softmax":
             exp = np.exp(margin - margin.max(axis=1, keepdims=True))
             return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
-        if self.outputs > 1:
-            return np.asarray(margin, np.float64)
         if self.link == "share":
             return margin
         flat = margin[:, 0]

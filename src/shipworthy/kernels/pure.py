@@ -64,36 +64,46 @@ def trees(inputs: Floats, arrays: Arrays, *, divisor: float, narrow: bool) -> Fl
     arrays: root (t,), output (t,) int32; feature, left, right, flags, words (m,) int32; threshold (m,);
     bits (w,) uint32; leaf (l, k or 1); base (k,). A child below 0 is leaf −1 − child.
     flags: bit 0 missing goes left, bit 1 categorical, bits 2–3 missing kind (none, zero, NaN).
-    narrow: rows are rounded to float32 first, as scikit-learn does.
+    A categorical node reads `words` words of `bits` from place `threshold` on: a listed code goes left, and
+    NaN, negative and unlisted codes go right.
+    narrow: rows are rounded to float32 first, as scikit-learn does; else numbers within 1e-35 of 0 are 0, as
+    LightGBM does.
     Source: Ke et al. (2017), LightGBM; its `tree.h` decision rules.
     """
     base = np.asarray(arrays["base"], np.float64)
     out = np.empty((len(inputs), len(base)))
     step = max(1, BLOCK_CELLS // max(1, len(arrays["root"])))
     for start in range(0, len(inputs), step):
-        block = inputs[start : start + step]
-        block = block.astype(np.float32).astype(np.float64) if narrow else block
-        out[start : start + step] = _sum_leaves(block, arrays, len(base)) / divisor + base
+        reached = leaves(inputs[start : start + step], arrays, narrow=narrow)
+        out[start : start + step] = sum_leaves(reached, arrays, len(base)) / divisor + base
     return out
 
 
-def leaves(inputs: Floats, arrays: Arrays) -> npt.NDArray[np.int64]:
+def leaves(inputs: Floats, arrays: Arrays, *, narrow: bool = False) -> npt.NDArray[np.int64]:
     """The leaf that every row reaches in every tree, (n, t)."""
-    clean = np.where(np.abs(inputs) <= ZERO, 0.0, inputs)
+    clean = tidy(inputs, narrow=narrow)
     roots = arrays["root"].astype(np.int64)
     node = np.broadcast_to(roots, (len(inputs), len(roots))).ravel().copy()
     row = np.repeat(np.arange(len(inputs)), len(roots))
     active = np.flatnonzero(node >= 0)
     while active.size:
-        node[active] = _next(clean, arrays, node[active], row[active])
+        at = node[active]
+        goes_left = decide(clean[row[active], arrays["feature"][at]], arrays, at)
+        node[active] = np.where(goes_left, arrays["left"][at], arrays["right"][at])
         active = active[node[active] >= 0]
     return (-1 - node).reshape(len(inputs), len(roots))
 
 
-def _next(
-    inputs: Floats, arrays: Arrays, node: npt.NDArray[np.int64], row: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    value = inputs[row, arrays["feature"][node]]
+def tidy(inputs: Floats, *, narrow: bool) -> Floats:
+    """Inputs as trees compare them: rounded to float32, or with numbers within 1e-35 of 0 set to 0."""
+    if not narrow:
+        return np.where(np.abs(inputs) <= ZERO, 0.0, inputs)
+    with np.errstate(over="ignore"):
+        return inputs.astype(np.float32).astype(np.float64)
+
+
+def decide(value: Floats, arrays: Arrays, node: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether each value, tidied, goes left at its node. value, node: (n,)."""
     flags = np.asarray(arrays["flags"])[node].astype(np.int64)
     missing = flags >> MISSING_SHIFT
     absent = np.isnan(value)
@@ -101,27 +111,28 @@ def _next(
     goes_left = plain <= arrays["threshold"][node]
     default = ((missing == MISSING_NAN) & absent) | ((missing == MISSING_ZERO) & (absent | (value == 0)))
     goes_left = np.where(default, (flags & DEFAULT_LEFT) > 0, goes_left)
-    categorical = (flags & CATEGORICAL) > 0
-    if categorical.any():
-        at = np.flatnonzero(categorical)
+    at = np.flatnonzero((flags & CATEGORICAL) > 0)
+    if at.size:
         goes_left[at] = _listed(value[at], arrays, node[at])
-    return np.where(goes_left, arrays["left"][node], arrays["right"][node]).astype(np.int64)
+    return np.asarray(goes_left, np.bool_)
 
 
 def _listed(value: Floats, arrays: Arrays, node: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    bits = arrays["bits"].astype(np.int64)
+    bits = np.asarray(arrays["bits"])
     first, count = arrays["threshold"][node].astype(np.int64), arrays["words"][node].astype(np.int64)
-    usable = np.isfinite(value) & (np.trunc(np.where(np.isfinite(value), value, -1)) >= 0)
-    code = np.where(usable, np.minimum(np.where(usable, value, 0), 2**31 - 1), 0).astype(np.int64)
-    inside = usable & (code // 32 < count)
-    word = bits[np.where(inside, first + code // 32, 0)] if len(bits) else np.zeros(len(code), np.int64)
+    known = np.isfinite(value) & (value > -1)
+    code = np.where(known, np.minimum(np.where(known, value, 0), 2**31 - 1), 0).astype(np.int64)
+    inside = known & (code // 32 < count)
+    if not len(bits):
+        return np.zeros(len(code), np.bool_)
+    word = bits[np.where(inside, first + code // 32, 0)].astype(np.int64)
     return np.asarray(inside & ((word >> (code % 32)) & 1 > 0))
 
 
-def _sum_leaves(inputs: Floats, arrays: Arrays, outputs: int) -> Floats:
-    reached = leaves(inputs, arrays)
+def sum_leaves(reached: npt.NDArray[np.int64], arrays: Arrays, outputs: int) -> Floats:
+    """Leaf values added in the order of the trees, (n, outputs). reached: (n, t)."""
     leaf = np.asarray(arrays["leaf"], np.float64)
-    total = np.zeros((len(inputs), outputs))
+    total = np.zeros((len(reached), outputs))
     for tree in range(reached.shape[1]):
         if leaf.shape[1] == 1:
             total[:, int(arrays["output"][tree])] += leaf[reached[:, tree], 0]

@@ -1,0 +1,69 @@
+"""Attestations on disk: one JSON file each, written by `attest`, read back with their signatures as they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+
+from shipworthy.core.attested import Attestation, signed_by
+from shipworthy.core.canon import canonical, digest
+from shipworthy.errors import BadData, Misuse, StoreError, nearest
+from shipworthy.survey import BY_ID
+
+FOLDER = "attestations"
+
+
+def attest(
+    folder: Path | str, row: str, by: str, role: str, sentence: str, *, expires: str, key: bytes, topic: str = ""
+) -> Path:
+    """The file that now holds the signed statement, under `folder`/attestations.
+
+    row: an id of the survey. expires: a date such as 2027-05-31. key: 32 bytes, see core.signed.new_key.
+    Raises Misuse when the row is unknown, a word is missing or the date has passed.
+    """
+    if row not in BY_ID:
+        raise Misuse(f'there is no row "{row}"', hint=nearest(row, BY_ID))
+    if not (by.strip() and role.strip() and sentence.strip()):
+        raise Misuse("an attestation needs a name, a role and a sentence")
+    today = datetime.now(UTC).date()
+    if _day(expires) <= today:
+        raise Misuse(f"{expires} has passed", hint="an attestation expires on a later day")
+    statement = signed_by(Attestation(row, topic, by, role, sentence, today.isoformat(), expires), key)
+    path = Path(folder) / FOLDER / f"{row}.{topic or 'row'}.{digest(statement)[:12]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, canonical(statement))
+    return path
+
+
+def read_attestations(folder: Path | str) -> tuple[Attestation, ...]:
+    """Every statement under `folder`/attestations, in order of the file names; none if the folder is not there.
+
+    Raises BadData naming a file that is not an attestation. Signatures are not judged here.
+    """
+    found = []
+    for path in sorted((Path(folder) / FOLDER).glob("*.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Attestation))
+        except msgspec.MsgspecError as error:
+            raise BadData(f"this is not an attestation: {error}", where=str(path), hint="write it with attest()") from error
+    return tuple(found)
+
+
+def _day(words: str) -> date:
+    try:
+        return date.fromisoformat(words)
+    except ValueError as error:
+        raise Misuse(f'"{words}" is not a date', hint="write it as 2027-05-31") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The whole file or none of it."""
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"the attestation was not written: {error.strerror}", where=str(path)) from error

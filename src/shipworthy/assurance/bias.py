@@ -1,0 +1,89 @@
+"""Does the model widen a gap that the data holds?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from shipworthy.assurance.groups import Grouping, came_true, favourable, groupings, no_people
+from shipworthy.core.evidence import Finding, say, settled
+from shipworthy.core.learned import Parts
+from shipworthy.core.model import Model
+from shipworthy.core.project import Project
+from shipworthy.core.table import Ints, Table
+from shipworthy.marks import check
+from shipworthy.metrics.intervals import percentiles
+
+DRAWS = 1_000
+
+
+class _Gap(NamedTuple):
+    grouping: Grouping
+    groups: tuple[str, str]
+    selected: float
+    base: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        return self.selected - self.base
+
+
+@check("amplification", row="ethics.bias")
+def amplification(project: Project, model: Model, parts: Parts, *, limit: float = 0.02, least: int = 50) -> Finding:
+    """Whether the gap in selection rates exceeds the gap in base rates by at most the limit, at the upper end.
+
+    The group with the higher base rate less the one with the lower, for every protected column and pair of them, on
+    tune and holdout rows together. A figure beyond the limit that chance can explain is unknown.
+    Source: Zhao et al. (2017), bias amplification, with rates in place of counts.
+    """
+    both = Table(pa.concat_tables([parts.tune.data, parts.holdout.data]), parts.holdout.schema, "tune and holdout",
+                 parts.holdout.origin)
+    absent = no_people(project, both)
+    if absent:
+        return say("not-applicable", f"Bias between groups of people does not apply: {absent}.")
+    if not both.schema.protected:
+        return say("unknown", "No protected column is declared, so no gap can be measured.",
+                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows are not people')
+    if model.task == "multiclass":
+        return say("unknown", "Which of several classes is favourable is not declared, so no gap can be measured.",
+                   remedy="state the decision as two classes: [data] positive or [data.target_rule]")
+    true, chosen = came_true(model, model.truth(both)), favourable(model, model.score(both))
+    gaps = [_gap(way, true, chosen) for way in groupings(both, least=least) if way.groups >= 2]
+    if not gaps:
+        return say("unknown", f"No two groups have {least} rows each.", n=both.rows, remedy="hold out more rows")
+    verdicts = [settled(gap.value, limit=limit, low=gap.low, high=gap.high, at_most=True, chance=True) for gap in gaps]
+    worst = next((v for v in ("fail", "unknown") if v in verdicts), "pass")
+    gap = max((g for g, v in zip(gaps, verdicts, strict=True) if v == worst), key=lambda g: g.high)
+    rows = int(gap.grouping.kept.sum())
+    return say(worst, f"By {gap.grouping.name}, {gap.groups[0]} leads {gap.groups[1]} by {gap.base:+.3f} in the data and by "
+               f"{gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, {rows:,} rows); "
+               f"{limit:+g} is allowed in {len(gaps)} groupings.", value=gap.value, low=gap.low, high=gap.high, limit=limit,
+               n=rows, remedy={"pass": "", "unknown": "more held out rows would tell: [split] holdout"}.get(
+                   worst, "look at the threshold and at columns that stand in for the group: shipworthy explain ethics.bias"))
+
+
+def _gap(way: Grouping, true: Ints, chosen: Ints) -> _Gap:
+    label, y, d = way.label[way.kept], true[way.kept], chosen[way.kept]
+    groups, place = np.unique(label, return_inverse=True)
+    base = np.bincount(place, y) / np.bincount(place)
+    high, low = int(base.argmax()), int(base.argmin())
+    if high == low:
+        high, low = 0, 1
+    random = np.random.default_rng(0)
+    more, less = (_drawn(random, (d - y)[place == at]) for at in (high, low))
+    ends = percentiles(more - less)
+    select = np.bincount(place, d) / np.bincount(place)
+    return _Gap(way, (str(groups[high]), str(groups[low])), float(select[high] - select[low]), float(base[high] - base[low]),
+                *ends)
+
+
+def _drawn(random: np.random.Generator, change: Ints) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Means of −1, 0 and 1 over bootstrap draws; counts of equal rows are multinomial."""
+    n = len(change)
+    share = np.array([(change == step).mean() for step in (-1, 0, 1)])
+    times = random.multinomial(n, share / share.sum(), size=DRAWS)
+    return np.asarray((times[:, 2] - times[:, 0]) / n, np.float64)

@@ -1,0 +1,189 @@
+"""Do explanations say what the model does? A score of five parts behind a hard gate on additivity.
+
+It scores explanations, not trust: whether people can use them is not measured here.
+Sources: Samek et al. (2017), perturbation curves (faithfulness); Alvarez-Melis and Jaakkola (2018), stability;
+Adebayo et al. (2018), sanity by permuted labels; Craven and Shavlik (1996), surrogate trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from shipworthy.assurance.surrogate import fit_surrogate
+from shipworthy.core.case import Steps
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.learned import Parts
+from shipworthy.core.model import Model
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.errors import ShipworthyError
+from shipworthy.marks import check
+from shipworthy.metrics.ranks import midranks
+
+TOP, CARRY, ENOUGH = 5, 0.9, 6
+FLOOR = 0.001
+Explain = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The parts in [0, 1] and their geometric mean × 100. gap: largest failure of the shares to add up."""
+
+    gap: float
+    parts: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        return float(100 * np.exp(np.mean([np.log(max(part, FLOOR)) for part in self.parts.values()])))
+
+
+@check("explainability-score", row="trust.explainability")
+def explainability_score(
+    model: Model, parts: Parts, steps: Steps, *, limit: float = 70.0, each: float = 0.50, additivity: float = 1e-6,
+    rows: int = 400, retrains: int = 3
+) -> Finding:
+    """Whether the explainability score and every part of it reach their limits, and shares add up to the margin.
+
+    Parts: faithfulness, stability, parsimony, sanity (contributions of `retrains` models trained on permuted labels
+    must look different), simulatability (a tree of depth 4 that imitates the margin). On up to `rows` holdout rows.
+    """
+    if model.task == "multiclass":
+        return say("unknown", "Shares of one of several classes are not defined, so explanations are not scored.")
+    inputs = _some(model.inputs(parts.holdout), rows)
+    if len(inputs) < 50:
+        return say("unknown", f"{len(inputs)} holdout rows are too few to score explanations.", n=len(inputs))
+    score = scored(model, parts, steps, inputs, retrains)
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in score.parts.items())
+    if score.gap > additivity:
+        return say("fail", f"The shares do not add up: they miss the margin by up to {score.gap:.2g} on {len(inputs)} rows "
+                   f"({additivity:g} is allowed).", value=score.gap, limit=additivity, n=len(inputs),
+                   remedy="explain with the contributions of this very model and its own reference")
+    low = min(score.parts, key=lambda name: score.parts[name])
+    good = score.total >= limit and score.parts[low] >= each
+    return say("pass" if good else "fail", f"The explainability score is {score.total:.0f} of 100 on {len(inputs)} rows "
+               f"({listed}); the lowest part is {low}. At least {limit:g}, and {each:g} in every part, is asked. "
+               "How well people foretell the model was not measured.", value=score.total, limit=limit, n=len(inputs),
+               chart={"kind": "bars", "name": list(score.parts), "value": list(score.parts.values()), "low": [], "high": [],
+                      "limit": [each] * len(score.parts)},
+               remedy="" if good else {"simulatability": "a simpler model can be foretold: look at the front in learning.complexity",
+                                       "parsimony": "fewer features carry further: look at those that bring nothing"}.get(
+                   low, "compare the explanations with shipworthy explain trust.explainability"))
+
+
+def scored(model: Model, parts: Parts, steps: Steps, inputs: Floats, retrains: int) -> Score:
+    """The score of the explanations that `steps.contributions` gives. inputs: (n, d)."""
+    def explain(asked: Floats) -> Floats:
+        return np.asarray(steps.contributions(model, asked), np.float64)
+
+    shares, margin = explain(inputs), model.program.margin(inputs)[:, 0]
+    base = float(model.program.margin(model.reference[None, :])[0, 0])
+    gap = float(np.abs(shares.sum(axis=1) + base - margin).max())
+    return Score(gap, {
+        "faithfulness": faithfulness(model, inputs, shares),
+        "stability": stability(model, parts, inputs, shares, explain),
+        "parsimony": parsimony(shares),
+        "sanity": sanity(model, parts, steps, shares, retrains),
+        "simulatability": simulatability(model, parts),
+    })
+
+
+def faithfulness(model: Model, inputs: Floats, shares: Floats) -> float:
+    """How much faster the margin moves when inputs are reset by the size of their share than in random order,
+    relative to resetting them by what each does alone; in [0, 1].
+    """
+    random = np.random.default_rng(0)
+    margin = model.program.margin(inputs)[:, 0]
+    alone = np.stack([margin - _reset(model, inputs, place) for place in range(inputs.shape[1])], axis=1)
+    chance = float(np.mean([_moved(model, inputs, random.permuted(np.tile(np.arange(inputs.shape[1]), (len(inputs), 1)), axis=1),
+                                   margin) for _ in range(3)]))
+    own, best = (_moved(model, inputs, np.argsort(-np.abs(one), axis=1, kind="stable"), margin) for one in (shares, alone))
+    return float(np.clip((own - chance) / (best - chance), 0, 1)) if best > chance else 0.0
+
+
+def _reset(model: Model, inputs: Floats, place: int) -> Floats:
+    changed = inputs.copy()
+    changed[:, place] = model.reference[place]
+    return np.asarray(model.program.margin(changed)[:, 0], np.float64)
+
+
+def _moved(model: Model, inputs: Floats, order: Ints, margin: Floats) -> float:
+    """Mean distance from the margin over rows and over how many inputs were reset so far."""
+    changed, total, every = inputs.copy(), 0.0, np.arange(len(inputs))
+    for step in range(inputs.shape[1]):
+        changed[every, order[:, step]] = model.reference[order[:, step]]
+        total += float(np.abs(model.program.margin(changed)[:, 0] - margin).mean())
+    return total / inputs.shape[1]
+
+
+def stability(model: Model, parts: Parts, inputs: Floats, shares: Floats, explain: Explain) -> float:
+    """Mean overlap of the five largest shares when numbers move by 2 % of their spread, where the margin stays; in [0, 1]."""
+    learn, random = model.inputs(parts.learn), np.random.default_rng(0)
+    free = np.array([not one.categorical for one in model.program.inputs])
+    with np.errstate(invalid="ignore"):
+        spread, low, high = np.nanstd(learn, axis=0), np.nanmin(learn, axis=0), np.nanmax(learn, axis=0)
+    whole = np.array([bool(np.all(np.mod(column[np.isfinite(column)], 1) == 0)) for column in learn.T])
+    margin, overlaps = model.program.margin(inputs)[:, 0], []
+    for _ in range(3):
+        noisy = np.where(free, inputs + random.normal(0, 0.02, inputs.shape) * spread, inputs)
+        noisy = np.clip(np.where(whole, np.round(noisy), noisy), low, high)
+        near = np.abs(model.program.margin(noisy)[:, 0] - margin) < 0.1 * max(1.0, float(margin.std()) if model.task == "regression" else 1.0)
+        if near.any():
+            overlaps.append(_overlap(shares[near], explain(noisy[near])))
+    return float(np.mean(overlaps)) if overlaps else 0.0
+
+
+def _overlap(a: Floats, b: Floats) -> float:
+    top = min(TOP, a.shape[1])
+    sets = [np.argsort(-np.abs(one), axis=1, kind="stable")[:, :top] for one in (a, b)]
+    return float(np.mean([len(set(x) & set(y)) / top for x, y in zip(*sets, strict=True)]))
+
+
+def parsimony(shares: Floats) -> float:
+    """1 where six inputs carry 90 % of the shares of the median row, less the more are needed; in [0, 1]."""
+    size = -np.sort(-np.abs(shares), axis=1)
+    whole = size.sum(axis=1, keepdims=True)
+    needed = (np.cumsum(size, axis=1) < CARRY * whole - 1e-12).sum(axis=1) + 1
+    return float(min(1.0, ENOUGH / np.median(needed)))
+
+
+def sanity(model: Model, parts: Parts, steps: Steps, shares: Floats, retrains: int) -> float:
+    """1 less the rank correlation of the inputs' weight with that of models trained on permuted labels; in [0, 1]."""
+    learn = _some_rows(parts.learn, 4_000)
+    own, found = np.abs(shares).mean(axis=0), []
+    for seed in range(retrains):
+        order = pa.array(np.random.default_rng([7, seed]).permutation(learn.rows))
+        shuffled = learn.with_column(model.sheet.target, learn.column(model.sheet.target).take(order))
+        try:
+            other: Model = steps.train(shuffled, learner="boosted", seed=seed, settings={})
+        except ShipworthyError:
+            continue
+        weight = np.abs(np.asarray(steps.contributions(other, _some(other.inputs(parts.holdout), 100)), np.float64)).mean(axis=0)
+        theirs = {one.name: float(w) for one, w in zip(other.program.inputs, weight, strict=True)}
+        found.append(_rank_correlation(own, np.array([theirs.get(one.name, 0.0) for one in model.program.inputs])))
+    return float(1 - max(0.0, float(np.mean(found)))) if found else 0.0
+
+
+def _rank_correlation(a: Floats, b: Floats) -> float:
+    x, y = midranks(a) - (len(a) + 1) / 2, midranks(b) - (len(b) + 1) / 2
+    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum() / size) if size else 0.0
+
+
+def simulatability(model: Model, parts: Parts) -> float:
+    """R² on holdout rows of a tree of depth 4 that was fitted to the margin on learning rows, floored at 0."""
+    learn, ask = _some(model.inputs(parts.learn), 10_000), _some(model.inputs(parts.holdout), 4_000)
+    told = fit_surrogate(learn, model.program.margin(learn)[:, 0])
+    truth, guess = model.program.margin(ask)[:, 0], told(ask)
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return float(max(0.0, 1 - ((truth - guess) ** 2).sum() / spread)) if spread else 1.0
+
+
+def _some(inputs: Floats, rows: int) -> Floats:
+    return inputs if len(inputs) <= rows else inputs[np.sort(np.random.default_rng(0).permutation(len(inputs))[:rows])]
+
+
+def _some_rows(table: Table, rows: int) -> Table:
+    return table if table.rows <= rows else table.take(np.sort(np.random.default_rng(0).permutation(table.rows)[:rows]))

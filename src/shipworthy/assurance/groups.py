@@ -1,0 +1,80 @@
+"""The groups that fairness is measured by: every protected column, and their intersections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from shipworthy.core.model import Model
+from shipworthy.core.project import Project
+from shipworthy.core.table import Floats, Ints, Mask, Table
+from shipworthy.metrics.arrays import Array
+
+LEAST = 50
+BANDS = 4
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One way to group the rows. name: the columns. label: (n,) group of every row. kept: rows of groups large enough.
+
+    small: the groups under the least number of rows; nothing is said of them.
+    """
+
+    name: str
+    label: Array
+    kept: Mask
+    small: tuple[str, ...]
+
+    @property
+    def groups(self) -> int:
+        return len(np.unique(self.label[self.kept]))
+
+
+def no_people(project: Project, table: Table) -> str:
+    """Why fairness does not apply: a declared thing as subject and no protected column; empty if it does apply."""
+    if project.project.subject == "thing" and not table.schema.protected and not project.data.protected:
+        return 'rows are declared to be about things, [project] subject = "thing", and no column is protected'
+    return ""
+
+
+def groupings(table: Table, *, least: int = LEAST, depth: int = 2) -> list[Grouping]:
+    """Groupings by each protected column and by pairs of them; numbers are cut at their quartiles, missing is a group."""
+    labels = {column.name: _labels(table, column.name) for column in table.schema.protected}
+    sets = [names for size in range(1, depth + 1) for names in combinations(labels, size)]
+    return [_grouping(" × ".join(names), [labels[name] for name in names], least) for names in sets]
+
+
+def _labels(table: Table, name: str) -> Array:
+    if table.schema[name].kind == "number":
+        values = table.numbers(name)
+        known = values[np.isfinite(values)]
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, BANDS + 1)[1:-1])) if known.size else np.zeros(0)
+        if len(np.unique(known)) > BANDS:
+            ends = ["", *(f"{edge:g}" for edge in edges), ""]
+            cell = np.searchsorted(edges, values, side="left")
+            return np.array([f"{ends[c]}–{ends[c + 1]}" if x == x else "missing" for c, x in zip(cell, values, strict=True)])
+    return np.array(["missing" if word is None else str(word) for word in table.words(name)])
+
+
+def _grouping(name: str, labels: list[Array], least: int) -> Grouping:
+    joined = labels[0] if len(labels) == 1 else np.array([" & ".join(words) for words in zip(*labels, strict=True)])
+    values, place, count = np.unique(joined, return_inverse=True, return_counts=True)
+    return Grouping(name, joined, np.asarray(count[place] >= least),
+                    tuple(f"{value} ({rows})" for value, rows in zip(values, count, strict=True) if rows < least))
+
+
+def favourable(model: Model, score: Floats) -> Ints:
+    """1 where a row is selected, (n,): decided for the second class; for a regression scored above the median.
+
+    Source for the median: 6 RCNY 5-301 (New York City), scoring rate.
+    """
+    edge = float(np.median(score)) if model.task == "regression" else model.sheet.threshold
+    return np.asarray(score > edge if model.task == "regression" else score >= edge, np.int64)
+
+
+def came_true(model: Model, truth: Floats | Ints) -> Ints:
+    """1 where the favourable outcome came true, (n,); for a regression above the median."""
+    return np.asarray(truth > np.median(truth) if model.task == "regression" else truth == 1, np.int64)

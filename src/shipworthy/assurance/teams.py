@@ -1,0 +1,74 @@
+"""Who owns it, did someone else approve, and does the record of that hold?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.ledger import broken
+from shipworthy.core.project import Project
+from shipworthy.marks import check
+
+APPROVES = frozenset({"approve", "approved", "promote"})
+TRAINS = frozenset({"train", "trained", "build", "built", "run", "release", "released"})
+Lines = Sequence[Mapping[str, Any]]
+
+
+@check("approver", row="deployment.teams")
+def approver(project: Project, history: Lines) -> Finding:
+    """Whether an owner, a trainer and an approver are named, and nobody approves what they trained.
+
+    Before anything was promoted the names of the project file are all there is: "attested". Afterwards the ledger
+    shows who approved: "pass".
+    """
+    about = project.project
+    named = {"owner": about.owner, "trainer": about.trainer, "approver": about.approver}
+    lacking = [role for role, who in named.items() if not who.strip()]
+    if lacking:
+        return say("fail", f"No {' and no '.join(lacking)} is named.", value=float(len(lacking)), limit=0.0, n=3,
+                   remedy=f'name them in shipworthy.toml: [project] {lacking[0]} = "…"')
+    if _same(about.trainer, about.approver):
+        return say("fail", f"{about.approver} is both trainer and approver.", value=1.0, limit=0.0, n=3,
+                   remedy="let somebody else approve: [project] approver")
+    acts = [line for line in history if line.get("action") in APPROVES]
+    own = [line for line in acts if _same(str(line.get("actor", "")), _trained(history, line) or about.trainer)]
+    if own:
+        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} of the ledger).",
+                   value=float(len(own)), limit=0.0, n=len(acts), counterexample=dict(own[0]),
+                   remedy="roll back and let somebody else approve: shipworthy rollback")
+    if not acts:
+        return say("attested", f"{about.owner} owns it, {about.trainer} trains, {about.approver} is to approve; nothing has "
+                   "been promoted yet.", value=0.0, limit=0.0, n=3)
+    return say("pass", f"All {len(acts)} approvals in the ledger were given by somebody other than the trainer; "
+               f"{about.owner} owns it.", value=0.0, limit=0.0, n=len(acts))
+
+
+@check("ledger", row="deployment.teams")
+def ledger_holds(history: Lines) -> Finding:
+    """Whether every line of the audit ledger is in its place and as it was written. A cut tail needs its seal to show."""
+    if not history:
+        return say("not-applicable", "No line has been written to the ledger yet, so there is nothing to verify.")
+    wrong = broken([dict(line) for line in history])
+    if wrong:
+        return say("fail", f"The ledger of {len(history)} lines does not verify: {'; '.join(wrong[:3])}.",
+                   value=float(len(wrong)), limit=0.0, n=len(history),
+                   remedy="restore it from its copy, and find out who could write to it")
+    return say("pass", f"All {len(history)} lines of the ledger are in their place and as they were written.", value=0.0,
+               limit=0.0, n=len(history))
+
+
+def _trained(history: Lines, act: Mapping[str, Any]) -> str:
+    """Who trained the release that an approval is about; empty if the ledger does not say."""
+    about = _release(act)
+    return next((str(line.get("actor", "")) for line in history
+                 if about and line.get("action") in TRAINS and _release(line) == about), "")
+
+
+def _release(line: Mapping[str, Any]) -> str:
+    subject = line.get("subject")
+    return str(subject.get("release", "")) if isinstance(subject, Mapping) else ""
+
+
+def _same(one: str, other: str) -> bool:
+    return bool(one.strip()) and one.strip().casefold() == other.strip().casefold()

@@ -1,0 +1,1 @@
+"""Data management: from sources to a trusted table."""

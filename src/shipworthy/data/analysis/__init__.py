@@ -1,0 +1,1 @@
+"""One-pass profile, leakage suspects, data contract, personal data, datasheet."""

@@ -1,0 +1,1 @@
+"""Labels and coverage: noise in labels, thin slices, holes."""

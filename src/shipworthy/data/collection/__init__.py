@@ -1,0 +1,1 @@
+"""Sources and their structure: one connector a file, the catalogue, the collected table."""

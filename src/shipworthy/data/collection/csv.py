@@ -1,0 +1,172 @@
+"""CSV and its relatives: dialect, header, types and times found without being told.
+
+Dialect and types by DuckDB's sniffer; the header, ragged rows and leading zeros are judged here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from shipworthy.core.table import Table
+from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
+from shipworthy.data.collection.places import local, table_name
+from shipworthy.data.collection.tidy import finish
+from shipworthy.errors import BadData
+from shipworthy.marks import connector
+
+NULLS = ["", "NA", "N/A", "#N/A", "NULL", "null", "NaN", "nan"]
+TYPES = ["BIGINT", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMPTZ", "VARCHAR"]
+BATCH = 100_000
+HEAD = 1 << 17
+SAMPLE = 20_480
+DELIMITERS = ",;\t|"
+_LEADING_ZERO = re.compile(r"0\d+$")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written. skip: lines before the first row of values."""
+
+    delimiter: str
+    quote: str
+    names: tuple[str, ...]
+    skip: int
+    notes: dict[str, str]
+
+
+@connector("csv", suffixes=(".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".csv.bz2"))
+def read_csv(address: str, *, name: str = "", delimiter: str = "", header: bool | None = None, skip: int = 0) -> Table:
+    """A table from delimited text, whatever its delimiter, quoting and encoding.
+
+    delimiter, header, skip: override what is found. Empty, NA, N/A, NULL and NaN cells are null. A column with
+    leading zeros stays text. Times without a zone are read as UTC, and a note says so.
+    Raises BadData: missing, empty or binary file, no rows, two equal headers, ragged rows.
+    """
+    path = local(address)
+    encoding = encoding_of(path)
+    with as_utf8(path, encoding) as plain:
+        dialect = _dialect(plain, address, delimiter, header, skip)
+        data = _load(plain, dialect, address)
+    notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
+    return finish(data, name=name or table_name(address), origin=address, notes=notes)
+
+
+def _dialect(path: Path, address: str, delimiter: str, header: bool | None, skip: int) -> Dialect:
+    text, whole = _head(path)
+    lines = text.splitlines(keepends=True)[skip:]
+    body = "".join(lines if whole else lines[:-1] or lines)
+    if not body.strip():
+        raise BadData("the file holds no text", where=address)
+    found, quote, has_header = _sniff(path, address)
+    delimiter = delimiter or (found if found in DELIMITERS or body.splitlines()[0].count(found) else ",")
+    rows = [row for row in csv.reader(io.StringIO(body), delimiter=delimiter, quotechar=quote) if row]
+    first, rest = rows[0], rows[1:]
+    known = header if header is not None else has_header or _looks_like_names(first)
+    if not known:
+        return Dialect(delimiter, quote, tuple(f"column{n}" for n in range(1, len(first) + 1)), skip,
+                       {"header": "no header was found; columns are numbered"})
+    if not rest:
+        raise BadData("the file has a header but no rows", where=address, hint="check that the export finished")
+    notes = {}
+    names = [cell.strip() for cell in first]
+    if names[-1] == "" and all(len(row) == len(names) and row[-1] == "" for row in rest[:100]):
+        names[-1] = "blank"
+    if "" not in names and rest and all(len(row) == len(names) + 1 for row in rest[:-1] or rest):
+        names.insert(0, "row")
+        notes["header"] = "the header has one name fewer than the rows; the first column is called row"
+    if names[0] == "":
+        names[0] = "row"
+        notes["header"] = "the first column has no name; it is called row"
+    repeated = sorted({each for each in names if names.count(each) > 1})
+    if repeated:
+        raise BadData(f'two columns are named "{repeated[0]}"', where=f"{address}, line {skip + 1}",
+                      hint="rename one in the source")
+    _not_ragged(rest if whole else rest[:-1], len(names), address, skip)
+    return Dialect(delimiter, quote, tuple(names), skip + 1, notes)
+
+
+def _head(path: Path) -> tuple[str, bool]:
+    with opened(path) as stream:
+        raw = stream.read(HEAD)
+        whole = not stream.read(1)
+    text = codecs.getincrementaldecoder("utf-8-sig")(errors="strict").decode(raw)
+    return text.replace("\r\n", "\n").replace("\r", "\n"), whole
+
+
+def _sniff(path: Path, address: str) -> tuple[str, str, bool]:
+    with duckdb.connect() as connection:
+        try:
+            row = connection.execute("SELECT delimiter, quote, hasheader FROM sniff_csv(?)", [str(path)]).fetchone()
+        except duckdb.Error:
+            return ",", '"', False
+    assert row is not None
+    delimiter, quote, header = row
+    return (delimiter if len(delimiter) == 1 else ",", quote if quote in ('"', "'") else '"', bool(header))
+
+
+def _looks_like_names(cells: list[str]) -> bool:
+    return len(set(cells)) == len(cells) and all(re.match(r"\s*[^\W\d][^\n]{0,80}$", cell) for cell in cells)
+
+
+def _not_ragged(rows: list[list[str]], width: int, address: str, skip: int) -> None:
+    for place, row in enumerate(rows):
+        if len(row) != width and not (len(row) == 1 and row[0].strip() == ""):
+            raise BadData(f"row {place + 1} has {len(row)} fields where the header has {width}",
+                          where=f"{address}, about line {skip + place + 2}",
+                          hint="quote fields that hold the delimiter, or name another one: delimiter = \";\"")
+
+
+def _load(path: Path, dialect: Dialect, address: str) -> pa.Table:
+    """Arrow by streaming; types from a sample first, and from every row when the sample misled."""
+    for sample in (SAMPLE, -1):
+        try:
+            types = _types(path, dialect, sample)
+            return _stream(path, dialect, types)
+        except duckdb.ConversionException as error:
+            reason: duckdb.Error = error
+        except duckdb.InvalidInputException as error:
+            reason = error
+            if "Expected Number of Columns" in str(error):
+                break
+    raise BadData(_first_lines(str(reason)), where=address, hint="correct that line, or read the file with other settings")
+
+
+def _types(path: Path, dialect: Dialect, sample: int) -> dict[str, str]:
+    with duckdb.connect() as connection:
+        relation = connection.read_csv(str(path), **_options(dialect), names=list(dialect.names), header=False,
+                                       sample_size=sample, auto_type_candidates=TYPES)
+        types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+        whole = [name for name, kind in types.items() if kind == "BIGINT"]
+        if whole:
+            words = connection.read_csv(str(path), **_options(dialect), names=list(dialect.names), header=False,
+                                        all_varchar=True).limit(SAMPLE).to_arrow_table()
+            for name in whole:
+                if any(word and _LEADING_ZERO.match(word.strip()) for word in words[name].to_pylist()):
+                    types[name] = "VARCHAR"
+    return types
+
+
+def _stream(path: Path, dialect: Dialect, types: dict[str, str]) -> pa.Table:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        relation = connection.read_csv(str(path), **_options(dialect), columns=types, header=False, auto_detect=False)
+        return relation.to_arrow_reader(BATCH).read_all()
+
+
+def _options(dialect: Dialect) -> dict[str, Any]:
+    return {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "escapechar": dialect.quote,
+            "skiprows": dialect.skip, "na_values": NULLS}
+
+
+def _first_lines(message: str) -> str:
+    kept = [line.strip() for line in message.splitlines() if line.strip()]
+    return "; ".join(kept[:3]).replace("Invalid Input Error: ", "").replace("Conversion Error: ", "")

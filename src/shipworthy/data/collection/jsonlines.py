@@ -1,0 +1,27 @@
+"""JSON, one object a line, or one array of objects."""
+
+from __future__ import annotations
+
+import duckdb
+
+from shipworthy.core.table import Table
+from shipworthy.data.collection.places import local, table_name
+from shipworthy.data.collection.tidy import finish
+from shipworthy.errors import BadData
+from shipworthy.marks import connector
+
+BATCH = 100_000
+
+
+@connector("json", suffixes=(".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz"))
+def read_jsonlines(address: str, *, name: str = "") -> Table:
+    """A table from JSON records; nested values become JSON text. Raises BadData with the line that is not JSON."""
+    path = local(address)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        try:
+            data = connection.read_json(str(path), sample_size=-1).to_arrow_reader(BATCH).read_all()
+        except duckdb.Error as error:
+            raise BadData("the file does not hold JSON records", where=address,
+                          hint=str(error).splitlines()[0]) from error
+    return finish(data, name=name or table_name(address), origin=address)

@@ -1,0 +1,69 @@
+"""One door for every source: the address chooses the connector."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shipworthy.core.registry import registry
+from shipworthy.core.table import Table
+from shipworthy.data import collection
+from shipworthy.data.collection.folder import parts_of, stack
+from shipworthy.data.collection.places import divide, table_name
+from shipworthy.data.collection.tidy import finish
+from shipworthy.errors import BadData, nearest
+from shipworthy.marks import MARK
+
+
+def read(address: Any, *, name: str = "", plugins: tuple[str, ...] = (), **options: Any) -> Table:
+    """A table from a file, folder, pattern, database address, or anything that speaks Arrow.
+
+    address: "a.csv", "parts/*.parquet", "a folder", "shop.db#orders", "sqlite:///shop.db#orders",
+    "postgresql://host/shop#orders", a data frame, or a dict of columns. options: those of the connector.
+    Raises BadData with the place and a hint.
+    """
+    if isinstance(address, Table):
+        return replace(address, name=name or address.name)
+    if not isinstance(address, str | Path):
+        table = Table.of(address, name=name or "table")
+        return finish(table.data, name=table.name, origin=table.origin)
+    address = str(address)
+    place, _ = divide(address)
+    if any(mark in place for mark in "*?") or Path(place).is_dir():
+        parts = [read(part, plugins=plugins, **options) for part in parts_of(place)]
+        return stack(parts, name=name or table_name(place), origin=address)
+    table = _connector(place, plugins)(address, name=name, **options)
+    assert isinstance(table, Table)
+    return table
+
+
+def _connector(place: str, plugins: tuple[str, ...]) -> Any:
+    lower = place.lower()
+    scheme = lower.partition("://")[0] if "://" in lower else ""
+    known: list[str] = []
+    for marks in (_own(), tuple(each.function for each in registry(plugins).of("connector").values())):
+        for function in marks:
+            facts = getattr(function, MARK)
+            if scheme in facts["schemes"] or (not scheme or scheme == "file") and lower.endswith(facts["suffixes"] or ("\0",)):
+                return function
+            known += [*facts["suffixes"], *(f"{each}://" for each in facts["schemes"])]
+    if not Path(place).exists() and not scheme:
+        raise BadData("there is no such file", where=place, hint="check the path in [[source]] address")
+    suffix = Path(place).suffix or place
+    raise BadData(f'no connector reads "{suffix}"', where=place,
+                  hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}")
+
+
+@cache
+def _own() -> tuple[Any, ...]:
+    found = []
+    for info in pkgutil.iter_modules(collection.__path__):
+        module = importlib.import_module(f"{collection.__name__}.{info.name}")
+        found += [value for value in vars(module).values()
+                  if isinstance(getattr(value, MARK, None), dict) and getattr(value, MARK)["kind"] == "connector"
+                  and value.__module__ == module.__name__]
+    return tuple(found)

@@ -1,0 +1,149 @@
+"""Arrow from any source made plain: few types, UTC times, unique names, and a kind for every column."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shipworthy.core.schema import Schema, infer
+from shipworthy.core.table import Table, to_words
+from shipworthy.errors import BadData
+
+UTC = pa.timestamp("us", "UTC")
+TEXT_DISTINCT = 1_000
+TEXT_WORDS = 3.0
+LOOK = 20_000
+_TRUTHS = {"true": True, "false": False}
+
+
+def finish(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | None = None) -> Table:
+    """A table with plain Arrow types, kinds decided, and notes of every conversion.
+
+    Dates and naive times become UTC microseconds; decimals become floats; nested values become JSON text.
+    Raises BadData when there is no column, no row, or two columns share a name.
+    """
+    if not data.num_columns:
+        raise BadData("the table has no columns", where=origin)
+    if not data.num_rows:
+        raise BadData("the table has a header but no rows", where=origin, hint="check that the export finished")
+    _distinct_names(data.column_names, origin)
+    said = dict(notes or {})
+    columns = []
+    for place, column in enumerate(data.column_names):
+        values, note = _plain(data.column(place))
+        columns.append(values)
+        if note:
+            said[column] = note
+    plain = pa.table(dict(zip(data.column_names, columns, strict=True)))
+    return Table(plain, decide(plain), name, origin, said)
+
+
+def decide(data: pa.Table) -> Schema:
+    """The schema of plain Arrow columns; long, varied text is "text", other words are "category"."""
+    schema = infer(data.schema)
+    for column in schema.columns:
+        if column.kind == "category" and _is_prose(data[column.name]):
+            schema = schema.replace(column.name, kind="text")
+    return schema
+
+
+def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
+    """Values as Arrow of a declared kind. Raises BadData when a value cannot be read so."""
+    words = pa.types.is_string(values.type)
+    try:
+        if kind == "timestamp" and words:
+            stamps = [None if word is None else _instant(word) for word in values.to_pylist()]
+            return pa.chunked_array([pa.array(stamps, UTC)])
+        if kind == "number" and (words or pa.types.is_boolean(values.type)):
+            return pc.cast(values, pa.float64())
+        if kind == "boolean" and words:
+            return pa.chunked_array([pa.array([_truth(word, name) for word in values.to_pylist()], pa.bool_())])
+        if kind == "boolean" and not pa.types.is_boolean(values.type):
+            return pc.cast(values, pa.bool_())
+        if kind in ("category", "text") and not words:
+            return pa.chunked_array([pa.array(to_words(values), pa.string())])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise BadData(f'column "{name}" cannot be read as {kind}: {error}', hint="correct [data.kinds]") from error
+    return values
+
+
+def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _plain(pc.cast(values, kind.value_type))
+    if pa.types.is_string(kind):
+        return _truths(values)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return _truths(pc.cast(values, pa.string()))
+    if pa.types.is_date(kind):
+        return pc.cast(pc.cast(values, pa.timestamp("us")), UTC), "dates are read as midnight UTC"
+    if pa.types.is_timestamp(kind):
+        note = "" if kind.tz else "times without a zone are read as UTC"
+        plain = pc.cast(values, pa.timestamp("us", kind.tz), safe=False)
+        return pc.cast(plain, UTC) if kind.tz else pc.assume_timezone(plain, "UTC").cast(UTC), note
+    if pa.types.is_duration(kind):
+        return pc.divide(pc.cast(pc.cast(values, pa.duration("us")), pa.int64()), 1e6), "durations are read as seconds"
+    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
+        return pc.cast(values, pa.float64()), ""
+    if pa.types.is_null(kind):
+        return pc.cast(values, pa.float64()), "no value at all"
+    if pa.types.is_integer(kind) and kind != pa.int64():
+        return pc.cast(values, pa.int64(), safe=kind != pa.uint64()), ""
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return values, ""
+    return _nested(values), "nested values are read as JSON text"
+
+
+def _truths(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    head = [word for word in values.slice(0, 50).to_pylist() if word is not None]
+    if not head or any(word.lower() not in _TRUTHS for word in head):
+        return values, ""
+    lower = pc.utf8_lower(values)
+    if not pc.all(pc.is_in(lower.drop_null(), value_set=pa.array(list(_TRUTHS)))).as_py():
+        return values, ""
+    return pc.equal(lower, "true"), ""
+
+
+def _nested(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_time(values.type) or pa.types.is_binary(values.type):
+        return pc.cast(values, pa.string())
+    words = [None if value is None else json.dumps(value, default=str, sort_keys=True) for value in values.to_pylist()]
+    return pa.chunked_array([pa.array(words, pa.string())])
+
+
+def _is_prose(values: pa.ChunkedArray) -> bool:
+    head = values.slice(0, LOOK).drop_null()
+    if len(head) == 0 or len(head.unique()) <= min(TEXT_DISTINCT, max(20, len(head) // 2)):
+        return False
+    spaces = pc.mean(pc.count_substring(head, " ")).as_py()
+    return spaces is not None and spaces + 1 > TEXT_WORDS
+
+
+def _distinct_names(names: list[str], origin: str) -> None:
+    for place, name in enumerate(names):
+        if not str(name).strip():
+            raise BadData(f"column {place + 1} has no name", where=origin, hint="name every column in the header")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise BadData(f'two columns are named "{repeated[0]}"', where=origin, hint="rename one in the source")
+
+
+def _instant(word: str) -> Any:
+    from datetime import UTC as ZONE
+    from datetime import datetime
+
+    stamp = datetime.fromisoformat(word.strip())
+    return stamp.replace(tzinfo=ZONE) if stamp.tzinfo is None else stamp
+
+
+def _truth(word: str | None, name: str) -> bool | None:
+    if word is None:
+        return None
+    known = {"true": True, "yes": True, "y": True, "1": True, "t": True,
+             "false": False, "no": False, "n": False, "0": False, "f": False}
+    if word.strip().lower() not in known:
+        raise BadData(f'column "{name}" holds {word!r}, which is neither true nor false', hint="correct [data.kinds]")
+    return known[word.strip().lower()]

@@ -1,0 +1,1 @@
+"""Dispersion and cleaning: every changed cell in a ledger, with an undo."""

@@ -1,0 +1,1 @@
+"""Model deployment: releases, serving, monitoring, updating."""

@@ -1,0 +1,85 @@
+"""Reading a folder from a stranger: every file by name and digest, nothing that points elsewhere or is too large."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from shipworthy.errors import BadRelease
+
+MAX_FILES = 1_000
+MAX_BYTES = 2**31
+MAX_NAME = 200
+
+
+def walk(folder: Path) -> dict[str, Path]:
+    """Every regular file under a folder, by its relative path with forward slashes, sorted.
+
+    Raises BadRelease for a missing folder, a link, a device, more than 1,000 files or more than 2 GiB together.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        raise BadRelease("there is no release folder", where=str(folder))
+    found = dict(sorted(_files(folder, "")))
+    if len(found) > MAX_FILES:
+        raise BadRelease(f"the folder holds more than {MAX_FILES:,} files", where=str(folder))
+    if sum(path.stat().st_size for path in found.values()) > MAX_BYTES:
+        raise BadRelease(f"the folder holds more than {MAX_BYTES >> 30} GiB", where=str(folder))
+    return found
+
+
+def check_name(name: str) -> str:
+    """The name itself if it is a plain relative path inside the folder. Raises BadRelease."""
+    path = PurePosixPath(name)
+    plain = path.parts and not path.is_absolute() and ".." not in path.parts and str(path) == name
+    if not plain or len(name) > MAX_NAME or any(mark in name for mark in ("\\", ":", "\0", "\n")):
+        raise BadRelease(f"{name[:80]!r} is not a file name inside the release", where="release.json")
+    return name
+
+
+def read(path: Path, name: str) -> bytes:
+    """The bytes of one file, not followed if it is a link. Raises BadRelease naming it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise BadRelease(f"a file of the release cannot be read: {error.strerror}", where=name) from error
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder, name → bytes: each is read once, so that what was digested is what is parsed."""
+    return {name: read(path, name) for name, path in walk(folder).items()}
+
+
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Name → SHA-256 in lower hex."""
+    return {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
+
+
+def check_unpacked(raw: bytes, name: str) -> None:
+    """Refuse an archive that would unpack to more than 2 GiB. Raises BadRelease."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise BadRelease("a file of the release is not an archive", where=name) from error
+    if size > MAX_BYTES:
+        raise BadRelease(f"a file of the release unpacks to {size >> 30} GiB", where=name)
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    for entry in os.scandir(folder):
+        name = prefix + entry.name
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            yield from _files(Path(entry.path), name + "/")
+        elif stat.S_ISREG(mode):
+            yield name, Path(entry.path)
+        else:
+            raise BadRelease("a release holds plain files only, no links or devices", where=name,
+                             hint="copy the file itself into place of the link, or fetch the release again")

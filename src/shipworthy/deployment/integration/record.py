@@ -1,0 +1,205 @@
+"""What a request may hold: one strict type per column, and a sentence for everything that does not fit.
+
+Text is no number, neither is true; a field that is missing, unknown, infinite or a time without a zone is refused by
+name. null is a known answer everywhere: the model learnt what a missing value means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from shipworthy.core.features import Category
+from shipworthy.core.model import Model
+from shipworthy.core.schema import Column
+from shipworthy.errors import BadData, nearest
+
+Stamp = Annotated[datetime, msgspec.Meta(tz=True)]
+LONGEST = 1e308
+SHOWN = 60
+WORDS = {"number": "a number", "boolean": "true or false", "category": "text", "text": "text",
+         "timestamp": "a time with a zone, such as 2013-09-01T06:00:00Z"}
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One field of a record. key: its attribute. required: the model reads it. words: numbers are names here too."""
+
+    name: str
+    key: str
+    kind: str
+    required: bool
+    words: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return WORDS[self.kind] + (" or a number" if self.words else "") + ", or null"
+
+
+class Shape:
+    """The compiled type of a record: decodes JSON and dictionaries strictly.
+
+    fields: first those that the model reads, then columns that it was told about and does not read (kept in the log).
+    """
+
+    def __init__(self, model: Model) -> None:
+        read = model.features.columns
+        known = [c for c in model.sheet.schema.columns if c.name not in read and c.role != "target"
+                 and (c.protected or c.role != "ignored")]
+        ordered = [model.sheet.schema[name] for name in read] + known
+        self.fields = tuple(_field(model, place, column, place < len(read)) for place, column in enumerate(ordered))
+        self.names = tuple(field.name for field in self.fields)
+        self.type: type[msgspec.Struct] = msgspec.defstruct(
+            "Record", [_entry(field) for field in self.fields], rename={f.key: f.name for f in self.fields},
+            forbid_unknown_fields=True, frozen=True, gc=False,
+        )
+        self._json = msgspec.json.Decoder(self.type | list[self.type])  # type: ignore[name-defined]
+
+    def decode(self, body: bytes) -> tuple[list[Any], bool]:
+        """The records of a JSON body and whether it was a single one.
+
+        Raises msgspec.DecodeError for malformed JSON, BadData naming the field otherwise.
+        """
+        try:
+            found = self._json.decode(body)
+        except msgspec.ValidationError as error:
+            raise self._refusal(_loose(body, error), error) from error
+        return (found, False) if isinstance(found, list) else ([found], True)
+
+    def convert(self, records: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The records of plain dictionaries. Raises BadData naming the field."""
+        try:
+            found: list[Any] = msgspec.convert(records, list[self.type])  # type: ignore[name-defined]
+        except msgspec.ValidationError as error:
+            raise self._refusal(list(records), error) from error
+        for place, record in enumerate(found):
+            for field in self.fields:
+                value = getattr(record, field.key)
+                if isinstance(value, float) and not -LONGEST < value < LONGEST:
+                    raise _bad(field.name, value, place, "is not a finite number", "send null if the value is unknown")
+        return found
+
+    def columns(self, records: Sequence[Any]) -> dict[str, list[Any]]:
+        """The values of every field, by name, in the order of the fields."""
+        return {field.name: [getattr(record, field.key) for record in records] for field in self.fields}
+
+    def _refusal(self, body: Any, error: Exception) -> BadData:
+        """The first thing wrong, in plain words."""
+        if not isinstance(body, dict | list):
+            return BadData(f"the body is {_shown(body)}", where="body", hint="send a record or a list of records")
+        for place, record in enumerate(body if isinstance(body, list) else [body]):
+            if not isinstance(record, dict):
+                return BadData(f"{_at(place)}a record is {_shown(record)}", where="body",
+                               hint='send {"field": value, …}')
+            found = self._wrong(record, place)
+            if found:
+                return found
+        return BadData(str(error), where="body")
+
+    def _wrong(self, record: dict[str, Any], place: int) -> BadData | None:
+        for field in self.fields:
+            if field.name not in record:
+                if field.required:
+                    return BadData(f'{_at(place)}field "{field.name}" is missing', where=field.name,
+                                   hint=f"send {field.wanted}")
+            elif not _fits(field, value := record[field.name]):
+                return _bad(field.name, value, place, f"is not {field.wanted}", _advice(field, value))
+        for name in record:
+            if name not in self.names:
+                return BadData(f'{_at(place)}field "{name[:SHOWN]}" is not known', where=name[:SHOWN],
+                               hint=nearest(name, self.names) or "leave it out")
+        return None
+
+
+def word(value: Any) -> str | None:
+    """A category's value as the text by which training knew it: 1 and 1.0 are "1"."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else format(value, "g" if value % 1 else ".0f")
+
+
+def _field(model: Model, place: int, column: Column, required: bool) -> Field:
+    categories = {e.column: e.levels for e in model.features.encoders if isinstance(e, Category)}
+    levels = categories.get(column.name, ())
+    numeric = column.kind == "category" and (column.integer or (bool(levels) and all(map(_numeric, levels))))
+    return Field(column.name, f"f{place}", column.kind, required, numeric)
+
+
+def _entry(field: Field) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kinds: dict[str, Any] = {"number": float | None, "boolean": bool | None, "timestamp": Stamp | None,
+                             "category": str | None, "text": str | None}
+    kind = str | int | float | bool | None if field.words else kinds[field.kind]
+    return (field.key, kind) if field.required else (field.key, kind, None)
+
+
+def _fits(field: Field, value: Any) -> bool:
+    if value is None:
+        return True
+    if field.kind == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool) and -LONGEST < value < LONGEST
+    if field.kind == "boolean":
+        return isinstance(value, bool)
+    if field.kind == "timestamp":
+        return _stamp(value) is not None
+    return isinstance(value, str) or (field.words and isinstance(value, int | float))
+
+
+def _stamp(value: Any) -> datetime | None:
+    try:
+        found: datetime = msgspec.convert(value, Stamp)
+    except msgspec.ValidationError:
+        return None
+    return found
+
+
+def _advice(field: Field, value: Any) -> str:
+    if field.kind == "number" and isinstance(value, str):
+        return f"send the number without quotes: {value}" if _numeric(value) else "send null if the value is unknown"
+    if field.kind == "number" and isinstance(value, bool):
+        return f"send {int(value)} if that is the number meant"
+    if field.kind == "timestamp":
+        return "add Z for UTC, or the offset"
+    if field.kind in ("category", "text") and isinstance(value, int | float):
+        return f'send it as text: "{value}"'
+    return f"send {field.wanted}"
+
+
+def _bad(name: str, value: Any, place: int, problem: str, hint: str) -> BadData:
+    return BadData(f'{_at(place)}field "{name}": {_shown(value)} {problem}', where=name, hint=hint)
+
+
+def _at(place: int) -> str:
+    return f"record {place}: " if place else ""
+
+
+def _loose(body: bytes, error: msgspec.ValidationError) -> Any:
+    """The body without its types; a number beyond float64 cannot be read even so, and the first error names it."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.ValidationError:
+        found = re.search(r"at `\$(?:\[(?:\d+|\.\.\.)\])?\.(.+)`$", str(error))
+        name = found.group(1) if found else "body"
+        raise BadData(f'field "{name}" is not a finite number', where=name,
+                      hint="send null if the value is unknown") from error
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    text = msgspec.json.encode(value, enc_hook=str).decode()
+    text = "not a finite number" if text == "null" and value is not None else text
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _numeric(text: str) -> bool:
+    try:
+        return abs(float(text)) < LONGEST
+    except ValueError:
+        return False

@@ -1,0 +1,146 @@
+"""Signing a set of files and checking the signature, offline, with one key.
+
+Source: OpenSSF Model Signing 1.0 (2025): a Sigstore bundle around a DSSE envelope around an in-toto Statement v1;
+key mode, ECDSA over P-256 with SHA-256.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shipworthy.errors import BadRelease, Misuse
+
+SIGNATURE = "model.sig"
+MEDIA = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PAYLOAD = "application/vnd.in-toto+json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://model_signing/signature/v1.0"
+IGNORED = (".git", ".gitattributes", ".github", ".gitignore", SIGNATURE)
+Key = ec.EllipticCurvePrivateKey
+
+
+def make_key(path: Path) -> Key:
+    """A new private key, kept at `path` for its owner alone, with the public half beside it as `<path>.pub`.
+
+    Raises Misuse when a file is already there: a lost key cannot be made again.
+    """
+    made = ec.generate_private_key(ec.SECP256R1())
+    secret = made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                serialization.NoEncryption())
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise Misuse("there is a key already", where=str(path), hint="use it, or choose another name") from error
+    with os.fdopen(handle, "wb") as file:
+        file.write(secret)
+    path.with_name(path.name + ".pub").write_bytes(public_bytes(made))
+    return made
+
+
+def read_key(path: Path) -> Key:
+    """The private key of a PEM file. Raises Misuse when there is none or it is of another kind."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Misuse(f"the signing key cannot be read: {error}", where=str(path)) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Misuse("the signing key is not an elliptic curve key over P-256", where=str(path))
+    return key
+
+
+def public_bytes(key: Key | ec.EllipticCurvePublicKey) -> bytes:
+    """The public half as PEM."""
+    public = key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey) else key
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(public: bytes) -> str:
+    """SHA-256 in lower hex of a public key's PEM: what two people compare to know that it is the same key."""
+    return hashlib.sha256(public).hexdigest()
+
+
+def sign(files: Mapping[str, str], *, name: str, key: Key) -> bytes:
+    """The signature bundle, as JSON, over files. files: relative path → SHA-256 in lower hex."""
+    statement = {
+        "_type": STATEMENT,
+        "subject": [{"name": name, "digest": {"sha256": _root(files)}}],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False,
+                              "ignore_paths": list(IGNORED)},
+            "resources": [{"name": path, "algorithm": "sha256", "digest": files[path]} for path in sorted(files)],
+        },
+    }
+    payload = msgspec.json.encode(statement)
+    signature = key.sign(_envelope(payload), ec.ECDSA(hashes.SHA256()))
+    return msgspec.json.encode({
+        "mediaType": MEDIA,
+        "verificationMaterial": {"publicKey": {"hint": fingerprint(public_bytes(key))}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD,
+            "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
+        },
+    })
+
+
+def verify_signature(files: Mapping[str, str], bundle: bytes, public: bytes) -> None:
+    """Nothing, when the bundle is this key's signature over exactly these files.
+
+    files: relative path → SHA-256 of what is there now. public: PEM.
+    Raises BadRelease naming the first file that differs, is missing or was not signed.
+    """
+    signed = _signed(bundle, public)
+    for path in sorted(set(signed) | set(files)):
+        if path not in files:
+            raise BadRelease("a signed file is missing", where=path)
+        if path not in signed:
+            raise BadRelease("a file is not covered by the signature", where=path, hint="delete it, or sign again")
+        if signed[path] != files[path]:
+            raise BadRelease("a file differs from what was signed", where=path)
+
+
+def _signed(bundle: bytes, public: bytes) -> dict[str, str]:
+    """The files that a bundle vouches for, once its signature and its own sums hold."""
+    try:
+        key = serialization.load_pem_public_key(public)
+        envelope = msgspec.json.decode(bundle)["dsseEnvelope"]
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or envelope["payloadType"] != PAYLOAD:
+            raise ValueError("another kind of key or payload")
+        key.verify(signature, _envelope(payload), ec.ECDSA(hashes.SHA256()))
+        return _resources(msgspec.json.decode(payload))
+    except InvalidSignature as error:
+        raise BadRelease("the signature was not made by this key", where=SIGNATURE,
+                         hint=f"the key given has the fingerprint {fingerprint(public)[:16]}") from error
+    except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadRelease(f"the signature cannot be read: {error}", where=SIGNATURE) from error
+
+
+def _resources(statement: Any) -> dict[str, str]:
+    if statement["_type"] != STATEMENT or statement["predicateType"] != PREDICATE:
+        raise ValueError("another kind of statement")
+    files = {entry["name"]: entry["digest"] for entry in statement["predicate"]["resources"]
+             if entry["algorithm"] == "sha256"}
+    if len(statement["subject"]) != 1 or statement["subject"][0]["digest"]["sha256"] != _root(files):
+        raise ValueError("its sum does not fit its files")
+    return files
+
+
+def _root(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(b"".join(bytes.fromhex(files[path]) for path in sorted(files))).hexdigest()
+
+
+def _envelope(payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding: what is really signed."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)

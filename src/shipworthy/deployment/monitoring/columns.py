@@ -1,0 +1,176 @@
+"""Has a column changed enough to matter, and is it broken outright?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.grid import NULL, UNSEEN, Cells, Reference
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, served
+from shipworthy.marks import check
+from shipworthy.metrics.drift import RARE, pool_cells
+from shipworthy.metrics.intervals import benjamini_hochberg
+
+FAR_LIMIT = 0.005
+FLOOD = 0.2
+SMALLEST = 1e-300
+SURE = 0.999
+
+
+@dataclass(frozen=True)
+class ColumnTests:
+    """What every window says of every column. p: (w, columns) changed more than the effect; NaN is unknown.
+
+    broken: (w, columns) p-value of a flood of missing or unseen values, or of values far outside.
+    effect: (w, columns) w, about the shift in standard deviations.
+    """
+
+    p: Floats
+    broken: Floats
+    effect: Floats
+
+    def log_e(self, p: Floats) -> Floats:
+        """Log e-values ½·p^(−½). Source: Vovk and Wang (2021)."""
+        return np.asarray(np.log(0.5) - 0.5 * np.log(np.maximum(p, SMALLEST)))
+
+
+def judge_windows(reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1) -> ColumnTests:
+    """Every column of every window against the reference, each window alone. windows: column → (w, cells) counts.
+
+    effect: w₀ that is tolerated. Source: Pearson (1911); Cohen (1988) for w; Bonferroni for the two parts.
+    """
+    return _judge(reference, windows, effect, _one_look)
+
+
+def judge_stream(reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1) -> ColumnTests:
+    """Every column of every window against the reference, for p-values that are multiplied over time.
+
+    One reference sample meets every window, so its own error counts as tolerated change: else a small reference
+    that happens to lie a little off would page sooner or later although nothing changed.
+    """
+    return _judge(reference, windows, effect, _many_looks)
+
+
+Look = Callable[[Floats, int, float, Floats, float], Floats]
+
+
+def _judge(reference: Reference, windows: Mapping[str, Ints], effect: float, look: Look) -> ColumnTests:
+    parts = [
+        _column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name],
+                np.atleast_2d(windows[cells.name]), (effect, look))
+        for cells in reference.plan.columns
+    ]
+    return ColumnTests(*(np.stack([part[k] for part in parts], axis=1) for k in range(3)))
+
+
+def _one_look(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floats:
+    from scipy.stats import ncx2
+
+    rows = n * m / np.maximum(n + m, 1)
+    return np.asarray(ncx2.sf(x2, df, np.maximum(rows * effect**2, 1e-12)))
+
+
+def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floats:
+    """Given the reference: X² is n / (n + m) times a noncentral χ² whose shift holds the reference's own error."""
+    from scipy.stats import chi2, ncx2
+
+    own = np.sqrt(chi2.ppf(SURE, df) / n)
+    return np.asarray(ncx2.sf(x2 * (n + m) / n, df, np.maximum(m * (effect + own) ** 2, 1e-12)))
+
+
+def _column(
+    cells: Cells, planned: Ints, before: Ints, now: Ints, test: tuple[float, Look]
+) -> tuple[Floats, Floats, Floats]:
+    size, n = now.sum(axis=1), int(before.sum())
+    p, w = np.full(len(now), np.nan), np.full(len(now), np.nan)
+    level = np.floor(np.log2(np.maximum(size, 1)))
+    for power in np.unique(level[size >= FEWEST_ROWS]) if n >= FEWEST_ROWS else ():
+        chosen = np.flatnonzero((level == power) & (size >= FEWEST_ROWS))
+        rows = min(n, int(2**power))
+        pooled = pool_cells(planned, rows, special=cells.special, least=max(5.0, rows / most_cells(n)))
+        p[chosen], w[chosen] = _pooled(before, now[chosen], pooled, test)
+    return p, _broken(cells, before, now), w
+
+
+def most_cells(n: int) -> float:
+    """How many pooled cells a reference of n rows can tell apart, n^0.4 but at least 8."""
+    return float(max(8.0, n**0.4))
+
+
+def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[float, Look]) -> tuple[Floats, Floats]:
+    size = int(pooled.max(initial=RARE)) + 2
+    a = np.bincount(pooled + 1, weights=before, minlength=size)
+    b = np.zeros((len(now), size))
+    np.add.at(b.T, pooled + 1, now.T)
+    rare = a == 0
+    rare[0] = True
+    m = b.sum(axis=1)
+    p_rare = _tail(b[:, rare].sum(axis=1), m, _at_most(a[rare].sum(), a.sum()) + 0.001)
+    a, b = a[~rare], b[:, ~rare]
+    left, right = a.sum(), b.sum(axis=1)
+    df, rows = len(a) - 1, left * right / np.maximum(left + right, 1)
+    if df < 1:
+        return np.where(p_rare < 1e-6, 2 * p_rare, np.nan), np.full(len(now), np.nan)
+    ratio = np.sqrt(np.maximum(right, 1) / left)[:, None]
+    x2 = ((a * ratio - b / ratio) ** 2 / (a + b)).sum(axis=1)
+    p_cells = np.where(right > 0, test[1](x2, df, float(left), right, test[0]), 1.0)
+    w = np.sqrt(np.maximum(0.0, (x2 - df) / np.maximum(rows, 1)))
+    return np.minimum(1.0, 2 * np.minimum(p_cells, p_rare)), w
+
+
+def _broken(cells: Cells, before: Ints, now: Ints) -> Floats:
+    """p-value of the worst flood: far values over 0.5 %, missing or unseen values 20 points above the reference."""
+    n, m = int(before.sum()), now.sum(axis=1)
+    if cells.kind == "number":
+        floods = [(np.arange(-4, 0), FLOOD), (np.array([0, cells.size - 5]), FAR_LIMIT)]
+    else:
+        floods = [(np.array([NULL]), FLOOD), (np.array([UNSEEN]), FLOOD)]
+    found = [
+        _tail(now[:, where].sum(axis=1), m, _at_most(float(before[where].sum()), n) + limit) for where, limit in floods
+    ]
+    return np.asarray(np.minimum(1.0, len(found) * np.minimum.reduce(found)))
+
+
+def _at_most(hits: float, n: float) -> float:
+    """What a share may be, surely, given its count in the reference. Source: Clopper and Pearson (1934)."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(hits + 1, n - hits, SURE)) if hits < n else 1.0
+
+
+def _tail(hits: Floats, m: Floats, share: float) -> Floats:
+    from scipy.special import betainc
+
+    return np.asarray(np.where(hits > 0, betainc(np.maximum(hits, 1), m - hits + 1, min(share, 1.0)), 1.0))
+
+
+@check("column-drift", row="deployment.monitoring")
+def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding:
+    """Which columns of the traffic differ from the reference by more than the effect that matters."""
+    traffic = served(grid, log)
+    plan, n = grid.plan, traffic.rows
+    counts = {c.name: np.bincount(traffic.cells[c.name], minlength=c.size)[None] for c in plan.columns}
+    tests = judge_windows(grid, counts, effect=effect)
+    worst = np.fmin(tests.p[0], tests.broken[0])
+    if n < FEWEST_ROWS or np.isnan(worst).all():
+        return say("unknown", f"{n} rows of traffic are too few to compare with {grid.facts.rows:,}.", n=n)
+    bad = np.flatnonzero(benjamini_hochberg(np.minimum(1.0, 2 * worst)))
+    bad = bad[np.argsort(worst[bad], kind="stable")]
+    names = [plan.names[b] for b in bad]
+    shift = np.nan_to_num(tests.effect[0])
+    chart = {"kind": "bars", "name": list(plan.names), "value": [float(x) for x in shift], "limit": effect}
+    against = f"{n:,} rows of traffic against {grid.facts.rows:,} of the reference"
+    if not names:
+        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} standard deviations "
+                           f"({against}).", value=float(shift.max()), limit=effect, n=n, chart=chart)
+    gone = f" {traffic.vanished[0]} has vanished." if traffic.vanished else ""
+    broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < 1e-6)]
+    flood = f" Broken input: {', '.join(broken[:3])}." if broken else ""
+    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} standard deviations, "
+                       f"first {', '.join(names[:3])} ({against}).{flood}{gone}",
+               value=float(shift[bad].max()), limit=effect, n=n, chart=chart,
+               remedy="look at harm: drift without harm is only logged", counterexample={"columns": names})

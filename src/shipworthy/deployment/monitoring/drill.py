@@ -1,0 +1,144 @@
+"""Fire drills before there is traffic: quiet years must stay quiet, and planted faults must page in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+
+from shipworthy.core.grid import FIXED, Cells, Reference, cells_of, score_cells
+from shipworthy.core.model import Model
+from shipworthy.core.project import Project
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.monitoring import alarm as alarms_
+from shipworthy.deployment.monitoring.harm import harm_m
+from shipworthy.deployment.monitoring.joined import PER_YEAR
+from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
+from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
+from shipworthy.deployment.monitoring.watch import FAMILIES, column_evidence, strange_m
+
+WINDOW_ROWS = 300
+QUIET_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the monitor sees them. cells: column → (n,). where: score cell; loss: in [0, 1]; strange: fixed point."""
+
+    cells: dict[str, Ints]
+    where: Ints
+    loss: Floats
+    strange: Ints
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def counts(self, drawn: Ints, grid: Reference) -> dict[str, Ints]:
+        """Counts per column of drawn windows, (w, cells) each. drawn: (w, rows) positions."""
+        return {c.name: _counted(self.cells[c.name][drawn], c) for c in grid.plan.columns}
+
+
+def seen(model: Model, grid: Reference, table: Table) -> Rows:
+    """A labelled table as the monitor would see it once served."""
+    score, decision, _, loss, _ = judged_rows(model, table, cap=grid.facts.cap)
+    cells = cells_of(table, grid.plan)
+    strange = np.rint(strangeness(grid.plan, grid.planned, cells) * FIXED).astype(np.int64)
+    return Rows(cells, score_cells(grid.plan, score, decision), loss, strange)
+
+
+def quiet_pages(project: Project, grid: Reference, rows: Rows, *, years: int = 4, seed: int = 0) -> int:
+    """Pages in simulated years in which nothing changes: reference and windows are drawn from the same rows."""
+    random, pages = np.random.default_rng(seed), 0
+    for _ in range(years):
+        again = _redrawn(grid, rows, random.integers(0, len(rows), max(len(rows), 30)))
+        drawn = random.integers(0, len(rows), (QUIET_DAYS, WINDOW_ROWS))
+        pages += len(_alarms(project, again, rows, drawn))
+    return pages
+
+
+def first_page(
+    project: Project, grid: Reference, rows: Rows, windows: int, *, families: tuple[str, ...] = ("broken", "harm")
+) -> tuple[int | None, str]:
+    """The first of so many windows in which the rows, in order, page by one of the families, counted from 1."""
+    drawn = np.arange(windows * (len(rows) // windows)).reshape(windows, -1)
+    found = [(at, family) for at, family, level in _alarms(project, grid, rows, drawn) if level == "day"
+             and family in families]
+    return (found[0][0] + 1, found[0][1]) if found else (None, "")
+
+
+def first_harm(project: Project, grid: Reference, rows: Rows, windows: int) -> int | None:
+    """The first of so many windows in which the rows, in order, page for harm, counted from 1; None if none does."""
+    return next((at + 1 for at in _harms(project, grid, rows, np.arange(len(rows)).reshape(windows, -1))), None)
+
+
+def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[tuple[int, str, str]]:
+    """Alarms (window, family, level) of daily windows, and of their weekly sums."""
+    daily = rows.counts(drawn, grid)
+    weeks = len(drawn) // 7
+    weekly = {name: counts[: weeks * 7].reshape(weeks, 7, -1).sum(axis=1) for name, counts in daily.items()}
+    limits = rate_limits(len(grid.strange))
+    p = outlier_p(rows.strange[drawn].ravel(), grid.strange).reshape(drawn.shape)
+    hits = [(*(int((window <= at + 1e-12).sum()) for at, _ in limits), drawn.shape[1]) for window in p]
+    found: list[tuple[int, str, str]] = []
+    for level, counts, stride in (("day", daily, 1), ("week", weekly, 7)):
+        bar = alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=2,
+                                pages_per_year=project.watch.pages_per_year)
+        if not len(counts[grid.plan.names[0]]):
+            continue
+        e = column_evidence(grid, counts, effect=project.watch.effect)
+        for family, path in (("broken", e.broken), ("drift", e.drift)):
+            found += [(stride * (at + 1) - 1, family, level) for at in _crossings(path, bar)]
+        if level == "day":
+            found += _sums(limits, hits, bar)
+    return sorted([*found, *((at, "harm", "day") for at in _harms(project, grid, rows, drawn))])
+
+
+def _harms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[int]:
+    bar = alarms_.threshold(per_year=PER_YEAR["day"], families=len(FAMILIES),
+                            pages_per_year=project.watch.pages_per_year)
+    loss, start, found = rows.loss[drawn].sum(axis=1), 0, []
+    size = np.full(len(drawn), float(drawn.shape[1]))
+    for at in range(len(drawn)):
+        if harm_m(grid, loss[start : at + 1], size[start : at + 1], project.watch.tolerance) >= bar:
+            found.append(at)
+            start = at + 1
+    return found
+
+
+def _crossings(path: Floats, bar: float) -> list[int]:
+    m, found = 0.0, []
+    for at, e in enumerate(path):
+        m = alarms_.step(m, float(e))
+        if m >= bar:
+            found.append(at)
+            m = 0.0
+    return found
+
+
+def _sums(
+    limits: tuple[tuple[float, float], ...], hits: list[tuple[int, ...]], bar: float
+) -> list[tuple[int, str, str]]:
+    found, start = [], 0
+    for at in range(len(hits) if limits else 0):
+        if strange_m(hits[start : at + 1], limits) >= bar:
+            found.append((at, "outliers", "day"))
+            start = at + 1
+    return found
+
+
+def _redrawn(grid: Reference, rows: Rows, drawn: Ints) -> Reference:
+    """The reference as it would be had these rows been its sample."""
+    counts = {name: found[0] for name, found in rows.counts(drawn[None], grid).items()}
+    size = grid.plan.score_cells
+    loss = np.bincount(rows.where[drawn], weights=rows.loss[drawn], minlength=size)
+    outcomes = np.stack([np.bincount(rows.where[drawn], minlength=size), np.rint(loss * FIXED)], axis=1)
+    wrong = int(rows.loss[drawn].sum()) if grid.plan.classes else 0
+    facts = msgspec.structs.replace(grid.facts, rows=len(drawn), wrong=wrong)
+    return replace(grid, facts=facts, grid=replace(grid.grid, columns=counts, rows=len(drawn)),
+                   outcomes=outcomes.astype(np.int64), strange=np.sort(rows.strange[drawn]))
+
+
+def _counted(codes: Ints, cells: Cells) -> Ints:
+    offset = np.arange(len(codes))[:, None] * cells.size
+    return np.bincount((codes + offset).ravel(), minlength=len(codes) * cells.size).reshape(len(codes), cells.size)

@@ -1,0 +1,121 @@
+"""Does the model do harm: is its risk beyond what the reference allows?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.grid import FIXED, Reference
+from shipworthy.core.project import Project
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.monitoring.alarm import mean_m, share_m, threshold
+from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, PER_YEAR, Joined, join, served, window_of
+from shipworthy.marks import check
+from shipworthy.metrics.intervals import clopper_pearson
+
+FEWEST_LABELS = 100
+ALPHA = 0.05
+RECENT = 2_000
+
+
+def risk_limit(reference: Reference, tolerance: float) -> float:
+    """θ: the upper end of the risk on the reference, at half of 5 %, plus the tolerance; NaN if it says nothing.
+
+    A regression uses the normal bound with the largest variance possible.
+    Source: Clopper and Pearson (1934); Podkopaev and Ramdas (2022) for the two-part error.
+    """
+    facts = reference.facts
+    if reference.plan.value:
+        mean, n = _mean_loss(reference)
+        spread = max(mean * (1 - mean), 1e-4)  # the largest variance that a loss in [0, 1] of this mean can have
+        return mean + 2.24 * float(np.sqrt(spread / max(1, n))) + tolerance
+    if facts.rows == 0 or facts.wrong >= facts.rows:
+        return float("nan")
+    return float(clopper_pearson(facts.wrong, facts.rows, level=1 - ALPHA)[1]) + tolerance
+
+
+def reference_risk(reference: Reference) -> float:
+    """Mean loss on the reference, in [0, 1]."""
+    if reference.plan.value:
+        return _mean_loss(reference)[0]
+    return reference.facts.wrong / max(1, reference.facts.rows)
+
+
+def _mean_loss(reference: Reference) -> tuple[float, int]:
+    rows = int(reference.outcomes[:, 0].sum())
+    return float(reference.outcomes[:, 1].sum() / FIXED / max(1, rows)), rows
+
+
+def buckets(joined: Joined, level: str) -> tuple[Floats, Floats, Ints]:
+    """Loss sums, label counts and the last window of every bucket of labels, by arrival.
+
+    A bucket is a window; one with under 30 labels joins the next, and the last may be smaller.
+    """
+    window = window_of(joined.arrived, level)
+    ends, total, n = [], [], []
+    held, rows = 0.0, 0
+    for value in np.unique(window):
+        inside = window == value
+        held, rows = held + float(joined.loss[inside].sum()), rows + int(inside.sum())
+        if rows >= FEWEST_ROWS or value == window[-1]:
+            ends.append(int(value))
+            total.append(held)
+            n.append(rows)
+            held, rows = 0.0, 0
+    return np.array(total), np.array(n, np.float64), np.array(ends, np.int64)
+
+
+def harm_m(reference: Reference, total: Floats, n: Floats, tolerance: float) -> float:
+    """The alarm statistic M after these buckets of losses; it pages at M ≥ A. NaN if the reference says nothing."""
+    limit = risk_limit(reference, tolerance)
+    if not limit < 1:
+        return float("nan")
+    if not len(n):
+        return 0.0
+    return mean_m(total / n, limit) if reference.plan.value else share_m(total, n, limit)
+
+
+def recent_risk(joined: Joined, rows: int = RECENT) -> tuple[float, float, float, int]:
+    """Risk of the newest labels with its 95 % interval, and how many there are."""
+    loss = joined.loss[-rows:]
+    n = len(loss)
+    if not n:
+        return float("nan"), float("nan"), float("nan"), 0
+    if np.all((loss == 0) | (loss == 1)):
+        low, high = clopper_pearson(int(loss.sum()), n)
+    else:
+        half = 1.96 * float(loss.std()) / np.sqrt(n)
+        low, high = float(loss.mean()) - half, float(loss.mean()) + half
+    return float(loss.mean()), low, high, n
+
+
+@check("harm", row="deployment.monitoring")
+def harm(project: Project, grid: Reference, log: Table, labels: Table) -> Finding:
+    """Whether the risk on labelled traffic is beyond the reference's, at any time since the release."""
+    level, tolerance = project.watch.window, project.watch.tolerance
+    joined = join(served(grid, log), labels)
+    limit = risk_limit(grid, tolerance)
+    if not limit < 1:
+        return say("unknown", f"The reference holds no right answer among {grid.facts.rows:,} rows, "
+                              "so no risk can be held to it.", n=len(joined))
+    total, n, ends = buckets(joined, level)
+    bar = threshold(per_year=PER_YEAR[level], families=1, pages_per_year=project.watch.pages_per_year)
+    path = [harm_m(grid, total[: k + 1], n[: k + 1], tolerance) for k in range(len(n))]
+    risk, low, high, rows = recent_risk(joined)
+    known = f"{rows:,} newest labels, reference {reference_risk(grid):.3f} on {grid.facts.rows:,}"
+    facts = {"value": risk, "low": low, "high": high, "limit": limit, "n": rows,
+             "chart": {"kind": "line", "x": ends.tolist(), "y": (total / np.maximum(n, 1)).tolist(), "limit": limit}}
+    first = next((k for k, m in enumerate(path) if m >= bar), None)
+    if first is not None:
+        return say("fail", f"The model does harm: its risk is {risk:.3f} against at most {limit:.3f} ({known}); seen "
+                           f"after {int(n[: first + 1].sum()):,} labels.", **facts,
+                   remedy="shipworthy rollback, then shipworthy renew")
+    if rows < FEWEST_LABELS:
+        return say("unknown", f"{rows} labels are too few to judge harm; {FEWEST_LABELS} are needed.", **facts,
+                   remedy="send a random 1 % of predictions for labels")
+    if high > limit:
+        return say("unknown" if low <= limit else "fail",
+                   f"The risk is {risk:.3f} (95 % interval {low:.3f} to {high:.3f}) against at most {limit:.3f} "
+                   f"({known}).", **facts, remedy="wait for more labels")
+    return say("pass", f"No harm: the risk is {risk:.3f} (95 % interval {low:.3f} to {high:.3f}), at most {limit:.3f} "
+                       f"is allowed ({known}).", **facts)

@@ -1,0 +1,94 @@
+"""What to do about an alarm: nothing, a line in the log, or one page; and one incident per release at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+Harm = Literal["yes", "no", "unknown"]
+QUIET_WINDOWS = {"hour": 168, "day": 28, "week": 8}
+
+ACTIONS = {
+    "broken": "repair the input named, or roll back to a release that does not need it",
+    "harm": "roll back, then renew: shipworthy rollback; shipworthy renew",
+    "drift": "label a random sample of recent rows, then decide whether to renew",
+    "bias": "recalibrate on the newest labels: shipworthy renew",
+    "outliers": "look at the strange rows and where they came from",
+}
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """One thing that a person must look at. opened, last: UTC times. evidence: M against its threshold, by family."""
+
+    id: str
+    release: str
+    opened: str
+    last: str
+    severity: Literal["high", "medium"]
+    families: tuple[str, ...]
+    columns: tuple[str, ...]
+    harm: Harm
+    evidence: dict[str, float]
+    sentence: str
+    action: str
+    loss: float | None = None
+    currency: str = ""
+    windows: int = 1
+    open: bool = True
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One family whose statistic crossed its threshold in one window."""
+
+    family: str
+    level: str
+    at: int
+    m: float
+    columns: tuple[str, ...] = ()
+
+
+def route(alarms: tuple[Alarm, ...], harm: Harm) -> Literal["nothing", "log", "page"]:
+    """What the alarms of a window ask for. Harm decides, drift explains.
+
+    Drift without harm is only logged; drift whose harm is unknown pages, and so do harm, a bias that the labels
+    prove, broken input, and strange rows unless labels show no harm.
+    """
+    families = {alarm.family for alarm in alarms}
+    if families & {"harm", "broken", "bias"} or (families and harm != "no"):
+        return "page"
+    return "log" if families else "nothing"
+
+
+def opened(
+    alarms: tuple[Alarm, ...], harm: Harm, release: str, why: str, money: tuple[float | None, str] = (None, "")
+) -> Incident:
+    """A new incident from the alarms of one window."""
+    families = tuple(dict.fromkeys(alarm.family for alarm in alarms))
+    columns = tuple(dict.fromkeys(name for alarm in alarms for name in alarm.columns))
+    lead = next(family for family in ACTIONS if family in families)
+    at = _iso(alarms[0].at)
+    severe = bool({"harm", "broken"} & set(families)) or harm == "yes"
+    where = f" in {', '.join(columns[:3])}" if columns else ""
+    sentence = f"{_TITLE[lead]}{where}; harm: {why}."
+    return Incident(f"{release[:12] or 'release'}-{at}", release, at, at, "high" if severe else "medium", families,
+                    columns[:10], harm, {f"{a.family}/{a.level}": a.m for a in alarms}, sentence, ACTIONS[lead],
+                    money[0], money[1])
+
+
+def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm) -> Incident:
+    """The open incident with another window's alarms; no second page."""
+    families = tuple(dict.fromkeys((*known.families, *(alarm.family for alarm in alarms))))
+    columns = tuple(dict.fromkeys((*known.columns, *(name for alarm in alarms for name in alarm.columns))))
+    severe = known.severity == "high" or harm == "yes" or bool({"harm", "broken"} & set(families))
+    return msgspec.structs.replace(known, last=_iso(alarms[-1].at), families=families, columns=columns[:10],
+                                   severity="high" if severe else "medium", windows=known.windows + 1)
+
+
+_TITLE = {"broken": "Broken input", "harm": "The model does harm", "drift": "The input has drifted",
+          "bias": "Outcomes differ from what the model expects", "outliers": "Too many strange rows"}
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1e6, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,177 @@
+"""The prediction log in order of arrival, its windows, and the late labels joined to it by prediction id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
+from shipworthy.core.table import Floats, Ints, Table, to_words
+from shipworthy.deployment.monitoring.reference import strangeness
+from shipworthy.errors import BadData
+
+DAY = 86_400_000_000
+HOUR = DAY // 24
+LEVELS = {"hour": ("hour", "day", "week"), "day": ("day", "week"), "week": ("week",)}
+PER_YEAR = {"hour": 8_760, "day": 365, "week": 52}
+FEWEST_ROWS = 30
+
+
+def micros(table: Table, name: str) -> Ints:
+    """A time column as microseconds since 1970 UTC. Raises BadData when it is naive, missing or null."""
+    column = table.column(name)
+    if pa.types.is_string(column.type) and not column.null_count:
+        column = _parsed(column, name)
+    if not pa.types.is_timestamp(column.type):
+        raise BadData(f'column "{name}" does not hold times', where=table.name, hint="store UTC timestamps")
+    if column.type.tz is None:
+        raise BadData(f'the times in "{name}" have no zone', where=table.name, hint="store them as timestamps in UTC")
+    if column.null_count:
+        raise BadData(f'{column.null_count} rows have no "{name}"', where=table.name)
+    return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.int64()).to_numpy(), np.int64)
+
+
+def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    from shipworthy.core.features import moment
+
+    return pa.chunked_array([pa.array([moment(word) for word in column.to_pylist()], pa.timestamp("us", "UTC"))])
+
+
+def window_of(at: Ints, level: str) -> Ints:
+    """The number of the UTC hour, day or week (from Monday) of every time."""
+    if level == "hour":
+        return np.asarray(at // HOUR)
+    days = at // DAY
+    return np.asarray(days if level == "day" else (days + 3) // 7)
+
+
+def start_of(window: int, level: str) -> int:
+    """The first microsecond of a window."""
+    return window * HOUR if level == "hour" else window * DAY if level == "day" else (window * 7 - 3) * DAY
+
+
+@dataclass(frozen=True)
+class Served:
+    """A prediction log, each prediction id once, ordered by time.
+
+    at: (n,) microseconds. cells: column → (n,). where: (n,) score cell. score: (n,). decision: (n,) class words.
+    """
+
+    table: Table
+    reference: Reference
+    at: Ints
+    ids: pa.Array
+
+    @cached_property
+    def cells(self) -> dict[str, Ints]:
+        return cells_of(self.table, self.reference.plan)
+
+    @cached_property
+    def score(self) -> Floats:
+        column = self.table.column("score")
+        if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+            return np.array([max(row) if row else np.nan for row in column.to_pylist()], np.float64)
+        return self.table.numbers("score")
+
+    @cached_property
+    def decision(self) -> npt.NDArray[np.object_]:
+        return self.table.words("decision")
+
+    @cached_property
+    def where(self) -> Ints:
+        return score_cells(self.reference.plan, self.score, decided(self.table, self.reference.plan.classes))
+
+    @cached_property
+    def strange(self) -> Ints:
+        found = strangeness(self.reference.plan, self.reference.planned, self.cells)
+        return np.rint(found * FIXED).astype(np.int64)
+
+    @property
+    def rows(self) -> int:
+        return self.table.rows
+
+    @property
+    def vanished(self) -> tuple[str, ...]:
+        """Planned columns that the log does not hold."""
+        return tuple(name for name in self.reference.plan.names if name not in self.table.schema)
+
+
+def served(reference: Reference, log: Table) -> Served:
+    """The log, ready to be counted. A repeated prediction id counts once: a second delivery is harmless."""
+    at = micros(log, "at")
+    ids = pa.array(to_words(log.column("prediction_id")), pa.string())
+    order = np.argsort(at, kind="stable")
+    first = np.zeros(log.rows, np.bool_)
+    coded = np.asarray(ids.dictionary_encode().indices.to_numpy(zero_copy_only=False))[order]
+    first[np.unique(coded, return_index=True)[1]] = True
+    order = order[first]
+    return Served(log.take(order), reference, at[order], ids.take(pa.array(order)))
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Labels that found their prediction, in order of arrival.
+
+    row: (k,) position in the log. arrived: (k,) microseconds. loss: (k,) in [0, 1]. surprise: (k,) what came true
+    less what was expected, in [−1, 1]. truth: (k,) words or numbers. source: (k,) who said so.
+    orphans: labels without a prediction; foreign: labels of no class that the model knows.
+    """
+
+    row: Ints
+    arrived: Ints
+    loss: Floats
+    surprise: Floats
+    truth: npt.NDArray[np.object_]
+    source: npt.NDArray[np.object_]
+    orphans: int
+    foreign: int
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def join(log: Served, labels: Table) -> Joined:
+    """Labels joined to the log by prediction id, never by time; a corrected label replaces the earlier one."""
+    arrived = micros(labels, "observed_at")
+    order = np.argsort(arrived, kind="stable")
+    at = pc.index_in(pa.array(to_words(labels.column("prediction_id")), pa.string()), value_set=log.ids)
+    row = np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.int64)[order]
+    found = order[row >= 0]
+    row, arrived = row[row >= 0], arrived[found]
+    last = {int(r): place for place, r in enumerate(row)}
+    first = np.unique(row, return_index=True)[1]
+    first = first[np.argsort(arrived[first], kind="stable")]
+    label = to_words(labels.column("label"))[found][[last[int(r)] for r in row[first]]]
+    source = (to_words(labels.column("source")) if "source" in labels.schema
+              else np.full(labels.rows, "", object))[found][first]
+    row, arrived = row[first], arrived[first]
+    known, loss, surprise = _judge(log, row, label)
+    return Joined(row[known], arrived[known], loss[known], surprise[known], label[known], source[known],
+                  labels.rows - len(found), int((~known).sum()))
+
+
+def _judge(
+    log: Served, row: Ints, label: npt.NDArray[np.object_]
+) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    plan, score = log.reference.plan, log.score[row]
+    if plan.value:
+        truth = np.array([_number(word) for word in label], np.float64)
+        gap = (truth - score) / log.reference.facts.cap
+        known = np.isfinite(gap)
+        return known, np.minimum(np.abs(gap), 1.0), np.clip(gap, -1.0, 1.0)
+    known = np.isin(label.astype(str), plan.classes) & np.isfinite(score)
+    wrong = (log.decision[row] != label).astype(np.float64)
+    came = (label == plan.classes[1]).astype(np.float64) if len(plan.classes) == 2 else 1.0 - wrong
+    return known, wrong, came - score
+
+
+def _number(word: str | None) -> float:
+    try:
+        return float(word) if word is not None else float("nan")
+    except ValueError:
+        return float("nan")

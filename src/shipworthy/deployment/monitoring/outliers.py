@@ -1,0 +1,63 @@
+"""Are strange rows noticed: a calibrated p-value for every row, and an alarm on the rate of strange ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.grid import Reference
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.monitoring.alarm import share_log_e
+from shipworthy.deployment.monitoring.joined import served
+from shipworthy.marks import check
+
+AT = 0.01
+TOLERANCE = 0.005
+FEWEST_CALIBRATION = 100
+
+
+def outlier_p(scores: Ints, calibration: Ints) -> Floats:
+    """The conformal p-value of every row, (n,): the share of calibration rows at least as strange; ties against it.
+
+    scores: (n,). calibration: (m,) ascending. Source: Bates et al. (2023), conformal p-values.
+    """
+    m = len(calibration)
+    return np.asarray((1 + m - np.searchsorted(calibration, scores, side="left")) / (m + 1))
+
+
+def rate_limits(calibration: int, *, at: float = AT, tolerance: float = TOLERANCE) -> tuple[tuple[float, float], ...]:
+    """Pairs (p-value, largest share of rows allowed at or below it): at 1 %, and at the smallest p possible.
+
+    The share allowed is the 97.5 % point of what the share may truly be, plus the tolerance. Source: Vovk (2012).
+    """
+    from scipy.stats import beta
+
+    if calibration < FEWEST_CALIBRATION:
+        return ()
+    places = sorted({1, int(at * (calibration + 1))})
+    return tuple((k / (calibration + 1), tolerance + float(beta.ppf(0.975, k, calibration + 1 - k))) for k in places)
+
+
+@check("outlier-rate", row="deployment.outliers")
+def outlier_rate(grid: Reference, log: Table, *, at: float = AT, tolerance: float = TOLERANCE) -> Finding:
+    """Share of traffic rows stranger than 99 % of the reference, and stranger than all of it."""
+    limits = rate_limits(len(grid.strange), at=at, tolerance=tolerance)
+    traffic = served(grid, log)
+    n = traffic.rows
+    if not limits or n < FEWEST_CALIBRATION:
+        return say("unknown", f"{len(grid.strange)} reference rows and {n} of traffic are too few to call rows "
+                              f"strange; {FEWEST_CALIBRATION} of each are needed.", n=n)
+    p = outlier_p(traffic.strange, grid.strange)
+    hits = [int((p <= cut + 1e-12).sum()) for cut, _ in limits]
+    e = np.mean([np.exp(min(700.0, float(share_log_e(np.array([h]), np.array([n]), limit)[0])))
+                 for h, (_, limit) in zip(hits, limits, strict=True)])
+    share, limit = hits[-1] / n, limits[-1][1]
+    facts = {"value": share, "limit": limit, "n": n}
+    seen = (f"{share:.2%} of {n:,} rows are stranger than {1 - limits[-1][0]:.0%} of the reference (at most "
+            f"{limit:.2%} expected), {hits[0] / n:.2%} stranger than all of it (at most {limits[0][1]:.2%})")
+    if e >= 1 / 0.025:
+        worst = np.argsort(p, kind="stable")[:5]
+        return say("fail", f"Too many strange rows: {seen}.", **facts,
+                   remedy="look at the rows named, then at their source",
+                   counterexample={"prediction_ids": [str(traffic.ids[int(w)]) for w in worst]})
+    return say("pass", f"No more strange rows than expected: {seen}.", **facts)

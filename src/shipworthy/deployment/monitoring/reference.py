@@ -1,0 +1,153 @@
+"""The reference grid of a model: what its rows, scores and errors looked like when it was judged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shipworthy.core.grid import (
+    FIXED,
+    SCORE_CELLS,
+    Cells,
+    Facts,
+    Grid,
+    Plan,
+    Reference,
+    cells_of,
+    plan,
+    score_cells,
+)
+from shipworthy.core.model import Model
+from shipworthy.core.table import Floats, Ints, Table
+
+SAMPLE_ROWS = 2_000
+STRANGE_ROWS = 20_000
+TRIED_ROWS = 1_000
+
+
+def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Reference:
+    """What live traffic of a model will be compared with.
+
+    edges: rows that cut the cells (learn). sample: other rows, with the target, that the model did not learn from
+    (tune): counts, scores and errors come from them. Two different splits keep the tests at their level.
+    """
+    schema = edges.schema.only([name for name in model.features.columns if name in edges.schema])
+    values = model.score(edges) if model.task == "regression" else None
+    planned = plan(edges, schema, classes=model.classes, scores=values)
+    score, decision, outcome, loss, cap = judged_rows(model, sample)
+    where = score_cells(planned, score, decision)
+    cells = cells_of(sample, planned)
+    before = _grid(planned, cells_of(edges, planned), np.zeros(0, np.int64), edges.rows)
+    outcomes = np.stack([np.bincount(where, minlength=planned.score_cells),
+                         np.bincount(where, weights=np.rint(outcome * FIXED), minlength=planned.score_cells)], axis=1)
+    strange = np.sort(np.rint(strangeness(planned, before, cells) * FIXED)).astype(np.int64)
+    order = np.random.default_rng(seed).permutation(sample.rows)
+    facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
+                  int(loss.sum()) if model.classes else 0, cap, model.digest, edges.rows)
+    kept = order[:SAMPLE_ROWS]
+    rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept],
+                     np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)
+    counted = outcomes.astype(np.int64)
+    return Reference(facts, before, _grid(planned, cells, where, sample.rows), counted,
+                     np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows)
+
+
+def calibrated(outcomes: Ints, plan: Plan) -> Floats:
+    """The expected outcome per calibration cell, isotonic for a classification; the mean loss for a regression.
+
+    outcomes: (score cells, 2), as in `Reference`. Cells that no reference row reached are read between neighbours.
+    Source: Zadrozny and Elkan (2002), isotonic calibration.
+    """
+    if plan.value:
+        rows, total = outcomes[:, 0], outcomes[:, 1] / FIXED
+        mean = total.sum() / max(1, rows.sum())
+        return np.asarray((total + mean) / (rows + 1))
+    both = (outcomes[:SCORE_CELLS] + outcomes[SCORE_CELLS : 2 * SCORE_CELLS]).astype(np.float64)
+    return isotonic(both[:, 0], both[:, 1] / FIXED)
+
+
+def isotonic(rows: Floats, total: Floats) -> Floats:
+    """Non-decreasing mean of `total / rows` over cells in order, read at every cell; 0.5 where there are no rows."""
+    from sklearn.isotonic import isotonic_regression
+
+    seen = np.flatnonzero(rows > 0)
+    if not seen.size:
+        return np.full(len(rows), 0.5)
+    fitted = isotonic_regression(total[seen] / rows[seen], sample_weight=rows[seen], y_min=0.0, y_max=1.0)
+    return np.asarray(np.interp(np.arange(len(rows)), seen, fitted), np.float64)
+
+
+def strangeness(plan: Plan, planned: Grid, cells: dict[str, Ints]) -> Floats:
+    """How strange every row is against the planned counts, (n,), higher is stranger.
+
+    The largest of three sums over columns: left tails, right tails, and tails on the skewed side. A value more
+    than one full range outside counts twice. Source: Li et al. (2022), ECOD, on cells instead of ranks.
+    """
+    total = np.zeros((len(next(iter(cells.values()))) if cells else 0, 3))
+    for column in plan.columns:
+        total += _tails(column, planned.columns[column.name])[cells[column.name]]
+    return np.asarray(total.max(axis=1)) if len(total) else np.zeros(0)
+
+
+def _tails(column: Cells, counts: Ints) -> Floats:
+    n = int(counts.sum())
+    alone = -np.log((counts + 0.5) / (n + 1))
+    out = np.repeat(alone[:, None], 3, axis=1)
+    if column.kind == "category":
+        return out
+    line = np.r_[column.size - 4, 0 : column.size - 4, column.size - 3]
+    up = np.cumsum(counts[line])
+    left = -np.log((up + 0.5) / (n + 1))
+    right = -np.log((up[-1] - up + counts[line] + 0.5) / (n + 1))
+    body = np.asarray(column.edges[1:-1])
+    low, middle, high = np.quantile(body, (0.05, 0.5, 0.95))
+    out[line] = np.stack([left, right, left if high + low < 2 * middle else right], axis=1)
+    for far in (0, column.size - 5, column.size - 4, column.size - 3):
+        out[far] *= 2
+    return out
+
+
+def judged_rows(
+    model: Model, sample: Table, *, cap: float | None = None
+) -> tuple[Floats, Ints, Floats, Floats, float]:
+    """Score, decision code, outcome, loss in [0, 1], and the cap of a regression's loss, of labelled rows.
+
+    cap: the absolute error at which the loss is 1; by default the 99 % point of these rows.
+    """
+    scores = model.score(sample)
+    truth = model.truth(sample)
+    if model.task == "regression":
+        error = np.abs(truth - scores)
+        cap = cap or float(np.quantile(error, 0.99)) or 1.0
+        loss = np.minimum(error / cap, 1.0)
+        return scores, np.zeros(len(scores), np.int64), loss, loss, cap
+    if model.task == "binary":
+        decision = (scores >= model.sheet.threshold).astype(np.int64)
+        return scores, decision, truth.astype(np.float64), (decision != truth).astype(np.float64), 1.0
+    decision = scores.argmax(axis=1).astype(np.int64)
+    right = (decision == truth).astype(np.float64)
+    return scores.max(axis=1), decision, right, 1.0 - right, 1.0
+
+
+def _grid(plan: Plan, cells: dict[str, Ints], score: Ints, rows: int) -> Grid:
+    columns = {c.name: np.bincount(cells[c.name], minlength=c.size).astype(np.int64) for c in plan.columns}
+    return Grid(plan.digest, columns, np.bincount(score, minlength=plan.score_cells).astype(np.int64), rows)
+
+
+def _importance(model: Model, sample: Table, plan: Plan, rows: Ints) -> tuple[float, ...]:
+    """How far the score moves when a column is shuffled, as shares that add up to 1. Source: Breiman (2001)."""
+    inputs = model.inputs(sample.take(rows))
+    score, mixed = model.program.score(inputs), np.random.default_rng(1).permutation(len(inputs))
+    moved = []
+    for name in plan.names:
+        places = [p for p, encoder in enumerate(model.features.encoders) if encoder.column == name]
+        changed = inputs.copy()
+        changed[:, places] = inputs[mixed][:, places]
+        moved.append(float(np.abs(model.program.score(changed) - score).mean()))
+    total = sum(moved)
+    return tuple(m / total for m in moved) if total > 0 else tuple(1 / len(moved) for _ in moved)
+
+
+def _thin(ordered: Ints) -> Ints:
+    if len(ordered) <= STRANGE_ROWS:
+        return ordered
+    return ordered[np.unique(np.linspace(0, len(ordered) - 1, STRANGE_ROWS).astype(np.int64))]

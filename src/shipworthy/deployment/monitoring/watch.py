@@ -1,0 +1,345 @@
+"""Watching a release: its log and late labels in windows, the alarms they raise, and one page for each incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+
+from shipworthy.core.evidence import Finding, Judged
+from shipworthy.core.grid import Reference
+from shipworthy.core.judge import run
+from shipworthy.core.model import Model
+from shipworthy.core.project import Project
+from shipworthy.core.registry import Marked
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.monitoring import alarm as alarms_
+from shipworthy.deployment.monitoring.cause import LEAST_ROWS, concept_drift, density_ratio
+from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
+from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance
+from shipworthy.deployment.monitoring.feedback import feedback
+from shipworthy.deployment.monitoring.harm import (
+    FEWEST_LABELS,
+    buckets,
+    harm,
+    harm_m,
+    recent_risk,
+    reference_risk,
+    risk_limit,
+)
+from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Harm, Incident, joined_by, opened, route
+from shipworthy.deployment.monitoring.joined import (
+    FEWEST_ROWS,
+    LEVELS,
+    PER_YEAR,
+    Joined,
+    Served,
+    join,
+    served,
+    start_of,
+    window_of,
+)
+from shipworthy.deployment.monitoring.late import FEWEST, bias_path, late_labels, prediction_bias
+from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate, rate_limits
+from shipworthy.errors import Misuse
+from shipworthy.marks import MARK
+
+RECENT_WINDOWS = {"hour": 24, "day": 7, "week": 4}
+FAMILIES = ("broken", "drift", "harm", "outliers")
+CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
+          feedback)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One tested window. e: e-value of the window by family; m: the alarm statistic after it, against `bar`.
+
+    done: "nothing", "log" or "page". columns: those that e-BH names.
+    """
+
+    level: str
+    start: int
+    end: int
+    rows: int
+    e: dict[str, float]
+    m: dict[str, float]
+    bar: float
+    columns: tuple[str, ...] = ()
+    done: str = "nothing"
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a later look starts from; JSON. until: first time not yet tested, by level. m: statistic by family/level.
+
+    labels: loss sums and counts of past buckets of labels. strange: hits at each p-value, and rows, of past windows.
+    """
+
+    reference: str = ""
+    until: dict[str, int] = {}
+    m: dict[str, float] = {}
+    labels: tuple[tuple[float, float], ...] = ()
+    labels_until: int = -(2**62)
+    strange: tuple[tuple[int, ...], ...] = ()
+    bias_paged: bool = False
+    incident: Incident | None = None
+    quiet: int = 0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What watching found. pages: incidents opened in this look, each to be sent once."""
+
+    findings: tuple[Finding, ...]
+    incidents: tuple[Incident, ...]
+    windows: tuple[Window, ...]
+    state: State
+
+    @property
+    def pages(self) -> int:
+        return len(self.incidents)
+
+
+def watch(
+    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project, *,
+    state: State | None = None, release: str = "",
+) -> Watched:
+    """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
+
+    log: prediction_id, at (UTC), release, score, decision and the model's columns. labels: prediction_id, label,
+    observed_at (UTC), source. Windows are cut by arrival; the last one is tested now and again once it is full.
+    Raises BadData for times without a zone. Raises Misuse when the reference is of another model.
+    """
+    if reference.facts.model and reference.facts.model != model.digest:
+        raise Misuse("the reference grid describes another model", hint="use the grid of the release that served")
+    labels = labels if labels is not None and labels.rows else None
+    findings = _findings({"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
+    known = state or State()
+    if not log.rows:
+        return Watched(findings, (), (), known)
+    traffic = served(reference, log)
+    joined = join(traffic, labels) if labels is not None else None
+    look = _Look(reference, traffic, joined, project, release)
+    rows, raised, after = [], [], known
+    for level in LEVELS[project.watch.window]:
+        found, alarms, after = _inputs(look, level, after)
+        rows += found
+        raised += alarms
+    late, alarms, after = _labels(look, after)
+    windows, incidents, after = _incidents(look, tuple(rows + late), tuple(raised + alarms), after)
+    return Watched(findings, incidents, windows, after)
+
+
+def _findings(case: dict[str, object]) -> tuple[Finding, ...]:
+    found = []
+    for function in CHECKS:
+        facts = getattr(function, MARK)
+        marked = Marked(facts["name"], function, facts, function.__module__)
+        if all(case.get(subject) is not None for subject in marked.subjects):
+            found.append(run(marked, case, {}, Judged()))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Look:
+    reference: Reference
+    traffic: Served
+    joined: Joined | None
+    project: Project
+    release: str
+
+    def bar(self, level: str, *, levels: int = 1) -> float:
+        return alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=levels,
+                                 pages_per_year=self.project.watch.pages_per_year)
+
+
+def _cut(at: Ints, level: str, until: int) -> list[tuple[int, int, int]]:
+    """Windows with rows at or after `until`, as (first row, end row, number); a tiny one joins the next."""
+    first = int(np.searchsorted(at, until))
+    number = window_of(at[first:], level)
+    edges = [*(np.flatnonzero(np.diff(number)) + 1 + first), len(at)] if len(number) else []
+    found, start = [], first
+    for end in edges:
+        if end - start >= FEWEST_ROWS:
+            found.append((start, int(end), int(number[end - 1 - first])))
+            start = int(end)
+    return found
+
+
+def _inputs(look: _Look, level: str, state: State) -> tuple[list[Window], list[Alarm], State]:
+    cut = _cut(look.traffic.at, level, state.until.get(level, -(2**62)))
+    if not cut:
+        return [], [], state
+    reference, traffic = look.reference, look.traffic
+    levels = len(LEVELS[look.project.watch.window])
+    bar = look.bar(level, levels=levels)
+    counts = {c.name: np.stack([np.bincount(traffic.cells[c.name][a:b], minlength=c.size) for a, b, _ in cut])
+              for c in reference.plan.columns}
+    e = column_evidence(reference, counts, effect=look.project.watch.effect)
+    hits = strange_counts(reference, traffic.strange, cut)
+    limits = rate_limits(len(reference.strange))
+    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift", "outliers")}
+    windows, alarms, past = [], [], list(state.strange) if level == look.project.watch.window else []
+    after = state
+    for k, (a, b, number) in enumerate(cut):
+        if k == len(cut) - 1:
+            after = replace_state(state, level, start_of(number, level), m, tuple(past), look.project.watch.window)
+        past.append((*hits[k], b - a))
+        e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
+        m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
+        m["outliers"] = strange_m(past, limits) if past and limits else 0.0
+        names = tuple(reference.plan.names[c] for c in alarms_.named(np.maximum(e.column[k], e.column_broken[k])))
+        end = int(traffic.at[b - 1])
+        crossed = [family for family in m if m[family] >= bar]
+        windows.append(Window(level, start_of(number, level), end, b - a, e_now, dict(m), bar, names))
+        alarms += [Alarm(family, level, end, m[family], names if family != "outliers" else ()) for family in crossed]
+        m |= dict.fromkeys(crossed, 0.0)
+        past = [] if "outliers" in crossed else past
+    return windows, alarms, after
+
+
+def replace_state(
+    state: State, level: str, until: int, m: dict[str, float], strange: tuple[tuple[int, ...], ...], base: str
+) -> State:
+    """The state before the last window of a level, which will be tested again once it is full."""
+    return msgspec.structs.replace(
+        state, until={**state.until, level: until},
+        m={**state.m, **{f"{family}/{level}": value for family, value in m.items()}},
+        strange=strange if level == base else state.strange)
+
+
+@dataclass(frozen=True)
+class Evidences:
+    """e-values of windows. drift, broken: (w,) over columns. column, column_broken: (w, columns)."""
+
+    drift: Floats
+    broken: Floats
+    column: Floats
+    column_broken: Floats
+
+
+def column_evidence(reference: Reference, counts: dict[str, Ints], *, effect: float) -> Evidences:
+    """The e-values of windows: drift weighted by importance, broken input by importance with a floor for all."""
+    tests = judge_stream(reference, counts, effect=effect)
+    weights = np.array(reference.facts.weights)
+    floored = 0.5 * weights + 0.5 / len(weights)
+    changed, broken = tests.log_e(tests.p), tests.log_e(tests.broken)
+    each = (np.exp(np.nan_to_num(changed, nan=0.0)), np.exp(broken))
+    return Evidences(alarms_.combined(changed, weights), alarms_.combined(broken, floored), *each)
+
+
+def strange_counts(reference: Reference, strange: Ints, cut: list[tuple[int, int, int]]) -> list[tuple[int, ...]]:
+    """How many rows of every window lie at or below each p-value of `rate_limits`."""
+    p = outlier_p(strange, reference.strange)
+    limits = rate_limits(len(reference.strange))
+    return [tuple(int((p[a:b] <= at + 1e-12).sum()) for at, _ in limits) for a, b, _ in cut]
+
+
+def strange_m(past: list[tuple[int, ...]], limits: tuple[tuple[float, float], ...]) -> float:
+    """The alarm statistic of strange rows: the mean over p-values of the sum over starts."""
+    rows = np.array(past, np.float64)
+    return float(np.mean([alarms_.share_m(rows[:, k], rows[:, -1], limit) for k, (_, limit) in enumerate(limits)]))
+
+
+def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State]:
+    joined, level = look.joined, look.project.watch.window
+    if joined is None or not len(joined):
+        return [], [], state
+    fresh = joined.arrived >= state.labels_until
+    part = replace(joined, **{key: getattr(joined, key)[fresh] for key in
+                              ("row", "arrived", "loss", "surprise", "truth", "source")})
+    windows, alarms, past, after = [], [], list(state.labels), state
+    if len(part):
+        total, n, ends = buckets(part, level)
+        bar = look.bar(level)
+        for k, number in enumerate(ends):
+            if k == len(ends) - 1:
+                after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(int(number), level))
+            past.append((float(total[k]), float(n[k])))
+            sums = np.array(past)
+            m = harm_m(look.reference, sums[:, 0], sums[:, 1], look.project.watch.tolerance)
+            end = start_of(int(number) + 1, level) - 1
+            windows.append(Window(level, start_of(int(number), level), end, int(n[k]), {}, {"harm": m}, bar))
+            if m >= bar:
+                alarms.append(Alarm("harm", level, end, m))
+                past = []
+    mean, half = bias_path(joined)
+    beyond = np.abs(mean) - half > look.project.watch.tolerance
+    out = np.flatnonzero(beyond & (np.arange(len(mean)) >= FEWEST - 1))
+    if out.size and not state.bias_paged:
+        alarms.append(Alarm("bias", level, int(joined.arrived[out[0]]), float(abs(mean[out[0]]))))
+        after = msgspec.structs.replace(after, bias_paged=True)
+    return windows, alarms, after
+
+
+def _incidents(
+    look: _Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
+) -> tuple[tuple[Window, ...], tuple[Incident, ...], State]:
+    order = sorted({window.end for window in windows} | {alarm.at for alarm in alarms})
+    known, quiet, pages, done = state.incident, state.quiet, [], {}
+    base = {window.end for window in windows if window.level == look.project.watch.window}
+    for at in order:
+        now = tuple(alarm for alarm in alarms if alarm.at == at)
+        verdict, why = harm_status(look, now, at) if now else ("unknown", "")
+        done[at] = route(now, verdict)
+        if done[at] != "page":
+            quiet += at in base
+            known = None if quiet >= QUIET_WINDOWS[look.project.watch.window] else known
+        elif known is None:
+            known, quiet = opened(now, verdict, look.release, why, _money(look, at)), 0
+            pages.append(known)
+        else:
+            known, quiet = joined_by(known, now, verdict), 0
+            pages = [known if page.id == known.id else page for page in pages]
+    marked = tuple(msgspec.structs.replace(window, done=done[window.end]) for window in windows)
+    return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet)
+
+
+def harm_status(look: _Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, str]:
+    """Whether the model does harm at a time, from labels if there are enough, else estimated, and why we say so."""
+    if any(alarm.family == "harm" for alarm in alarms):
+        return "yes", "the labels prove it"
+    limit, level = risk_limit(look.reference, look.project.watch.tolerance), look.project.watch.window
+    if look.joined is not None:
+        since = start_of(int(window_of(np.array([at]), level)[0]) - RECENT_WINDOWS[level], level)
+        recent = (look.traffic.at[look.joined.row] >= since) & (look.joined.arrived <= at)
+        risk, low, high, n = recent_risk(replace(look.joined, loss=look.joined.loss[recent]))
+        known = f"the risk is {risk:.3f} on {n} labels, at most {limit:.3f} is allowed"
+        if n >= FEWEST_LABELS and low > limit:
+            return "yes", known
+        if n >= FEWEST_LABELS and high <= limit:
+            return "no", known
+    widest = max((alarm.level for alarm in alarms), key=list(PER_YEAR).index)
+    since = start_of(int(window_of(np.array([at]), widest)[0]), widest)
+    end = int(np.searchsorted(look.traffic.at, at, side="right"))
+    start = max(0, min(int(np.searchsorted(look.traffic.at, since)), end - LEAST_ROWS))
+    return _estimated_harm(look, slice(start, end))
+
+
+def _estimated_harm(look: _Look, rows: slice) -> tuple[Harm, str]:
+    reference, tolerance = look.reference, look.project.watch.tolerance
+    cells = np.stack([look.traffic.cells[name][rows] for name in reference.plan.names], axis=1)
+    ratio = density_ratio(reference, cells)
+    if ratio is None or not ratio.usable:
+        return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
+    score = np.bincount(look.traffic.where[rows], minlength=reference.plan.score_cells)
+    found = estimate(reference, score, weights=ratio.weights)
+    drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
+    if not drops:
+        return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"
+    if max(low for _, low, _ in drops) > tolerance:
+        return "yes", f"estimated without labels, a drop of {max(d for d, _, _ in drops):.3f}"
+    if max(high for _, _, high in drops) <= tolerance:
+        return "no", "none estimated without labels"
+    return "unknown", "unknown, too few labels and the estimate is too wide"
+
+
+def _money(look: _Look, at: int) -> tuple[float | None, str]:
+    """What the extra errors per 1,000 decisions cost, in the project's currency; None without labels or a value."""
+    value = look.project.value
+    if value is None or look.joined is None or len(look.reference.plan.classes) != 2:
+        return None, ""
+    risk, _, _, n = recent_risk(replace(look.joined, loss=look.joined.loss[look.joined.arrived <= at]))
+    if n < FEWEST_LABELS:
+        return None, ""
+    each = ((value.true_positive - value.false_negative) + (value.true_negative - value.false_positive)) / 2
+    return round(max(0.0, risk - reference_risk(look.reference)) * 1_000 * each, 2), value.currency

@@ -1,0 +1,1 @@
+"""Updating: when to renew, which rows to admit, which model to keep."""

@@ -1,0 +1,179 @@
+"""Renewal: is it due, may these rows be learnt from, what is the next training set, and who wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.found import Breach, Contract
+from shipworthy.core.grid import Reference, cells_of
+from shipworthy.core.model import Model
+from shipworthy.core.table import Floats, Table
+from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
+from shipworthy.deployment.monitoring.reference import strangeness
+from shipworthy.deployment.updating.poison import judged, labelled
+from shipworthy.errors import BadData
+from shipworthy.metrics.intervals import paired_mean_difference
+
+BROKEN_RULES = ("present", "type", "null-share", "range", "unseen-share", "pattern")
+STRANGE_LIMIT = 0.2
+TAIL_SHARE = 0.3
+FEWEST_TAIL = 100
+_CLIP = 1e-6
+
+
+def renewal_due(
+    labels: Table | None, created: str | datetime, trained_rows: int, *, harm: Finding | None = None,
+    age_days: float = 180.0, growth: float = 2.0, now: datetime | None = None,
+) -> Finding:
+    """Whether a release should be renewed: fail says it is due, and why.
+
+    labels: what came true since. created: when the release was made, with a zone. trained_rows: rows it learnt from.
+    Due when it is older than age_days, when harm failed, or when labelled rows have grown by the factor `growth`.
+    """
+    made = datetime.fromisoformat(created) if isinstance(created, str) else created
+    if made.tzinfo is None:
+        raise BadData("the release's time has no zone", hint="store UTC times")
+    age = ((now or datetime.now(UTC)) - made).total_seconds() / 86_400
+    rows = labels.rows if labels is not None else 0
+    reasons = [
+        *([f"the model does harm: {harm.sentence}"] if harm is not None and harm.verdict == "fail" else []),
+        *([f"it is {age:.0f} days old, at most {age_days:g} are allowed"] if age > age_days else []),
+        *([f"{rows:,} labelled rows have come to the {trained_rows:,} it learnt from"]
+          if trained_rows and rows >= (growth - 1) * trained_rows else []),
+    ]
+    if reasons:
+        return say("fail", f"Renewal is due: {'; '.join(reasons)}.", value=age, limit=age_days, n=rows,
+                   remedy="shipworthy renew")
+    return say("pass", f"Renewal is not due: the release is {age:.0f} days old and {rows:,} labels have come to the "
+                       f"{trained_rows:,} rows it learnt from.", value=age, limit=age_days, n=rows)
+
+
+def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
+    """The logged rows that have a label, oldest first, in the columns of a training table.
+
+    Every column of `table` is there: the target from the labels, the time column from the log's `at` where the log
+    lacks it, null where nothing is known; then label_source and label_week.
+    """
+    found = labelled(model, log, labels)
+    for column in table.schema.columns:
+        kind = table.column(column.name).type
+        if column.name in found.schema:
+            values = _cast(found.column(column.name), kind, column.name)
+        elif column.role == "time" and pa.types.is_timestamp(kind):
+            values = _cast(found.column("at"), kind, column.name)
+        else:
+            values = pa.nulls(found.rows, kind)
+        found = found.with_column(column.name, values)
+    chosen = found.select([*table.schema.names, "label_source", "label_week"])
+    schema = chosen.schema
+    for column in table.schema.columns:
+        schema = schema.replace(column.name, kind=column.kind, role=column.role, protected=column.protected,
+                                integer=column.integer, unit=column.unit, meaning=column.meaning)
+    for name in ("label_source", "label_week"):
+        schema = schema.replace(name, role="ignored")
+    return chosen.with_schema(schema)
+
+
+def admit(
+    model: Model, contract: Contract, fresh: Table, *,
+    validate: Callable[[Contract, Table], tuple[Breach, ...]], grid: Reference | None = None,
+) -> Finding:
+    """Whether new labelled rows may be learnt from; fail refuses them before anything is fitted.
+
+    fresh: from `next_rows`. Refused: rows that break the contract outright, a fifth or more strange rows, labels
+    of one source that contradict the model more than the others do, labels that look swapped.
+    """
+    plain = fresh.drop("label_source", "label_week")
+    breaches = [b for b in validate(contract, plain) if b.rule.kind in BROKEN_RULES]
+    if breaches:
+        more = f", and {len(breaches) - 1} more" if len(breaches) > 1 else ""
+        return say("fail", f"The new rows break the contract: {breaches[0].sentence.rstrip('.')}{more}.", n=fresh.rows,
+                   value=float(len(breaches)), limit=0.0, remedy="repair the source, then renew again",
+                   counterexample={"breaches": [breach.sentence for breach in breaches[:10]]})
+    if grid is not None and len(grid.strange) >= FEWEST_CALIBRATION and fresh.rows:
+        score = strangeness(grid.plan, grid.planned, cells_of(fresh, grid.plan))
+        share = float((outlier_p(np.rint(score * 2**20).astype(np.int64), grid.strange) <= 0.01).mean())
+        if share > STRANGE_LIMIT:
+            return say("fail", f"{share:.0%} of {fresh.rows:,} new rows are stranger than 99 % of the reference (at most "
+                               f"{STRANGE_LIMIT:.0%} is allowed).", value=share, limit=STRANGE_LIMIT, n=fresh.rows,
+                       remedy="look at the rows before learning from them")
+    return judged(model, fresh)
+
+
+def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tuple[Table, Table]:
+    """What the challenger learns from, and the newest labelled rows on which it must win.
+
+    The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first.
+    """
+    plain = fresh.select(list(table.schema.names))
+    kept = plain.rows - int(round(tail * plain.rows))
+    older, newest = plain.head(kept), plain.take(np.arange(kept, plain.rows))
+    joined = pa.concat_tables([table.data, older.data.cast(table.data.schema)])
+    return Table(joined, table.schema, table.name, table.origin, table.notes), newest
+
+
+def compare(champion: Model, challenger: Model, tail: Table) -> Finding:
+    """Whether the challenger beats the champion, row by row, and the rule "as last time", on the newest labelled rows.
+
+    tail: rows that neither has learnt from, oldest first. Loss: log loss, or squared error. Paired interval.
+    """
+    n = tail.rows
+    if n < FEWEST_TAIL:
+        return say("unknown", f"{n} newest labelled rows are too few to compare models; {FEWEST_TAIL} are needed.", n=n,
+                   remedy="wait for more labels")
+    new, old = _loss(challenger, tail), _loss(champion, tail)
+    value, low, high = paired_mean_difference(new, old)
+    facts = {"value": value, "low": low, "high": high, "limit": 0.0, "n": n}
+    name = "squared error" if champion.task == "regression" else "log loss"
+    span = f"{value:+.4f} {name} (95 % interval {low:+.4f} to {high:+.4f}, {n:,} newest labelled rows)"
+    naive, own = _last(challenger, tail)
+    if own > naive:
+        return say("fail", f'The challenger does not beat "as last time": {own:.4g} against {naive:.4g} ({n:,} rows).',
+                   **facts, remedy="add the last known outcome as a feature")
+    if high < 0:
+        return say("pass", f"The challenger is better than the champion: {span}.", **facts)
+    verdict: Literal["fail", "unknown"] = "fail" if low > 0 else "unknown"
+    return say(verdict, f"The challenger is {'worse' if low > 0 else 'not shown to be better'}: {span}.", **facts,
+               remedy="keep the champion")
+
+
+def choose(admitted: Finding, better: Finding, *, harmful: bool = False) -> Literal["promote", "keep", "fall-back"]:
+    """What to do after a renewal. A harmful champion that no challenger beats falls back to deciding without a model."""
+    if admitted.verdict != "fail" and better.verdict == "pass":
+        return "promote"
+    return "fall-back" if harmful else "keep"
+
+
+def _loss(model: Model, tail: Table) -> Floats:
+    score, truth = model.score(tail), model.truth(tail)
+    if model.task == "regression":
+        return np.asarray((score - truth) ** 2)
+    each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
+    return np.asarray(-np.log(np.clip(each[np.arange(len(each)), truth.astype(np.int64)], _CLIP, 1.0)))
+
+
+def _last(model: Model, tail: Table) -> tuple[float, float]:
+    """Error of "as last time", and of the model, on all rows but the first."""
+    truth: Any = model.truth(tail)
+    if model.task == "regression":
+        return float(np.abs(np.diff(truth)).mean()), float(np.abs(model.score(tail) - truth)[1:].mean())
+    decision = model.predict(tail).decision
+    wrong = decision != np.array(model.classes, dtype=object)[truth]
+    return float((truth[1:] != truth[:-1]).mean()), float(wrong[1:].mean())
+
+
+def _cast(values: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(values.type):
+        values = pc.cast(values, values.type.value_type)
+    try:
+        return pc.cast(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadData(f'column "{name}" of the log does not fit the training table', where="log",
+                      hint=str(error).splitlines()[0]) from error

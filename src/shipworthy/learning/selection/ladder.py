@@ -1,0 +1,190 @@
+"""The ladder: every rung from the trivial rule to boosted trees, measured on the tune part, under one budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from shipworthy.core.features import Features, fit as fit_features
+from shipworthy.core.learned import Candidate, Figures, Fitted, Gain, Job, Learned, Parts
+from shipworthy.core.model import Model, Sheet, Task, encode_target
+from shipworthy.core.project import Project
+from shipworthy.core.registry import Marked, registry
+from shipworthy.core.schema import Schema
+from shipworthy.core.table import Floats, Ints, Table, to_words
+from shipworthy.errors import BadProject, nearest
+from shipworthy.learning.search.search import Course, search
+from shipworthy.learning.selection.choice import choose, quality, row_losses
+from shipworthy.learning.training.cost import cpu_seconds, start, stop
+from shipworthy.metrics.regression import r2
+
+Margins = dict[str, Callable[[Floats], Floats]]
+Progress = Callable[[str], None]
+SHARES = {"trivial": 0.03, "linear": 0.1, "tree": 0.04, "additive": 0.16, "forest": 0.15, "boosted": 0.2}
+RESERVE = 0.04
+MANY_CLASSES = 30
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every rung is fitted and scored on."""
+
+    features: Features
+    schema: Schema
+    task: Task
+    target: str
+    classes: tuple[str, ...]
+    learn: tuple[Floats, Floats | Ints]
+    tune: tuple[Floats, Floats | Ints]
+
+
+def learn(
+    parts: Parts, features: Features, project: Project, *, progress: Progress = lambda name: None
+) -> tuple[Learned, Margins]:
+    """Every rung of the ladder, the search, the choice and its cost; and each rung's library margin by learner.
+
+    The wall clock is kept within project.learning.seconds: a rung may use its share and what others left.
+    """
+    begun, meter = time.monotonic(), start()
+    stage = set_up(parts, features, project)
+    end = begun + project.learning.seconds * (1 - RESERVE)
+    fitted: list[tuple[Marked, Fitted, float, float]] = []
+    course = Course()
+    for marked in rungs(project, stage.task):
+        share = SHARES.get(marked.name, 0.1) * project.learning.seconds
+        job = _job(stage, project, seconds=max(0.2, min(share, end - time.monotonic())))
+        if marked.name == "boosted":
+            job = replace(job, valid=stage.tune)
+        progress(f"learning: {marked.name}")
+        wall, cpu = time.monotonic(), cpu_seconds()
+        made: Fitted = marked.function(*stage.learn, job)
+        if marked.name == "boosted" and project.learning.search:
+            progress("learning: searching settings")
+            course = search(marked.function, *stage.learn, job, loss=lambda one: _loss(stage, one), end=end,
+                            start=(made, _loss(stage, made)))
+            made = course.best or made
+        fitted.append((marked, made, time.monotonic() - wall, cpu_seconds() - cpu))
+    candidates = tuple(_candidate(stage, *one) for one in fitted)
+    chosen, why = choose(candidates, stage.tune[1], project.learning, stage.task)
+    cost = stop(meter, project.learning, search_seconds=course.seconds, trials=course.trials)
+    gains = tuple(Gain(0.0, c.figures.loss, c.learner) for c in candidates) + tuple(course.gains)
+    margins = {marked.name: made.margin for marked, made, _, _ in fitted}
+    return Learned(candidates, chosen, why, cost, gains), margins
+
+
+def train(
+    table: Table, *, project: Project, learner: str = "boosted", seed: int = 0,
+    settings: Mapping[str, Any] | None = None, seconds: float = 20.0,
+) -> Model:
+    """One learner fitted on a whole table, its encoders too; not calibrated. For drills, sabotages and quick looks."""
+    features = fit_features(table)
+    known = registry().of("learner")
+    if learner not in known:
+        raise BadProject(f'there is no learner "{learner}"', hint=nearest(learner, known))
+    task, classes = task_of(table, project)
+    truth = encode_target(table, project.data.target, classes)
+    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed,
+              settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
+    inputs = features.matrix(table)
+    made: Fitted = known[learner].function(inputs, truth, job)
+    sheet = Sheet(features, table.schema.only(features.columns), task, project.data.target, classes,
+                  reference=usual(inputs, features))
+    return Model(sheet, made.program)
+
+
+def set_up(parts: Parts, features: Features, project: Project) -> Stage:
+    """Inputs and truth of the learn and tune parts, and what the task is."""
+    task, classes = task_of(parts.learn, project)
+    sides = [(features.matrix(part), encode_target(part, project.data.target, classes)) for part in (parts.learn, parts.tune)]
+    schema = parts.learn.schema.only(features.columns)
+    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1])
+
+
+def task_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
+    """Regression for a number with many values, else a class task; classes sorted, the positive one last."""
+    column = table.schema[project.data.target]
+    values = table.column(project.data.target)
+    distinct = len(values.unique())
+    if column.kind == "number" and distinct > (20 if column.integer else 2) and not project.data.positive:
+        return "regression", ()
+    classes = sorted({word for word in to_words(values) if word is not None})
+    if len(classes) > MANY_CLASSES:
+        raise BadProject(f'the target "{project.data.target}" has {len(classes)} classes, more than {MANY_CLASSES}',
+                         where="[data] target", hint="group rare classes, or give a number to predict")
+    positive = project.data.positive
+    if positive:
+        if positive not in classes:
+            raise BadProject(f'"{positive}" is not a value of {project.data.target}', where="[data] positive",
+                             hint=nearest(positive, classes) or f"it has {', '.join(classes[:5])}")
+        classes = [name for name in classes if name != positive] + [positive]
+    return ("binary" if len(classes) == 2 else "multiclass"), tuple(classes)
+
+
+def rungs(project: Project, task: str) -> list[Marked]:
+    """The learners that the project asks for, simplest first; all that fit the task when it names none."""
+    known = registry().of("learner")
+    for name in project.learning.learners:
+        if name not in known:
+            raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=nearest(name, known))
+    wanted = project.learning.learners or tuple(known)
+    chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
+    return sorted(chosen, key=lambda marked: int(marked.facts["order"]))
+
+
+def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
+    """The usual row: median of every number, most frequent code of every category, None where missing is usual."""
+    found: list[float | None] = []
+    for column, kind in zip(inputs.T, features.inputs, strict=True):
+        known = column[np.isfinite(column)]
+        if len(known) * 2 < len(column) and kind.categorical or not len(known):
+            found.append(None)
+        elif kind.categorical:
+            found.append(float(np.bincount(known.astype(np.int64)).argmax()))
+        else:
+            found.append(float(np.quantile(known, 0.5, method="lower")))
+    return tuple(found)
+
+
+def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
+    return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
+               seed=project.learning.seed)
+
+
+def _scores(stage: Stage, made: Fitted) -> Floats:
+    """By the library, whose equality with the program is a check of its own."""
+    return made.program.finish(made.margin(stage.tune[0]))
+
+
+def _loss(stage: Stage, made: Fitted) -> float:
+    return float(row_losses(_scores(stage, made), stage.tune[1], stage.task).mean())
+
+
+def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: float) -> Candidate:
+    scores = _scores(stage, made)
+    sheet = Sheet(stage.features, stage.schema, stage.task, stage.target, stage.classes,
+                  reference=usual(stage.learn[0], stage.features))
+    model = Model(sheet, made.program)
+    sample = stage.tune[0][:200]
+    metric = r2(stage.tune[1], scores) if stage.task == "regression" else quality(scores, stage.tune[1], stage.task)
+    figures = Figures(
+        loss=float(row_losses(scores, stage.tune[1], stage.task).mean()), metric=float(metric),
+        complexity=made.program.complexity, bytes=sum(map(len, made.program.files().values())),
+        row_microseconds=row_microseconds(model, sample), fit_seconds=wall, cpu_seconds=cpu,
+        library_difference=float(np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)),
+    )
+    return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),
+                     dict(made.bounds))
+
+
+def row_microseconds(model: Model, inputs: Floats, *, rows: int = 40) -> float:
+    """Median time to score one row alone with the kernel in use, in µs."""
+    taken = []
+    for place in range(min(rows, len(inputs))):
+        begun = time.perf_counter()
+        model.program.score(inputs[place : place + 1])
+        taken.append(time.perf_counter() - begun)
+    return float(np.median(taken) * 1e6)

@@ -1,0 +1,261 @@
+"""Faults that the verification checks must catch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from shipworthy.core.features import Category, Moment
+from shipworthy.core.features import Number as NumberInput
+from shipworthy.core.found import Contract
+from shipworthy.core.learned import Parts
+from shipworthy.core.model import Model
+from shipworthy.core.program import Linear, Term
+from shipworthy.core.project import Value
+from shipworthy.core.table import Floats, Table
+from shipworthy.errors import BadData
+from shipworthy.marks import sabotage, twin
+
+Case = dict[str, Any]
+
+
+@sabotage("target permuted on the holdout", check="requirements")
+def permuted(case: Case) -> Case:
+    """The holdout's labels belong to other rows."""
+    return {**case, "parts": _permuted_target(case)}
+
+
+@sabotage("target permuted before learning", check="beats-trivial")
+def learnt_nothing(case: Case) -> Case:
+    """The model learnt from labels of other rows."""
+    parts: Parts = case["parts"]
+    return {**case, "model": case["steps"].train(_shuffled(parts.learn, case["model"].sheet.target, 1))}
+
+
+@sabotage("trained on a tenth of the rows", check="not-worse-than-champion")
+def starved(case: Case) -> Case:
+    """The champion saw all learning rows, the model a twentieth of them."""
+    learn = case["parts"].learn
+    few = case["steps"].train(learn.take(np.random.default_rng(0).permutation(learn.rows)[: learn.rows // 20]))
+    return {**case, "champion": case["model"], "model": few}
+
+
+@twin("not-worse-than-champion")
+def same_champion(case: Case, seed: int) -> Case:
+    """The champion is the model itself."""
+    return {**case, "champion": case["model"]}
+
+
+@sabotage("a search that scores on the holdout", check="holdout-untouched")
+def reopened(case: Case) -> Case:
+    """The holdout was opened 40 times."""
+    return {**case, "book": 40}
+
+
+@sabotage("a column written after the outcome", check="too-good")
+def after_the_fact(case: Case) -> Case:
+    """A feature that is the target with a little noise."""
+    model, parts = case["model"], case["parts"]
+    leaky = Parts(*(_leaky(rows, model, seed) for seed, rows in enumerate((parts.learn, parts.tune, parts.holdout))))
+    return {**case, "parts": leaky, "model": case["steps"].train(leaky.learn)}
+
+
+@sabotage("no value table", check="value-above-nothing")
+def worthless(case: Case) -> Case:
+    """Nobody declared what a decision earns."""
+    return {**case, "project": msgspec.structs.replace(case["project"], value=None)}
+
+
+@sabotage("an accurate model that earns less", check="value-above-nothing")
+def unpaid(case: Case) -> Case:
+    """A false alarm costs 30 times what a hit earns, and the threshold stayed at one half."""
+    value = Value(currency="EUR", true_positive=1.0, false_positive=-30.0)
+    return {**case, "project": msgspec.structs.replace(case["project"], value=value),
+            "model": case["model"].with_sheet(threshold=0.5)}
+
+
+@sabotage("the threshold of other costs", check="threshold-stands")
+def stale_threshold(case: Case) -> Case:
+    """The deployed threshold is far above what the value table asks for."""
+    return {**case, "model": case["model"].with_sheet(threshold=0.93)}
+
+
+@sabotage("a metric that rewards what does not pay", check="metric-tracks-value")
+def perverse_metric(case: Case) -> Case:
+    """Eight candidates, each noisier than the last, whose metric rises with the noise."""
+    learned, random = case["learned"], np.random.default_rng(0)
+    chosen = learned.chosen
+    steps = [replace(chosen, scores=_noisy(chosen.scores, 0.6 * n, random),
+                     figures=msgspec.structs.replace(chosen.figures, metric=0.5 + 0.05 * n)) for n in range(8)]
+    return {**case, "learned": replace(learned, candidates=tuple(steps))}
+
+
+@sabotage("labels flipped in one slice", check="worst-slice")
+def flipped_slice(case: Case) -> Case:
+    """In one slice of the holdout, about a tenth of the rows, every label is turned."""
+    model, parts = case["model"], case["parts"]
+    mask, _ = _slice(parts.holdout, model)
+    words = parts.holdout.words(model.sheet.target)
+    other = {model.classes[0]: model.classes[1], model.classes[1]: model.classes[0]}
+    turned = [other[word] if hit else word for word, hit in zip(words, mask, strict=True)]
+    return {**case, "parts": replace(parts, holdout=parts.holdout.with_column(model.sheet.target, pa.array(turned)))}
+
+
+@sabotage("a service that crashes on NaN", check="boundary")
+def brittle(case: Case) -> Case:
+    """The answer divides by a number that a hostile record makes zero or NaN."""
+    steps = case["steps"]
+
+    def answer(model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
+        for value in record.values():
+            if isinstance(value, float) and value != value:
+                raise ZeroDivisionError("float division by zero")
+        found: dict[str, Any] = steps.answer(model, record)
+        return found
+
+    return {**case, "steps": replace(steps, answer=answer)}
+
+
+@sabotage("a service that fills a lost column", check="boundary")
+def filling(case: Case) -> Case:
+    """A missing field is filled with zero and answered without a word."""
+    steps = case["steps"]
+
+    def answer(model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {column.name: record.get(column.name) for column in model.sheet.schema.columns}
+        inputs = np.nan_to_num(model.features.row({k: v if _plain(v) else None for k, v in whole.items()}))
+        return {"prediction": model.answer(model.program.score(inputs[None, :]))[0]["prediction"],
+                "probabilities": {name: 0.5 for name in model.classes}}
+
+    return {**case, "steps": replace(steps, answer=answer)}
+
+
+@dataclass(frozen=True)
+class _ReadsOrder(Model):
+    """A model whose first input leans on the position of the row."""
+
+    def inputs(self, table: Table) -> Floats:
+        found = super().inputs(table)
+        found[:, 0] = found[:, 0] + np.arange(table.rows) / max(1, table.rows)
+        return found
+
+
+@sabotage("a model that reads the row order", check="metamorphic")
+def ordered(case: Case) -> Case:
+    """The position of a row in its batch changes the answer."""
+    model = case["model"]
+    return {**case, "model": _ReadsOrder(model.sheet, model.program)}
+
+
+@sabotage("rules that are always true", check="mutation-score")
+def vacuous(case: Case) -> Case:
+    """Every rule of the contract was thrown away."""
+    return {**case, "contract": Contract((), case["contract"].batch_rows)}
+
+
+@sabotage("nobody notices an outage", check="outage")
+def fragile(case: Case) -> Case:
+    """No contract, no abstention, and a false alarm costs four times a hit."""
+    value = Value(currency="EUR", true_positive=1.0, false_positive=-4.0)
+    steps = replace(case["steps"], validate=lambda contract, batch: ())
+    return {**case, "project": msgspec.structs.replace(case["project"], value=value), "steps": steps,
+            "model": case["model"].with_sheet(threshold=0.05, conformal=None)}
+
+
+@sabotage("a simulator of another world", check="simulator-fidelity")
+def other_world(case: Case) -> Case:
+    """Every column of the learning rows was shuffled by itself and numbers were scaled, so the past is not like it was."""
+    parts, random = case["parts"], np.random.default_rng(0)
+    learn = parts.learn
+    for column in learn.schema.features:
+        values = learn.column(column.name).take(pa.array(random.permutation(learn.rows)))
+        if column.kind == "number":
+            values = pa.array(learn.numbers(column.name) * 1.5 + 0.5, from_pandas=True)
+        learn = learn.with_column(column.name, values)
+    return {**case, "parts": replace(parts, learn=learn)}
+
+
+@sabotage("one leaf out of proportion", check="output-range")
+def wild_leaf(case: Case) -> Case:
+    """One leaf, cell or intercept of the program is a million."""
+    model: Model = case["model"]
+    terms = list(model.program.terms)
+    key = next(k for k in ("leaf", "values", "intercept") if k in terms[0].arrays)
+    array = np.array(terms[0].arrays[key], np.float64)
+    array.flat[int(array.argmax())] = 1e6
+    terms[0] = Term(terms[0].kind, {**terms[0].arrays, key: array})
+    return {**case, "model": model.with_program(replace(model.program, terms=tuple(terms)))}
+
+
+@sabotage("a column set aside is read all the same", check="structural-zero")
+def peeking(case: Case) -> Case:
+    """The program has one more input: a column that the project set aside."""
+    model, project = case["model"], case["project"]
+    learn = case["parts"].learn
+    name = (project.data.set_aside or (learn.schema.features[0].name,))[0]
+    data = msgspec.structs.replace(project.data, set_aside=(name,))
+    project = msgspec.structs.replace(project, data=data)
+    if name in model.features.columns:
+        return {**case, "project": project}
+    return {**case, "project": project, "model": _with_column(model, learn, name)}
+
+
+def _with_column(model: Model, learn: Table, name: str) -> Model:
+    """The model with one more input that its margin truly leans on."""
+    kind = learn.schema[name].kind
+    levels = tuple(sorted({str(word) for word in learn.words(name) if word is not None}))
+    encoder: Any = (NumberInput(name) if kind in ("number", "boolean")
+                    else Moment(name, "hour") if kind == "timestamp" else Category(name, levels))
+    features = msgspec.structs.replace(model.features, encoders=(*model.features.encoders, encoder))
+    outputs, place = model.program.outputs, len(model.program.inputs)
+    weight = Term(Linear(), {"place": np.array([place], np.int32), "fill": np.zeros(1), "weight": np.full((1, outputs), 0.1),
+                             "missing": np.zeros((1, outputs)), "intercept": np.zeros(outputs)})
+    program = replace(model.program, inputs=features.inputs, terms=(*model.program.terms, weight))
+    return model.with_sheet(features=features).with_program(program)
+
+
+def _permuted_target(case: Case) -> Parts:
+    parts: Parts = case["parts"]
+    return replace(parts, holdout=_shuffled(parts.holdout, case["model"].sheet.target, 0))
+
+
+def _shuffled(table: Table, name: str, seed: int) -> Table:
+    order = np.random.default_rng(seed).permutation(table.rows)
+    return table.with_column(name, table.column(name).take(pa.array(order)))
+
+
+def _leaky(rows: Table, model: Model, seed: int) -> Table:
+    truth = np.asarray(model.truth(rows), np.float64)
+    noise = np.random.default_rng(seed).normal(0, 0.05 * (float(truth.std()) or 1.0), rows.rows)
+    return rows.with_column("paid_back_on", pa.array(truth + noise))
+
+
+def _noisy(scores: Floats, size: float, random: np.random.Generator) -> Floats:
+    odds = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / (1 - np.clip(scores, 1e-6, 1 - 1e-6)))
+    return np.asarray(1 / (1 + np.exp(-(odds + random.normal(0, size, len(scores))))), np.float64)
+
+
+def _slice(table: Table, model: Model) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], str]:
+    """A slice of at least 60 rows and a twentieth, but at most an eighth, told by one or two columns."""
+    names = [name for name in model.features.columns if table.schema[name].kind == "category"]
+    masks = {name: table.words(name) for name in names}
+    pairs = [((a, x), (b, y)) for n, a in enumerate(names) for b in names[n:] for x in sorted({str(w) for w in masks[a]})
+             for y in sorted({str(w) for w in masks[b]})]
+    least, most = max(60, table.rows // 20), max(90, table.rows // 8)
+    best = None
+    for (a, x), (b, y) in pairs:
+        mask = np.asarray((masks[a] == x) & (masks[b] == y))
+        if least <= mask.sum() <= most and (best is None or mask.sum() < best[0].sum()):
+            best = (mask, f"{a} = {x} and {b} = {y}")
+    if best is None:
+        raise BadData("no slice of the right size can be made", hint="the world needs two category columns")
+    return best
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, int | float) and np.isfinite(value) and abs(value) < 1e300)

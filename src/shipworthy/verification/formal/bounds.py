@@ -1,0 +1,107 @@
+"""Bounds of a program's margin over every input at once, from leaves, tables and weights.
+
+A bound is proved, never reached by trying: every tree lies between its least and greatest leaf, every table between
+its least and greatest cell, every weight moves no further than its input. The sum of bounds is a bound of the sum; it
+may be wide, because one row need not reach all extremes together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shipworthy.core.program import Linear, Program, Term, Trees
+from shipworthy.core.table import Floats
+from shipworthy.kernels import pure
+
+
+def margin_bounds(program: Program, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Least and greatest margin of each output, (outputs,) each, for all inputs within low and high or missing.
+
+    low, high: (inputs,) the domain of numbers, which only linear terms need: trees and tables are bounded for all.
+    """
+    least, most = np.zeros(program.outputs), np.zeros(program.outputs)
+    for term in program.terms:
+        a, b = _linear(term, low, high) if isinstance(term.kind, Linear) else (
+            _trees(term, term.kind) if isinstance(term.kind, Trees) else _table(term))
+        least, most = least + a, most + b
+    return least, most
+
+
+def _table(term: Term) -> tuple[Floats, Floats]:
+    values = np.asarray(term.arrays["values"], np.float64)
+    flat = values.reshape(-1, values.shape[-1])
+    return flat.min(axis=0), flat.max(axis=0)
+
+
+def _trees(term: Term, kind: Trees) -> tuple[Floats, Floats]:
+    base = np.asarray(term.arrays["base"], np.float64)
+    least, most = np.zeros(len(base)), np.zeros(len(base))
+    leaf = np.asarray(term.arrays["leaf"], np.float64)
+    for output, members in zip(term.arrays["output"], tree_leaves(term), strict=True):
+        values = leaf[members]
+        at = int(output) if leaf.shape[1] == 1 else slice(None)
+        least[at] += values.min(axis=0)[0] if leaf.shape[1] == 1 else values.min(axis=0)
+        most[at] += values.max(axis=0)[0] if leaf.shape[1] == 1 else values.max(axis=0)
+    return least / kind.divisor + base, most / kind.divisor + base
+
+
+def _linear(term: Term, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    place = np.asarray(term.arrays["place"], np.int64)
+    weight, intercept = np.asarray(term.arrays["weight"], np.float64), np.asarray(term.arrays["intercept"], np.float64)
+    missing = weight * np.asarray(term.arrays["fill"], np.float64)[:, None] + term.arrays["missing"]
+    ends = np.stack([weight * low[place][:, None], weight * high[place][:, None], missing])
+    return intercept + ends.min(axis=0).sum(axis=0), intercept + ends.max(axis=0).sum(axis=0)
+
+
+def tree_leaves(term: Term) -> list[list[int]]:
+    """The leaves of every tree, by position in the leaf array."""
+    left, right = term.arrays["left"], term.arrays["right"]
+    found = []
+    for root in term.arrays["root"]:
+        waiting, leaves = [int(root)], []
+        while waiting:
+            node = waiting.pop()
+            if node < 0:
+                leaves.append(-1 - node)
+            else:
+                waiting += [int(left[node]), int(right[node])]
+        found.append(leaves)
+    return found
+
+
+def reach(term: Term, tree: int, leaf: int, start: Floats) -> Floats:
+    """A row near `start` that reaches a leaf of a tree, (inputs,); where the path contradicts itself, as near as it gets.
+
+    Used to look for counterexamples: whether the row truly reaches the leaf is for the kernel to say.
+    """
+    row, arrays = start.copy(), term.arrays
+    for node, goes_left in _path(term, tree, leaf):
+        place, threshold = int(arrays["feature"][node]), float(arrays["threshold"][node])
+        if int(arrays["flags"][node]) & pure.CATEGORICAL:
+            row[place] = _level(term, node, goes_left)
+        elif goes_left and not row[place] <= threshold:
+            row[place] = threshold
+        elif not goes_left and not row[place] > threshold:
+            row[place] = np.nextafter(threshold, np.inf) if abs(threshold) > pure.ZERO else 2 * pure.ZERO
+    return row
+
+
+def _path(term: Term, tree: int, leaf: int) -> list[tuple[int, bool]]:
+    left, right = term.arrays["left"], term.arrays["right"]
+    waiting: list[tuple[int, list[tuple[int, bool]]]] = [(int(term.arrays["root"][tree]), [])]
+    while waiting:
+        node, path = waiting.pop()
+        if node == -1 - leaf:
+            return path
+        if node >= 0:
+            waiting += [(int(left[node]), [*path, (node, True)]), (int(right[node]), [*path, (node, False)])]
+    return []
+
+
+def _level(term: Term, node: int, inside: bool) -> float:
+    first, words = int(term.arrays["threshold"][node]), int(term.arrays["words"][node])
+    bits = np.asarray(term.arrays["bits"])[first : first + words].astype(np.int64)
+    listed = [32 * w + b for w, word in enumerate(bits) for b in range(32) if (int(word) >> b) & 1]
+    if inside:
+        return float(listed[0]) if listed else np.nan
+    return float(next((code for code in range(32 * words) if code not in listed), np.nan))

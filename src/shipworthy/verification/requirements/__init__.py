@@ -1,0 +1,1 @@
+"""Performance and business value, as requirements that hold at their pessimistic end."""

@@ -1,0 +1,204 @@
+"""Does every requirement hold at its pessimistic end, on rows that nothing was chosen by?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shipworthy.core.evidence import Finding, held, say, settled
+from shipworthy.core.learned import Parts
+from shipworthy.core.model import Model
+from shipworthy.core.project import Project, Requirement
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.errors import BadProject, nearest
+from shipworthy.marks import check
+from shipworthy.metrics import METRICS
+from shipworthy.metrics.classification import auc
+from shipworthy.metrics.intervals import auc_difference, auc_interval, bootstrap, paired_mean_difference
+from shipworthy.metrics.regression import r2
+from shipworthy.verification.requirements.trivial import losses, trivial
+
+LEAST = 50
+MOST = 20_000
+
+
+@check("requirements", row="verification.performance")
+def requirements(project: Project, model: Model, parts: Parts, *, draws: int = 1000) -> Finding:
+    """Whether every declared requirement holds at the pessimistic end of its 95 % interval on the holdout.
+
+    AUC of two classes by DeLong, everything else by bootstrap, whole groups redrawn where the schema names a group.
+    """
+    if not project.requirement:
+        return say("not-applicable", "No requirement is declared, so the model is held to beating a trivial rule only.",
+                   remedy="declare one: [[requirement]] metric = \"auc\", at_least = 0.8")
+    figures = [_figure(model, parts.holdout, one, draws) for one in project.requirement]
+    verdicts = [verdict for verdict, *_ in figures]
+    worst = next((v for v in ("fail", "unknown") if v in verdicts), "pass")
+    first = next(n for n, verdict in enumerate(verdicts) if verdict == worst)
+    _, sentence, value, low, high, limit, rows = figures[first]
+    told = " ".join(figure[1] for figure in figures)
+    bars = {"kind": "bars", "name": [one.metric for one in project.requirement], "value": [f[2] for f in figures],
+            "low": [f[3] for f in figures], "high": [f[4] for f in figures], "limit": [f[5] for f in figures]}
+    return say(worst, told, value=value, low=low, high=high, limit=limit, n=rows, chart=bars,
+               remedy="" if worst == "pass" else "give it more rows or better features, or argue the requirement: "
+                                                 "shipworthy explain verification.performance")
+
+
+def _figure(
+    model: Model, holdout: Table, one: Requirement, draws: int
+) -> tuple[str, str, float, float, float, float, int]:
+    metric = METRICS.get(one.metric)
+    if metric is None:
+        raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]", hint=nearest(one.metric, METRICS))
+    if model.task not in metric.task:
+        raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
+                         hint=f"use one of {', '.join(sorted(m.name for m in METRICS.values() if model.task in m.task))}")
+    if one.at_least is None and one.at_most is None:
+        raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint="add at_least or at_most")
+    rows, name = _segment(holdout, one), _name(one)
+    limit, at_most = (one.at_most, True) if one.at_most is not None else (one.at_least, False)
+    assert limit is not None
+    if rows.rows < LEAST:
+        return "unknown", f"{name} rests on {rows.rows} rows, fewer than {LEAST}.", np.nan, np.nan, np.nan, limit, rows.rows
+    truth, answer = model.truth(rows), asked(model, model.score(rows), metric.needs)
+    value = metric.function(truth, answer)
+    low, high = _ends(one.metric, truth, answer, _groups(rows), draws)
+    verdict = held(value, limit=limit, low=low, high=high, at_most=at_most)
+    end, sign = (high, "at most") if at_most else (low, "at least")
+    verb = "holds" if verdict == "pass" else "does not hold" if verdict == "fail" else "cannot be told"
+    side = "up to" if at_most else "down to"
+    return verdict, (f"{name} is {value:.3f}, {side} {end:.3f}, on {rows.rows:,} holdout rows; "
+                     f"{sign} {limit:g} {verb}."), value, low, high, limit, rows.rows
+
+
+def asked(model: Model, score: Floats, needs: str) -> Floats | Ints:
+    """The answer that a metric needs: probabilities, class codes at the deployed threshold, or values."""
+    if needs != "decision":
+        return score
+    return (score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold)).astype(np.int64)
+
+
+def _ends(name: str, truth: Floats | Ints, answer: Floats | Ints, groups: object, draws: int) -> tuple[float, float]:
+    if name == "auc" and np.ndim(answer) == 1:
+        return auc_interval(truth, answer, groups=groups)  # type: ignore[arg-type]
+    kept = slice(None) if len(truth) <= MOST else np.random.default_rng(0).permutation(len(truth))[:MOST]
+    chosen = None if groups is None else np.asarray(groups)[kept]
+    return bootstrap(METRICS[name].function, np.asarray(truth)[kept], np.asarray(answer)[kept], seed=0, draws=draws,
+                     groups=chosen)
+
+
+def _segment(rows: Table, one: Requirement) -> Table:
+    kept = np.ones(rows.rows, np.bool_)
+    for column, value in one.segment.items():
+        kept &= rows.words(column) == value
+    return rows.take(kept)
+
+
+def _name(one: Requirement) -> str:
+    where = " and ".join(f"{column} = {value}" for column, value in one.segment.items())
+    return f"{one.metric} where {where}" if where else one.metric
+
+
+def _groups(rows: Table) -> object:
+    column = rows.schema.one("group")
+    return None if column is None else np.array([str(word) for word in rows.words(column.name)])
+
+
+@check("beats-trivial", row="verification.performance")
+def beats_trivial(model: Model, parts: Parts) -> Finding:
+    """Whether the loss is lower than that of every trivial rule, at the pessimistic end of the paired difference.
+
+    Loss: log loss, or squared error. Rules: the prior (or mean), and the best split of one input, fitted on learn rows.
+    """
+    holdout = parts.holdout
+    if holdout.rows < LEAST:
+        return say("unknown", f"The holdout has {holdout.rows} rows, fewer than {LEAST}.", n=holdout.rows)
+    truth = model.truth(holdout)
+    own = losses(model, truth, model.score(holdout))
+    rules = trivial(model, model.inputs(parts.learn), model.truth(parts.learn), model.inputs(holdout))
+    theirs = {name: losses(model, truth, score) for name, score in rules.items()}
+    name = min(theirs, key=lambda rule: float(theirs[rule].mean()))
+    gain, low, high = paired_mean_difference(theirs[name], own, groups=_groups(holdout))  # type: ignore[arg-type]
+    scale = float(theirs[name].mean()) or 1.0
+    verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
+    loss = "squared error" if model.task == "regression" else "log loss"
+    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule ({name}), at "
+               f"the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
+               limit=0.0, n=holdout.rows, remedy="" if verdict == "pass" else "the features do not carry the target: "
+               "look for better columns with shipworthy discover, and at the labels with shipworthy profile")
+
+
+@check("not-worse-than-champion", row="verification.performance")
+def not_worse_than_champion(model: Model, champion: Model, parts: Parts, *, limit: float = -0.005) -> Finding:
+    """Whether the model is no worse than the one in production by more than the limit.
+
+    AUC for two classes, share of right decisions for more; for a regression the loss relative to the champion's.
+    A difference within the limit whose interval is not is unknown: the holdout is too small to tell.
+    """
+    holdout = parts.holdout
+    truth, new, old = model.truth(holdout), model.score(holdout), champion.score(holdout)
+    if model.task == "binary":
+        what, (gap, low, high) = "AUC", auc_difference(truth, new, old, groups=_groups(holdout))  # type: ignore[arg-type]
+    elif model.task == "multiclass":
+        right = [np.asarray(score.argmax(axis=1) == truth, np.float64) for score in (new, old)]
+        what, (gap, low, high) = "share of right decisions", paired_mean_difference(right[0], right[1])
+    else:
+        loss = [losses(model, truth, score) for score in (old, new)]
+        scale = float(loss[0].mean()) or 1.0
+        what, (gap, low, high) = "relative squared error", paired_mean_difference(loss[0] / scale, loss[1] / scale)
+    verdict = settled(gap, limit=limit, low=low, high=high, at_most=False)
+    return say(verdict, f"Against the champion the {what} changes by {gap:+.4f}, at the worst {low:+.4f}, on "
+               f"{holdout.rows:,} holdout rows; {limit:+g} is allowed.", value=gap, low=low, high=high, limit=limit,
+               n=holdout.rows, remedy="" if verdict == "pass" else "keep the champion, or hold out more rows")
+
+
+@check("holdout-untouched", row="verification.performance")
+def holdout_untouched(book: int, *, limit: int = 1) -> Finding:
+    """Whether this holdout was opened at most once for this release."""
+    verdict = "pass" if book <= limit else "fail"
+    times = "once" if book == 1 else f"{book} times"
+    return say(verdict, f"This holdout was opened {times} for this release; {limit} is allowed.", value=float(book),
+               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: "
+               "change `seed` or the dates in [split]")
+
+
+@check("too-good", row="verification.performance")
+def too_good(model: Model, parts: Parts, *, limit: float = 0.99, alone: float = 0.98) -> Finding:
+    """Whether the model is too good to be true: AUC or R² above the limit, or one input alone nearly as good.
+
+    limit: of the whole model. alone: of the best single input, ordered by its mean target on the learning rows.
+    """
+    holdout = parts.holdout
+    if holdout.rows < LEAST:
+        return say("unknown", f"The holdout has {holdout.rows} rows, fewer than {LEAST}.", n=holdout.rows)
+    truth = model.truth(holdout)
+    value, what = _skill(model, truth, model.score(holdout)), "R²" if model.task == "regression" else "AUC"
+    single = [_single(model, parts, place) for place in range(len(model.program.inputs))]
+    best = int(np.nanargmax([-1.0 if s != s else s for s in single]))
+    name, strength = model.program.inputs[best].name, single[best]
+    if value > limit or strength > alone:
+        who = f"{name} alone reaches {strength:.3f}" if strength > alone else f"the best single input, {name}, {strength:.3f}"
+        return say("fail", f"The {what} of {value:.3f} is too good to be true on {holdout.rows:,} rows; {who}.", value=value,
+                   limit=limit, n=holdout.rows, remedy="look at the check no-leak: a column written after the outcome "
+                   f'was known must go to set_aside; if {value:.3f} is real, raise [checks.too-good] limit')
+    verdict = "unknown" if value != value else "pass"
+    return say(verdict, f"{what} is {value:.3f} and the best single input, {name}, reaches {strength:.3f}: "
+               f"nothing is too good to be true on {holdout.rows:,} rows.", value=value, limit=limit, n=holdout.rows)
+
+
+def _skill(model: Model, truth: Floats | Ints, score: Floats) -> float:
+    return r2(truth, score) if model.task == "regression" else auc(truth, score)
+
+
+def _single(model: Model, parts: Parts, place: int) -> float:
+    learn, ask = model.inputs(parts.learn)[:, place], model.inputs(parts.holdout)[:, place]
+    seen, truth = model.truth(parts.learn), model.truth(parts.holdout)
+    edges = np.unique(learn[np.isfinite(learn)]) if model.program.inputs[place].categorical else np.unique(
+        np.quantile(learn[np.isfinite(learn)], np.linspace(0, 1, 65))) if np.isfinite(learn).any() else np.zeros(1)
+    cell, there = (np.where(np.isnan(x), 0, 1 + np.searchsorted(edges, x)).astype(np.int64) for x in (learn, ask))
+    size = len(edges) + 2
+    count = np.bincount(cell, minlength=size)
+    outcomes = [seen] if model.task == "regression" else [seen == c for c in range(len(model.classes))]
+    means = [(np.bincount(cell, weights=np.asarray(y, np.float64), minlength=size) + np.mean(y)) / (count + 1) for y in outcomes]
+    if model.task == "multiclass":
+        return auc(truth, np.stack([mean[there] for mean in means], axis=1))
+    return r2(truth, means[0][there]) if model.task == "regression" else auc(truth, means[1][there])

@@ -1,0 +1,1 @@
+"""Trials: corrupted batches, hostile records, weak slices, restated tables, simulated outages."""

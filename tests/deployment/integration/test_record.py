@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shipworthy.deployment.integration.record import Shape, word
+from shipworthy.errors import BadData
+
+from .conftest import record, small_model
+
+SHAPE = Shape(small_model())
+
+
+def refused(body: Any) -> tuple[str, str, str]:
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    with pytest.raises(BadData) as caught:
+        SHAPE.decode(raw)
+    return caught.value.where, caught.value.problem, caught.value.hint
+
+
+@pytest.mark.parametrize(("change", "where", "problem", "hint"), [
+    ({"age": "63"}, "age", 'field "age": "63" is not a number, or null', "send the number without quotes: 63"),
+    ({"age": "old"}, "age", 'field "age": "old" is not a number, or null', "send null if the value is unknown"),
+    ({"age": True}, "age", 'field "age": true is not a number, or null', "send 1 if that is the number meant"),
+    ({"age": [1]}, "age", 'field "age": a list is not a number, or null', "send a number, or null"),
+    ({"smoker": 1}, "smoker", 'field "smoker": 1 is not true or false, or null', "send true or false, or null"),
+    ({"ward": 3}, "ward", 'field "ward": 3 is not text, or null', 'send it as text: "3"'),
+    ({"seen": "2024-03-01T06:00:00"}, "seen",
+     'field "seen": "2024-03-01T06:00:00" is not a time with a zone, such as 2013-09-01T06:00:00Z, or null',
+     "add Z for UTC, or the offset"),
+    ({"wrad": "east"}, "wrad", 'field "wrad" is not known', 'did you mean "ward"?'),
+    ({"ill": "yes"}, "ill", 'field "ill" is not known', "leave it out"),
+])
+def test_a_field_that_does_not_fit_is_named_with_what_came_and_what_was_expected(
+    change: dict[str, Any], where: str, problem: str, hint: str
+) -> None:
+    assert refused(record(**change)) == (where, problem, hint)
+
+
+def test_a_request_without_a_column_is_told_which() -> None:
+    given = record()
+    del given["dose"]
+    assert refused(given) == ("dose", 'field "dose" is missing', "send a number, or null")
+
+
+def test_the_record_of_a_list_that_is_wrong_is_counted_from_0() -> None:
+    assert refused([record(), record(age="x")])[1] == 'record 1: field "age": "x" is not a number, or null'
+
+
+def test_a_number_beyond_float64_is_named() -> None:
+    body = msgspec.json.encode(record()).replace(b'"age":39', b'"age":1e999')
+    assert refused(body) == ("age", 'field "age" is not a finite number', "send null if the value is unknown")
+
+
+@pytest.mark.parametrize("body", [b"3", b'"x"', b"null", b"[3]", b"[[]]"])
+def test_a_body_that_holds_no_record_is_refused(body: bytes) -> None:
+    assert refused(body)[0] == "body"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"age":NaN}', b"\xff\xfe", b"[1", b'{"age": 1}}'])
+def test_malformed_json_is_told_apart_from_a_wrong_value(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError) as caught:
+        SHAPE.decode(body)
+    assert not isinstance(caught.value, BadData)
+
+
+def test_infinity_and_nan_in_plain_values_are_refused() -> None:
+    for value in (float("inf"), float("-inf"), float("nan")):
+        with pytest.raises(BadData, match="not a finite number"):
+            SHAPE.convert([record(dose=value)])
+
+
+def test_null_is_an_answer_everywhere() -> None:
+    nothing = dict.fromkeys(record())
+    records, single = SHAPE.decode(msgspec.json.encode(nothing))
+    assert single
+    assert SHAPE.columns(records) == {name: [None] for name in SHAPE.names}
+
+
+def test_a_category_of_numbers_takes_numbers_and_text() -> None:
+    assert [word(value) for value in (2, 2.0, "2", 2.5, True, None)] == ["2", "2", "2", "2.5", "true", None]
+    for value in (2, 2.0, "2"):
+        SHAPE.convert([record(grade=value)])
+
+
+def test_a_very_long_text_is_shown_short() -> None:
+    assert len(refused(record(age="9" * 10_000))[1]) < 120
+
+
+def test_a_column_whose_name_is_no_identifier_is_a_field() -> None:
+    assert "".join(field.key for field in SHAPE.fields).isalnum()
