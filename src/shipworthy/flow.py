@@ -6,24 +6,23 @@ killed run goes on from its last finished step.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from shipworthy import __version__
-from shipworthy.assurance import ledger as people
-from shipworthy.core.canon import digest
+from shipworthy.assurance.attest import read_attestations
+from shipworthy.core.canon import canonical, digest
 from shipworthy.core.case import Steps
 from shipworthy.core.contributions import contributions
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver
 from shipworthy.core.features import fit
-from shipworthy.core.judge import judge, run
+from shipworthy.core.judge import bind, judge, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.packing import (
@@ -34,10 +33,11 @@ from shipworthy.core.packing import (
     unpack_ledger,
     unpack_table,
 )
-from shipworthy.core.project import Project
+from shipworthy.core.project import Project, Source, Splitting
 from shipworthy.core.registry import registry
 from shipworthy.core.release import Identity, Release
-from shipworthy.core.table import Table
+from shipworthy.core.schema import Schema
+from shipworthy.core.table import Floats, Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
@@ -46,27 +46,38 @@ from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
-from shipworthy.deployment.integration import history, release as releases
-from shipworthy.deployment.integration.answer import answerer
+from shipworthy.deployment.integration import history
+from shipworthy.deployment.integration import release as releases
+from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.integration.provenance import provenance
+from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.sign import Key, make_key, read_key
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.deployment.monitoring.watch import Watched, watch as watch_log
+from shipworthy.deployment.monitoring.watch import Watched
+from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import BadProject, Misuse, NotFit, nearest
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn, train
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
-from shipworthy.store.workspace import Workspace, open_workspace
+from shipworthy.store.workspace import Workspace, code_digest
 from shipworthy.survey import BY_ID, ROWS
 
 Case = dict[str, Any]
 Progress = Callable[[str], None]
-Kept = Callable[..., Mapping[str, Any]]
+Kept = Callable[[str, Callable[[], Mapping[str, Any]], Mapping[str, str]], Mapping[str, Any]]
+CARRIED_ROWS = 50_000
 
 
 def quiet(name: str) -> None:
     """Progress that nobody watches."""
+
+
+def fresh(step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Mapping[str, Any]:
+    """Keeping nothing: every step is computed."""
+    return compute()
 
 
 @dataclass(frozen=True)
@@ -95,35 +106,52 @@ class Renewal:
 # ── study, judge, release ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def build(folder: Path | str, *, progress: Progress = quiet) -> Built:
-    """Raw tables to a release candidate: study, judge, write. Nothing half-made is left behind if it is stopped."""
-    place = open_workspace(folder)
-    tables = {
-        source.name or Path(source.address).stem: read(place.resolve(source.address), name=source.name)
-        for source in place.project.source
-    }
-    return build_from(place, tables, progress=progress)
+def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progress: Progress = quiet) -> Built:
+    """Raw tables to a release candidate: study, judge, write. Nothing half-made is left behind if it is stopped.
 
-
-def build_from(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Built:
-    """`build` from tables already read: how the renewal hands in newer rows."""
-    case = study(place.project, tables, kept=partial(_keep, place), progress=progress)
-    case |= {"code": tuple(map(Path, place.plugins())), "history": people.read(place.people),
-             "champion": _model_of(champion(place)), "book": _opened(place, case)}
-    evidence = judged(place, case, progress=progress)
+    tables: by source name; read from the project's sources when not given.
+    """
+    bind(registry(place.plugins()).checks, place.project.checks)
+    required(place.project)
+    case = prepare(place, tables or gather(place), progress=progress)
+    with tempfile.TemporaryDirectory() as draft:
+        case["release"] = write(place, Path(draft), case, Evidence(()))
+        evidence = judged(place, case, progress=progress)
+        _unlock(Path(draft))
     progress("writing the release")
-    return Built(_write(place, case, evidence), case)
+    release = write(place, place.releases, case, evidence)
+    history.record(place.store, actor=place.project.project.trainer or "unnamed", role="trainer", action="train",
+                   subject={"release": release.id}, evidence=evidence.digest)
+    return Built(release, {**case, "release": release})
 
 
-def study(
-    project: Project, tables: Mapping[str, Table], *, kept: Kept | None = None, progress: Progress = quiet
-) -> Case:
-    """Everything that checks may judge before there is a release: data, then learning, by subject name."""
-    kept = kept or (lambda step, compute, inputs: compute())
+def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
+    """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
+    case = study(place.project, tables, kept=partial(_keep, place), progress=progress)
+    version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
+    standing = champion(place)
+    return case | {
+        "code": place.plugins(), "history": history.ledger(place.store), "tables": place.store.tables,
+        "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
+        "book": place.store.metadata.read_holdout(
+            case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
+        "training": {"table": "training", "version": version, "schema": case["table"].schema},
+    }
+
+
+def gather(place: Workspace) -> dict[str, Table]:
+    """Every source of the project, read, by name."""
+    names = [source.name or Path(source.address).stem for source in place.project.source]
+    return {name: read(place.resolve(source.address), name=name)
+            for name, source in zip(names, place.project.source, strict=True)}
+
+
+def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, progress: Progress = quiet) -> Case:
+    """Everything that checks may judge before there is a release, by subject name: first data, then learning."""
     progress("discovering tables, keys and joins")
     catalogue = discover(list(tables.values()), project)
-    sources = {name: table.digest for name, table in tables.items()}
     progress("collecting one table")
+    sources = {name: table.digest for name, table in tables.items()}
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
     rows = split(raw, project)
     progress("profiling")
@@ -131,46 +159,51 @@ def study(
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
-    cut = parts(table, rows.without([row for row, _ in ledger.dropped_rows], raw.rows))
-    progress("learning under a budget")
-    found = kept("learn", lambda: _taught(cut, project, progress), {"table": table.digest})
-    learned = unpack_learned(found)
+    rows = rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
+    cut = parts(table, rows)
+    taught = kept("learn", lambda: _taught(cut, project, progress), {"table": table.digest})
+    learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
     rules = contract(cut.learn)
-    case: Case = {
+    return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
-        "contract": rules, "parts": cut, "learned": learned, "model": model, "rows": rows,
-        "datasheet": datasheet(catalogue, seen, rules, ledger, project), "grid": reference(model, cut.tune, cut.holdout),
-        "steps": steps(project), "kept": tuple(msgspec.json.decode(found["findings"], type=list[Finding])),
+        "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
+        "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project),
+        "datasheet": datasheet(catalogue, seen, rules, ledger, project),
+        "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]),
     }
-    return case
 
 
 def steps(project: Project) -> Steps:
-    """The stages as functions of this project."""
+    """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
-        clean=clean, train=partial(train, project=project), contributions=_shares,
-        suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
+        profile=partial(profile, target=project.data.target), contract=contract, validate=validate, clean=clean,
+        train=partial(train, project=project), contributions=shares, reference=reference, discover=discover,
+        suspect_labels=partial(suspect_labels, target=project.data.target),
         answer=lambda model, record: answerer(model, project).answer([record])[0],
     )
 
 
 def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evidence:
-    """The evidence about a case: every check whose subjects exist, plus what was judged while learning."""
-    known = registry(place.plugins())
+    """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
+    identity = _identity(place, case)
     evidence = judge(
-        case, known.checks, settings=place.project.checks, judged=_about(case), required=required(place.project),
-        waivers=place.waivers(), progress=lambda name: progress(f"judging: {name}"),
+        case, registry(place.plugins()).checks, settings=place.project.checks, required=required(place.project),
+        judged=Judged(identity.code, identity.model, identity.data), waivers=place.waivers(),
+        progress=lambda name: progress(f"judging: {name}"),
     )
     heard = {finding.check for finding in evidence.findings}
-    more = tuple(finding for finding in case.get("kept", ()) if finding.check not in heard)
+    more = tuple(finding for finding in case["while learning"] if finding.check not in heard)
+    more = tuple(msgspec.structs.replace(f, judged=Judged(identity.code, identity.model, identity.data)) for f in more)
     missing = {row: why for row, why in evidence.missing.items() if row not in {finding.row for finding in more}}
     return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
 
 
 def required(project: Project) -> tuple[str, ...]:
-    """The rows that must hold for promotion: the survey's default, changed by the project's [gate]."""
+    """The rows that must hold for promotion: the survey's default, changed by the project's [gate].
+
+    Raises BadProject for a row that does not exist.
+    """
     for row in (*project.gate.also, *project.gate.without):
         if row not in BY_ID:
             raise BadProject(f'there is no row "{row}"', where="[gate]", hint=nearest(row, BY_ID))
@@ -184,51 +217,48 @@ def required(project: Project) -> tuple[str, ...]:
 
 def find_release(place: Workspace, release_id: str = "") -> Release:
     """A release by id, start of an id, or folder; the newest candidate without one. Raises Misuse."""
-    if release_id and Path(release_id).is_dir():
+    if release_id and (Path(release_id) / "release.json").is_file():
         return releases.open_release(Path(release_id))
-    folders = [folder for folder in place.releases.glob("*/") if (folder / "release.json").exists()]
+    folders = [path.parent for path in place.releases.glob("*/release.json")]
     fitting = [folder for folder in folders if folder.name.startswith(release_id[:16])]
     if not fitting:
-        raise Misuse("there is no such release" if release_id else "there is no release yet", where=str(place.releases),
-                     hint="make one: shipworthy run")
+        raise Misuse("there is no such release" if release_id else "there is no release yet",
+                     where=str(place.releases), hint="make one: shipworthy run")
     return releases.open_release(max(fitting, key=lambda folder: (folder / "release.json").stat().st_mtime_ns))
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
     """A release's evidence, with the waivers and the gate as they are today."""
-    return msgspec.structs.replace(
-        release.evidence, waivers=place.waivers(), required=required(place.project))
+    return msgspec.structs.replace(release.evidence, waivers=place.waivers(), required=required(place.project))
 
 
 def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Release:
     """The release that is champion from now on. Raises NotFit while a required row is neither proved nor waived."""
     release = find_release(place, release_id)
-    evidence = current_evidence(place, release)
-    if not evidence.fit:
+    release = replace(release, evidence=current_evidence(place, release))
+    if not release.evidence.fit:
         raise NotFit(
-            f"{release.short} is not fit for production: {', '.join(evidence.refusals)}", where=str(release.folder),
-            hint="see: shipworthy checklist; or accept a row by name: shipworthy waive ROW --by … --reason … --until …")
+            f"{release.short} is not fit for production: {', '.join(release.evidence.refusals)}",
+            where=str(release.folder),
+            hint="see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
     if by == place.project.project.trainer:
         raise NotFit(f"{by} trained this model and may not approve it", hint="someone else promotes: --by NAME")
-    history.promote(place.store, release, who=by, why=why, evidence=evidence.digest)
-    people.append(place.people, actor=by, role="approver", action="promote", subject=release.id, why=why)
+    history.promote(place.store, release, by=by, why=why)
     return release
 
 
 def rollback(place: Workspace, *, by: str, why: str) -> Release:
     """The previous champion, verified and champion again. Raises Misuse when there is none."""
-    release = history.rollback(place.store, place.releases, who=by, why=why)
-    people.append(place.people, actor=by, role="operator", action="rollback", subject=release.id, why=why)
-    return release
+    return history.rollback(place.store, by=by, why=why)
 
 
 def champion(place: Workspace) -> Release | None:
     """The release in production now, or None."""
-    return history.champion(place.store, place.releases)
+    return history.champion(place.store)
 
 
 def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> None:
-    """Accept a row by name until a day at most a year ahead. Raises Misuse."""
+    """Accept a row by name until a day at most a year ahead; the row keeps its verdict. Raises Misuse."""
     if row not in BY_ID:
         raise Misuse(f'there is no row "{row}"', hint=nearest(row, BY_ID))
     try:
@@ -238,7 +268,7 @@ def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> No
     if not date.today() <= last <= date.today() + timedelta(days=366):
         raise Misuse("a waiver ends between today and a year from now", where=until)
     place.add_waiver(Waiver(row, by, reason, until))
-    people.append(place.people, actor=by, role="accepter", action="waive", subject=row, why=reason)
+    history.record(place.store, actor=by, role="accepter", action="waive", subject={"row": row}, why=reason)
 
 
 def recheck(folder: Path) -> list[tuple[str, bool, str]]:
@@ -247,14 +277,23 @@ def recheck(folder: Path) -> list[tuple[str, bool, str]]:
     if not all(ok for _, ok, _ in found):
         return found
     release = releases.open_release(folder)
-    case = _stored(release)
+    case = stored(release)
     again = judge(case, registry().checks, settings=case["project"].checks)
     for finding in again.findings:
         before = release.evidence.find(finding.check)
-        if before is not None and "release" not in registry().checks[finding.check].subjects:
+        if before is not None:
             same = before.verdict == finding.verdict
-            found.append((finding.id, same, f"{finding.verdict} again" if same else f"was {before.verdict}, is {finding.verdict}"))
+            told = f"{finding.verdict} again" if same else f"was {before.verdict}, is {finding.verdict}"
+            found.append((finding.id, same, f"{told}: {finding.sentence}"))
     return found
+
+
+def stored(release: Release) -> Case:
+    """The case that a release carries: what can be judged again without its project, offline."""
+    case = releases.stored(release)
+    project = msgspec.json.decode((release.folder / "project.json").read_bytes(), type=Project)
+    cut = Parts(case["learn"], case["tune"], case["holdout"])
+    return {**case, "project": project, "parts": cut, "steps": steps(project)}
 
 
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,42 +301,146 @@ def recheck(folder: Path) -> list[tuple[str, bool, str]]:
 
 def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = None) -> Watched:
     """Evidence about what the champion served, from its own log or from a table of predictions."""
-    release = champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", hint="shipworthy promote --by YOU --why REASON")
+    release = _standing(place)
     if log is None:
         log, labels = read_log(place.log)
-    return watch_log(release.model, _stored(release)["grid"], log, labels, place.project)
+    return watch_log(release.model, releases.stored(release)["grid"], log, labels, place.project)
 
 
 def renew(
-    place: Workspace, *, by: str = "", log: Table | None = None, labels: Table | None = None, progress: Progress = quiet
+    place: Workspace, *, by: str = "", log: Table | None = None, labels: Table | None = None,
+    progress: Progress = quiet,
 ) -> Renewal:
     """A challenger from newer labelled rows, judged by the same checklist; champion only if it is better.
 
     by: who promotes it if it wins; without a name it stays a candidate. A poisoned batch never reaches training.
     """
-    release = champion(place)
-    if release is None:
-        raise Misuse("there is no champion to renew", hint="shipworthy run, then shipworthy promote")
+    release = _standing(place)
     if log is None or labels is None:
         log, labels = read_log(place.log)
-    stored = _stored(release)
+    case = stored(release)
+    known = _training(place, release)
     progress("admitting the new rows")
-    fresh = renewing.next_rows(log, labels, release.model, stored["table"])
-    admitted = renewing.admit(release.model, stored["contract"], fresh, validate=validate)
+    newer = renewing.next_rows(log, labels, release.model, known)
+    admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"])
     if admitted.verdict == "fail":
-        people.append(place.people, actor=by or "renewal", role="operator", action="refuse batch", subject=fresh.digest,
-                      why=admitted.sentence)
+        history.record(place.store, actor=by or "renewal", role="operator", action="refuse rows",
+                       subject={"rows": newer.digest}, why=admitted.sentence)
         return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
-    history_rows, tail = renewing.next_training(stored["table"], fresh)
-    challenger = build_from(_renewed(place), {place.project.data.table or "renewed": history_rows}, progress=progress)
-    better = renewing.compare(release.model, challenger.release.model, tail)
+    rows, tail = renewing.next_training(known, newer)
+    built = build(replace(place, project=renewed(place.project)), {"renewed": rows}, progress=progress)
+    better = renewing.compare(release.model, built.release.model, tail)
     findings = (admitted, better)
-    if better.verdict != "pass" or not challenger.release.evidence.fit:
-        why = better.sentence if better.verdict != "pass" else "its checklist does not hold: " + ", ".join(
-            challenger.release.evidence.refusals)
-        return Renewal(False, f"the champion stays: {why}", findings, challenger.release)
+    if better.verdict != "pass":
+        return Renewal(False, f"the champion stays: {better.sentence}", findings, built.release)
+    if not built.release.evidence.fit:
+        told = ", ".join(built.release.evidence.refusals)
+        return Renewal(False, f"the champion stays: the challenger is not fit ({told})", findings, built.release)
     if by:
-        promote(place, by=by, why=f"renewal: {better.sentence}", release_id=challenger.release.id)
-    return Renewal(True, f"the challenger won: {better.sentence}", findings, challenger.release)
+        promote(place, by=by, why=f"renewal: {better.sentence}", release_id=built.release.id)
+    return Renewal(True, f"the challenger won: {better.sentence}", findings, built.release)
+
+
+def renewed(project: Project) -> Project:
+    """The project of a challenger: one table, collected already; the oldest rows to learn from, the newest held out."""
+    about = project.source[0]
+    source = Source("renewed", "renewed", about.owner, about.licence)
+    data = msgspec.structs.replace(project.data, table="renewed", target_rule=None)
+    rule = project.split
+    cut = Splitting(kind=rule.kind, tune=0.15, holdout=0.15, seed=rule.seed)
+    return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)
+
+
+# ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
+    project = place.project
+    what = [project.data, project.source, project.join, project.split, project.learning, project.value]
+    return keep(place.store, step, compute, code=code_digest(place.plugins()),
+                settings={"settings": digest(what)}, inputs=inputs).outputs
+
+
+def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, Any]:
+    table, ledger = clean(raw, seen, project, rows)
+    return {**pack_table(table), **pack_ledger(ledger)}
+
+
+def _taught(cut: Parts, project: Project, progress: Progress) -> dict[str, Any]:
+    """What was learnt, and what only the library models can show, judged while they are at hand."""
+    learned, margins = learn(cut, fit(cut.learn), project, progress=progress)
+    case: Case = {"model": learned.chosen.model, "library": margins[learned.chosen.learner], "parts": cut}
+    able = [m for m in registry().checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
+    findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
+    return {**pack_learned(learned), "findings": canonical(findings)}
+
+
+def shares(model: Model, inputs: Floats) -> Floats:
+    """Exact shares of the margin, (n, inputs), compared with the model's usual row."""
+    return contributions(model.program, inputs, model.reference)
+
+
+def _identity(place: Workspace, case: Case) -> Identity:
+    return Identity(code_digest(place.plugins()), case["model"].digest, case["table"].digest)
+
+
+def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Release:
+    """The release folder of a case, with all that proves it and all that is needed to judge it again."""
+    cut: Parts = case["parts"]
+    identity = _identity(place, case)
+    learn_rows = cut.learn if cut.learn.rows <= CARRIED_ROWS else cut.learn.head(CARRIED_ROWS)
+    extras = {
+        "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
+        "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
+        "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
+        "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
+        "ladder.json": canonical(ladder(case["learned"])),
+        "provenance.json": canonical(provenance(
+            case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
+            code=identity.code)),
+        **case["grid"].files(), "learn.parquet": releases.packed(learn_rows), "tune.parquet": releases.packed(cut.tune),
+        "holdout.parquet": releases.packed(cut.holdout),
+    }
+    return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
+                                  identity=identity, extras=extras, key=_key(place))
+
+
+def ladder(learned: Learned) -> dict[str, Any]:
+    """What a report says of the choice: the sentence, every candidate's figures, the cost in words."""
+    cost = learned.cost
+    figures = [{"learner": c.learner, "chosen": c is learned.chosen, **msgspec.to_builtins(c.figures)}
+               for c in learned.candidates]
+    metric = {"binary": "AUC", "multiclass": "accuracy", "regression": "R²"}[learned.chosen.model.task]
+    words = [
+        ("Learning took", f"{cost.wall_seconds:.0f} s of {cost.budget_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds"),
+        ("Peak memory", f"{cost.peak_bytes / 1e9:.2f} GB"),
+        ("Energy", f"{cost.kwh_low * 1000:.2f} to {cost.kwh_high * 1000:.2f} Wh"),
+        ("Carbon", f"{cost.grams_low:.2f} to {cost.grams_high:.2f} g CO2e ({cost.grid})"),
+        ("Money", f"{cost.money:.4f} {cost.currency}"),
+    ]
+    return {"chosen": learned.why, "metric": metric, "candidates": figures, "cost": words}
+
+
+def _key(place: Workspace) -> Key:
+    place.key.parent.mkdir(parents=True, exist_ok=True)
+    return read_key(place.key) if place.key.exists() else make_key(place.key)
+
+
+def _unlock(folder: Path) -> None:
+    """Let a draft be deleted: releases are read-only."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _standing(place: Workspace) -> Release:
+    release = champion(place)
+    if release is None:
+        raise Misuse("nothing is in production", hint="shipworthy promote --by YOU --why REASON")
+    return release
+
+
+def _training(place: Workspace, release: Release) -> Table:
+    """The rows that a release was made from, at the version that it names."""
+    about = msgspec.json.decode((release.folder / "training.json").read_bytes())
+    data = place.store.tables.read(about["table"], about["version"])
+    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}")

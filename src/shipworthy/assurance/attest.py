@@ -47,7 +47,8 @@ def read_attestations(folder: Path | str) -> tuple[Attestation, ...]:
         try:
             found.append(msgspec.json.decode(path.read_bytes(), type=Attestation))
         except msgspec.MsgspecError as error:
-            raise BadData(f"this is not an attestation: {error}", where=str(path), hint="write it with attest()") from error
+            raise BadData(f"this is not an attestation: {error}", where=str(path),
+                          hint="write it with attest()") from error
     return tuple(found)
 
 

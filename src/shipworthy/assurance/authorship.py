@@ -21,7 +21,8 @@ LICENCES: dict[str, Use] = {
     "etalab-2.0": "attribution", "dl-de-by-2.0": "attribution", "dl-de-zero-2.0": "open", "cdla-permissive-2.0": "open",
     "cdla-permissive-1.0": "attribution",
     "cc-by-sa-4.0": "share-alike", "cc-by-sa-3.0": "share-alike", "odbl-1.0": "share-alike",
-    "cdla-sharing-1.0": "share-alike", "gpl-2.0": "share-alike", "gpl-3.0": "share-alike", "gpl-2.0-or-later": "share-alike",
+    "cdla-sharing-1.0": "share-alike", "gpl-2.0": "share-alike", "gpl-3.0": "share-alike",
+    "gpl-2.0-or-later": "share-alike",
     "gpl-3.0-or-later": "share-alike", "agpl-3.0": "share-alike",
     "cc-by-nc-4.0": "not-commercial", "cc-by-nc-sa-4.0": "not-commercial", "cc-by-nc-nd-4.0": "closed",
     "cc-by-nd-4.0": "closed",
@@ -32,7 +33,8 @@ SPELT = {"cc0": "cc0-1.0", "cc-0": "cc0-1.0", "cc by 4.0": "cc-by-4.0", "cc-by":
 
 
 @check("licences", row="ethics.authorship")
-def licences(project: Project, catalogue: Catalogue, *, accept: tuple[str, ...] = (), share_alike: bool = True) -> Finding:
+def licences(project: Project, catalogue: Catalogue, *, accept: tuple[str, ...] = (),
+             share_alike: bool = True) -> Finding:
     """Whether every source behind the training table has an owner and a licence under which a model may be made.
 
     Declared in the project file or found by the catalogue. accept: further licence names that someone has read and
@@ -47,7 +49,8 @@ def licences(project: Project, catalogue: Catalogue, *, accept: tuple[str, ...] 
                 for problem in _problems(owner, licence, accept, share_alike)]
     if problems:
         told = "; ".join(f"{name} {problem}" for name, problem in problems[:5])
-        return say("fail", f"{len({name for name, _ in problems})} of {len(sources)} sources may not be used as they stand: {told}.",
+        return say("fail", f"{len({name for name, _ in problems})} of {len(sources)} sources may not be used as they "
+                           f"stand: {told}.",
                    value=float(len(problems)), limit=0.0, n=len(sources), counterexample={"sources": dict(problems)},
                    remedy=f'add owner and licence to the [[source]] of {problems[0][0]} in shipworthy.toml')
     uses = sorted({_known(licence, accept) or "accepted" for _, _, licence in sources})
@@ -68,7 +71,8 @@ def _sources(project: Project, catalogue: Catalogue) -> list[tuple[str, str, str
 
 def _pair(table: Listed, declared: dict[str, Source], sources: tuple[Source, ...]) -> tuple[str, str]:
     source = declared.get(table.name) or next(
-        (one for one in sources if one.address and (table.address.startswith(one.address) or one.address in table.address)), None)
+        (one for one in sources if one.address
+         and (table.address.startswith(one.address) or one.address in table.address)), None)
     return (table.owner or (source.owner if source else ""), table.licence or (source.licence if source else ""))
 
 

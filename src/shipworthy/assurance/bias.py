@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.assurance.groups import Grouping, came_true, favourable, groupings, no_people
-from shipworthy.core.evidence import Finding, say, settled
+from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
@@ -47,7 +47,8 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
         return say("not-applicable", f"Bias between groups of people does not apply: {absent}.")
     if not both.schema.protected:
         return say("unknown", "No protected column is declared, so no gap can be measured.",
-                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows are not people')
+                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows are not '
+                          'people')
     if model.task == "multiclass":
         return say("unknown", "Which of several classes is favourable is not declared, so no gap can be measured.",
                    remedy="state the decision as two classes: [data] positive or [data.target_rule]")
@@ -56,14 +57,19 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
     if not gaps:
         return say("unknown", f"No two groups have {least} rows each.", n=both.rows, remedy="hold out more rows")
     verdicts = [settled(gap.value, limit=limit, low=gap.low, high=gap.high, at_most=True, chance=True) for gap in gaps]
-    worst = next((v for v in ("fail", "unknown") if v in verdicts), "pass")
+    order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
+    worst = next(v for v in order if v in verdicts)
     gap = max((g for g, v in zip(gaps, verdicts, strict=True) if v == worst), key=lambda g: g.high)
     rows = int(gap.grouping.kept.sum())
-    return say(worst, f"By {gap.grouping.name}, {gap.groups[0]} leads {gap.groups[1]} by {gap.base:+.3f} in the data and by "
-               f"{gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, {rows:,} rows); "
-               f"{limit:+g} is allowed in {len(gaps)} groupings.", value=gap.value, low=gap.low, high=gap.high, limit=limit,
+    return say(worst, f"By {gap.grouping.name}, {gap.groups[0]} leads {gap.groups[1]} by {gap.base:+.3f} in the data "
+                      "and by "
+               f"{gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, {rows:,} "
+               "rows); "
+               f"{limit:+g} is allowed in {len(gaps)} groupings.", value=gap.value, low=gap.low, high=gap.high,
+               limit=limit,
                n=rows, remedy={"pass": "", "unknown": "more held out rows would tell: [split] holdout"}.get(
-                   worst, "look at the threshold and at columns that stand in for the group: shipworthy explain ethics.bias"))
+                   worst, "look at the threshold and at columns that stand in for the group: shipworthy explain "
+                          "ethics.bias"))
 
 
 def _gap(way: Grouping, true: Ints, chosen: Ints) -> _Gap:
@@ -77,7 +83,8 @@ def _gap(way: Grouping, true: Ints, chosen: Ints) -> _Gap:
     more, less = (_drawn(random, (d - y)[place == at]) for at in (high, low))
     ends = percentiles(more - less)
     select = np.bincount(place, d) / np.bincount(place)
-    return _Gap(way, (str(groups[high]), str(groups[low])), float(select[high] - select[low]), float(base[high] - base[low]),
+    return _Gap(way, (str(groups[high]), str(groups[low])), float(select[high] - select[low]),
+                float(base[high] - base[low]),
                 *ends)
 
 

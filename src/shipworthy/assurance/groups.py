@@ -41,7 +41,7 @@ def no_people(project: Project, table: Table) -> str:
 
 
 def groupings(table: Table, *, least: int = LEAST, depth: int = 2) -> list[Grouping]:
-    """Groupings by each protected column and by pairs of them; numbers are cut at their quartiles, missing is a group."""
+    """Groupings by each protected column and by pairs; numbers are cut at their quartiles, missing is a group."""
     labels = {column.name: _labels(table, column.name) for column in table.schema.protected}
     sets = [names for size in range(1, depth + 1) for names in combinations(labels, size)]
     return [_grouping(" × ".join(names), [labels[name] for name in names], least) for names in sets]
@@ -55,7 +55,8 @@ def _labels(table: Table, name: str) -> Array:
         if len(np.unique(known)) > BANDS:
             ends = ["", *(f"{edge:g}" for edge in edges), ""]
             cell = np.searchsorted(edges, values, side="left")
-            return np.array([f"{ends[c]}–{ends[c + 1]}" if x == x else "missing" for c, x in zip(cell, values, strict=True)])
+            return np.array([f"{ends[c]}–{ends[c + 1]}" if x == x else "missing" for c,
+                             x in zip(cell, values, strict=True)])
     return np.array(["missing" if word is None else str(word) for word in table.words(name)])
 
 

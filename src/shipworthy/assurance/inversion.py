@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.case import Steps
-from shipworthy.core.evidence import Finding, say, settled
+from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
@@ -41,7 +41,7 @@ def membership(
     project: Project, learned: Learned, parts: Parts, steps: Steps, *, limit: float = 0.60, gap_limit: float = 0.05,
     rows: int = 4_000, shadows: int = 14
 ) -> Finding:
-    """Whether an attacker with shadow models tells members from others no better than the limit, at the upper end of AUC.
+    """Whether an attacker with shadow models tells members from others by an AUC up to the limit, at the upper end.
 
     The recipe of the chosen model is trained again on random halves of up to `rows` rows; one more half is the target.
     Where learning saw over twice as many rows, the released model is attacked with the same shadows and gates instead,
@@ -50,7 +50,8 @@ def membership(
     learning rows more often than about new ones by more than `gap_limit`, beyond chance.
     """
     if project.project.subject == "thing" and not project.data.personal:
-        return say("not-applicable", 'Rows are declared to be about things, [project] subject = "thing", and no column is '
+        return say("not-applicable", 'Rows are declared to be about things, [project] subject = "thing", and no '
+                                     'column is '
                    "personal, so there is nobody to recognise.")
     members, others = _sample(parts.learn, rows // 2, 1), _sample(parts.holdout, rows // 2, 2)
     pool = Table(pa.concat_tables([members.data, others.data]), parts.learn.schema, "pool")
@@ -61,7 +62,8 @@ def membership(
     try:
         told = [signal(_shadow(learned, steps, pool.take(half), seed), pool) for seed, half in enumerate(halves)]
     except ShipworthyError as error:
-        return say("unknown", f"The recipe could not be trained again, so nothing was attacked: {error.problem}.", n=pool.rows)
+        return say("unknown", f"The recipe could not be trained again, so nothing was attacked: {error.problem}.",
+                   n=pool.rows)
     shadow, held = np.stack(told[1:]), halves[1:]
     recipe = _outcome(ratio(told[0], shadow, held), halves[0])
     origin = np.arange(pool.rows) < members.rows
@@ -70,12 +72,17 @@ def membership(
     gate, name = (live, "The released model") if big else (recipe, "The recipe")
     other, second = (recipe, f"the recipe at {pool.rows // 2:,} rows") if big else (live, "the released model")
     gap = learnt_by_heart(learned.chosen.model, parts)
-    verdict = "fail" if gap[1] > gap_limit else settled(gate.auc, limit=limit, low=gate.low, high=gate.high, at_most=True)
-    return say(verdict, f"{name} gives members away with AUC {gate.auc:.3f}, at the most {gate.high:.3f} ({limit:g} is allowed), "
+    verdict: Verdict = "fail" if gap[1] > gap_limit else settled(gate.auc, limit=limit, low=gate.low, high=gate.high,
+                                                                 at_most=True)
+    return say(verdict, f"{name} gives members away with AUC {gate.auc:.3f}, at the most {gate.high:.3f} ({limit:g} "
+                        "is allowed), "
                f"and {gate.share:.1%} of them at 1 % false alarms; {second} with {other.auc:.3f} ({shadows} shadows, "
-               f"{gate.rows:,} rows). It is right on learning rows {gap[0]:+.1%} more often than on new ones, beyond chance "
-               f"{max(gap[1], 0):.1%} ({gap_limit:.0%} is allowed).", value=gate.auc, low=gate.low, high=gate.high, limit=limit, n=gate.rows,
-               remedy="" if verdict == "pass" else "learn less by heart: fewer leaves, more rows a leaf, a lower rate, or more rows")
+               f"{gate.rows:,} rows). It is right on learning rows {gap[0]:+.1%} more often than on new ones, beyond "
+               "chance "
+               f"{max(gap[1], 0):.1%} ({gap_limit:.0%} is allowed).", value=gate.auc, low=gate.low, high=gate.high,
+               limit=limit, n=gate.rows,
+               remedy="" if verdict == "pass" else "learn less by heart: fewer leaves, more rows a leaf, a lower "
+                                                   "rate, or more rows")
 
 
 def signal(model: Model, table: Table) -> Floats:
@@ -93,7 +100,7 @@ def signal(model: Model, table: Table) -> Floats:
 def ratio(target: Floats, shadow: Floats, held: Array) -> Floats:
     """Log likelihood ratio of being a member, (n,); higher is more likely.
 
-    target: (n,) signals of the model attacked. shadow: (s, n) signals of the shadows. held: (s, n) which rows each held.
+    target: (n,) signals of the model attacked. shadow: (s, n) those of the shadows. held: (s, n) rows each held.
     """
     inside, outside = (np.where(mask, shadow, np.nan) for mask in (held, ~held))
     return _log_normal(target, *_moments(inside)) - _log_normal(target, *_moments(outside))
@@ -127,7 +134,8 @@ def _half(n: int, random: np.random.Generator) -> Mask:
 
 
 def _sample(table: Table, most: int, seed: int) -> Table:
-    return table if table.rows <= most else table.take(np.sort(np.random.default_rng(seed).permutation(table.rows)[:most]))
+    order = np.random.default_rng(seed).permutation(table.rows)
+    return table if table.rows <= most else table.take(np.sort(order[:most]))
 
 
 def _shadow(learned: Learned, steps: Steps, table: Table, seed: int) -> Model:

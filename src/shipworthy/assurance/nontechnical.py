@@ -22,21 +22,24 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
     """
     mine = [one for one in attestations if one.row == ROW]
     today = datetime.now(UTC).date().isoformat()
-    judged = {topic: _judge([one for one in mine if one.topic == topic], project.project.trainer, today) for topic in topics}
+    judged = {topic: _judge([one for one in mine if one.topic == topic], project.project.trainer, today)
+              for topic in topics}
     wrong = {topic: why for topic, why in judged.items() if why not in ("", "missing")}
     missing = [topic for topic, why in judged.items() if why == "missing"]
     first = next(iter(wrong), missing[0] if missing else "")
     remedy = f'sign it: shipworthy attest {ROW} --topic {first} --by NAME --role ROLE --expires DATE' if first else ""
     if wrong:
         return say("fail", f"{len(wrong)} of {len(topics)} duties are not validly attested: "
-                   f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)), limit=0.0,
+                   f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)),
+                   limit=0.0,
                    n=len(topics), counterexample=dict(wrong), remedy=remedy)
     if missing:
         return say("unknown", f"{len(missing)} of {len(topics)} duties are not attested: {', '.join(missing)}.",
                    value=float(len(missing)), limit=0.0, n=len(topics), remedy=remedy)
     by = sorted({one.by for one in mine})
     until = min(max(one.expires for one in mine if one.topic == topic) for topic in topics)
-    return say("attested", f"All {len(topics)} duties are signed by {', '.join(by)} and fresh until {until}.", value=0.0,
+    return say("attested", f"All {len(topics)} duties are signed by {', '.join(by)} and fresh until {until}.",
+               value=0.0,
                limit=0.0, n=len(topics))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.case import Steps
-from shipworthy.core.evidence import Finding, say
+from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
@@ -42,12 +42,15 @@ def flips_found(
     best = reachable(model, learn, flips, looked)
     recall, (low, high) = found / planted, clopper_pearson(found, planted)
     floor = limit if best * share >= limit else share * best
-    verdict = "pass" if low >= limit else "fail" if high < floor else "unknown"
+    verdict: Verdict = "pass" if low >= limit else "fail" if high < floor else "unknown"
     note = "" if best >= limit else " On a target as noisy as this no search can reach the limit."
-    return say(verdict, f"Of {planted} flipped labels {recall:.0%} are among the most suspicious {looked:.0%} ({low:.0%} to {high:.0%}, "
-               f"{drills} drills on {learn.rows:,} rows); {limit:.0%} is asked and {best:.0%} can be reached.{note}", value=recall,
+    return say(verdict, f"Of {planted} flipped labels {recall:.0%} are among the most suspicious {looked:.0%} "
+                        f"({low:.0%} to {high:.0%}, "
+               f"{drills} drills on {learn.rows:,} rows); {limit:.0%} is asked and {best:.0%} can be "
+               f"reached.{note}", value=recall,
                low=low, high=high, limit=limit, n=planted, counterexample={"reachable": best},
-               remedy="" if verdict == "pass" else "accept labels only from signed sources, and have people look at the most "
+               remedy="" if verdict == "pass" else "accept labels only from signed sources, and have people look at "
+                                                   "the most "
                "suspicious: shipworthy label")
 
 

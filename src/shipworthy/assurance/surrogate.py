@@ -50,7 +50,8 @@ def _grow(bins: Ints, target: Floats, depth: int) -> _Node:
     if place < 0:
         return _Node(value)
     low = bins[:, place] <= cut
-    return _Node(value, place, cut, _grow(bins[low], target[low], depth - 1), _grow(bins[~low], target[~low], depth - 1))
+    return _Node(value, place, cut, _grow(bins[low], target[low], depth - 1),
+                 _grow(bins[~low], target[~low], depth - 1))
 
 
 def _best(bins: Ints, target: Floats) -> tuple[int, int]:

@@ -34,11 +34,13 @@ def approver(project: Project, history: Lines) -> Finding:
     acts = [line for line in history if line.get("action") in APPROVES]
     own = [line for line in acts if _same(str(line.get("actor", "")), _trained(history, line) or about.trainer)]
     if own:
-        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} of the ledger).",
+        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} of "
+                           "the ledger).",
                    value=float(len(own)), limit=0.0, n=len(acts), counterexample=dict(own[0]),
                    remedy="roll back and let somebody else approve: shipworthy rollback")
     if not acts:
-        return say("attested", f"{about.owner} owns it, {about.trainer} trains, {about.approver} is to approve; nothing has "
+        return say("attested", f"{about.owner} owns it, {about.trainer} trains, {about.approver} is to approve; "
+                               "nothing has "
                    "been promoted yet.", value=0.0, limit=0.0, n=3)
     return say("pass", f"All {len(acts)} approvals in the ledger were given by somebody other than the trainer; "
                f"{about.owner} owns it.", value=0.0, limit=0.0, n=len(acts))
@@ -46,7 +48,7 @@ def approver(project: Project, history: Lines) -> Finding:
 
 @check("ledger", row="deployment.teams")
 def ledger_holds(history: Lines) -> Finding:
-    """Whether every line of the audit ledger is in its place and as it was written. A cut tail needs its seal to show."""
+    """Whether every line of the audit ledger is in its place and as it was written. A cut tail shows by its seal."""
     if not history:
         return say("not-applicable", "No line has been written to the ledger yet, so there is nothing to verify.")
     wrong = broken([dict(line) for line in history])
@@ -54,7 +56,8 @@ def ledger_holds(history: Lines) -> Finding:
         return say("fail", f"The ledger of {len(history)} lines does not verify: {'; '.join(wrong[:3])}.",
                    value=float(len(wrong)), limit=0.0, n=len(history),
                    remedy="restore it from its copy, and find out who could write to it")
-    return say("pass", f"All {len(history)} lines of the ledger are in their place and as they were written.", value=0.0,
+    return say("pass", f"All {len(history)} lines of the ledger are in their place and as they were written.",
+               value=0.0,
                limit=0.0, n=len(history))
 
 

@@ -9,14 +9,17 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import checklist, conclusion, json_option, project_option, put
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
 @project_option
+@click.option("--release", "release_id", default="", help="Release id or folder; the newest candidate by default.")
 @json_option
-def command(folder: Path, as_json: bool) -> None:
+def command(folder: Path, release_id: str, as_json: bool) -> None:
     """Every row: pass, fail, unknown, attested or not applicable; number, limit, and the one command that helps."""
-    evidence = flow.current_evidence(folder)
+    place = open_workspace(folder)
+    evidence = flow.current_evidence(place, flow.find_release(place, release_id))
     if as_json:
         put({"fit": evidence.fit, "refusals": evidence.refusals, "required": evidence.required, "missing": evidence.missing,
              "rows": [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in evidence.rows()]})

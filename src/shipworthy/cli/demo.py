@@ -1,12 +1,41 @@
-"""`shipworthy demo`: the whole way on bundled data."""
+"""`shipworthy demo`: the whole way on bundled data, told step by step."""
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
+import numpy as np
+import pyarrow.compute as pc
 
+from shipworthy import flow
+from shipworthy.cli.discover import told
+from shipworthy.cli.report import report
 from shipworthy.cli.talk import progress, say
+from shipworthy.core.project import FILE
+from shipworthy.core.table import Table
+from shipworthy.data.collection.collect import collect
+from shipworthy.deployment.integration.host import Server
+from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.integration.replay import replay
+from shipworthy.errors import Misuse, NotFit
+from shipworthy.exchange.flights import folder as bundled
+from shipworthy.learning.training.cost import peak_bytes
+from shipworthy.store.files import write_bytes
+from shipworthy.store.workspace import Workspace, open_workspace
+
+TABLES = ("flights", "airlines", "airports", "planes", "weather")
+APPROVER = "approver@example.org"
+MARK = "shipworthy demo"
+BATCH = 64
+Step = Callable[[str], None]
 
 
 @click.command()
@@ -15,10 +44,173 @@ from shipworthy.cli.talk import progress, say
 @click.option("--seconds", default=60.0, show_default=True, help="Learning budget in seconds.")
 def command(folder: Path, seconds: float) -> None:
     """From five raw tables of New York flights to a released, served, watched and renewed model."""
-    from shipworthy.flow.demo import demo
-
     with progress() as step:
-        screen, report = demo(folder, seconds=seconds, progress=step)
-    click.echo(screen)
+        story = Story(step=step)
+        page = demo(folder, story, seconds=seconds)
+    click.echo("\n".join(story.lines()))
     say()
-    click.echo(f"report: {report}")
+    click.echo(f"report: {page}")
+
+
+@dataclass
+class Story:
+    """What happened, line by line, with the time it took."""
+
+    step: Step
+    began: float = field(default_factory=time.monotonic)
+    entries: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def tell(self, title: str, text: str) -> None:
+        self.entries.append((f"{time.monotonic() - self.began:.0f} s", title, text))
+
+    def lines(self) -> list[str]:
+        return [f"{seconds:>6}  {title:<20} {text}" for seconds, title, text in self.entries]
+
+
+def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
+    """The path of the report, after the whole way was gone in `folder`. Raises Misuse if the folder is someone's."""
+    fresh(folder)
+    naive = start(folder / "1-naive", story, {"seconds": min(8.0, seconds), "search": "false"})
+    tables = flow.gather(naive)
+    refused = refuse(naive, tables, story)
+    aside = tuple(s.column for s in refused.case["profile"].suspects)
+    place = start(folder / "2-honest", story, {"seconds": seconds}, set_aside=aside)
+    built = accept(place, tables, aside, story)
+    traffic = to_come(place, tables)
+    serve_and_watch(place, built, traffic, story)
+    renew(place, traffic, story, seconds=seconds)
+    cost = built.learned.cost
+    story.tell("cost", f"{time.monotonic() - story.began:.0f} s in all, peak {peak_bytes() / 1e9:.1f} GB; learning "
+                       f"{cost.cpu_seconds:.0f} CPU-s, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
+                       f"{cost.money:.4f} {cost.currency}")
+    page = folder / "report.html"
+    evidence = flow.current_evidence(place, built.release)
+    write_bytes(page.absolute(), report(place, built.release, evidence, story=story.entries).encode())
+    return page
+
+
+def fresh(folder: Path) -> None:
+    """An empty folder; an earlier demo is removed, anything else is left alone. Raises Misuse."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / ".demo").exists():
+        raise Misuse("the folder is not empty and is not an earlier demo", where=str(folder), hint="choose --folder")
+    for path in folder.rglob("*") if folder.exists() else ():
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / ".demo").write_text(MARK)
+
+
+def start(folder: Path, story: Story, learning: dict[str, Any], *, set_aside: tuple[str, ...] = ()) -> Workspace:
+    """A project folder with the five tables and a project file."""
+    folder.mkdir()
+    for name in TABLES:
+        shutil.copy(bundled() / f"{name}.parquet", folder)
+    text = (bundled() / "naive.toml").read_text("utf-8")
+    text = text.replace("seconds = 60.0", "\n".join(f"{key} = {value}" for key, value in learning.items()))
+    if set_aside:
+        names = ", ".join(f'"{name}"' for name in set_aside)
+        text = text.replace("positive = \"yes\"", f"positive = \"yes\"\n# known only afterwards\nset_aside = [{names}]")
+        text = text.replace("late-arrivals-naive", "late-arrivals")
+    (folder / FILE).write_text(text, encoding="utf-8")
+    return open_workspace(folder)
+
+
+def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> flow.Built:
+    """The first attempt, with every column: it must be refused, and for the true reason."""
+    built = flow.build(place, tables, progress=story.step)
+    case, evidence = built.case, built.release.evidence
+    used = [join for join in case["catalogue"].joins if join.used]
+    story.tell("discover", f"{len(tables)} tables; " + "; ".join(told(join) for join in used))
+    story.tell("collect", f"{case['raw'].rows:,} flights, {len(case['raw'].schema.columns)} columns")
+    story.tell("clean", f"{len(case['ledger'].changes):,} cells changed"
+               + "".join(f", {change.column} {change.before}: {change.reason}" for change in case["ledger"].changes[:1]))
+    best = max(built.learned.candidates, key=lambda candidate: candidate.figures.metric)
+    story.tell("first attempt", f"every column: {best.learner} reaches AUC {best.figures.metric:.4f}")
+    leak = evidence.find("no-leak")
+    story.tell("finding", leak.sentence if leak else "no leak was found")
+    try:
+        flow.promote(place, by=APPROVER, why="it looks perfect")
+        story.tell("promotion", "ACCEPTED, which should not have happened")
+    except NotFit as no:
+        story.tell("promotion", f"refused: {no.problem}")
+    return built
+
+
+def accept(place: Workspace, tables: dict[str, Table], aside: tuple[str, ...], story: Story) -> flow.Built:
+    """The second attempt, with the suspects set aside: judged, released, promoted."""
+    built = flow.build(place, tables, progress=story.step)
+    story.tell("second attempt", f"set aside {', '.join(aside)}")
+    story.tell("learn", "; ".join(f"{c.learner} {c.figures.metric:.4f}" for c in built.learned.candidates))
+    story.tell("choice", built.learned.why)
+    counts = flow.current_evidence(place, built.release).counts()
+    story.tell("checklist", ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
+    required = built.release.evidence.find("requirements")
+    if required:
+        story.tell("verify", required.sentence)
+    release = flow.promote(place, by=APPROVER, why="the checklist holds")
+    story.tell("release", f"{release.short} signed, promoted by {APPROVER}")
+    return built
+
+
+def to_come(place: Workspace, tables: dict[str, Table]) -> Table:
+    """October to December: the rows after the holdout, as they will be asked and as they came true."""
+    raw = collect(tables, place.project)
+    after = pc.scalar(_timestamp(place.project.split.holdout_until))
+    mask = pc.greater_equal(raw.column("time_hour"), pc.cast(after, raw.column("time_hour").type))
+    rows = np.flatnonzero(mask.to_numpy())
+    return raw.take(rows[np.argsort(raw.numbers("time_hour")[rows], kind="stable")])
+
+
+def serve_and_watch(place: Workspace, built: flow.Built, traffic: Table, story: Story) -> None:
+    """Real requests to a real server, labels a day late; then what the watch says, as it was and with a fault planted."""
+    story.step("serving October to December")
+    with Server(built.release, place.log, place.project) as server:
+        single = replay(traffic.head(2_000), server.address)
+        story.tell("serve", f"one row a request: {single}")
+        result = replay(traffic, server.address, label="late", delay=timedelta(days=1), time="time_hour", batch=BATCH)
+    story.tell("replay", str(result))
+    story.step("watching")
+    log, labels = read_log(place.log, time="time_hour")
+    log = log.take(~np.isin(log.words("prediction_id"), list(single.ids)))
+    seen = flow.watch(place, log=log, labels=labels)
+    story.tell("watch", f"{seen.pages} pages; " + " ".join(f.sentence for f in seen.findings if f.check in WATCHED))
+    broken = log.with_column("weather.temp", pc.multiply(pc.subtract(log.column("weather.temp"), 32.0), 5 / 9))
+    alarmed = flow.watch(place, log=broken, labels=labels)
+    story.tell("planted fault", f"temperature in Celsius: {alarmed.pages} pages"
+               + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]))
+
+
+WATCHED = ("column-drift", "harm")
+
+
+def page(incident: Any) -> str:
+    """An incident in one line."""
+    return str(getattr(incident, "sentence", incident))[:200]
+
+
+def renew(place: Workspace, traffic: Table, story: Story, *, seconds: float) -> None:
+    """A poisoned batch is refused before training; an honest one makes a challenger; then one rollback."""
+    log, labels = read_log(place.log, time="time_hour")
+    known = set(labels.words("prediction_id"))
+    log = log.take(np.array([one in known for one in log.words("prediction_id")]))
+    flipped = labels.words("label").copy()
+    bad = np.random.default_rng(0).random(len(flipped)) < 0.4
+    flipped[bad] = np.where(flipped[bad] == "yes", "no", "yes")
+    poisoned = flow.renew(place, log=log, labels=labels.with_column("label", list(flipped)), progress=story.step)
+    story.tell("poisoned batch", poisoned.sentence)
+    quick = msgspec.structs.replace(place.project.learning, seconds=min(25.0, seconds))
+    place = replace(place, project=msgspec.structs.replace(place.project, learning=quick))
+    before = flow.champion(place)
+    renewal = flow.renew(place, by=APPROVER, log=log, labels=labels, progress=story.step)
+    story.tell("renew", renewal.sentence)
+    if renewal.won and before:
+        back = flow.rollback(place, by=APPROVER, why="to show that it works")
+        story.tell("rollback", f"champion is again {back.short}")
+
+
+def _timestamp(text: str) -> Any:
+    from shipworthy.core.features import moment
+
+    return moment(text)
+
+

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.core.predictions import Predictions
+from shipworthy.data.collection.read import read
+from shipworthy.errors import Misuse
+from shipworthy.store.files import temporary
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -16,6 +24,25 @@ from shipworthy.cli.talk import project_option, say
 @project_option
 @click.option("--release", "release_id", default="", help="Release id or folder; the champion by default.")
 def command(address: str, output: Path, folder: Path, release_id: str) -> None:
-    """Score every row of TABLE and write decision, score, interval or set, and abstention next to it."""
-    rows = flow.predict(folder, address, output, release_id=release_id)
-    say(f"{rows:,} rows scored into {output}")
+    """Score every row of TABLE and write decision, score, interval or set, and abstention, in the order of the rows."""
+    place = open_workspace(folder)
+    release = flow.find_release(place, release_id) if release_id else flow.champion(place)
+    if release is None:
+        raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
+    answers = release.model.predict(read(address))
+    part = temporary(output.absolute())
+    pq.write_table(columns(answers), part)
+    part.replace(output)
+    say(f"{len(answers):,} rows scored into {output}")
+
+
+def columns(answers: Predictions) -> pa.Table:
+    """Predictions as columns: decision, score or one score per class, low and high, abstain."""
+    found = {"decision": pa.array(list(answers.decision))}
+    if answers.score.ndim == 2:
+        found |= {f"score.{name}": pa.array(answers.score[:, place]) for place, name in enumerate(answers.classes)}
+    else:
+        found["score"] = pa.array(answers.score)
+    if answers.low is not None and answers.high is not None:
+        found |= {"low": pa.array(answers.low), "high": pa.array(answers.high)}
+    return pa.table({**found, "abstain": pa.array(np.asarray(answers.abstain))})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from shipworthy import flow
 from shipworthy.cli.talk import json_option, put, short
+from shipworthy.data.analysis.profile import profile as look
+from shipworthy.data.collection.read import read
 
 
 @click.command()
@@ -14,7 +15,7 @@ from shipworthy.cli.talk import json_option, put, short
 @json_option
 def command(address: str, target: str, as_json: bool) -> None:
     """Look once at every cell of TABLE: types, gaps, distinct values, quantiles, suspects, personal data."""
-    profile = flow.profile_address(address, target=target)
+    profile = look(read(address), target=target)
     if as_json:
         put(profile)
         return

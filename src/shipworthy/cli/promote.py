@@ -8,6 +8,7 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, project_option, put, say
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -18,7 +19,7 @@ from shipworthy.cli.talk import json_option, project_option, put, say
 @json_option
 def command(folder: Path, by: str, why: str, release_id: str, as_json: bool) -> None:
     """Make a release candidate the champion. Refused (exit 1) until every required row holds or is waived."""
-    release = flow.promote(folder, by=by, why=why, release_id=release_id)
+    release = flow.promote(open_workspace(folder), by=by, why=why, release_id=release_id)
     if as_json:
         put({"champion": release.id, "by": by, "why": why})
     else:

@@ -9,6 +9,8 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import progress, project_option, say
+from shipworthy.data.collection.read import read
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -19,7 +21,8 @@ from shipworthy.cli.talk import progress, project_option, say
 def command(folder: Path, by: str, address: str, labels: str) -> None:
     """Train on newer labelled traffic, judge by the same checklist, promote only if better. Exit 1 if it did not win."""
     with progress() as step:
-        renewal = flow.renew(folder, by=by, log=address, labels=labels, progress=step)
+        renewal = flow.renew(open_workspace(folder), by=by, progress=step, log=read(address) if address else None,
+                             labels=read(labels) if labels else None)
     for finding in renewal.findings:
         say(f"{finding.verdict:<14} {finding.check}: {finding.sentence}")
     click.echo(renewal.sentence)

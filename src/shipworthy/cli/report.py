@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option
+from shipworthy.core.evidence import Evidence
+from shipworthy.core.release import Release
+from shipworthy.exchange.report import page
+from shipworthy.store.files import write_bytes
+from shipworthy.store.workspace import Workspace, open_workspace
 
 
 @click.command()
@@ -16,5 +23,15 @@ from shipworthy.cli.talk import project_option
 @click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(path_type=Path))
 def command(folder: Path, release_id: str, output: Path) -> None:
     """Write one HTML page: verdict first, then every row with its evidence. No network, prints well."""
-    flow.report(folder, output, release_id=release_id)
+    place = open_workspace(folder)
+    release = flow.find_release(place, release_id)
+    write_bytes(output.absolute(), report(place, release, flow.current_evidence(place, release)).encode())
     click.echo(str(output))
+
+
+def report(place: Workspace, release: Release, evidence: Evidence, **more: Any) -> str:
+    """The page of a release; more: further facts, such as the story of a demo."""
+    about = place.project.project
+    ladder = msgspec.json.decode((release.folder / "ladder.json").read_bytes())
+    facts = {"purpose": about.purpose, "owner": about.owner, **ladder, **more}
+    return page(evidence, release.manifest, facts=facts)

@@ -8,6 +8,7 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -16,5 +17,5 @@ from shipworthy.cli.talk import project_option, say
 @click.option("--why", required=True, help="The reason, kept in the ledger.")
 def command(folder: Path, by: str, why: str) -> None:
     """Make the previous champion the champion again; its digests are verified first."""
-    release = flow.rollback(folder, by=by, why=why)
+    release = flow.rollback(open_workspace(folder), by=by, why=why)
     say(f"champion is again {release.short} ({release.manifest.name})")

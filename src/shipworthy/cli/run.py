@@ -9,6 +9,7 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import checklist, conclusion, json_option, progress, project_option, put, say
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -17,7 +18,7 @@ from shipworthy.cli.talk import checklist, conclusion, json_option, progress, pr
 def command(folder: Path, as_json: bool) -> None:
     """Table to release candidate: progress, cost, and the checklist at the end. Exit 0 if it is fit, 1 if not."""
     with progress() as step:
-        built = flow.build(folder, progress=step)
+        built = flow.build(open_workspace(folder), progress=step)
     if as_json:
         put({"release": built.release.id, "fit": built.release.evidence.fit, "evidence": built.release.evidence,
              "cost": built.learned.cost})

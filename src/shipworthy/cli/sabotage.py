@@ -3,30 +3,101 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
+import numpy as np
 
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, progress, put
+from shipworthy.core.case import BankResult
+from shipworthy.core.project import FILE, Learning, Project
+from shipworthy.core.registry import registry
+from shipworthy.core.table import Table
+from shipworthy.data.collection.read import read
+from shipworthy.errors import Misuse
+from shipworthy.sabotage.bank import TWINS, run_bank
+from shipworthy.sabotage.world import PROJECT, world, world_project
+from shipworthy.store.workspace import Workspace, open_workspace
+
+SHARE = 0.8
+MOST_ROWS = 6_000
 
 
 @click.command()
 @click.argument("address", default="")
-@click.option("--target", default="", help="Target column, when a TABLE is given.")
-@click.option("--twins", default=20, show_default=True, type=click.IntRange(1, 200), help="Clean twins per check.")
+@click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path),
+              help="Folder with the shipworthy.toml of TABLE.")
+@click.option("--twins", default=TWINS, show_default=True, type=click.IntRange(1, 200), help="Clean twins per check.")
 @click.option("--check", "only", multiple=True, help="Only this check; may be repeated.")
 @json_option
-def command(address: str, target: str, twins: int, only: tuple[str, ...], as_json: bool) -> None:
+def command(address: str, folder: Path, twins: int, only: tuple[str, ...], as_json: bool) -> None:
     """Run the bank on the clean world, or on TABLE: caught or missed, and false alarms over the clean twins."""
     with progress() as step:
-        results = flow.bank(address, target=target, twins=twins, only=only, progress=step)
+        results = bank(address, folder=folder, twins=twins, only=only, progress=step)
     caught = sum(result.caught for result in results)
     if as_json:
         put({"checks": results, "caught": caught, "planted": len(results)})
     else:
         for result in results:
             mark = "✓ caught" if result.caught else "✗ MISSED"
-            click.echo(f"{mark}  {result.row:<32} {result.check:<26} {result.sabotage:<32} "
+            click.echo(f"{mark}  {result.row:<32} {result.check:<26} {result.sabotage:<44} "
                        f"false alarms {result.false_alarms}/{result.twins}")
         click.echo(f"caught {caught} of {len(results)} ({caught / max(1, len(results)):.1%})")
     sys.exit(0 if caught == len(results) else 1)
+
+
+def bank(
+    address: str = "", *, folder: Path = Path("."), twins: int = TWINS, only: tuple[str, ...] = (),
+    progress: Callable[[str], None] = flow.quiet,
+) -> list[BankResult]:
+    """The bank's results, on the clean world or on a table of one source with its project.
+
+    On a table the twins are draws of four fifths of its rows, at most 6,000. Raises Misuse for a project with joins.
+    """
+    known = registry()
+    for name in only:
+        if name not in known.checks:
+            raise Misuse(f'there is no check "{name}"')
+    with tempfile.TemporaryDirectory() as home:
+        make = partial(_world_case, Path(home)) if not address else _drawn(Path(home), address, folder)
+        results = run_bank(make, known, twins=twins, only=only, progress=progress)
+        for path in Path(home).rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    return results
+
+
+def _world_case(home: Path, seed: int) -> dict[str, Any]:
+    return _case(home / f"world-{seed}", world_project(), world(seed), PROJECT)
+
+
+def _drawn(home: Path, address: str, folder: Path) -> Callable[[int], dict[str, Any]]:
+    place = open_workspace(folder)
+    if place.project.join:
+        raise Misuse("the bank runs on one table; this project joins several", hint="run it without a TABLE")
+    table = read(address)
+
+    def make(seed: int) -> dict[str, Any]:
+        rows = min(int(table.rows * SHARE), MOST_ROWS)
+        drawn = table.take(np.sort(np.random.default_rng(seed).choice(table.rows, rows, replace=False)))
+        learning = Learning(seconds=6.0, search=False, learners=("trivial", "linear", "tree", "boosted"))
+        project = msgspec.structs.replace(place.project, learning=learning)
+        return _case(home / f"drawn-{seed}", project, drawn, (place.folder / FILE).read_text("utf-8"))
+
+    return make
+
+
+def _case(folder: Path, project: Project, table: Table, text: str) -> dict[str, Any]:
+    """A whole case, released and promoted once, in a project folder of its own."""
+    folder.mkdir(parents=True)
+    (folder / FILE).write_text(text, encoding="utf-8")
+    place = Workspace(folder, project, open_workspace(folder).store)
+    name = project.source[0].name or Path(project.source[0].address).stem
+    case = flow.prepare(place, {name: table})
+    return {**case, "release": flow.write(place, place.releases, case, flow.Evidence(()))}

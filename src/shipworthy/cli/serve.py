@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
+import msgspec
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.deployment.integration.host import serve
+from shipworthy.errors import Misuse
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -17,7 +22,13 @@ from shipworthy.cli.talk import project_option, say
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port; from [serve] by default.")
 def command(folder: Path, release_id: str, host: str, port: int) -> None:
     """Answer records and Open Inference Protocol v2 requests, and log what was served. Stops on Ctrl-C."""
-    address = flow.serving(folder, release_id=release_id, host=host, port=port)
-    say(f"serving {address.release.short} on http://{address.host}:{address.port} (predict API open to whoever reaches it)")
-    say(f"try: curl -s http://{address.host}:{address.port}/v1/predict -d '{address.example}'")
-    address.run()
+    place = open_workspace(folder)
+    release = flow.find_release(place, release_id) if release_id else flow.champion(place)
+    if release is None:
+        raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
+    host, port = host or place.project.serve.host, port or place.project.serve.port
+    record = flow.stored(release)["holdout"].head(1).select(release.model.sheet.schema.names).records()[0]
+    body = json.dumps(msgspec.to_builtins(record))
+    say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
+    say(f"try: curl -s http://{host}:{port}/v1/predict -d '{body}'")
+    serve(release, place.log, place.project, host, port, contributions=flow.shares)

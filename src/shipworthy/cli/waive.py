@@ -8,6 +8,7 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -18,5 +19,5 @@ from shipworthy.cli.talk import project_option, say
 @click.option("--until", required=True, help="Last day it holds, as 2027-01-31; at most a year ahead.")
 def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
     """Accept ROW although it is not proved. It stays what it is, and the release says so first."""
-    flow.waive(folder, row=row, by=by, reason=reason, until=until)
+    flow.waive(open_workspace(folder), row=row, by=by, reason=reason, until=until)
     say(f"{row} is accepted by {by} until {until}; it keeps its verdict, and every report names the waiver")

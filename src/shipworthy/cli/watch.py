@@ -9,6 +9,8 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import figure, json_option, project_option, put
+from shipworthy.data.collection.read import read
+from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
@@ -18,7 +20,8 @@ from shipworthy.cli.talk import figure, json_option, project_option, put
 @json_option
 def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called. Exit 1 on a page."""
-    watched = flow.watch(folder, log=address, labels=labels)
+    watched = flow.watch(open_workspace(folder), log=read(address) if address else None,
+                         labels=read(labels) if labels else None)
     if as_json:
         put({"findings": watched.findings, "incidents": watched.incidents})
     else:

@@ -18,6 +18,7 @@ from shipworthy.errors import BadData
 
 MAX_LEVELS = 254
 MIN_LEVEL_ROWS = 5
+CYCLES = ("hour", "weekday")
 Part = Literal["hour", "weekday", "day", "month", "seconds"]
 
 
@@ -115,12 +116,16 @@ def fit(table: Table, schema: Schema | None = None) -> Features:
     """Encoders for the feature columns of a table, fitted on these rows only; no label is read.
 
     Categories keep the 254 most frequent levels with at least 5 rows; a column without any such level,
-    a constant column and free text are left out.
+    a constant column and free text are left out. Of the time column only the hour and the weekday are used: they come
+    round again, while a date seen in training does not.
     """
     encoders: list[Encoder] = []
-    for column in (schema or table.schema).features:
+    chosen = schema or table.schema
+    for column in (*chosen.features, *chosen.having("time")):
         values = table.column(column.name)
-        if column.kind in ("number", "boolean"):
+        if column.role == "time":
+            encoders += [Moment(column.name, part) for part in _parts(values) if part in CYCLES]
+        elif column.kind in ("number", "boolean"):
             if _varies(values):
                 encoders.append(Number(column.name))
         elif column.kind == "timestamp":

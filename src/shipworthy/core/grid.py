@@ -145,7 +145,7 @@ class Reference:
 
     @property
     def digest(self) -> str:
-        return digest([bytes_digest for bytes_digest in map(digest, self.files().values())])
+        return digest([digest(raw) for raw in self.files().values()])
 
     def files(self) -> dict[str, bytes]:
         """The reference as `grid.json` and `grid.npz`; no pickle."""

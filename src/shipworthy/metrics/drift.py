@@ -109,6 +109,9 @@ def rare_p(a: int, n: int, b: int, m: int, *, unseen: float = 0.001) -> float:
     """Chance of b or more current rows in rare cells, in [0, 1], given a of n in the reference.
 
     b of m: current. unseen: share tolerated beyond the reference's (a+1)/(n+1). 1 if b is 0.
+    It takes the reference's share as known, so it alarms too often when n is far below m. Measured without
+    change at p ≤ 0.025, n = 1,000, m = 50,000: 0.05 for a true share of 0.25 %, 0.19 for 1 %.
+    At n = m = 2,000 and 1 %: 0.028.
     """
     return binomial_tail(b, m, min(1.0, (a + 1) / (n + 1) + unseen))
 

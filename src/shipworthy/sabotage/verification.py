@@ -95,14 +95,14 @@ def perverse_metric(case: Case) -> Case:
     return {**case, "learned": replace(learned, candidates=tuple(steps))}
 
 
-@sabotage("labels flipped in one slice", check="worst-slice")
-def flipped_slice(case: Case) -> Case:
-    """In one slice of the holdout, about a tenth of the rows, every label is turned."""
+@sabotage("labels turned in one slice", check="worst-slice")
+def turned_slice(case: Case) -> Case:
+    """In one slice of the holdout, about a tenth of the rows, every label contradicts the model."""
     model, parts = case["model"], case["parts"]
     mask, _ = _slice(parts.holdout, model)
     words = parts.holdout.words(model.sheet.target)
-    other = {model.classes[0]: model.classes[1], model.classes[1]: model.classes[0]}
-    turned = [other[word] if hit else word for word, hit in zip(words, mask, strict=True)]
+    against = np.where(model.score(parts.holdout) >= model.sheet.threshold, *model.classes[:2])
+    turned = [str(no) if hit else word for word, no, hit in zip(words, against, mask, strict=True)]
     return {**case, "parts": replace(parts, holdout=parts.holdout.with_column(model.sheet.target, pa.array(turned)))}
 
 
@@ -130,7 +130,7 @@ def filling(case: Case) -> Case:
         whole = {column.name: record.get(column.name) for column in model.sheet.schema.columns}
         inputs = np.nan_to_num(model.features.row({k: v if _plain(v) else None for k, v in whole.items()}))
         return {"prediction": model.answer(model.program.score(inputs[None, :]))[0]["prediction"],
-                "probabilities": {name: 0.5 for name in model.classes}}
+                "probabilities": dict.fromkeys(model.classes, 0.5)}
 
     return {**case, "steps": replace(steps, answer=answer)}
 
@@ -169,7 +169,7 @@ def fragile(case: Case) -> Case:
 
 @sabotage("a simulator of another world", check="simulator-fidelity")
 def other_world(case: Case) -> Case:
-    """Every column of the learning rows was shuffled by itself and numbers were scaled, so the past is not like it was."""
+    """Every column of the learning rows was shuffled by itself, and numbers were scaled."""
     parts, random = case["parts"], np.random.default_rng(0)
     learn = parts.learn
     for column in learn.schema.features:
@@ -213,7 +213,8 @@ def _with_column(model: Model, learn: Table, name: str) -> Model:
                     else Moment(name, "hour") if kind == "timestamp" else Category(name, levels))
     features = msgspec.structs.replace(model.features, encoders=(*model.features.encoders, encoder))
     outputs, place = model.program.outputs, len(model.program.inputs)
-    weight = Term(Linear(), {"place": np.array([place], np.int32), "fill": np.zeros(1), "weight": np.full((1, outputs), 0.1),
+    weight = Term(Linear(),
+                  {"place": np.array([place], np.int32), "fill": np.zeros(1), "weight": np.full((1, outputs), 0.1),
                              "missing": np.zeros((1, outputs)), "intercept": np.zeros(outputs)})
     program = replace(model.program, inputs=features.inputs, terms=(*model.program.terms, weight))
     return model.with_sheet(features=features).with_program(program)
@@ -244,7 +245,8 @@ def _slice(table: Table, model: Model) -> tuple[np.ndarray[tuple[int], np.dtype[
     """A slice of at least 60 rows and a twentieth, but at most an eighth, told by one or two columns."""
     names = [name for name in model.features.columns if table.schema[name].kind == "category"]
     masks = {name: table.words(name) for name in names}
-    pairs = [((a, x), (b, y)) for n, a in enumerate(names) for b in names[n:] for x in sorted({str(w) for w in masks[a]})
+    pairs = [((a, x), (b, y)) for n, a in enumerate(names) for b in names[n:]
+             for x in sorted({str(w) for w in masks[a]})
              for y in sorted({str(w) for w in masks[b]})]
     least, most = max(60, table.rows // 20), max(90, table.rows // 8)
     best = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
+from shipworthy.core.canon import digest_parts
 from shipworthy.core.evidence import Waiver
 from shipworthy.core.project import Project, read_project
 from shipworthy.store.files import write_bytes
@@ -70,6 +72,10 @@ def open_workspace(folder: Path | str) -> Workspace:
     return Workspace(folder, project, open_store(folder))
 
 
-def code_digests(paths: tuple[str, ...]) -> Mapping[str, bytes]:
-    """The bytes of code files by path, for digests."""
-    return {path: Path(path).read_bytes() for path in paths}
+@cache
+def code_digest(plugins: tuple[str, ...] = ()) -> str:
+    """SHA-256 over the package's own source files and the project's plugins: what a kept step was computed by."""
+    root = Path(str(files("shipworthy")))
+    own = sorted(root.rglob("*.py"))
+    parts = [part for path in own for part in (path.relative_to(root).as_posix().encode(), path.read_bytes())]
+    return digest_parts([*parts, *(Path(plugin).read_bytes() for plugin in plugins)])

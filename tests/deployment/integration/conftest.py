@@ -69,7 +69,8 @@ def small_model(classes: tuple[str, ...] = ("no", "yes"), *, conformal: float | 
     random = np.random.default_rng(seed)
     outputs = len(classes) if len(classes) > 2 else 1
     linear = Term(Linear(), {
-        "place": np.array([0, 1, 4]), "fill": np.array([40.0, 0.1, 12.0]), "weight": random.normal(size=(3, outputs)) / 20,
+        "place": np.array([0, 1, 4]), "fill": np.array([40.0, 0.1, 12.0]),
+        "weight": random.normal(size=(3, outputs)) / 20,
         "missing": random.normal(size=(3, outputs)), "intercept": random.normal(size=outputs)})
     one = Term(Lookup((2,)), {"cuts0": np.array([]), "values": random.normal(size=(4, outputs))})
     two = Term(Lookup((1, 6)), {"cuts0": np.array([-0.5, 0.5]), "cuts1": np.array([]),
@@ -84,7 +85,8 @@ def small_model(classes: tuple[str, ...] = ("no", "yes"), *, conformal: float | 
 
 def record(**changes: Any) -> dict[str, Any]:
     """One patient as a request holds it."""
-    return {"age": 39, "dose": 0.5, "ward": "east", "smoker": True, "seen": "2024-03-01T06:00:00Z", "grade": 2, **changes}
+    usual = {"age": 39, "dose": 0.5, "ward": "east", "smoker": True, "seen": "2024-03-01T06:00:00Z", "grade": 2}
+    return {**usual, **changes}
 
 
 @pytest.fixture

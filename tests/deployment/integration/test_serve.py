@@ -20,7 +20,9 @@ def records(table: Table) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("conformal", [None, 0.6])
 @pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()])
-def test_single_answers_equal_the_batch_exactly(classes: tuple[str, ...], conformal: float | None, table: Table) -> None:
+def test_single_answers_equal_the_batch_exactly(
+    classes: tuple[str, ...], conformal: float | None, table: Table
+) -> None:
     model = small_model(classes, conformal=conformal)
     answers = answerer(model)
     expected = model.predict(table)
@@ -52,7 +54,7 @@ def test_contributions_come_from_the_function_given() -> None:
     answer = answerer(small_model(), contributions=shares).answer([record(age=None)], contributions=True)[0]
     assert answer["contributions"] == {"age": 0.0, "dose": 1.0, "ward": 1.0, "smoker": 1.0, "seen.hour": 1.0,
                                        "seen.month": 1.0, "grade": 1.0}
-    with pytest.raises(Misuse, match="without explanations"):
+    with pytest.raises(Misuse, match="no reference row"):
         answerer(small_model()).answer([record()], contributions=True)
 
 
@@ -67,3 +69,13 @@ def test_columns_that_the_model_does_not_read_may_be_sent_and_are_kept() -> None
     batch = answers.batch(answers.shape.decode(msgspec.json.encode(record(ill="yes")))[0])
     assert batch.columns["ill"] == ["yes"]
     assert answers.answer([record()]) == batch.answers
+
+
+def test_exact_contributions_add_up_to_the_margin_against_the_reference() -> None:
+    reference = (40.0, 0.1, 0.0, 1.0, 12.0, 3.0, 1.0)
+    model = small_model().with_sheet(reference=reference)
+    answers = answerer(model)
+    answer = answers.answer([record()], contributions=True)[0]
+    inputs = model.features.row({**record(), "grade": "2"})
+    gap = model.program.margin(np.array([inputs, reference]))[:, 0]
+    assert sum(answer["contributions"].values()) == pytest.approx(gap[0] - gap[1], abs=1e-12)

@@ -20,7 +20,8 @@ def test_what_was_signed_verifies(key: sign.Key) -> None:
 def test_the_bundle_follows_model_signing_1_0(key: sign.Key) -> None:
     bundle = msgspec.json.decode(sign.sign(FILES, name="ward", key=key))
     assert bundle["mediaType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
-    assert bundle["verificationMaterial"] == {"publicKey": {"hint": sign.fingerprint(sign.public_bytes(key))}, "tlogEntries": []}
+    assert bundle["verificationMaterial"] == {
+        "publicKey": {"hint": sign.fingerprint(sign.public_bytes(key))}, "tlogEntries": []}
     envelope = bundle["dsseEnvelope"]
     assert envelope["payloadType"] == "application/vnd.in-toto+json"
     statement = msgspec.json.decode(base64.b64decode(envelope["payload"]))
@@ -44,7 +45,7 @@ def test_a_changed_or_added_file_is_named(key: sign.Key, change: dict[str, str],
 
 def test_a_missing_file_is_named(key: sign.Key) -> None:
     with pytest.raises(BadRelease) as caught:
-        sign.verify_signature({"b.json": FILES["b.json"]}, sign.sign(FILES, name="ward", key=key), sign.public_bytes(key))
+        sign.verify_signature({"b.json": "0" * 64}, sign.sign(FILES, name="ward", key=key), sign.public_bytes(key))
     assert (caught.value.problem, caught.value.where) == ("a signed file is missing", "a/x.bin")
 
 
@@ -72,7 +73,8 @@ def test_a_key_is_for_its_owner_and_is_never_overwritten(tmp_path: Path) -> None
     path = tmp_path / "signing.pem"
     made = sign.make_key(path)
     assert path.stat().st_mode & 0o077 == 0
-    assert (tmp_path / "signing.pem.pub").read_bytes() == sign.public_bytes(made) == sign.public_bytes(sign.read_key(path))
+    public = (tmp_path / "signing.pem.pub").read_bytes()
+    assert public == sign.public_bytes(made) == sign.public_bytes(sign.read_key(path))
     with pytest.raises(Misuse, match="there is a key already"):
         sign.make_key(path)
     with pytest.raises(Misuse, match="cannot be read"):

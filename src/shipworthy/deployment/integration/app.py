@@ -91,8 +91,10 @@ class App:
         counters.in_flight += 1
         try:
             return 200, await act(await self._body(scope, receive), scope["query_string"])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _refusal(Refused(400, f"the body is not JSON: {error}", field="body"))
+        except RecursionError:
+            return _refusal(Refused(400, "the body is nested too deeply", field="body"))
         except ShipworthyError as error:
             return _refusal(error)
         except TimeoutError:

@@ -61,7 +61,7 @@ class Shape:
     def decode(self, body: bytes) -> tuple[list[Any], bool]:
         """The records of a JSON body and whether it was a single one.
 
-        Raises msgspec.DecodeError for malformed JSON, BadData naming the field otherwise.
+        Raises msgspec.DecodeError or UnicodeDecodeError for malformed JSON, BadData naming the field otherwise.
         """
         try:
             found = self._json.decode(body)

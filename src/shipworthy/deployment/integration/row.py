@@ -99,7 +99,8 @@ def _trees(term: Term, kind: Trees, outputs: int) -> Margin:
         if narrow:
             with np.errstate(over="ignore"):
                 row = np.asarray(row, np.float32).astype(np.float64).tolist()
-        row = [0.0 if -ZERO <= value <= ZERO else value for value in row]
+        else:
+            row = [0.0 if -ZERO <= value <= ZERO else value for value in row]
         total = [0.0] * outputs
         for node, output in roots:
             while node >= 0:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.contributions import contributions as core_contributions
 from shipworthy.core.features import Category, Encoder, Moment, Number
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
@@ -134,7 +135,7 @@ class Answerer:
 
     def _explain(self, records: Sequence[Any], answers: list[dict[str, Any]]) -> None:
         if self._contributions is None:
-            raise Misuse("this server was started without explanations", hint="ask without contributions")
+            raise Misuse("this model has no reference row to explain against", hint="ask without contributions")
         inputs = np.array([[encode(getattr(r, key)) for key, encode in self._encoders] for r in records])
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):
@@ -144,9 +145,18 @@ class Answerer:
 def answerer(
     model: Model, project: Project | Serving | None = None, *, contributions: Contributions | None = None
 ) -> Answerer:
-    """The compiled answerer of a model. contributions: (model, inputs (n, d)) → (n, d) shares of the margin."""
+    """The compiled answerer of a model.
+
+    contributions: (model, inputs (n, d)) → (n, d) shares of the margin; by default the exact ones against the model's
+    reference row, where it has one.
+    """
     serving = project.serve if isinstance(project, Project) else project or Serving()
-    return Answerer(model, serving, contributions)
+    exact = _exact if len(model.sheet.reference) == len(model.features.inputs) else None
+    return Answerer(model, serving, contributions or exact)
+
+
+def _exact(model: Model, inputs: Floats) -> Floats:
+    return core_contributions(model.program, inputs, model.reference)
 
 
 def _single(encoder: Encoder, field: Field) -> Callable[[Any], float]:

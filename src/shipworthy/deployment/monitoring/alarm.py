@@ -52,12 +52,12 @@ def share_log_e(hits: Floats, n: Floats, limit: float) -> Floats:
     The mixture of Bernoulli likelihoods over shares above the limit, each against the limit itself.
     hits, n: (k,) counts. Source: Robbins (1970), mixture of likelihood ratios; Podkopaev and Ramdas (2022).
     """
-    from scipy.special import betaln
-    from scipy.stats import beta
+    from scipy.special import betaincc, betaln
 
     a, b = hits + 0.5, n - hits + 0.5
-    above = betaln(a, b) + beta.logsf(limit, a, b)
-    prior = betaln(0.5, 0.5) + beta.logsf(limit, 0.5, 0.5)
+    with np.errstate(divide="ignore"):  # no floor: a healthy million must weigh nothing, not a little
+        above = betaln(a, b) + np.log(betaincc(a, b, limit))
+    prior = betaln(0.5, 0.5) + np.log(betaincc(0.5, 0.5, limit))
     return np.asarray(above - prior - hits * np.log(limit) - (n - hits) * np.log1p(-limit))
 
 
@@ -72,21 +72,21 @@ def share_m(hits: Floats, n: Floats, limit: float) -> float:
     return float(min(LARGEST, np.exp(np.minimum(log_e, np.log(LARGEST))).sum()))
 
 
-BETS = (0.1, 0.25, 0.5, 0.8)
+BETS = (0.05, 0.15, 0.4, 0.8)
 
 
-def mean_m(means: Floats, limit: float) -> float:
-    """M for a bounded loss: e-SR on 1 + λ(mean − limit), averaged over four fixed bets λ below 1 / limit.
+def bets(loss: Floats, limit: float) -> Floats:
+    """Log of Π(1 + λ(loss − limit)) over these losses for four fixed bets λ below 1 / limit, (4,); sums merge.
 
-    means: (buckets,) mean loss in [0, 1], in order. Source: Waudby-Smith and Ramdas (2024), betting.
+    loss: (n,) in [0, 1]. Source: Waudby-Smith and Ramdas (2024), estimating means by betting.
     """
-    total = 0.0
-    for share in BETS:
-        m = 0.0
-        for mean in means[-KEPT_STARTS:]:
-            m = step(m, 1.0 + share / limit * (float(mean) - limit))
-        total += m / len(BETS)
-    return total
+    return np.array([np.log1p(share / limit * (loss - limit)).sum() for share in BETS])
+
+
+def bets_m(log_e: Floats) -> float:
+    """M for a bounded loss: the sum over starts of the mean over bets. log_e: (buckets, 4) from `bets`, in order."""
+    since = np.cumsum(log_e[::-1][:KEPT_STARTS], axis=0)
+    return float(min(LARGEST, np.exp(np.minimum(since, np.log(LARGEST))).mean(axis=1).sum()))
 
 
 def sequence_width(n: Floats, variance: Floats, *, alpha: float = 0.05, r: float = 0.05) -> Floats:

@@ -12,7 +12,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
-from shipworthy.deployment.monitoring.harm import harm_m
+from shipworthy.deployment.monitoring.harm import bucket_evidence, harm_m, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
@@ -97,10 +97,10 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
 def _harms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[int]:
     bar = alarms_.threshold(per_year=PER_YEAR["day"], families=len(FAMILIES),
                             pages_per_year=project.watch.pages_per_year)
-    loss, start, found = rows.loss[drawn].sum(axis=1), 0, []
-    size = np.full(len(drawn), float(drawn.shape[1]))
+    limit = risk_limit(grid, project.watch.tolerance)
+    past, start, found = [bucket_evidence(grid, loss, limit) for loss in rows.loss[drawn]], 0, []
     for at in range(len(drawn)):
-        if harm_m(grid, loss[start : at + 1], size[start : at + 1], project.watch.tolerance) >= bar:
+        if harm_m(grid, past[start : at + 1], limit) >= bar:
             found.append(at)
             start = at + 1
     return found

@@ -45,6 +45,11 @@ def alarm_drill(
         (told if at is not None and at <= within else missed).append(f"{name} {at and f'in window {at} ({family})'}")
     quiet = f"{pages} pages in {years} quiet years (95 % interval {low:.2f} to {high:.2f} a year, at most {limit:g})"
     facts = {"value": pages / years, "low": low, "high": high, "limit": limit, "n": years * 365}
+    clean, why = first_page(project, grid, seen(model, grid, traffic), within * 2)
+    if clean is not None:
+        return say("fail", f"Clean holdout rows page by themselves in window {clean} of {WINDOW_ROWS} rows ({why}): "
+                           f"the reference does not describe them; {quiet}.", **facts,
+                   remedy="make the reference anew from rows like the holdout: shipworthy run")
     if missed:
         names = ", ".join(name.replace(" None", " never") for name in missed)
         return say("fail", f"Not paged within {within} windows of {WINDOW_ROWS} rows: {names}; {quiet}.", **facts,
@@ -91,14 +96,16 @@ def drift_drill(project: Project, model: Model, grid: Reference, parts: Parts, *
     place = np.arange(len(drawn))
     shares = (np.full(len(drawn), 0.6), np.minimum(1.0, 2 * place / len(drawn)) * 0.6,
               np.where((place // (7 * WINDOW_ROWS)) % 2 == 0, 0.6, 0.0))
-    views = [*(_turned(steady, grid, drawn, share) for share in shares), _picked(steady, _tilted(steady, grid, windows))]
+    harmless_rows = _picked(steady, _tilted(steady, grid, windows))
+    views = [*(_turned(steady, grid, drawn, share) for share in shares), harmless_rows]
     abrupt, gradual, again, harmless = (first_harm(project, grid, view, windows) for view in views)
     n = len(drawn)
     late = [name for name, at, edge in (("abrupt", abrupt, within), ("gradual", gradual, windows),
                                         ("recurring", again, within)) if at is None or at > edge]
     if late:
         return say("fail", f"Drift was not found in time ({', '.join(late)}; {windows} windows of {WINDOW_ROWS} "
-                           "labels).", n=n, limit=float(within), remedy="give the reference more labelled rows, or lower [watch] tolerance")
+                           "labels).", n=n, limit=float(within),
+                   remedy="give the reference more labelled rows, or lower [watch] tolerance")
     found = f"abrupt drift in window {abrupt}, gradual in {gradual}, recurring in {again}"
     if harmless is not None:
         return say("fail", f"A harmless shift of the rows paged as harm in window {harmless}; {found}.", n=n,
@@ -139,12 +146,13 @@ def _spread(table: Table, name: str) -> bool:
 
 
 def _far(traffic: Table, grid: Reference, hit: np.ndarray) -> Table:
-    """The rows with every number two full ranges outside, and every category a value never seen, where hit."""
+    """The rows with every number far outside, where hit; without a number, every category a value never seen."""
+    numeric = any(cells.kind == "number" for cells in grid.plan.columns)
     for cells in grid.plan.columns:
         if cells.kind == "number":
             far = cells.edges[-1] + (cells.edges[-1] - cells.edges[0])
             traffic = traffic.with_column(cells.name, np.where(hit, far, traffic.numbers(cells.name)))
-        elif traffic.schema[cells.name].kind != "boolean":
+        elif not numeric and traffic.schema[cells.name].kind != "boolean":
             words = traffic.words(cells.name)
             words[hit] = "never seen"
             traffic = traffic.with_column(cells.name, pa.array(words, pa.string()))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.monitoring.alarm import mean_m, share_m, threshold
+from shipworthy.core.table import Floats, Table
+from shipworthy.deployment.monitoring.alarm import bets, bets_m, share_m, threshold
 from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, PER_YEAR, Joined, join, served, window_of
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
@@ -46,33 +48,38 @@ def _mean_loss(reference: Reference) -> tuple[float, int]:
     return float(reference.outcomes[:, 1].sum() / FIXED / max(1, rows)), rows
 
 
-def buckets(joined: Joined, level: str) -> tuple[Floats, Floats, Ints]:
-    """Loss sums, label counts and the last window of every bucket of labels, by arrival.
+def buckets(joined: Joined, level: str) -> list[tuple[int, int, Floats]]:
+    """Labels by window of arrival: first and last window, and losses, of every bucket.
 
-    A bucket is a window; one with under 30 labels joins the next, and the last may be smaller.
+    A window with under 30 labels joins the next; the last bucket may be smaller.
     """
     window = window_of(joined.arrived, level)
-    ends, total, n = [], [], []
-    held, rows = 0.0, 0
-    for value in np.unique(window):
-        inside = window == value
-        held, rows = held + float(joined.loss[inside].sum()), rows + int(inside.sum())
-        if rows >= FEWEST_ROWS or value == window[-1]:
-            ends.append(int(value))
-            total.append(held)
-            n.append(rows)
-            held, rows = 0.0, 0
-    return np.array(total), np.array(n, np.float64), np.array(ends, np.int64)
+    edges = [*(np.flatnonzero(np.diff(window)) + 1), len(window)] if len(window) else []
+    found, start = [], 0
+    for end in edges:
+        if end - start >= FEWEST_ROWS or end == len(window):
+            found.append((int(window[start]), int(window[end - 1]), joined.loss[start:end]))
+            start = int(end)
+    return found
 
 
-def harm_m(reference: Reference, total: Floats, n: Floats, tolerance: float) -> float:
-    """The alarm statistic M after these buckets of losses; it pages at M ≥ A. NaN if the reference says nothing."""
-    limit = risk_limit(reference, tolerance)
+def bucket_evidence(reference: Reference, loss: Floats, limit: float) -> tuple[float, ...]:
+    """What a bucket adds to the alarm; tuples add up. Wrong and all labels, or the log bets of a regression."""
+    if not limit < 1:
+        return (0.0, 0.0)
+    if reference.plan.value:
+        return tuple(map(float, bets(loss, limit)))
+    return float(loss.sum()), float(len(loss))
+
+
+def harm_m(reference: Reference, past: Sequence[tuple[float, ...]], limit: float) -> float:
+    """The alarm statistic M after these buckets of `bucket_evidence`; it pages at M ≥ A. NaN if θ says nothing."""
     if not limit < 1:
         return float("nan")
-    if not len(n):
+    if not past:
         return 0.0
-    return mean_m(total / n, limit) if reference.plan.value else share_m(total, n, limit)
+    sums = np.array(past)
+    return bets_m(sums) if reference.plan.value else share_m(sums[:, 0], sums[:, 1], limit)
 
 
 def recent_risk(joined: Joined, rows: int = RECENT) -> tuple[float, float, float, int]:
@@ -98,17 +105,19 @@ def harm(project: Project, grid: Reference, log: Table, labels: Table) -> Findin
     if not limit < 1:
         return say("unknown", f"The reference holds no right answer among {grid.facts.rows:,} rows, "
                               "so no risk can be held to it.", n=len(joined))
-    total, n, ends = buckets(joined, level)
+    cut = buckets(joined, level)
+    past = [bucket_evidence(grid, loss, limit) for _, _, loss in cut]
     bar = threshold(per_year=PER_YEAR[level], families=1, pages_per_year=project.watch.pages_per_year)
-    path = [harm_m(grid, total[: k + 1], n[: k + 1], tolerance) for k in range(len(n))]
+    path = [harm_m(grid, past[: k + 1], limit) for k in range(len(past))]
     risk, low, high, rows = recent_risk(joined)
     known = f"{rows:,} newest labels, reference {reference_risk(grid):.3f} on {grid.facts.rows:,}"
     facts = {"value": risk, "low": low, "high": high, "limit": limit, "n": rows,
-             "chart": {"kind": "line", "x": ends.tolist(), "y": (total / np.maximum(n, 1)).tolist(), "limit": limit}}
+             "chart": {"kind": "line", "x": [last for _, last, _ in cut],
+                       "y": [float(loss.mean()) for _, _, loss in cut], "limit": limit}}
     first = next((k for k, m in enumerate(path) if m >= bar), None)
     if first is not None:
         return say("fail", f"The model does harm: its risk is {risk:.3f} against at most {limit:.3f} ({known}); seen "
-                           f"after {int(n[: first + 1].sum()):,} labels.", **facts,
+                           f"after {sum(len(loss) for _, _, loss in cut[: first + 1]):,} labels.", **facts,
                    remedy="shipworthy rollback, then shipworthy renew")
     if rows < FEWEST_LABELS:
         return say("unknown", f"{rows} labels are too few to judge harm; {FEWEST_LABELS} are needed.", **facts,

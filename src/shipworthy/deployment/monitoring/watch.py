@@ -21,6 +21,7 @@ from shipworthy.deployment.monitoring.estimate import estimate, estimated_perfor
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import (
     FEWEST_LABELS,
+    bucket_evidence,
     buckets,
     harm,
     harm_m,
@@ -71,13 +72,13 @@ class Window(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """What a later look starts from; JSON. until: first time not yet tested, by level. m: statistic by family/level.
 
-    labels: loss sums and counts of past buckets of labels. strange: hits at each p-value, and rows, of past windows.
+    labels: evidence of past buckets of labels. strange: hits at each p-value, and rows, of past windows.
     """
 
     reference: str = ""
     until: dict[str, int] = {}
     m: dict[str, float] = {}
-    labels: tuple[tuple[float, float], ...] = ()
+    labels: tuple[tuple[float, ...], ...] = ()
     labels_until: int = -(2**62)
     strange: tuple[tuple[int, ...], ...] = ()
     bias_paged: bool = False
@@ -153,14 +154,14 @@ class _Look:
 
 
 def _cut(at: Ints, level: str, until: int) -> list[tuple[int, int, int]]:
-    """Windows with rows at or after `until`, as (first row, end row, number); a tiny one joins the next."""
+    """Windows with rows at or after `until`: first row, end row, first window; a tiny one joins the next."""
     first = int(np.searchsorted(at, until))
     number = window_of(at[first:], level)
     edges = [*(np.flatnonzero(np.diff(number)) + 1 + first), len(at)] if len(number) else []
     found, start = [], first
     for end in edges:
         if end - start >= FEWEST_ROWS:
-            found.append((start, int(end), int(number[end - 1 - first])))
+            found.append((start, int(end), int(number[start - first])))
             start = int(end)
     return found
 
@@ -249,16 +250,15 @@ def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State
                               ("row", "arrived", "loss", "surprise", "truth", "source")})
     windows, alarms, past, after = [], [], list(state.labels), state
     if len(part):
-        total, n, ends = buckets(part, level)
-        bar = look.bar(level)
-        for k, number in enumerate(ends):
-            if k == len(ends) - 1:
-                after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(int(number), level))
-            past.append((float(total[k]), float(n[k])))
-            sums = np.array(past)
-            m = harm_m(look.reference, sums[:, 0], sums[:, 1], look.project.watch.tolerance)
-            end = start_of(int(number) + 1, level) - 1
-            windows.append(Window(level, start_of(int(number), level), end, int(n[k]), {}, {"harm": m}, bar))
+        cut = buckets(part, level)
+        bar, limit = look.bar(level), risk_limit(look.reference, look.project.watch.tolerance)
+        for k, (first, last, loss) in enumerate(cut):
+            if k == len(cut) - 1:
+                after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(first, level))
+            past.append(bucket_evidence(look.reference, loss, limit))
+            m = harm_m(look.reference, past, limit)
+            end = start_of(last + 1, level) - 1
+            windows.append(Window(level, start_of(first, level), end, len(loss), {}, {"harm": m}, bar))
             if m >= bar:
                 alarms.append(Alarm("harm", level, end, m))
                 past = []

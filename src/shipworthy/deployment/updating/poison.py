@@ -23,7 +23,10 @@ SURE = 3.0
 
 @dataclass(frozen=True)
 class Flips:
-    """How many labels of a source look turned round beyond the others in the same weeks; low: pessimistic end."""
+    """How many labels of a source look turned round beyond the others in the same weeks.
+
+    low: pessimistic end of the share when each error weighs by how surely the model expected none.
+    """
 
     source: str
     share: float
@@ -48,12 +51,12 @@ def judged(model: Model, fresh: Table, *, limit: float = TARGETED) -> Finding:
     worst = max(found, key=lambda f: f.low)
     facts: dict[str, Any] = {"value": worst.share, "low": worst.low, "limit": limit, "n": fresh.rows, "chart": chart}
     if overall.low > SWAPPED:
-        return say("fail", f"{overall.share:.0%} of all labels contradict the model: they look swapped ({whole}).", **facts,
-                   remedy="check which class the labels name, then send them again")
+        return say("fail", f"{overall.share:.0%} of all labels contradict the model: they look swapped ({whole}).",
+                   **facts, remedy="check which class the labels name, then send them again")
     if len(found) > 1 and worst.low > limit:
-        return say("fail", f'About {worst.share:.1%} of the labels of "{worst.source}" look turned round, against the '
-                           f"other sources of the same weeks (at least {worst.low:.1%}, at most {limit:.0%} is allowed; "
-                           f"{worst.n:,} of {whole}).", **facts,
+        return say("fail", f'"{worst.source}" contradicts the model more than the other sources of the same weeks: '
+                           f"about {worst.share:.1%} of its labels look turned round ({worst.n:,} of {whole}; at most "
+                           f"{limit:.0%} is allowed).", **facts,
                    remedy=f'ask "{worst.source}" to confirm its labels, or leave the source out',
                    counterexample={"source": worst.source})
     if overall.low > 3 * limit:
@@ -67,8 +70,8 @@ def judged(model: Model, fresh: Table, *, limit: float = TARGETED) -> Finding:
 def flips(model: Model, fresh: Table) -> tuple[tuple[Flips, ...], Flips]:
     """The share of turned labels by source against the others in the same weeks, and of all labels in itself.
 
-    Each error is weighted by how surely the model expected none. The pessimistic end is three standard errors,
-    corrected for the number of sources. Source: Natarajan et al. (2013), the noise model e + φ(1 − 2e).
+    The pessimistic end is three standard errors below, and more with many sources.
+    Source: Natarajan et al. (2013), the noise model e + φ(1 − 2e).
     """
     gap, gain, weight = _contradiction(model, fresh)
     source, week = fresh.words("label_source").astype(str), fresh.numbers("label_week")
@@ -78,12 +81,17 @@ def flips(model: Model, fresh: Table) -> tuple[tuple[Flips, ...], Flips]:
     for name in names:
         inside = source == name
         rest = ~inside & np.isin(week, week[inside])
-        share, spread = _share(gap[inside], gain[inside], weight[inside])
-        other, noise = _share(gap[rest], gain[rest], weight[rest]) if rest.sum() >= SOURCE_ROWS else (0.0, 0.0)
-        excess = share - other
-        found.append(Flips(name, excess, excess - z * float(np.hypot(spread, noise)), int(inside.sum())))
+        plain, (share, spread) = _plain(gap[inside], gain[inside]), _share(gap[inside], gain[inside], weight[inside])
+        if rest.sum() >= SOURCE_ROWS:
+            other, noise = _share(gap[rest], gain[rest], weight[rest])
+            plain, share, spread = plain - _plain(gap[rest], gain[rest]), share - other, float(np.hypot(spread, noise))
+        found.append(Flips(name, plain, share - z * spread, int(inside.sum())))
     share, spread = _share(gap, gain, weight)
-    return tuple(found), Flips("all", share, share - SURE * spread, fresh.rows)
+    return tuple(found), Flips("all", _plain(gap, gain), share - SURE * spread, fresh.rows)
+
+
+def _plain(gap: Floats, gain: Floats) -> float:
+    return float(gap.sum() / gain.sum())
 
 
 def _share(gap: Floats, gain: Floats, weight: Floats) -> tuple[float, float]:

@@ -101,8 +101,8 @@ def admit(
         score = strangeness(grid.plan, grid.planned, cells_of(fresh, grid.plan))
         share = float((outlier_p(np.rint(score * 2**20).astype(np.int64), grid.strange) <= 0.01).mean())
         if share > STRANGE_LIMIT:
-            return say("fail", f"{share:.0%} of {fresh.rows:,} new rows are stranger than 99 % of the reference (at most "
-                               f"{STRANGE_LIMIT:.0%} is allowed).", value=share, limit=STRANGE_LIMIT, n=fresh.rows,
+            return say("fail", f"{share:.0%} of {fresh.rows:,} new rows are stranger than 99 % of the reference (at "
+                               f"most {STRANGE_LIMIT:.0%} is allowed).", value=share, limit=STRANGE_LIMIT, n=fresh.rows,
                        remedy="look at the rows before learning from them")
     return judged(model, fresh)
 
@@ -113,7 +113,7 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
     The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first.
     """
     plain = fresh.select(list(table.schema.names))
-    kept = plain.rows - int(round(tail * plain.rows))
+    kept = plain.rows - round(tail * plain.rows)
     older, newest = plain.head(kept), plain.take(np.arange(kept, plain.rows))
     joined = pa.concat_tables([table.data, older.data.cast(table.data.schema)])
     return Table(joined, table.schema, table.name, table.origin, table.notes), newest
@@ -145,7 +145,10 @@ def compare(champion: Model, challenger: Model, tail: Table) -> Finding:
 
 
 def choose(admitted: Finding, better: Finding, *, harmful: bool = False) -> Literal["promote", "keep", "fall-back"]:
-    """What to do after a renewal. A harmful champion that no challenger beats falls back to deciding without a model."""
+    """What to do after a renewal.
+
+    A harmful champion that no challenger beats falls back to deciding without a model.
+    """
     if admitted.verdict != "fail" and better.verdict == "pass":
         return "promote"
     return "fall-back" if harmful else "keep"

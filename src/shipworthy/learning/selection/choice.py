@@ -65,22 +65,23 @@ def choose(
     """
     able = [candidate for candidate in candidates if fits(candidate, learning)] or list(candidates)
     best = max(able, key=lambda candidate: candidate.figures.metric)
-    simpler = sorted((c for c in able if _simpler(c, best)), key=lambda c: (not c.glass_box, c.figures.complexity))
-    for candidate in simpler:
+    easier = sorted((c for c in able if simpler(c, best)), key=lambda c: (not c.glass_box, c.figures.complexity))
+    for candidate in easier:
         value, low, high = gain(best.scores, candidate.scores, truth, task)
         if low <= learning.epsilon:
             return candidate, (
                 f"{candidate.learner}: {best.learner} gains only {value:.4f} [{low:.4f}, {high:.4f}] over it, "
                 f"not more than {learning.epsilon} for sure")
-    if not simpler:
+    if not easier:
         return best, f"{best.learner}: the best, and nothing that fits is simpler"
-    rival = max(simpler, key=lambda candidate: candidate.figures.metric)
+    rival = max(easier, key=lambda candidate: candidate.figures.metric)
     value, low, high = gain(best.scores, rival.scores, truth, task)
     return best, (f"{best.learner}: it gains {value:.4f} [{low:.4f}, {high:.4f}] over {rival.learner}, "
                   f"the best that is simpler")
 
 
-def _simpler(one: Candidate, other: Candidate) -> bool:
+def simpler(one: Candidate, other: Candidate) -> bool:
+    """Whether one candidate is simpler: a glass box beside a black box, else fewer leaves, cells and weights."""
     if one.glass_box != other.glass_box:
         return one.glass_box
     return one.figures.complexity < other.figures.complexity

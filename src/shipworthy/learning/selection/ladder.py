@@ -17,6 +17,7 @@ from shipworthy.core.registry import Marked, registry
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadProject, nearest
+from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality, row_losses
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
@@ -179,12 +180,3 @@ def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: flo
     return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),
                      dict(made.bounds))
 
-
-def row_microseconds(model: Model, inputs: Floats, *, rows: int = 40) -> float:
-    """Median time to score one row alone with the kernel in use, in µs."""
-    taken = []
-    for place in range(min(rows, len(inputs))):
-        begun = time.perf_counter()
-        model.program.score(inputs[place : place + 1])
-        taken.append(time.perf_counter() - begun)
-    return float(np.median(taken) * 1e6)

@@ -70,7 +70,7 @@ def tree_leaves(term: Term) -> list[list[int]]:
 
 
 def reach(term: Term, tree: int, leaf: int, start: Floats) -> Floats:
-    """A row near `start` that reaches a leaf of a tree, (inputs,); where the path contradicts itself, as near as it gets.
+    """A row near `start` that reaches a leaf of a tree, (inputs,), or comes near where the path contradicts itself.
 
     Used to look for counterexamples: whether the row truly reaches the leaf is for the kernel to say.
     """

@@ -40,9 +40,12 @@ def output_range(model: Model, parts: Parts, *, margin: float = 20.0, stretch: f
         record = {one.name: float(x) for one, x in zip(model.program.inputs, row, strict=True)}
         return say("fail", f"Refuted: one row has a margin of {value:.4g}; {told}.", value=value, limit=limits[1], n=1,
                    counterexample={"inputs": record, "margin": value},
-                   remedy="a leaf, cell or weight is out of proportion: train with more rows a leaf, or look for a broken label")
-    return say("unknown", f"The bound for {where} is {words}, wider than allowed ({told}), but no row among those tried "
-               f"goes beyond {value:.4g}.", value=value, low=float(least.min()), high=float(most.max()), limit=limits[1],
+                   remedy="a leaf, cell or weight is out of proportion: train with more rows a leaf, or look for a "
+                          "broken label")
+    return say("unknown", f"The bound for {where} is {words}, wider than allowed ({told}), but no row among those "
+                          "tried "
+               f"goes beyond {value:.4g}.", value=value, low=float(least.min()), high=float(most.max()),
+               limit=limits[1],
                remedy="a smaller model has a tighter bound; or declare wider limits in [checks.output-range]")
 
 
@@ -68,8 +71,9 @@ def _words(model: Model, low: float, high: float) -> str:
     return f"{low:.4g} to {high:.4g}"
 
 
-def _worst(model: Model, inputs: Floats, low: Floats, high: Floats, limits: tuple[float, float]) -> tuple[Floats, float]:
-    """The row with the margin furthest beyond the limits, among learning rows, corners and rows aimed at extreme leaves."""
+def _worst(model: Model, inputs: Floats, low: Floats, high: Floats, limits: tuple[float, float]) -> tuple[Floats,
+                                                                                                          float]:
+    """The row whose margin lies furthest out, among learning rows, corners and rows aimed at extreme leaves."""
     start = np.where(np.isfinite(model.reference), model.reference, 0.0)
     rows = [start, low, high, *inputs[:1000]]
     for term in model.program.terms:
@@ -102,14 +106,16 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     broken = [name for name in aside if name in reads]
     n = len(aside) + len(protected)
     if broken:
-        return say("fail", f"The model reads {', '.join(broken)}, which {'was' if len(broken) == 1 else 'were'} set aside.",
+        return say("fail", f"The model reads {', '.join(broken)}, which {'was' if len(broken) == 1 else 'were'} set "
+                           "aside.",
                    value=float(len(broken)), limit=0.0, n=n, counterexample={"columns": broken},
                    remedy="train again: shipworthy run builds the features from the roles in the project file")
     used = [name for name in protected if name in reads]
     free = [name for name in (*aside, *protected) if name not in reads]
     proof = f"proved for all inputs without effect: {', '.join(free)}" if free else "no column is proved without effect"
     if used:
-        return say("unknown", f"The protected column {', '.join(used)} is read by the model, and how far it moves an answer "
+        return say("unknown", f"The protected column {', '.join(used)} is read by the model, and how far it moves an "
+                              "answer "
                    f"is not proved; {proof}.", value=float(len(used)), limit=0.0, n=n,
                    remedy=f"set it aside: [data] set_aside = [\"{used[0]}\"], or answer for it in ethics.fairness")
     return say("pass", f"No part of the program reads them, so {proof}.", value=0.0, limit=0.0, n=n)
@@ -120,7 +126,8 @@ def _reads(model: Model) -> frozenset[str]:
     places: set[int] = set()
     for term in model.program.terms:
         if isinstance(term.kind, Linear):
-            live = np.any(np.asarray(term.arrays["weight"]) != 0, axis=1) | np.any(np.asarray(term.arrays["missing"]) != 0, axis=1)
+            live = np.any(np.asarray(term.arrays["weight"]) != 0,
+                          axis=1) | np.any(np.asarray(term.arrays["missing"]) != 0, axis=1)
             places |= {int(place) for place in np.asarray(term.arrays["place"])[live]}
         else:
             places |= set(term.places)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shipworthy.core.evidence import Finding, say
+from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
@@ -35,20 +35,23 @@ def value_above_nothing(project: Project, model: Model, parts: Parts) -> Finding
     earned = worth(value, model, truth, decide(model, score, capacity=value.capacity))
     idle = worth(value, model, truth, nothing(model, truth, model.truth(parts.learn)))
     gain, low, high = (1000 * x for x in paired_mean_difference(earned, idle))
-    verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
+    verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     assumed = " The amounts are assumed, not measured." if value.assumed else ""
-    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, at the "
+    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, "
+                        "at the "
                f"least {low:,.0f}, on {len(truth):,} holdout rows.{assumed}", value=gain, low=low, high=high, limit=0.0,
                n=len(truth), remedy="" if verdict == "pass" else "the model does not pay at this threshold: check the "
                "amounts in [value], or do not deploy")
 
 
 @check("threshold-stands", row="verification.business")
-def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: float = 0.02, change: float = 0.25) -> Finding:
+def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: float = 0.02,
+                     change: float = 0.25) -> Finding:
     """Whether the deployed threshold stays near the best one when each amount in turn moves up or down.
 
     Regret: what the best threshold would earn more, as a share of what it earns above doing nothing; tune and holdout
-    rows, chosen on four fifths and paid on the fifth. A regret above the limit that chance can explain (paired bootstrap) is unknown.
+    rows, chosen on four fifths and paid on the fifth. A regret above the limit that chance
+    can explain (paired bootstrap) is unknown.
     """
     value = project.value
     if value is None or not declared(value):
@@ -59,11 +62,13 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
              (1 - change, 1 + change)]
     found = [(*_regret(model, parts, table), name, factor) for name, factor, table in cases]
     regret, low, high, best, name, factor = max(found, key=lambda one: one[0])
-    verdict = "pass" if regret <= limit else "fail" if low > limit else "unknown"
+    verdict: Verdict = "pass" if regret <= limit else "fail" if low > limit else "unknown"
     n = parts.tune.rows + parts.holdout.rows
     cut = "no case at all" if best > 1 else f"a threshold of {best:.3f}"
-    return say(verdict, f"With {name.replace('_', ' ')} at {factor:.0%}, {cut} would earn {regret:.1%} more than the deployed "
-               f"{model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.", value=regret,
+    return say(verdict, f"With {name.replace('_', ' ')} at {factor:.0%}, {cut} would earn {regret:.1%} more than the "
+                        "deployed "
+               f"{model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
+               value=regret,
                low=low, high=high, limit=limit, n=n, remedy="" if verdict == "pass" else
                "settle the amounts in [value] and run again: the threshold is chosen from them")
 
@@ -105,7 +110,8 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     n = len(learned.candidates)
     if n < 5:
-        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are needed.", n=n,
+        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are "
+                              "needed.", n=n,
                    remedy="let the ladder try more learners: [learning] learners, or search = true")
     truth = learned.chosen.model.truth(parts.tune)
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
@@ -113,12 +119,15 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
     rho = spearman(metric, earned.mean(axis=1))
     drawn = _redrawn(earned, draws=300)
     low, high = percentiles(np.array([spearman(metric, column) for column in drawn.T]))
-    verdict = "unknown" if rho != rho else "pass" if rho >= limit else "fail" if high < limit else "unknown"
-    return say(verdict, f"Over {n} candidates the metric and the value rank alike by {rho:.2f} ({low:.2f} to {high:.2f} over "
-               f"{len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low, high=high, limit=limit, n=n,
+    verdict: Verdict = "unknown" if rho != rho else "pass" if rho >= limit else "fail" if high < limit else "unknown"
+    return say(verdict, f"Over {n} candidates the metric and the value rank alike by {rho:.2f} ({low:.2f} to "
+                        f"{high:.2f} over "
+               f"{len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low, high=high, limit=limit,
+               n=n,
                chart={"kind": "front", "x": metric.tolist(), "y": (1000 * earned.mean(axis=1)).tolist(),
                       "name": [one.learner for one in learned.candidates], "chosen": learned.chosen.learner},
-               remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement on what pays")
+               remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement on "
+                                                   "what pays")
 
 
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shipworthy.core.evidence import Finding, held, say, settled
+from shipworthy.core.evidence import Finding, Verdict, held, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Requirement
@@ -32,9 +32,10 @@ def requirements(project: Project, model: Model, parts: Parts, *, draws: int = 1
                    remedy="declare one: [[requirement]] metric = \"auc\", at_least = 0.8")
     figures = [_figure(model, parts.holdout, one, draws) for one in project.requirement]
     verdicts = [verdict for verdict, *_ in figures]
-    worst = next((v for v in ("fail", "unknown") if v in verdicts), "pass")
+    order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
+    worst = next(v for v in order if v in verdicts)
     first = next(n for n, verdict in enumerate(verdicts) if verdict == worst)
-    _, sentence, value, low, high, limit, rows = figures[first]
+    _, _, value, low, high, limit, rows = figures[first]
     told = " ".join(figure[1] for figure in figures)
     bars = {"kind": "bars", "name": [one.metric for one in project.requirement], "value": [f[2] for f in figures],
             "low": [f[3] for f in figures], "high": [f[4] for f in figures], "limit": [f[5] for f in figures]}
@@ -45,20 +46,23 @@ def requirements(project: Project, model: Model, parts: Parts, *, draws: int = 1
 
 def _figure(
     model: Model, holdout: Table, one: Requirement, draws: int
-) -> tuple[str, str, float, float, float, float, int]:
+) -> tuple[Verdict, str, float, float, float, float, int]:
     metric = METRICS.get(one.metric)
     if metric is None:
-        raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]", hint=nearest(one.metric, METRICS))
+        raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]",
+                         hint=nearest(one.metric, METRICS))
     if model.task not in metric.task:
         raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
-                         hint=f"use one of {', '.join(sorted(m.name for m in METRICS.values() if model.task in m.task))}")
+                         hint="use one of "
+                              f"{', '.join(sorted(m.name for m in METRICS.values() if model.task in m.task))}")
     if one.at_least is None and one.at_most is None:
         raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint="add at_least or at_most")
     rows, name = _segment(holdout, one), _name(one)
     limit, at_most = (one.at_most, True) if one.at_most is not None else (one.at_least, False)
     assert limit is not None
     if rows.rows < LEAST:
-        return "unknown", f"{name} rests on {rows.rows} rows, fewer than {LEAST}.", np.nan, np.nan, np.nan, limit, rows.rows
+        few = f"{name} rests on {rows.rows} rows, fewer than {LEAST}."
+        return "unknown", few, np.nan, np.nan, np.nan, limit, rows.rows
     truth, answer = model.truth(rows), asked(model, model.score(rows), metric.needs)
     value = metric.function(truth, answer)
     low, high = _ends(one.metric, truth, answer, _groups(rows), draws)
@@ -119,9 +123,10 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
     name = min(theirs, key=lambda rule: float(theirs[rule].mean()))
     gain, low, high = paired_mean_difference(theirs[name], own, groups=_groups(holdout))  # type: ignore[arg-type]
     scale = float(theirs[name].mean()) or 1.0
-    verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
+    verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     loss = "squared error" if model.task == "regression" else "log loss"
-    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule ({name}), at "
+    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule "
+                        f"({name}), at "
                f"the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
                limit=0.0, n=holdout.rows, remedy="" if verdict == "pass" else "the features do not carry the target: "
                "look for better columns with shipworthy discover, and at the labels with shipworthy profile")
@@ -137,7 +142,8 @@ def not_worse_than_champion(model: Model, champion: Model, parts: Parts, *, limi
     holdout = parts.holdout
     truth, new, old = model.truth(holdout), model.score(holdout), champion.score(holdout)
     if model.task == "binary":
-        what, (gap, low, high) = "AUC", auc_difference(truth, new, old, groups=_groups(holdout))  # type: ignore[arg-type]
+        what, (gap, low, high) = "AUC", auc_difference(truth, new, old,
+                                                       groups=_groups(holdout))  # type: ignore[arg-type]
     elif model.task == "multiclass":
         right = [np.asarray(score.argmax(axis=1) == truth, np.float64) for score in (new, old)]
         what, (gap, low, high) = "share of right decisions", paired_mean_difference(right[0], right[1])
@@ -154,7 +160,7 @@ def not_worse_than_champion(model: Model, champion: Model, parts: Parts, *, limi
 @check("holdout-untouched", row="verification.performance")
 def holdout_untouched(book: int, *, limit: int = 1) -> Finding:
     """Whether this holdout was opened at most once for this release."""
-    verdict = "pass" if book <= limit else "fail"
+    verdict: Verdict = "pass" if book <= limit else "fail"
     times = "once" if book == 1 else f"{book} times"
     return say(verdict, f"This holdout was opened {times} for this release; {limit} is allowed.", value=float(book),
                limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: "
@@ -176,11 +182,13 @@ def too_good(model: Model, parts: Parts, *, limit: float = 0.99, alone: float = 
     best = int(np.nanargmax([-1.0 if s != s else s for s in single]))
     name, strength = model.program.inputs[best].name, single[best]
     if value > limit or strength > alone:
-        who = f"{name} alone reaches {strength:.3f}" if strength > alone else f"the best single input, {name}, {strength:.3f}"
-        return say("fail", f"The {what} of {value:.3f} is too good to be true on {holdout.rows:,} rows; {who}.", value=value,
+        best_one = f"the best single input, {name}, reaches {strength:.3f}"
+        who = f"{name} alone reaches {strength:.3f}" if strength > alone else best_one
+        return say("fail", f"The {what} of {value:.3f} is too good to be true on {holdout.rows:,} rows; {who}.",
+                   value=value,
                    limit=limit, n=holdout.rows, remedy="look at the check no-leak: a column written after the outcome "
                    f'was known must go to set_aside; if {value:.3f} is real, raise [checks.too-good] limit')
-    verdict = "unknown" if value != value else "pass"
+    verdict: Verdict = "unknown" if value != value else "pass"
     return say(verdict, f"{what} is {value:.3f} and the best single input, {name}, reaches {strength:.3f}: "
                f"nothing is too good to be true on {holdout.rows:,} rows.", value=value, limit=limit, n=holdout.rows)
 
@@ -198,7 +206,8 @@ def _single(model: Model, parts: Parts, place: int) -> float:
     size = len(edges) + 2
     count = np.bincount(cell, minlength=size)
     outcomes = [seen] if model.task == "regression" else [seen == c for c in range(len(model.classes))]
-    means = [(np.bincount(cell, weights=np.asarray(y, np.float64), minlength=size) + np.mean(y)) / (count + 1) for y in outcomes]
+    means = [(np.bincount(cell, weights=np.asarray(y, np.float64), minlength=size) + np.mean(y)) / (count + 1)
+             for y in outcomes]
     if model.task == "multiclass":
         return auc(truth, np.stack([mean[there] for mean in means], axis=1))
     return r2(truth, means[0][there]) if model.task == "regression" else auc(truth, means[1][there])

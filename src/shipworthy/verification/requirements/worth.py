@@ -66,7 +66,8 @@ def best_threshold(value: Value, truth: Ints, score: Floats) -> float:
     """
     order = np.argsort(-score, kind="stable")
     ordered = np.asarray(truth, np.int64)[order]
-    gain = np.where(ordered == 1, value.true_positive - value.false_negative, value.false_positive - value.true_negative)
+    gain = np.where(ordered == 1, value.true_positive - value.false_negative,
+                    value.false_positive - value.true_negative)
     total = np.concatenate([[0.0], np.cumsum(gain)])
     sorted_score = score[order]
     usable = np.concatenate([[True], np.append(sorted_score[1:] != sorted_score[:-1], True)]) if len(score) else [True]

@@ -65,9 +65,9 @@ def boundary(model: Model, parts: Parts, steps: Steps) -> Finding:
     About 20 records made from one holdout row, sent through the same strict validation as the server's; and three
     tables: empty, of one row, of missing values only.
     """
-    base = typical(model, parts.holdout)
+    base = typical(model, parts.holdout.take(~model.predict(parts.holdout).abstain))
     if base is None:
-        return say("unknown", "No holdout row has all columns, so there is no record to start from.", n=0)
+        return say("unknown", "No holdout row that the model decides has all columns, so there is no record to start from.", n=0)
     suite = hostile(model, base)
     answers = [(one, _judge(steps, model, one)) for one in suite]
     wrong = [(one.name, one.field, problem) for one, problem in answers if problem]
@@ -79,7 +79,8 @@ def boundary(model: Model, parts: Parts, steps: Steps) -> Finding:
                    value=0.0, high=high, limit=0.0, n=n)
     name, place, problem = wrong[0]
     told = "; ".join(f"{one[0]}{f' in {one[1]}' if one[1] else ''}: {one[2]}" for one in wrong[:4])
-    return say("fail", f"{len(wrong)} of {n} hostile records were not met well: {told}.", value=len(wrong) / n, high=high,
+    return say("fail", f"{len(wrong)} of {n} hostile records were not met well: {told}.", value=len(wrong) / n,
+               high=high,
                limit=0.0, n=n, counterexample={"record": name, "field": place, "problem": problem},
                remedy="answer it with an error that names the field, or with a flag: see the guide on strict requests")
 
@@ -119,7 +120,8 @@ def _judge(steps: Steps, model: Model, one: Hostile) -> str:
     except ShipworthyError as error:
         if one.kind == "good":
             return f"refused although it is good ({error.problem})"
-        return "" if not one.field or one.field in str(error) else f"the error does not name the field ({error.problem})"
+        named = not one.field or one.field in str(error)
+        return "" if named else f"the error does not name the field ({error.problem})"
     except CRASHES as error:
         return f"crashed with {type(error).__name__}"
     if not _finite(answer):

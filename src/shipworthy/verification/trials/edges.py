@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shipworthy.core.evidence import Finding, say
+from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Table
@@ -28,7 +28,8 @@ def worst_slice(
         np.sort(np.random.default_rng(0).permutation(parts.holdout.rows)[:MOST]))
     least = max(support, int(np.ceil(0.02 * holdout.rows)))
     if holdout.rows < 2 * least:
-        return say("unknown", f"The holdout has {holdout.rows} rows, too few for two slices of {least}.", n=holdout.rows)
+        return say("unknown", f"The holdout has {holdout.rows} rows, too few for two slices of {least}.",
+                   n=holdout.rows)
     loss = error(model, holdout)
     told = literals(holdout, _columns(model, parts), parts.learn)
     found = find(loss, told, depth=depth, support=least)
@@ -36,20 +37,23 @@ def worst_slice(
     note = f" {len(few)} single-column slices have under {least} rows: nothing can be said of them." if few else ""
     if not found.slices:
         return say("pass", f"None of {found.tested:,} slices is significantly weak; the overall error is "
-                   f"{found.overall:.3f} on {holdout.rows:,} holdout rows.{note}", value=1.0, limit=limit, n=holdout.rows)
+                   f"{found.overall:.3f} on {holdout.rows:,} holdout rows.{note}", value=1.0, limit=limit,
+                   n=holdout.rows)
     worst = found.slices[0]
     times = worst.loss / found.overall if found.overall else np.inf
     capped = model.task != "regression" and worst.loss > cap
-    verdict = "fail" if times > limit or capped else "pass"
+    verdict: Verdict = "fail" if times > limit or capped else "pass"
     top = found.slices[:8]
-    return say(verdict, f"The worst of {found.tested:,} slices is {worst}: error {worst.loss:.3f} on {worst.rows:,} rows, "
+    return say(verdict, f"The worst of {found.tested:,} slices is {worst}: error {worst.loss:.3f} on {worst.rows:,} "
+                        "rows, "
                f"{times:.2f} times the overall {found.overall:.3f}; {limit:g} times is allowed.{note}", value=times,
                low=worst.low / found.overall, high=worst.high / found.overall, limit=limit, n=holdout.rows,
                counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss},
                chart={"kind": "bars", "name": [str(one) for one in top], "value": [one.loss for one in top],
                       "low": [one.low for one in top], "high": [one.high for one in top],
                       "limit": [limit * found.overall] * len(top)},
-               remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add rows or a "
+               remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add "
+                                                   "rows or a "
                "column that tells them apart, or declare abstention there")
 
 

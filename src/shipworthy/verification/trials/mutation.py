@@ -39,7 +39,7 @@ def mutate(batch: Table, name: str, random: Random) -> tuple[Table, str] | None:
 def _fits(batch: Table, column: Column, kinds: tuple[str, ...]) -> bool:
     if column.kind not in kinds or column.role not in ("feature", "time"):
         return False
-    return batch.column(column.name).null_count < batch.rows and pc.count_distinct(batch.column(column.name)).as_py() > 1
+    return bool(pc.count_distinct(batch.column(column.name)).as_py() > 1)
 
 
 def _floats(batch: Table, name: str, values: npt.NDArray[np.float64]) -> Table:
@@ -163,7 +163,8 @@ def _frozen(batch: Table, name: str, random: Random) -> Table:
 
 
 def _some_words(batch: Table, name: str, mask: npt.NDArray[np.bool_], turn: Callable[[str], str]) -> Table:
-    words = [turn(word) if hit and word is not None else word for word, hit in zip(batch.words(name), mask, strict=True)]
+    words = [turn(word) if hit and word is not None else word for word,
+             hit in zip(batch.words(name), mask, strict=True)]
     return batch.with_column(name, pa.array(words, pa.string()))
 
 

@@ -41,7 +41,7 @@ def scene(name: str, rows: Table, truth: Floats | Ints, size: int, random: Rando
     if made is None:
         return None
     table, kept = made
-    return Scene(name, table, np.asarray(truth)[drawn][kept])
+    return Scene(name, table, truth[drawn][kept])
 
 
 def _all(table: Table) -> npt.NDArray[np.int64]:

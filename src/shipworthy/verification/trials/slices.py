@@ -79,7 +79,8 @@ def _told(table: Table, name: str, bins: Table) -> list[tuple[str, Mask]]:
         edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if known.size else np.zeros(0)
         cell = np.where(np.isfinite(values), np.searchsorted(edges, values, side="left"), -1)
         ends = ["-inf", *(f"{edge:g}" for edge in edges), "inf"]
-        return [(f"in ({ends[n]}, {ends[n + 1]}]" if n >= 0 else "missing", cell == n) for n in range(-1, len(edges) + 1)]
+        return [(f"in ({ends[n]}, {ends[n + 1]}]" if n >= 0 else "missing", cell == n)
+                for n in range(-1, len(edges) + 1)]
     words = np.array(["\0" if word is None else str(word) for word in table.words(name)])
     levels, counts = np.unique([str(w) for w in bins.words(name) if w is not None], return_counts=True)
     kept = [str(level) for level in levels[np.argsort(-counts, kind="stable")[:LEVELS]]]
@@ -112,10 +113,10 @@ Tried = tuple[tuple[int, ...], float, float, float]
 def _tried(loss: Floats, told: Literals, depth: int, support: int) -> list[Tried]:
     """(literals, rows, sum of loss, sum of squares) of every slice with enough rows, without copies of a parent."""
     m, rows = len(told.names), told.rows
-    whole = {(): float(len(loss))}
+    whole: dict[tuple[int, ...], float] = {(): float(len(loss))}
     found: list[Tried] = []
     for size in range(1, depth + 1):
-        level = []
+        level: list[Tried] = []
         for stem in _stems(m, size - 1, whole, support):
             mask = rows[:, list(stem)].prod(axis=1) if stem else np.ones(len(rows), np.float32)
             first = stem[-1] + 1 if stem else 0
@@ -123,7 +124,7 @@ def _tried(loss: Floats, told: Literals, depth: int, support: int) -> list[Tried
             count = part.sum(axis=0, dtype=np.float64)
             total, square = part.T.astype(np.float64) @ loss, part.T.astype(np.float64) @ (loss * loss)
             level += [((*stem, first + n), float(count[n]), float(total[n]), float(square[n]))
-                      for n in np.flatnonzero((count >= support) & (count < len(loss)))
+                      for n in map(int, np.flatnonzero((count >= support) & (count < len(loss))))
                       if all(told.names[k][0] != told.names[first + n][0] for k in stem)]
         for one in level:
             whole[one[0]] = one[1]
@@ -132,7 +133,8 @@ def _tried(loss: Floats, told: Literals, depth: int, support: int) -> list[Tried
 
 
 def _stems(m: int, size: int, whole: dict[tuple[int, ...], float], support: int) -> list[tuple[int, ...]]:
-    return [key for key, count in whole.items() if len(key) == size and count >= support and (not key or key[-1] < m - 1)]
+    return [key for key, count in whole.items() if len(key) == size and count >= support
+            and (not key or key[-1] < m - 1)]
 
 
 def _tails(loss: Floats, tried: list[Tried], plain: bool) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.case import Steps
-from shipworthy.core.evidence import Finding, say
+from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.found import Contract
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
@@ -28,12 +28,13 @@ HARMED, CRASHED, REFUSED = "harmed in silence", "crashed", "refused by the contr
 
 @check("outage", row="verification.simulation")
 def outage(
-    project: Project, model: Model, parts: Parts, contract: Contract, steps: Steps, *, limit: float = 0.95, runs: int = 24
+    project: Project, model: Model, parts: Parts, contract: Contract, steps: Steps, *, limit: float = 0.95,
+    runs: int = 24
 ) -> Finding:
     """Whether the share of scenarios survived is at least the limit, at its lower end.
 
-    Nine scenarios, `runs` times each, on up to 1,000 holdout rows. One is survived if the contract refuses the batch, the
-    model abstains on half of it or refuses it, or deciding still earns at least as much as doing nothing (without a
+    Nine scenarios, `runs` times each, on up to 1,000 holdout rows. One is survived if the contract refuses the batch,
+    the model abstains on half of it or refuses it, or deciding still earns at least as much as doing nothing (without a
     value table: the loss is no higher than that of always answering the prior). Survival is not accuracy.
     """
     if parts.holdout.rows < LEAST:
@@ -46,13 +47,15 @@ def outage(
         outcomes[name] = [_live(project, model, contract, steps, seen, one) for one in made if one is not None]
     calm = outcomes.pop(CALM)
     if sum(outcome == REFUSED for outcome in calm) > len(calm) // 5:
-        return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, so that its "
-                   "refusals say nothing.", n=len(calm), remedy="see verification.data-validation: it raises false alarms")
+        return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, "
+                              "so that its "
+                   "refusals say nothing.", n=len(calm), remedy="see verification.data-validation: it raises false "
+                                                                "alarms")
     every = [outcome for found in outcomes.values() for outcome in found]
     bad = [outcome in (HARMED, CRASHED) for outcome in every]
     survived, n = len(bad) - sum(bad), len(bad)
     low, high = clopper_pearson(survived, n)
-    verdict = "pass" if low >= limit else "fail"
+    verdict: Verdict = "pass" if low >= limit else "fail"
     how = {word: every.count(word) for word in sorted(set(every))}
     hurt = {name: sum(o in (HARMED, CRASHED) for o in found) / len(found) for name, found in outcomes.items() if found}
     worst = [f"{name} {share:.0%}" for name, share in sorted(hurt.items(), key=lambda one: -one[1]) if share][:3]
@@ -62,7 +65,8 @@ def outage(
                limit=limit, n=n, counterexample={name: share for name, share in hurt.items() if share},
                chart={"kind": "bars", "name": list(hurt), "value": [1 - share for share in hurt.values()],
                       "low": [], "high": [], "limit": [limit] * len(hurt)},
-               remedy="" if verdict == "pass" else "tighten the contract for the scenario named, or let the model abstain there")
+               remedy="" if verdict == "pass" else "tighten the contract for the scenario named, or let the model "
+                                                   "abstain there")
 
 
 def _live(
@@ -79,7 +83,7 @@ def _live(
     if predictions.abstain.mean() >= 0.5:
         return "abstained from"
     kept = ~predictions.abstain
-    gain = _gain(project, model, seen, np.asarray(one.truth)[kept], predictions.score[kept])
+    gain = _gain(project, model, seen, one.truth[kept], predictions.score[kept])
     return "still worth it" if gain >= 0 else HARMED
 
 
@@ -97,7 +101,7 @@ def _gain(project: Project, model: Model, seen: Floats | Ints, truth: Floats | I
 
 
 @check("simulator-fidelity", row="verification.simulation")
-def simulator_fidelity(parts: Parts, steps: Steps, *, limit: float = 0.65, rows: int = 2_000) -> Finding:
+def simulator_fidelity(model: Model, parts: Parts, steps: Steps, *, limit: float = 0.65, rows: int = 2_000) -> Finding:
     """Whether a learner cannot tell simulated rows from real ones: the upper end of its AUC is at most the limit.
 
     Simulated: rows redrawn from the learning rows, as every scenario is. Real: tune and holdout rows. The learner is
@@ -109,21 +113,25 @@ def simulator_fidelity(parts: Parts, steps: Steps, *, limit: float = 0.65, rows:
     if size < LEAST:
         return say("unknown", f"{size} real rows are fewer than {LEAST}.", n=size)
     pair = [real.take(random.permutation(real.rows)[:size]), redraw(parts.learn, size, random)]
-    asked = [_flagged(table, word) for table, word in zip(pair, ("real", "simulated"), strict=True)]
-    halves = [Table(pa.concat_tables([one.take(np.arange(size) % 2 == half).data for one in asked]), asked[0].schema, "both")
+    asked = [_flagged(model, table, side) for side, table in enumerate(pair)]
+    halves = [Table(pa.concat_tables([one.take(np.arange(size) % 2 == half).data for one in asked]), asked[0].schema,
+                    "both")
               for half in (0, 1)]
     told = steps.train(halves[0], learner="boosted", seed=0, settings={})
     truth, score = told.truth(halves[1]), told.program.margin(told.inputs(halves[1]))[:, 0]
     low, high = auc_interval(truth, logistic(score))
     value = (low + high) / 2
-    verdict = "unknown" if high != high else "pass" if high <= limit else "fail"
-    return say(verdict, f"A learner tells simulated rows from real ones with AUC {value:.2f}, at the most {high:.2f}, on "
-               f"{halves[1].rows:,} rows; {limit:g} is allowed.", value=value, low=low, high=high, limit=limit, n=halves[1].rows,
+    verdict: Verdict = "unknown" if high != high else "pass" if high <= limit else "fail"
+    return say(verdict, f"A learner tells simulated rows from real ones with AUC {value:.2f}, at the most "
+                        f"{high:.2f}, on "
+               f"{halves[1].rows:,} rows; {limit:g} is allowed.", value=value, low=low, high=high, limit=limit,
+               n=halves[1].rows,
                remedy="" if verdict == "pass" else "the learning rows are not like the later ones: renew the learning "
                "rows, and read the scenarios of outage with care")
 
 
-def _flagged(table: Table, word: str) -> Table:
-    """The feature columns but times, with a target that says where the rows came from."""
+def _flagged(model: Model, table: Table, side: int) -> Table:
+    """The feature columns but times, and a target that says where the rows came from, in the model's own words."""
     features = [column.name for column in table.schema.features if column.kind != "timestamp"]
-    return table.select(features).with_column("__simulated", pa.array([word] * table.rows), role="target")
+    words = pa.array([(model.classes[0], model.classes[-1])[side] if model.classes else float(side)] * table.rows)
+    return table.select([*features, model.sheet.target]).with_column(model.sheet.target, words)

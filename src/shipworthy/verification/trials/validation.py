@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shipworthy.core.case import Steps
-from shipworthy.core.evidence import Finding, say
+from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.found import Contract
 from shipworthy.core.learned import Parts
 from shipworthy.core.table import Table
@@ -40,16 +40,19 @@ def mutation_score(
     noise = clopper_pearson(false, clean)[1]
     zeros = [name for name, hits in told.items() if not any(hits)]
     weak = [name for name, hits in told.items() if any(hits) and np.mean(hits) < limit]
-    verdict = "pass" if low >= limit and noise <= alarms else "fail"
+    verdict: Verdict = "pass" if low >= limit and noise <= alarms else "fail"
     missed = f" Never caught: {', '.join(zeros)}." if zeros else ""
     partly = f" Partly caught: {', '.join(f'{name} {np.mean(told[name]):.0%}' for name in weak)}." if weak else ""
-    return say(verdict, f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is asked), "
-               f"and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is allowed).{missed}{partly}",
+    return say(verdict, f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} "
+                        f"({limit:.0%} is asked), "
+               f"and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is "
+               f"allowed).{missed}{partly}",
                value=caught / tried, low=low, high=high, limit=limit, n=tried,
                counterexample={"never caught": zeros, "clean batches with an alarm": false},
                chart={"kind": "bars", "name": list(told), "value": [float(np.mean(hits)) for hits in told.values()],
                       "low": [clopper_pearson(sum(h), len(h))[0] for h in told.values()],
-                      "high": [clopper_pearson(sum(h), len(h))[1] for h in told.values()], "limit": [limit] * len(told)},
+                      "high": [clopper_pearson(sum(h), len(h))[1] for h in told.values()],
+                      "limit": [limit] * len(told)},
                remedy="" if verdict == "pass" else "add rules for what is never caught: shipworthy profile --contract")
 
 

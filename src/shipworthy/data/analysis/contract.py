@@ -1,0 +1,241 @@
+"""The data contract: what every batch must hold, inferred from training rows.
+
+Every bound allows for the noise of a small batch, and for how far stretches of 500 consecutive training rows stray
+from the whole: a table whose months differ is promised less than one whose rows are alike. After Schelter et al.
+(2018), "Automating large-scale data quality verification", and Redyuk et al. (2021), "Automating data quality
+validation for dynamic data ingestion"; the bounds are our own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from shipworthy.core.found import Breach, Contract, Profile, Rule
+from shipworthy.core.schema import Column
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.data.analysis.links import infer_links, measure_links
+from shipworthy.data.analysis.rules import MEASURES, View, cells, distance, family, longest_run, row_hashes
+
+ROWS = 60_000
+BLOCK = 500
+BLOCKS = 60
+BINS = 12
+MOST_LEVELS = 5_000
+CELLS = 40
+PARTS = {"hour": 24, "day": 31, "weekday": 7}
+
+
+def contract(table: Table, profile: Profile | None = None, *, batch_rows: int = 0) -> Contract:
+    """The promises that training rows keep: presence, type, gaps, range, levels, shapes, times, links to the target.
+
+    table: training rows in their order. batch_rows: how many rows a batch should have; 0 is not known. Columns that
+    the project sets aside are not promised.
+    """
+    judged = [column for column in table.schema.columns
+              if column.role not in ("ignored", "suspect") or column.protected]
+    table = table.select([column.name for column in judged])
+    step = max(1, table.rows // ROWS)
+    sample = table.take(np.arange(0, table.rows, step)) if step > 1 else table
+    blocks = _blocks(table)
+    rules: list[Rule] = []
+    for column in judged:
+        rules += _column_rules(column, table, sample, blocks)
+    hashes = row_hashes(sample.data)
+    rules.append(Rule("repeat", support=table.rows, detail={"distinct": len(np.unique(hashes)) / max(1, len(hashes))}))
+    if batch_rows:
+        rules.append(Rule("rows", low=0.75 * batch_rows, high=1.5 * batch_rows, support=table.rows))
+    links = infer_links(sample, blocks)
+    return Contract((*rules, links) if links else tuple(rules), batch_rows)
+
+
+def validate(promised: Contract, batch: Table, *, previous: Table | None = None) -> tuple[Breach, ...]:
+    """Every rule that a batch breaks, in one sentence each; empty if it keeps them all.
+
+    previous: the batch before, to see whether it was delivered again. Rules for a batch of clean rows err in less
+    than one of a thousand batches of 200 rows or more.
+    """
+    view = View(batch)
+    found = []
+    broken: set[str] = set()
+    for rule in promised.rules:
+        if rule.kind not in MEASURES or rule.column in broken:
+            continue
+        breach = MEASURES[rule.kind](rule, view)
+        if breach:
+            found.append(breach)
+            if rule.kind in ("present", "type"):
+                broken.add(rule.column)
+    for rule in promised.rules:
+        if rule.kind == "association":
+            found += measure_links(rule, view, broken)
+    if previous is not None and previous.rows and batch.rows:
+        found += _delivered_again(batch, previous)
+    return tuple(found)
+
+
+def _delivered_again(batch: Table, previous: Table) -> list[Breach]:
+    ours, before = row_hashes(batch.data), row_hashes(previous.data)
+    share = float(np.isin(ours, before).mean())
+    if share < 0.5:
+        return []
+    return [Breach(Rule("repeat"), f"{share:.0%}", f"{share:.0%} of the rows were in the batch before")]
+
+
+def _blocks(table: Table) -> list[Table]:
+    """At most 60 stretches of 500 consecutive rows, spread evenly."""
+    count = min(BLOCKS, table.rows // BLOCK)
+    starts = np.linspace(0, table.rows - BLOCK, count).astype(np.int64) if count else []
+    return [Table(table.data.slice(int(start), BLOCK), table.schema, table.name) for start in starts]
+
+
+def _column_rules(column: Column, table: Table, sample: Table, blocks: list[Table]) -> list[Rule]:
+    name, rows = column.name, table.rows
+    values = table.data[name]
+    rules = [Rule("present", name, support=rows),
+             Rule("type", name, values=(family(values.type),), support=rows), _null_rule(name, table, blocks)]
+    if values.null_count == rows:
+        return rules
+    key = _is_key(column, values)
+    if column.kind == "number":
+        rules.append(_range_rule(name, table))
+    if key:
+        rules.append(Rule("unique", name, support=rows))
+    if column.kind in ("number", "boolean") and not key:
+        rules += _shape_rule(name, sample, blocks)
+    if column.kind in ("category", "text"):
+        rules += _word_rules(name, sample, blocks, key)
+    if column.kind == "timestamp":
+        rules += _time_rules(name, table, sample, blocks)
+    if not key:
+        rules += _run_rule(name, table)
+    return rules
+
+
+def _is_key(column: Column, values: pa.ChunkedArray) -> bool:
+    if values.null_count or column.kind in ("boolean", "timestamp") or (column.kind == "number" and not column.integer):
+        return False
+    return (column.role == "identifier" or column.role == "group" or len(values) >= 1_000) and len(values.unique()) == len(values)
+
+
+def _null_rule(name: str, table: Table, blocks: list[Table]) -> Rule:
+    share = table.data[name].null_count / max(1, table.rows)
+    shares = np.array([block.data[name].null_count / block.rows for block in blocks])
+    stray = float(np.max(np.abs(shares - share), initial=0.0))
+    noise = 4 * np.sqrt(max(share * (1 - share), 1 / max(table.rows, 1)) / BLOCK)
+    slack = 0.0 if stray <= noise else min(1.0, 2 * stray)
+    run = longest_run(np.asarray(table.data[name].is_null().to_numpy(), np.int64), only=1)
+    return Rule("null-share", name, low=max(0.0, share - slack), high=min(1.0, share + slack), support=table.rows,
+                detail={"share": share, "slack": slack, "run": run})
+
+
+def _range_rule(name: str, table: Table) -> Rule:
+    numbers = table.numbers(name)
+    finite = numbers[np.isfinite(numbers)]
+    low, high = float(finite.min()), float(finite.max())
+    inner = np.quantile(finite, [0.05, 0.95]) if len(finite) < 1_000_000 else np.quantile(finite[::10], [0.05, 0.95])
+    wide = max(high - low, 1e-9)
+    below = min(wide, 2 * max(float(inner[0]) - low, 0.05 * wide))
+    above = min(wide, 2 * max(high - float(inner[1]), 0.05 * wide))
+    floor = low - below if low < 0 or below > low else max(0.0, low - below)
+    floor = 0.0 if low >= 0 else floor
+    return Rule("range", name, low=floor, high=high + above, support=len(finite),
+                detail={"infinite": bool(np.isinf(numbers).any())})
+
+
+def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
+    numbers = sample.numbers(name)
+    finite = numbers[np.isfinite(numbers)]
+    if len(finite) < 50:
+        return []
+    distinct = np.unique(finite)
+    edges = distinct[1:] if len(distinct) <= BINS else np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)[1:-1]))
+    if not len(edges):
+        return []
+    share = cells(finite, edges)
+    return [Rule("quantile", name, support=len(finite), detail={
+        "edges": [float(edge) for edge in edges], "share": share.tolist(),
+        "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks])})]
+
+
+def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> list[Rule]:
+    words = sample.words(name)
+    known = [word for word in words if word is not None]
+    levels, counts = np.unique(np.array(known, dtype=object).astype(str), return_counts=True)
+    letters = sorted({letter for word in known[:20_000] for letter in word})
+    rules = [Rule("pattern", name, values=("".join(letters),), support=len(known),
+                  detail={"longest": max(len(word) for word in known)})]
+    once = float((counts == 1).sum() / len(known))
+    if key or len(levels) > MOST_LEVELS or once > 0.2:
+        return rules
+    order = np.argsort(-counts, kind="stable")
+    rules.append(Rule("unseen-share", name, high=max(once, 1 / len(known)), support=len(known),
+                      values=tuple(str(level) for level in levels[order]),
+                      detail={"slack": _unseen_slack(name, sample, blocks)}))
+    top = [str(level) for level in levels[order][:CELLS]]
+    share = _level_shares(words, top)
+    rules.append(Rule("levels", name, values=tuple(top), support=len(known), detail={
+        "share": share.tolist(), "slack": _slack(share, [_level_shares(block.words(name), top) for block in blocks])}))
+    return rules
+
+
+def _unseen_slack(name: str, sample: Table, blocks: list[Table]) -> float:
+    """The largest share of a stretch whose level occurs in no other stretch: how fast levels turn over."""
+    if len(blocks) < 4:
+        return 0.0
+    each = [set(block.words(name)) for block in blocks]
+    worst = 0.0
+    for place, block in enumerate(blocks):
+        others: set[object] = set().union(*(one for at, one in enumerate(each) if at != place))
+        new = [word not in others for word in block.words(name)]
+        worst = max(worst, float(np.mean(new)))
+    turning = len(sample.data[name].unique()) > 200
+    return 2 * worst if turning and worst > 0.05 else 0.0
+
+
+def _time_rules(name: str, table: Table, sample: Table, blocks: list[Table]) -> list[Rule]:
+    seconds = table.numbers(name)
+    seconds = np.sort(seconds[np.isfinite(seconds)])
+    gap = float(np.diff(seconds).max(initial=0.0)) if len(seconds) > 1 else 0.0
+    rules = [Rule("order", name, low=float(seconds[0]), high=float(seconds[-1]), support=len(seconds), detail={"gap": gap})]
+    edges = np.unique(np.quantile(seconds, np.linspace(0, 1, 9)[1:-1]))
+    if len(edges):
+        rules.append(Rule("quantile", name, support=len(seconds), low=float(seconds[0]), high=float(seconds[-1]), detail={
+            "edges": edges.tolist(), "share": cells(seconds, edges).tolist(), "slack": 0.0, "same_period": True}))
+    for part, size in PARTS.items():
+        each = View(sample).part(name, part)
+        share = np.bincount(each, minlength=size) / max(1, len(each))
+        strays = [np.bincount(View(block).part(name, part), minlength=size) / BLOCK for block in blocks]
+        rules.append(Rule("quantile", name, support=len(each), detail={
+            "part": part, "share": share.tolist(), "slack": _slack(share, strays)}))
+    return rules
+
+
+def _run_rule(name: str, table: Table) -> list[Rule]:
+    values = table.data[name].slice(0, 200_000)
+    codes = values.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    _, counts = np.unique(codes, return_counts=True)
+    top = float(counts.max() / len(codes))
+    return [Rule("constant", name, support=len(codes), detail={"top": top, "run": longest_run(codes)})]
+
+
+def _slack(share: Floats, strays: list[Floats]) -> float:
+    """How far a stretch may stray from the whole, as total variation; 0 when stretches differ by chance alone."""
+    if not strays:
+        return 0.0
+    found = np.array([distance(share, each) for each in strays])
+    filled = max(1, int((share > 0).sum()))
+    chance = np.sqrt(filled / (2 * np.pi * BLOCK)) + 3.5 * np.sqrt(0.25 / BLOCK)
+    worst = float(found.max())
+    return 0.0 if worst <= chance else min(1.0, worst + max(0.1, 0.5 * (1 - worst)))
+
+
+def _level_shares(words: Ints | object, top: list[str]) -> Floats:
+    place = {level: at for at, level in enumerate(top)}
+    codes = np.array([place.get(word, len(top)) for word in words if word is not None], np.int64)  # type: ignore[union-attr]
+    return np.bincount(codes, minlength=len(top) + 1) / max(1, len(codes))
+
+
+def _finite(table: Table, name: str) -> Floats:
+    numbers = table.numbers(name)
+    return numbers[np.isfinite(numbers)]
