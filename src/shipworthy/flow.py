@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
@@ -51,7 +52,7 @@ from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.log import read_log
 from shipworthy.deployment.integration.provenance import provenance
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.serve import Answerer, answerer
 from shipworthy.deployment.integration.sign import Key, make_key, read_key
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import Watched
@@ -177,10 +178,10 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
 def steps(project: Project) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate, clean=clean,
+        profile=partial(profile, target=project.data.target), contract=contract, validate=validate, clean=partial(_clean, project),
         train=partial(train, project=project), contributions=shares, reference=reference, discover=discover,
         suspect_labels=partial(suspect_labels, target=project.data.target),
-        answer=lambda model, record: answerer(model, project).answer([record])[0],
+        answer=partial(_answer, {}, project),
     )
 
 
@@ -366,6 +367,11 @@ def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, An
     return {**pack_table(table), **pack_ledger(ledger)}
 
 
+def _clean(project: Project, raw: Table) -> Any:
+    """A whole table cleaned by what it says of itself, (table, ledger): for drills, not for training."""
+    return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
+
+
 def _taught(cut: Parts, project: Project, progress: Progress) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     learned, margins = learn(cut, fit(cut.learn), project, progress=progress)
@@ -373,6 +379,13 @@ def _taught(cut: Parts, project: Project, progress: Progress) -> dict[str, Any]:
     able = [m for m in registry().checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
     findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
     return {**pack_learned(learned), "findings": canonical(findings)}
+
+
+def _answer(known: dict[str, Answerer], project: Project, model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
+    """One record answered as the server would; a model is compiled once."""
+    if model.digest not in known:
+        known[model.digest] = answerer(model, project)
+    return known[model.digest].answer([record])[0]
 
 
 def shares(model: Model, inputs: Floats) -> Floats:

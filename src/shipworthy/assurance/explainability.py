@@ -53,10 +53,11 @@ def explainability_score(
     """
     if model.task == "multiclass":
         return say("unknown", "Shares of one of several classes are not defined, so explanations are not scored.")
-    inputs = _some(model.inputs(parts.holdout), rows)
+    asked = _some_rows(parts.holdout, rows)
+    inputs = model.inputs(asked)
     if len(inputs) < 50:
         return say("unknown", f"{len(inputs)} holdout rows are too few to score explanations.", n=len(inputs))
-    score = scored(model, parts, steps, inputs, retrains)
+    score = scored(model, parts, steps, asked, retrains)
     listed = ", ".join(f"{name} {value:.2f}" for name, value in score.parts.items())
     if score.gap > additivity:
         return say("fail", f"The shares do not add up: they miss the margin by up to {score.gap:.2g} on "
@@ -79,10 +80,12 @@ def explainability_score(
                    low, "compare the explanations with shipworthy explain trust.explainability"))
 
 
-def scored(model: Model, parts: Parts, steps: Steps, inputs: Floats, retrains: int) -> Score:
-    """The score of the explanations that `steps.contributions` gives. inputs: (n, d)."""
-    def explain(asked: Floats) -> Floats:
-        return np.asarray(steps.contributions(model, asked), np.float64)
+def scored(model: Model, parts: Parts, steps: Steps, asked: Table, retrains: int) -> Score:
+    """The score of the explanations that `steps.contributions` gives for the rows asked."""
+    inputs = model.inputs(asked)
+
+    def explain(rows: Floats) -> Floats:
+        return np.asarray(steps.contributions(model, rows), np.float64)
 
     shares, margin = explain(inputs), model.program.margin(inputs)[:, 0]
     base = float(model.program.margin(model.reference[None, :])[0, 0])
@@ -91,7 +94,7 @@ def scored(model: Model, parts: Parts, steps: Steps, inputs: Floats, retrains: i
         "faithfulness": faithfulness(model, inputs, shares),
         "stability": stability(model, parts, inputs, shares, explain),
         "parsimony": parsimony(shares),
-        "sanity": sanity(model, parts, steps, inputs, shares, retrains),
+        "sanity": sanity(model, parts, steps, asked, shares=shares, retrains=retrains),
         "simulatability": simulatability(model, parts),
     })
 
@@ -162,7 +165,7 @@ def parsimony(shares: Floats) -> float:
     return float(min(1.0, ENOUGH / np.median(needed)))
 
 
-def sanity(model: Model, parts: Parts, steps: Steps, inputs: Floats, shares: Floats, retrains: int) -> float:
+def sanity(model: Model, parts: Parts, steps: Steps, asked: Table, *, shares: Floats, retrains: int) -> float:
     """1 less the rank correlation, cell by cell, with the shares of models trained on permuted labels; in [0, 1].
 
     Signed shares of the same rows: their size alone would favour columns of many values, whatever the labels.
@@ -175,9 +178,12 @@ def sanity(model: Model, parts: Parts, steps: Steps, inputs: Floats, shares: Flo
             other: Model = steps.train(shuffled, learner="boosted", seed=seed, settings={})
         except ShipworthyError:
             continue
-        if other.program.inputs == model.program.inputs:
-            theirs = np.asarray(steps.contributions(other, inputs[:SANE]), np.float64)
-            found.append(_rank_correlation(shares[:SANE].ravel(), theirs.ravel()))
+        theirs = np.asarray(steps.contributions(other, other.inputs(asked.head(SANE))), np.float64)
+        places = {one.name: place for place, one in enumerate(other.program.inputs)}
+        both = [(place, places[one.name]) for place, one in enumerate(model.program.inputs) if one.name in places]
+        if both:
+            own, new = (np.array([pair[side] for pair in both]) for side in (0, 1))
+            found.append(_rank_correlation(shares[:SANE, own].ravel(), theirs[:, new].ravel()))
     return float(1 - max(0.0, float(np.mean(found)))) if found else 0.0
 
 

@@ -63,7 +63,7 @@ def fairness(project: Project, model: Model, parts: Parts, *, least: int = 50) -
     if not figures:
         return say("unknown", f"No two groups have {least} holdout rows each, so nothing can be compared "
                    f"(too small: {', '.join(small[:6]) or 'all'}).", n=parts.holdout.rows, remedy="hold out more rows")
-    return _say(model, figures, criterion, limit, small, chosen)
+    return _say(model, figures, criterion, limit, small=small, chosen=chosen)
 
 
 def _measure(way: Grouping, criterion: str, chosen: Ints, true: Ints, limit: float) -> _Figure:
@@ -76,7 +76,7 @@ def _measure(way: Grouping, criterion: str, chosen: Ints, true: Ints, limit: flo
 
 
 def _say(
-    model: Model, figures: list[_Figure], criterion: str, limit: float, small: list[str], chosen: Ints
+    model: Model, figures: list[_Figure], criterion: str, limit: float, *, small: list[str], chosen: Ints
 ) -> Finding:
     ratio = criterion == "impact-ratio"
     order = {"fail": 0, "unknown": 1, "pass": 2}

@@ -37,7 +37,7 @@ def flips_found(
         np.sort(np.random.default_rng(0).permutation(parts.learn.rows)[:rows]))
     if learn.rows < LEAST:
         return say("unknown", f"{learn.rows} learning rows are fewer than {LEAST}.", n=learn.rows)
-    found = sum(_drill(model, learn, steps, seed, flips, looked) for seed in range(drills))
+    found = sum(_drill(model, learn, steps, seed, flips=flips, looked=looked) for seed in range(drills))
     planted = drills * int(flips * learn.rows)
     best = reachable(model, learn, flips, looked)
     recall, (low, high) = found / planted, clopper_pearson(found, planted)
@@ -54,7 +54,7 @@ def flips_found(
                "suspicious: shipworthy label")
 
 
-def _drill(model: Model, learn: Table, steps: Steps, seed: int, flips: float, looked: float) -> int:
+def _drill(model: Model, learn: Table, steps: Steps, seed: int, *, flips: float, looked: float) -> int:
     """How many of the flipped rows are among the most suspicious."""
     random = np.random.default_rng([11, seed])
     truth = np.asarray(model.truth(learn), np.int64)

@@ -27,7 +27,7 @@ from shipworthy.deployment.integration.log import read_log
 from shipworthy.deployment.integration.replay import replay
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.flights import folder as bundled
-from shipworthy.learning.training.cost import peak_bytes
+from shipworthy.learning.training.cost import start as meter_start
 from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import Workspace, open_workspace
 
@@ -69,6 +69,7 @@ class Story:
 
 def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     """The path of the report, after the whole way was gone in `folder`. Raises Misuse if the folder is someone's."""
+    meter = meter_start()
     fresh(folder)
     naive = start(folder / "1-naive", story, {"seconds": min(8.0, seconds), "search": "false"})
     tables = flow.gather(naive)
@@ -79,9 +80,9 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     traffic = to_come(place, tables)
     serve_and_watch(place, built, traffic, story)
     renew(place, traffic, story, seconds=seconds)
-    cost = built.learned.cost
-    story.tell("cost", f"{time.monotonic() - story.began:.0f} s in all, peak {peak_bytes() / 1e9:.1f} GB; learning "
-                       f"{cost.cpu_seconds:.0f} CPU-s, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
+    cost = meter.cost(place.project.learning)
+    story.tell("cost", f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
+                       f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
                        f"{cost.money:.4f} {cost.currency}")
     page = folder / "report.html"
     evidence = flow.current_evidence(place, built.release)

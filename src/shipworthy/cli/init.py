@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
-from shipworthy import flow
 from shipworthy.cli.talk import say
+from shipworthy.core.project import FILE, parse
+from shipworthy.data.analysis.guess import guess
+from shipworthy.data.collection.read import read
+from shipworthy.errors import Misuse
+from shipworthy.exchange.project_file import project_text
+from shipworthy.store.files import write_bytes
 
 
 @click.command()
@@ -17,8 +23,16 @@ from shipworthy.cli.talk import say
 @click.option("--force", is_flag=True, help="Overwrite an existing project file.")
 def command(address: str, target: str, folder: Path, force: bool) -> None:
     """Guess task, roles, time, groups and protected columns of TABLE, and write shipworthy.toml with each reason."""
-    path, reasons = flow.start(address, target=target, folder=folder, force=force)
-    for setting, value, reason in reasons:
+    path = folder / FILE
+    if path.exists() and not force:
+        raise Misuse("there is a project file already", where=str(path), hint="use --force to overwrite it")
+    found = guess(read(address), target)
+    local = address if "://" in address else str(Path(address).resolve())
+    text = project_text(msgspec.structs.asdict(found), name=Path(address.split("#")[-1]).stem or "table", address=local)
+    parse(text, where=str(path))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(path.absolute(), text.encode())
+    for setting, value, reason in found.reasons:
         say(f"  {setting} = {value}  ({reason})")
     click.echo(str(path))
     say("read it, correct what is wrong, then: shipworthy run")

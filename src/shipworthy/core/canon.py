@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 def canonical(value: Any) -> bytes:
     """JSON bytes with sorted keys and no spaces; msgspec structs and plain containers only."""
-    return msgspec.json.encode(msgspec.to_builtins(value), order="deterministic")
+    return msgspec.json.encode(msgspec.to_builtins(value, enc_hook=_plain), order="deterministic")
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as the plain number that it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"{type(value).__name__} has no canonical JSON")
 
 
 def digest(value: Any) -> str:

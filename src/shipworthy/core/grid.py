@@ -101,7 +101,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     """The JSON part of a reference. weights: importance of every planned column, sum 1. rows: reference rows.
 
     wrong: rows decided wrongly (of a regression 0). cap: absolute error at which a regression's loss is 1.
-    model: digest of the model it describes.
+    bias: mean of what came true less what was expected, with its standard error. model: digest of the model.
     """
 
     plan: Plan
@@ -109,6 +109,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     rows: int
     wrong: int
     cap: float = 1.0
+    bias: float = 0.0
+    bias_error: float = 0.0
     model: str = ""
     planned_rows: int = 0
     format: int = FORMAT

@@ -6,17 +6,19 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from shipworthy.core.features import Category, Features
 from shipworthy.core.ledger import Line, line
 from shipworthy.core.model import Model
 from shipworthy.core.release import Release
+from shipworthy.errors import StoreError
 from shipworthy.marks import sabotage, twin
 
 Case = Mapping[str, Any]
@@ -85,18 +87,16 @@ def release_file_added(case: Case) -> Case:
 
 @sabotage("old-version-gone", check="tables-reopen")
 def old_version_gone(case: Case) -> Case:
-    """The files behind the first version of a table were deleted."""
-    tables, held = _stored()
-    folder = Path(held.name) / ".shipworthy" / "tables" / "flights"
-    min(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns).unlink()
-    return {**case, "tables": tables, "held": held}
+    """The file behind the first version of a table was deleted."""
+    tables = _Versions()
+    tables.file(0).unlink()
+    return {**case, "tables": tables}
 
 
 @twin("tables-reopen")
 def three_versions(case: Case, seed: int) -> Case:
     """A table of three versions, all there."""
-    tables, held = _stored()
-    return {**case, "tables": tables, "held": held}
+    return {**case, "tables": _Versions()}
 
 
 class _Held:
@@ -128,12 +128,37 @@ def _copy(release: Release) -> tuple[Release, Any]:
     return replace(release, folder=folder), held
 
 
-def _stored() -> tuple[Any, Any]:
-    """A store whose table "flights" has three versions; it vanishes with the second value."""
-    from shipworthy.store import open_store
+@dataclass(frozen=True)
+class _Version:
+    """One version, as a store's history tells it."""
 
-    held = _Held()
-    tables = open_store(held.name).tables
-    for start in range(3):
-        tables.write("flights", pa.table({"n": pa.array(range(start * 10, start * 10 + 10), pa.int64())}))
-    return tables, held
+    version: int
+    rows_added: int = 10
+    rows_deleted: int = 0
+    operation: str = "write"
+    pins: tuple[str, ...] = ()
+
+
+class _Versions:
+    """A store with one table, "flights", of three versions, each a Parquet file with all rows so far."""
+
+    def __init__(self) -> None:
+        self._held = _Held()
+        for number in range(3):
+            pq.write_table(pa.table({"n": list(range(10 * (number + 1)))}), self.file(number))
+
+    def file(self, number: int) -> Path:
+        return Path(self._held.name) / f"{number}.parquet"
+
+    def names(self) -> list[str]:
+        return ["flights"]
+
+    def history(self, name: str) -> list[_Version]:
+        """Newest first."""
+        return [_Version(number) for number in (2, 1, 0)]
+
+    def read(self, name: str, version: int) -> pa.Table:
+        try:
+            return pq.read_table(self.file(version))
+        except FileNotFoundError as error:
+            raise StoreError("the version was cleaned up and cannot be read", where=name) from error

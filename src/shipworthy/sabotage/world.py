@@ -43,7 +43,7 @@ kind = "stratified"
 [learning]
 seconds = 4.0
 search = false
-learners = ["trivial", "linear", "tree", "boosted"]
+learners = ["trivial", "linear", "tree", "additive", "boosted"]
 max_cpu_seconds = 600.0
 max_row_microseconds = 50000.0
 max_megabytes = 50.0

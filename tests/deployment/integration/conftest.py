@@ -47,17 +47,22 @@ def patients(rows: int = 40, seed: int = 0) -> Table:
     return table.with_schema(schema)
 
 
-def random_trees(random: np.random.Generator, inputs: int, outputs: int, *, trees: int = 5, wide: bool = False) -> Term:
-    """Trees of two splits with every rule in them: numbers, categories, all three kinds of missing."""
+def random_trees(random: np.random.Generator, inputs: int, outputs: int, *, trees: int = 5, wide: bool = False,
+                 apart: bool = False) -> Term:
+    """Trees of two splits with every rule in them: numbers, categories, all three kinds of missing.
+
+    apart: every other input is only read as a category, the rest only as numbers.
+    """
     nodes = 2 * trees
-    categorical = random.random(nodes) < 0.4
+    feature = random.integers(0, inputs, nodes)
+    categorical = feature % 2 == 1 if apart else random.random(nodes) < 0.4
     flags = random.integers(0, 2, nodes) | categorical * 2 | random.integers(0, 3, nodes) << 2
     child = [[1 + 2 * t, -1 - 3 * t] for t in range(trees)]
     left = np.array([[child[t][0], -2 - 3 * t] for t in range(trees)]).ravel()
     right = np.array([[child[t][1], -3 - 3 * t] for t in range(trees)]).ravel()
     arrays = {
         "root": np.arange(0, nodes, 2), "output": np.arange(trees) % outputs,
-        "feature": random.integers(0, inputs, nodes), "left": left, "right": right, "flags": flags,
+        "feature": feature, "left": left, "right": right, "flags": flags,
         "words": categorical.astype(np.int32), "bits": random.integers(0, 2**32, nodes, dtype=np.uint32),
         "threshold": np.where(categorical, random.integers(0, nodes, nodes), random.normal(size=nodes)),
         "leaf": random.normal(size=(3 * trees, outputs if wide else 1)), "base": random.normal(size=outputs),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from shipworthy.core.evidence import Judged
@@ -103,6 +104,19 @@ def test_no_stored_table_is_unknown_and_stored_ones_reopen(case: Case) -> None:
     finding = judged("tables-reopen", faults.three_versions(case, 1))
     assert (finding.verdict, finding.sentence) == (
         "pass", "All 3 versions tried of 1 stored tables open with the rows that were written.")
+
+
+def test_versions_of_a_real_store_reopen_until_a_file_is_gone(tmp_path: Path) -> None:
+    tables = open_store(tmp_path).tables
+    for start in range(3):
+        tables.write("flights", pa.table({"n": pa.array(range(start, start + 10), pa.int64())}))
+    tables.write("flights", pa.table({"n": pa.array([1], pa.int64())}), "overwrite")
+    assert judged("tables-reopen", {"tables": tables}).verdict == "pass"
+    first = min((tmp_path / ".shipworthy" / "tables" / "flights").glob("*.parquet"), key=lambda p: p.stat().st_mtime_ns)
+    first.unlink()
+    finding = judged("tables-reopen", {"tables": tables})
+    assert finding.verdict == "fail"
+    assert finding.counterexample["versions"][-1].startswith("version 0 of flights: ")
 
 
 @pytest.mark.parametrize("fault", [fault for fault in marked(faults, "sabotage")

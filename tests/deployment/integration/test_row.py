@@ -5,7 +5,9 @@ import pytest
 
 from shipworthy.core.features import Input
 from shipworthy.core.program import Program
-from shipworthy.deployment.integration.row import compiled
+from shipworthy.deployment.integration.ranked_row import summed
+from shipworthy.deployment.integration.row import _walked, compiled
+from shipworthy.kernels.pure import tidy
 
 from .conftest import random_trees, small_model
 
@@ -38,3 +40,13 @@ def test_one_row_of_every_term_scores_as_the_kernel_does_bit_for_bit(classes: tu
     given = np.where(np.isinf(rows(7, 1)), 3.0, rows(7, 1))
     one = compiled(program)
     assert [one(row) for row in given.tolist()] == program.margin(given).tolist()
+
+
+@pytest.mark.parametrize(("outputs", "wide"), [(1, False), (3, False), (3, True)])
+def test_masks_and_walking_reach_the_same_leaves(outputs: int, wide: bool) -> None:
+    for seed in range(20):
+        term = random_trees(np.random.default_rng(seed), 6, outputs, trees=9, wide=wide, apart=True)
+        masks, walk = summed(term, outputs), _walked(term, outputs)
+        assert masks
+        given = tidy(rows(6, seed), narrow=wide).tolist()
+        assert [masks(row) for row in given] == [walk(row) for row in given]

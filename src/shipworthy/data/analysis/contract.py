@@ -1,21 +1,24 @@
 """The data contract: what every batch must hold, inferred from training rows.
 
 Every bound allows for the noise of a small batch, and for how far stretches of 500 consecutive training rows stray
-from the whole: a table whose months differ is promised less than one whose rows are alike. After Schelter et al.
+from the whole; and a rule that earlier training rows promise and later ones break is not promised. A table whose
+months differ is so promised less than one whose rows are alike. After Schelter et al.
 (2018), "Automating large-scale data quality verification", and Redyuk et al. (2021), "Automating data quality
 validation for dynamic data ingestion"; the bounds are our own.
 """
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shipworthy.core.found import Breach, Contract, Profile, Rule
 from shipworthy.core.schema import Column
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.data.analysis.links import infer_links, measure_links
-from shipworthy.data.analysis.rules import MEASURES, View, cells, distance, family, longest_run, row_hashes
+from shipworthy.data.analysis.rules import MEASURES, View, cells, distance, family, level_shares, longest_run, row_hashes
 
 ROWS = 60_000
 BLOCK = 500
@@ -23,6 +26,9 @@ BLOCKS = 60
 BINS = 12
 MOST_LEVELS = 5_000
 CELLS = 40
+LEAST_BACKTEST = 2_000
+BACKTEST_ROWS = 10_000
+CUTS = (0.5, 0.75)
 PARTS = {"hour": 24, "day": 31, "weekday": 7}
 
 
@@ -32,21 +38,15 @@ def contract(table: Table, profile: Profile | None = None, *, batch_rows: int = 
     table: training rows in their order. batch_rows: how many rows a batch should have; 0 is not known. Columns that
     the project sets aside are not promised.
     """
-    judged = [column for column in table.schema.columns
-              if column.role not in ("ignored", "suspect") or column.protected]
-    table = table.select([column.name for column in judged])
-    step = max(1, table.rows // ROWS)
-    sample = table.take(np.arange(0, table.rows, step)) if step > 1 else table
-    blocks = _blocks(table)
-    rules: list[Rule] = []
-    for column in judged:
-        rules += _column_rules(column, table, sample, blocks)
-    hashes = row_hashes(sample.data)
-    rules.append(Rule("repeat", support=table.rows, detail={"distinct": len(np.unique(hashes)) / max(1, len(hashes))}))
+    judged = [column.name for column in table.schema.columns if column.role not in ("ignored", "suspect") or column.protected]
+    table = table.select(judged)
+    broken = _backtest(table) if table.rows >= LEAST_BACKTEST else set()
+    rules = [rule for rule in _infer(table) if _key(rule) not in broken]
+    if len(broken) >= max(3, 0.05 * len(rules)):
+        rules = [_loosened(rule) for rule in rules]
     if batch_rows:
         rules.append(Rule("rows", low=0.75 * batch_rows, high=1.5 * batch_rows, support=table.rows))
-    links = infer_links(sample, blocks)
-    return Contract((*rules, links) if links else tuple(rules), batch_rows)
+    return Contract(tuple(rules), batch_rows)
 
 
 def validate(promised: Contract, batch: Table, *, previous: Table | None = None) -> tuple[Breach, ...]:
@@ -72,6 +72,60 @@ def validate(promised: Contract, batch: Table, *, previous: Table | None = None)
     if previous is not None and previous.rows and batch.rows:
         found += _delivered_again(batch, previous)
     return tuple(found)
+
+
+def _infer(table: Table) -> list[Rule]:
+    step = max(1, table.rows // ROWS)
+    sample = table.take(np.arange(0, table.rows, step)) if step > 1 else table
+    blocks = _blocks(table)
+    rules: list[Rule] = []
+    for column in table.schema.columns:
+        rules += _column_rules(column, table, sample, blocks)
+    hashes = row_hashes(sample.data)
+    rules.append(Rule("repeat", support=table.rows, detail={"distinct": len(np.unique(hashes)) / max(1, len(hashes))}))
+    links = infer_links(sample, blocks)
+    return [*rules, links] if links else rules
+
+
+def _backtest(table: Table) -> set[tuple[str, str, str]]:
+    """The rules that training rows themselves break later on: what the earlier rows promise and the later ones do not keep."""
+    found: set[tuple[str, str, str]] = set()
+    for share in CUTS:
+        cut = int(share * table.rows)
+        early = Table(table.data.slice(0, cut), table.schema, table.name)
+        late = Table(table.data.slice(cut), table.schema, table.name)
+        promised = Contract(tuple(_infer(early.take(_spread(early.rows, BACKTEST_ROWS)))))
+        batches = [late.take(_spread(late.rows, BACKTEST_ROWS))]
+        batches += [Table(late.data.slice(int(start), 1_000), late.schema) for start in
+                    np.linspace(0, max(0, late.rows - 1_000), 5)]
+        for batch in batches:
+            for breach in validate(promised, batch):
+                found.add(_key(breach.rule))
+    return found
+
+
+def _loosened(rule: Rule) -> Rule:
+    """The rule with room for a table that is known to drift: a tenth of rows may move, one in twenty levels be new."""
+    room = {"quantile": 0.1, "levels": 0.1, "unseen-share": 0.05, "null-share": 0.05}.get(rule.kind)
+    if room is not None:
+        return msgspec.structs.replace(rule, detail={**rule.detail, "slack": rule.detail["slack"] + room})
+    if rule.kind == "association":
+        columns = {name: {**each, "slack": each["slack"] + 0.1, "slack_lagged": each["slack_lagged"] + 0.1}
+                   for name, each in rule.detail["columns"].items()}
+        return msgspec.structs.replace(rule, detail={**rule.detail, "columns": columns})
+    return rule
+
+
+def _spread(rows: int, most: int) -> Ints:
+    """Positions of at most so many rows in stretches of 500, spread evenly."""
+    if rows <= most:
+        return np.arange(rows, dtype=np.int64)
+    starts = np.linspace(0, rows - BLOCK, most // BLOCK).astype(np.int64)
+    return np.unique((starts[:, None] + np.arange(BLOCK)[None, :]).ravel())
+
+
+def _key(rule: Rule) -> tuple[str, str, str]:
+    return rule.kind, rule.column, str(rule.detail.get("part", rule.detail.get("same_period", "")))
 
 
 def _delivered_again(batch: Table, previous: Table) -> list[Breach]:
@@ -159,38 +213,38 @@ def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
 
 
 def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> list[Rule]:
-    words = sample.words(name)
-    known = [word for word in words if word is not None]
-    levels, counts = np.unique(np.array(known, dtype=object).astype(str), return_counts=True)
-    letters = sorted({letter for word in known[:20_000] for letter in word})
-    rules = [Rule("pattern", name, values=("".join(letters),), support=len(known),
-                  detail={"longest": max(len(word) for word in known)})]
-    once = float((counts == 1).sum() / len(known))
+    values = sample.data[name].drop_null()
+    table = values.value_counts().combine_chunks() if isinstance(values.value_counts(), pa.ChunkedArray) else values.value_counts()
+    levels = np.array(table.field("values").to_pylist(), dtype=object).astype(str)
+    counts = table.field("counts").to_numpy().astype(np.int64)
+    letters = sorted({letter for word in levels[:20_000] for letter in str(word)})
+    rules = [Rule("pattern", name, values=("".join(letters),), support=len(values),
+                  detail={"longest": max(len(word) for word in levels)})]
+    once = float((counts == 1).sum() / len(values))
     if key or len(levels) > MOST_LEVELS or once > 0.2:
         return rules
-    order = np.argsort(-counts, kind="stable")
-    rules.append(Rule("unseen-share", name, high=max(once, 1 / len(known)), support=len(known),
-                      values=tuple(str(level) for level in levels[order]),
-                      detail={"slack": _unseen_slack(name, sample, blocks)}))
-    top = [str(level) for level in levels[order][:CELLS]]
-    share = _level_shares(words, top)
-    rules.append(Rule("levels", name, values=tuple(top), support=len(known), detail={
-        "share": share.tolist(), "slack": _slack(share, [_level_shares(block.words(name), top) for block in blocks])}))
+    order = np.lexsort((levels, -counts))
+    known = tuple(str(level) for level in levels[order])
+    rules.append(Rule("unseen-share", name, high=max(once, 1 / len(values)), support=len(values), values=known,
+                      detail={"slack": _unseen_slack(name, known, blocks)}))
+    top = known[:CELLS]
+    share = level_shares(sample.data[name], top)
+    rules.append(Rule("levels", name, values=top, support=len(values), detail={
+        "share": share.tolist(), "slack": _slack(share, [level_shares(block.data[name], top) for block in blocks])}))
     return rules
 
 
-def _unseen_slack(name: str, sample: Table, blocks: list[Table]) -> float:
-    """The largest share of a stretch whose level occurs in no other stretch: how fast levels turn over."""
-    if len(blocks) < 4:
+def _unseen_slack(name: str, known: tuple[str, ...], blocks: list[Table]) -> float:
+    """Twice the largest share of a stretch whose level occurs in no other stretch: how fast many levels turn over."""
+    if len(blocks) < 4 or len(known) <= 200:
         return 0.0
-    each = [set(block.words(name)) for block in blocks]
-    worst = 0.0
-    for place, block in enumerate(blocks):
-        others: set[object] = set().union(*(one for at, one in enumerate(each) if at != place))
-        new = [word not in others for word in block.words(name)]
-        worst = max(worst, float(np.mean(new)))
-    turning = len(sample.data[name].unique()) > 200
-    return 2 * worst if turning and worst > 0.05 else 0.0
+    codes = [pc.index_in(block.data[name], value_set=pa.array(known, pa.string())).fill_null(-1).to_numpy() for block in blocks]
+    seen = np.zeros(len(known) + 1, np.int64)
+    for each in codes:
+        seen[np.unique(each)] += 1
+    seen[-1] = 2
+    worst = max(float((seen[each] == 1).mean()) for each in codes)
+    return 2 * worst if worst > 0.05 else 0.0
 
 
 def _time_rules(name: str, table: Table, sample: Table, blocks: list[Table]) -> list[Rule]:
@@ -228,12 +282,6 @@ def _slack(share: Floats, strays: list[Floats]) -> float:
     chance = np.sqrt(filled / (2 * np.pi * BLOCK)) + 3.5 * np.sqrt(0.25 / BLOCK)
     worst = float(found.max())
     return 0.0 if worst <= chance else min(1.0, worst + max(0.1, 0.5 * (1 - worst)))
-
-
-def _level_shares(words: Ints | object, top: list[str]) -> Floats:
-    place = {level: at for at, level in enumerate(top)}
-    codes = np.array([place.get(word, len(top)) for word in words if word is not None], np.int64)  # type: ignore[union-attr]
-    return np.bincount(codes, minlength=len(top) + 1) / max(1, len(codes))
 
 
 def _finite(table: Table, name: str) -> Floats:

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import chdtrc
 
-from shipworthy.core.features import _moments
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.metrics.intervals import binomial_tail
 
 CHANCE = 2e-6
 DAY = 86_400.0
+TINY = 0.002
+TINY_SHIFT = 0.03
 
 
 def family(kind: pa.DataType) -> str:
@@ -77,15 +78,33 @@ class View:
 
     def part(self, name: str, part: str) -> Ints:
         """Hour 0–23, day 0–30 or weekday 0–6 of every known time."""
-        found = _moments(self.once.data[name], part)  # type: ignore[arg-type]
-        found = found[np.isfinite(found)].astype(np.int64)
-        return found if part == "hour" else found - 1
+        seconds = self.numbers(name).astype(np.int64)
+        days = seconds // int(DAY)
+        if part == "hour":
+            return (seconds - days * int(DAY)) // 3_600
+        if part == "weekday":
+            return (days + 3) % 7
+        dates = days.astype("datetime64[D]")
+        return (dates - dates.astype("datetime64[M]")).astype(np.int64)
 
 
 def cells(numbers: Floats, edges: Floats) -> Floats:
     """(k + 1,) share of the numbers in every cell that the edges cut."""
     place = np.searchsorted(edges, numbers, side="right")
     return np.bincount(place, minlength=len(edges) + 1) / max(1, len(numbers))
+
+
+def level_shares(values: pa.ChunkedArray, levels: tuple[str, ...]) -> Floats:
+    """(k + 1,) share of the known values in every level, and in none of them."""
+    counts = _level_counts(values, levels)
+    return counts / max(1.0, float(counts.sum()))
+
+
+def _level_counts(values: pa.ChunkedArray, levels: tuple[str, ...]) -> Floats:
+    known = values.drop_null()
+    known = known if pa.types.is_string(known.type) else pa.chunked_array([pa.array(to_words(known), pa.string())])
+    codes = pc.index_in(known, value_set=pa.array(levels, pa.string())).fill_null(len(levels)).to_numpy()
+    return np.bincount(codes, minlength=len(levels) + 1).astype(np.float64)
 
 
 def distance(left: Floats, right: Floats) -> float:
@@ -165,7 +184,7 @@ def _range(rule: Rule, view: View) -> Breach | None:
         return None
     worst = numbers[out]
     same = int(np.unique(worst, return_counts=True)[1].max())
-    allowed = 3 / (rule.support + 3)
+    allowed = max(TINY, 3 / (rule.support + 3)) if len(numbers) > 5_000 else 3 / (rule.support + 3)
     far = max(rule.high - rule.low, 1e-9)
     wild = bool(np.any((worst < rule.low - 10 * far) | (worst > rule.high + 10 * far)))
     if same < 3 and not wild and binomial_tail(count, len(numbers), allowed) >= CHANCE:
@@ -199,11 +218,8 @@ def _same_period(rule: Rule, numbers: Floats) -> bool:
 
 
 def _levels(rule: Rule, view: View) -> Breach | None:
-    place = {level: at for at, level in enumerate(rule.values)}
-    other = len(place)
-    codes = [place.get(word, other) for word in view.words(rule.column)]
     share = np.array(rule.detail["share"])
-    counts = np.bincount(np.array(codes, np.int64), minlength=len(share)).astype(np.float64)
+    counts = _level_counts(view.once.data[rule.column], rule.values)
     return _shape(rule, rule.column, share, counts, (*rule.values, "other"))
 
 
@@ -213,7 +229,7 @@ def _shape(rule: Rule, what: str, share: Floats, counts: Floats, names: tuple[st
         return None
     now = counts / n
     far = distance(share, now)
-    if far <= rule.detail["slack"] or (rule.detail["slack"] == 0 and far < 0.02):
+    if far <= rule.detail["slack"] or far < TINY_SHIFT:
         return None
     if unlike(share, rule.support, counts) >= CHANCE:
         return None
@@ -232,6 +248,7 @@ def _unseen(rule: Rule, view: View) -> Breach | None:
     folded = {" ".join(word.split()).casefold() for word in known}
     alike = [word for word in new if " ".join(word.split()).casefold() in folded]
     allowed = min(1.0, 2 * rule.high + rule.detail.get("slack", 0.0))
+    allowed = max(allowed, TINY) if len(words) > 5_000 else allowed
     if len(alike) < 3 and binomial_tail(len(new), len(words), allowed) >= CHANCE:
         return None
     example = (alike or new)[0]
@@ -243,7 +260,8 @@ def _pattern(rule: Rule, view: View) -> Breach | None:
     letters = set(rule.values[0])
     words = view.words(rule.column)
     strange = [word for word in words if len(word) > max(40, 3 * rule.detail["longest"]) or not set(word) <= letters]
-    if not words or binomial_tail(len(strange), len(words), min(1.0, 3 / rule.support + 0.002 * (len(letters) > 100))) >= CHANCE:
+    allowed = max(min(1.0, 3 / rule.support), TINY if len(letters) > 100 or len(words) > 5_000 else 0.0)
+    if not words or binomial_tail(len(strange), len(words), allowed) >= CHANCE:
         return None
     return Breach(rule, f"{len(strange) / len(words):.1%}",
                   f"{len(strange) / len(words):.1%} of {rule.column} hold signs never seen, such as {strange[0][:40]!r}")
@@ -314,11 +332,6 @@ def _most_in_a_row(share: float, rows: int) -> float:
 
 def _date(seconds: float) -> str:
     return str(np.datetime64(int(seconds), "s"))[:10]
-
-
-def _known_types() -> None:
-    """Arrow's compute functions are loaded once."""
-    pc.is_null(pa.array([1]))
 
 
 MEASURES: dict[str, Callable[[Rule, View], Breach | None]] = {

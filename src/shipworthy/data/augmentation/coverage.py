@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shipworthy.core.table import Ints, Table
+from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.data.analysis.strength import edges_of
 from shipworthy.metrics.intervals import benjamini_hochberg
 
 THIN = 50
 BINS = 8
 EXPECTED = 20.0
+LEVEL_STRAYS = 1 / 3
 MOST_COLUMNS = 30
 ROWS = 65_536
 
@@ -52,23 +53,42 @@ def holes(table: Table, *, expected: float = EXPECTED) -> list[Hole]:
 
     Held to a false discovery rate of 5 %. Pairs of columns of which one settles the other are left out.
     """
+    table = table.take(np.arange(0, table.rows, table.rows // ROWS + 1))
     binned = list(bins_of(table).items())[:MOST_COLUMNS]
     found: list[Hole] = []
     chance: list[float] = []
-    n = min(table.rows, ROWS)
+    n = table.rows
     for at, (left, a) in enumerate(binned):
         for right, b in binned[at + 1 :]:
-            counts = np.bincount(a.codes[:n] * len(b.names) + b.codes[:n], minlength=len(a.names) * len(b.names))
+            counts = np.bincount(a.codes * len(b.names) + b.codes, minlength=len(a.names) * len(b.names))
             counts = counts.reshape(len(a.names), len(b.names))
             ought = counts.sum(axis=1)[:, None] * counts.sum(axis=0)[None, :] / max(1, n)
             empty = (counts == 0) & (ought >= expected)
-            if (counts[ought >= expected] == 0).mean() > 0.25 if (ought >= expected).any() else True:
+            if not empty.any() or _together(counts, ought, empty, n):
                 continue
             for x, y in zip(*np.nonzero(empty), strict=True):
                 found.append(Hole(f"{left} {a.names[x]} with {right} {b.names[y]}", float(ought[x, y])))
                 chance.append(float(np.exp(-ought[x, y])))
     kept = benjamini_hochberg(np.array(chance), q=0.05) if chance else []
     return sorted((hole for hole, real in zip(found, kept, strict=True) if real), key=lambda hole: -hole.expected)
+
+
+def _together(counts: Ints, ought: Floats, empty: Mask, rows: int) -> bool:
+    """Whether two columns go together apart from their empty cells, as a whole or in the levels of those cells.
+
+    As a whole: Cramér's V above 0.1, Cramér (1946). In a level: its other cells stray by more than a third.
+    """
+    if empty.sum() > 0.1 * empty.size:
+        return True
+    strays = np.where(empty, 0.0, (counts - ought) ** 2 / np.maximum(ought, 1e-9))
+    beside = float(ought[empty].sum()) * 2
+    if np.sqrt(max(0.0, float(strays.sum()) - beside) / (rows * max(1, min(counts.shape) - 1))) > 0.1:
+        return True
+    for x, y in zip(*np.nonzero(empty), strict=True):
+        for cells, strayed in ((ought[x], strays[x]), (ought[:, y], strays[:, y])):
+            if np.sqrt(float(strayed.sum()) / max(1.0, float(cells.sum()))) > LEVEL_STRAYS:
+                return True
+    return False
 
 
 def bins_of(table: Table) -> dict[str, Binned]:

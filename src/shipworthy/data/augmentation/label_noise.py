@@ -30,7 +30,7 @@ def suspect_labels(table: Table, target: str = "", *, classes: tuple[str, ...] =
     known = np.flatnonzero(np.asarray(table.data[name].is_valid().to_numpy(), np.bool_))
     rows = table.take(known)
     if rows.schema[name].kind == "number" and len(rows.data[name].unique()) > 20:
-        doubt = -_surprise(rows, name, seed)
+        doubt = -surprise(rows, name, seed)
     else:
         codes, names = codes_of_labels(rows, name, classes)
         each = expected(rows, name, codes, len(names), seed=seed)
@@ -68,7 +68,7 @@ def expected(table: Table, target: str, codes: Ints, classes: int, *, seed: int 
     return out
 
 
-def _surprise(table: Table, target: str, seed: int) -> Floats:
+def surprise(table: Table, target: str, seed: int) -> Floats:
     """(n,) residual over the spread expected there, both cross-fitted."""
     features = fit(table.drop(target))
     inputs, truth = features.matrix(table), table.numbers(target)

@@ -20,6 +20,7 @@ from shipworthy.core.table import Table
 K = 4_096
 LEAST_SHARED = 30
 DENSE = 0.9
+ALIKE = 0.7
 Hashes = npt.NDArray[np.uint64]
 
 
@@ -35,10 +36,11 @@ class Sketch:
     distinct: int
     hashes: Hashes
     dense: bool
+    whole: bool
 
     @property
     def is_key(self) -> bool:
-        return self.nulls == 0 and self.distinct == self.rows
+        return self.nulls == 0 and self.distinct == self.rows and self.whole
 
     @property
     def nearly_key(self) -> bool:
@@ -58,7 +60,8 @@ def sketch(table: Table, column: str) -> Sketch:
     if distinct.dtype.is_integer() and len(distinct):
         low, high = distinct.min(), distinct.max()
         dense = len(distinct) >= DENSE * (int(high) - int(low) + 1)  # type: ignore[arg-type]
-    return Sketch(table.name, column, family, len(series), series.null_count(), len(distinct), hashes, dense)
+    return Sketch(table.name, column, family, len(series), series.null_count(), len(distinct), hashes, dense,
+                  not distinct.dtype.is_float())
 
 
 def containment(left: Sketch, right: Sketch) -> float:
@@ -113,10 +116,10 @@ def candidates(sketches: Sequence[Sketch], *, least: float = 0.5) -> list[tuple[
             share = containment(left, right)
             alike = likeness(left.column, right.column, right.table)
             if share != share:
-                share = 0.6 if alike >= 0.7 else 0.0
-            if share < least or (share < 0.9 and alike < 0.7):
+                share = 0.6 if alike >= ALIKE else 0.0
+            if share < least or (share < 0.9 and alike < ALIKE):
                 continue
-            chance = left.family == "number" and right.dense and alike < 0.7
+            chance = left.family == "number" and right.dense and alike < ALIKE
             score = share * (0.35 + 0.65 * alike) * (0.5 if chance else 1.0) * (1.0 if left.family == "text" else 0.9)
             found.append((round(score, 4), left, right, chance))
     return sorted(found, key=lambda each: (-each[0], each[1].table, each[1].column, each[2].table, each[2].column))

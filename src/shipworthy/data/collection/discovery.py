@@ -13,7 +13,7 @@ from shipworthy.core.found import Catalogue, JoinPath, Listed
 from shipworthy.core.project import Project, Source
 from shipworthy.core.table import Table
 from shipworthy.data.collection.collect import base_name, trace
-from shipworthy.data.collection.containment import Sketch, candidates, sketch
+from shipworthy.data.collection.containment import ALIKE, Sketch, candidates, likeness, sketch
 from shipworthy.data.collection.folder import list_sources
 from shipworthy.data.collection.places import divide, table_name
 
@@ -77,9 +77,16 @@ def _declared(tables: Mapping[str, Table], project: Project | None) -> list[Join
     base = base_name_or_none(tables, project) if project else ""
     if not project or not base:
         return []
-    return [verify_join(tables[base], tables[join.table], join.on, used=True) for join in project.join
+    return [verify_join(tables[base], tables[join.table], join.on, used=True,
+                        by_chance=_by_chance(tables[join.table], join.on)) for join in project.join
             if join.table in tables and all(column in tables[base].schema for column in join.on)
             and all(column in tables[join.table].schema for column in join.on.values())]
+
+
+def _by_chance(right: Table, on: Mapping[str, str]) -> bool:
+    """Whether one key of whole numbers without gaps is looked up under an unlike name."""
+    (ours, theirs), *more = on.items()
+    return not more and sketch(right, theirs).dense and likeness(ours, theirs, right.name) < ALIKE
 
 
 def _composite(tables: Mapping[str, Table], sketches: Mapping[str, Sequence[Sketch]]) -> list[JoinPath]:

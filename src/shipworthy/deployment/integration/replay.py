@@ -73,9 +73,9 @@ def replay(
     seconds, sent = 0.0, 0
     for chunk, ready in _rounds(table.rows, batch, due):
         started = clock.perf_counter()
-        _ask_all(records, chunk, batch, address, connections, (ids, latencies, refusals))
+        _ask_all(records, (chunk, batch), address, connections, (ids, latencies, refusals))
         seconds += clock.perf_counter() - started
-        sent += _tell(ready, ids, table, label, due, address) if label else 0
+        sent += _tell(_lines(ready, ids, table, label, due), address) if label else 0
     return ReplayResult(table.rows, len(latencies), seconds, np.array(latencies), tuple(ids), sent, tuple(refusals[:5]))
 
 
@@ -126,9 +126,10 @@ def _rounds(rows: int, batch: int, due: tuple[Floats, Floats] | None) -> Iterato
 
 
 def _ask_all(
-    records: Sequence[bytes], chunk: range, batch: int, address: str, connections: int,
+    records: Sequence[bytes], plan: tuple[range, int], address: str, connections: int,
     kept: tuple[list[str], list[float], list[str]],
 ) -> None:
+    chunk, batch = plan
     starts = iter(range(chunk.start, chunk.stop, batch))
     lock, failures = threading.Lock(), list[BaseException]()
 
@@ -174,21 +175,22 @@ class _Id(msgspec.Struct):
     prediction_id: str
 
 
-def _tell(
-    rows: Ints, ids: Sequence[str], table: Table, label: str, due: tuple[Floats, Floats] | None, address: str
-) -> int:
-    """Send the labels of these rows; how many the server took."""
-    if not len(rows):
-        return 0
-    values = table.column(label).to_pylist()
-    words = table.words(label)
-    now = datetime.now(UTC)
-    lines = []
+def _lines(
+    rows: Ints, ids: Sequence[str], table: Table, label: str, due: tuple[Floats, Floats] | None
+) -> list[dict[str, Any]]:
+    """The labels of these rows that were answered and have one."""
+    values, words = table.column(label).to_pylist(), table.words(label)
+    now, lines = datetime.now(UTC), []
     for row in rows.tolist():
         value = values[row] if isinstance(values[row], float) else words[row]
         if ids[row] and value is not None and value == value:
             seen = datetime.fromtimestamp(float(due[1][row]), UTC) if due else now
             lines.append({"prediction_id": ids[row], "label": value, "observed_at": seen, "source": "replay"})
+    return lines
+
+
+def _tell(lines: list[dict[str, Any]], address: str) -> int:
+    """Send labels; how many there were. Raises BadData when the server refuses one."""
     with Connection(address) as connection:
         for start in range(0, len(lines), LABELS_AT_ONCE):
             status, raw = connection.post("/v1/labels", msgspec.json.encode(lines[start : start + LABELS_AT_ONCE]))

@@ -1,6 +1,6 @@
-"""Scoring one row without arrays: the same sums in the same order as the kernel, on plain Python floats.
+"""Scoring one row: the same sums in the same order as the kernel, on plain Python floats where arrays do not pay.
 
-An array operation costs a microsecond however few rows it has; one row of 200 trees is 10 of them a tree.
+An array operation costs a microsecond however few rows it has, and the kernel needs dozens a tree level.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from math import isfinite, isnan, trunc
 import numpy as np
 
 from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
+from shipworthy.deployment.integration.ranked_row import summed
 from shipworthy.kernels.pure import CATEGORICAL, DEFAULT_LEFT, MISSING_NAN, MISSING_SHIFT, MISSING_ZERO, ZERO
 
 Row = list[float]
@@ -87,13 +88,8 @@ def _cell(value: float, cuts: list[float], size: int) -> int:
 
 
 def _trees(term: Term, kind: Trees, outputs: int) -> Margin:
-    nodes, careful = _nodes(term)
-    words = term.arrays["bits"].astype(np.int64).tolist()
-    leaf = np.asarray(term.arrays["leaf"], np.float64)
-    single = leaf[:, 0].tolist() if leaf.shape[1] == 1 else None
-    each = leaf.tolist()
-    roots = list(zip(term.arrays["root"].tolist(), term.arrays["output"].tolist(), strict=True))
     base, divisor, narrow = [float(value) for value in term.arrays["base"]], kind.divisor, kind.narrow
+    total = (summed(term, outputs) if len(term.arrays["root"]) else None) or _walked(term, outputs)
 
     def margin(row: Row) -> list[float]:
         if narrow:
@@ -101,7 +97,21 @@ def _trees(term: Term, kind: Trees, outputs: int) -> Margin:
                 row = np.asarray(row, np.float32).astype(np.float64).tolist()
         else:
             row = [0.0 if -ZERO <= value <= ZERO else value for value in row]
-        total = [0.0] * outputs
+        return [value / divisor + base[place] for place, value in enumerate(total(row))]
+
+    return margin
+
+
+def _walked(term: Term, outputs: int) -> Margin:
+    """The sum of leaves by walking every tree, for trees too large for masks."""
+    nodes, careful = _nodes(term)
+    words = term.arrays["bits"].astype(np.int64).tolist()
+    leaf = np.asarray(term.arrays["leaf"], np.float64)
+    each, wide = leaf.tolist(), leaf.shape[1] > 1
+    roots = list(zip(term.arrays["root"].tolist(), term.arrays["output"].tolist(), strict=True))
+
+    def total(row: Row) -> list[float]:
+        out = [0.0] * outputs
         for node, output in roots:
             while node >= 0:
                 feature, threshold, left, right, plain = nodes[node]
@@ -110,14 +120,11 @@ def _trees(term: Term, kind: Trees, outputs: int) -> Margin:
                     node = left if value <= threshold else right
                 else:
                     node = _next(value, careful[node], words)
-            if single is not None:
-                total[output] += single[-1 - node]
-            else:
-                for place, part in enumerate(each[-1 - node]):
-                    total[place] += part
-        return [value / divisor + base[place] for place, value in enumerate(total)]
+            for place, part in enumerate(each[-1 - node]):
+                out[place if wide else output] += part
+        return out
 
-    return margin
+    return total
 
 
 def _nodes(term: Term) -> tuple[list[Node], list[Careful]]:

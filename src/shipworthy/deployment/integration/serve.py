@@ -71,9 +71,11 @@ class Answerer:
             answers, score = self._few(records)
         else:
             answers, score = self._many(columns)
+        for place, names in unseen.items():
+            answers[place]["unseen"] = names
         if contributions:
             self._explain(records, answers)
-        return Batch(answers, score, columns, unseen)
+        return Batch(answers, score, columns, sum(map(len, unseen.values())))
 
     def _few(self, records: Sequence[Any]) -> tuple[list[dict[str, Any]], list[float]]:
         program = self.model.program
@@ -118,20 +120,21 @@ class Answerer:
             arrays[field.name] = pa.array(values, ARROW[field.kind])
         return Table(pa.table(arrays), self.model.sheet.schema.only(self.shape.names), origin="request")
 
-    def _unseen(self, records: Sequence[Any]) -> int:
-        count = 0
+    def _unseen(self, records: Sequence[Any]) -> dict[int, list[str]]:
+        """Record → its fields whose value training did not have. Raises BadData where the project refuses them."""
+        found: dict[int, list[str]] = {}
         for field, levels in self._levels.items():
             for place, record in enumerate(records):
                 value = getattr(record, field.key)
                 if value is None or (value if value.__class__ is str else word(value)) in levels:
                     continue
-                count += 1
+                found.setdefault(place, []).append(field.name)
                 if self.serving.unseen == "refuse":
                     text = str(value)[:60]
                     told = f"record {place}: " if place else ""
                     raise BadData(f'{told}field "{field.name}": {text!r} was never seen in training',
                                   where=field.name, hint=nearest(text, levels) or "send null")
-        return count
+        return found
 
     def _explain(self, records: Sequence[Any], answers: list[dict[str, Any]]) -> None:
         if self._contributions is None:

@@ -91,8 +91,7 @@ def _figures(plan: Plan, counted: Floats, g: Floats) -> dict[str, float]:
     no, yes = counted[:SCORE_CELLS], counted[SCORE_CELLS : 2 * SCORE_CELLS]
     if len(plan.classes) != 2:
         return {"accuracy": float(((no + yes) * g).sum() / (no + yes).sum())}
-    return _binary((yes * g).sum(), (yes * (1 - g)).sum(), (no * g).sum(), (no * (1 - g)).sum(),
-                   (no + yes) * g, (no + yes) * (1 - g))
+    return _binary((no * g, no * (1 - g)), (yes * g, yes * (1 - g)))
 
 
 def _true_figures(plan: Plan, outcomes: Ints) -> dict[str, float]:
@@ -103,13 +102,13 @@ def _true_figures(plan: Plan, outcomes: Ints) -> dict[str, float]:
     if len(plan.classes) != 2:
         return {"accuracy": float(came.sum() / rows.sum())}
     missed = rows - came
-    return _binary(came[yes].sum(), missed[yes].sum(), came[no].sum(), missed[no].sum(),
-                   came[no] + came[yes], missed[no] + missed[yes])
+    return _binary((came[no], missed[no]), (came[yes], missed[yes]))
 
 
-def _binary(
-    tp: float, fp: float, fn: float, tn: float, positive: Floats, negative: Floats
-) -> dict[str, float]:
+def _binary(no: tuple[Floats, Floats], yes: tuple[Floats, Floats]) -> dict[str, float]:
+    """Figures from positives and negatives per score cell, among rows decided no and rows decided yes."""
+    positive, negative = no[0] + yes[0], no[1] + yes[1]
+    tp, fp, fn, tn = (float(part.sum()) for part in (*yes, *no))
     total, pairs = tp + fp + fn + tn, positive.sum() * negative.sum()
     f1 = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn > 0 else float("nan")
     below = np.cumsum(negative) - negative / 2

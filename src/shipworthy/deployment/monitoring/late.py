@@ -7,7 +7,7 @@ import numpy as np
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.alarm import sequence_width
 from shipworthy.deployment.monitoring.joined import DAY, Joined, Served, join, micros, served
 from shipworthy.marks import check
@@ -103,6 +103,19 @@ def bias_path(joined: Joined, *, alpha: float = 0.05) -> tuple[Floats, Floats]:
     return mean, sequence_width(n, variance, alpha=alpha)
 
 
+def bias_band(reference: Reference, tolerance: float) -> tuple[float, float]:
+    """The mean of what comes true less what is expected that is tolerated: 0 and the reference's own, ± tolerance."""
+    own, error = reference.facts.bias, 1.96 * reference.facts.bias_error
+    return min(0.0, own - error) - tolerance, max(0.0, own + error) + tolerance
+
+
+def outside(joined: Joined, band: tuple[float, float]) -> Ints:
+    """Positions of labels after which the confidence sequence lay outside the band, from the 100th on."""
+    mean, half = bias_path(joined)
+    beyond = (mean - half > band[1]) | (mean + half < band[0])
+    return np.flatnonzero(beyond & (np.arange(len(mean)) >= FEWEST - 1))
+
+
 @check("prediction-bias", row="deployment.monitoring")
 def prediction_bias(project: Project, grid: Reference, log: Table, labels: Table) -> Finding:
     """Whether outcomes are more or less frequent than the model says, at any time since the release."""
@@ -111,16 +124,17 @@ def prediction_bias(project: Project, grid: Reference, log: Table, labels: Table
     if n < FEWEST:
         return say("unknown", f"{n} labels are too few to judge the model's bias; {FEWEST} are needed.", n=n)
     mean, half = bias_path(joined)
-    looks = slice(FEWEST - 1, None)
-    out = np.flatnonzero(np.abs(mean[looks]) - half[looks] > tolerance)
+    band = bias_band(grid, tolerance)
+    out = outside(joined, band)
     value, low, high = float(mean[-1]), float(mean[-1] - half[-1]), float(mean[-1] + half[-1])
-    facts = {"value": value, "low": low, "high": high, "limit": tolerance, "n": n}
-    span = f"{value:+.3f} (95 % confidence sequence {low:+.3f} to {high:+.3f}, tolerance {tolerance:g}, {n:,} labels)"
+    facts = {"value": value, "low": low, "high": high, "limit": band[1] if value > 0 else band[0], "n": n}
+    span = (f"{value:+.3f} (95 % confidence sequence {low:+.3f} to {high:+.3f}, allowed {band[0]:+.3f} to "
+            f"{band[1]:+.3f}, {n:,} labels)")
     if out.size:
         return say("fail", f"Outcomes differ from what the model expects by {span}; first seen after "
-                           f"{int(out[0]) + FEWEST:,} labels.", **facts,
+                           f"{int(out[0]) + 1:,} labels.", **facts,
                    remedy="recalibrate on the newest labels: shipworthy renew")
-    if max(abs(low), abs(high)) > 2 * tolerance:
+    if low < band[0] or high > band[1]:
         return say("unknown", f"The model's bias is not known well enough: {span}.", **facts,
                    remedy="wait for more labels")
     return say("pass", f"Outcomes are as frequent as the model says, to within {span}.", **facts)

@@ -18,6 +18,7 @@ from shipworthy.core.grid import (
 )
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.errors import BadData
 
 SAMPLE_ROWS = 2_000
 STRANGE_ROWS = 20_000
@@ -29,10 +30,14 @@ def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Re
 
     edges: rows that cut the cells (learn). sample: other rows, with the target, that the model did not learn from
     (tune): counts, scores and errors come from them. Two different splits keep the tests at their level.
+    Raises BadData when the model reads nothing but times.
     """
     schema = edges.schema.only([name for name in model.features.columns if name in edges.schema])
     values = model.score(edges) if model.task == "regression" else None
     planned = plan(edges, schema, classes=model.classes, scores=values)
+    if not planned.columns:
+        raise BadData("no column of this model can be watched", where=edges.name,
+                      hint="times alone have no cells; give the model a number or a category")
     score, decision, outcome, loss, cap = judged_rows(model, sample)
     where = score_cells(planned, score, decision)
     cells = cells_of(sample, planned)
@@ -41,8 +46,10 @@ def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Re
                          np.bincount(where, weights=np.rint(outcome * FIXED), minlength=planned.score_cells)], axis=1)
     strange = np.sort(np.rint(strangeness(planned, before, cells) * FIXED)).astype(np.int64)
     order = np.random.default_rng(seed).permutation(sample.rows)
+    surprise = np.clip((model.truth(sample) - score) / cap, -1, 1) if planned.value else outcome - score
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
-                  int(loss.sum()) if model.classes else 0, cap, model.digest, edges.rows)
+                  int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
+                  float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows)
     kept = order[:SAMPLE_ROWS]
     rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept],
                      np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)

@@ -41,7 +41,7 @@ from shipworthy.deployment.monitoring.joined import (
     start_of,
     window_of,
 )
-from shipworthy.deployment.monitoring.late import FEWEST, bias_path, late_labels, prediction_bias
+from shipworthy.deployment.monitoring.late import bias_band, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate, rate_limits
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
@@ -178,16 +178,18 @@ def _inputs(look: _Look, level: str, state: State) -> tuple[list[Window], list[A
     e = column_evidence(reference, counts, effect=look.project.watch.effect)
     hits = strange_counts(reference, traffic.strange, cut)
     limits = rate_limits(len(reference.strange))
-    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift", "outliers")}
-    windows, alarms, past = [], [], list(state.strange) if level == look.project.watch.window else []
+    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
+    base = level == look.project.watch.window  # strange rows are summed over all starts, so one level is enough
+    windows, alarms, past = [], [], list(state.strange)
     after = state
     for k, (a, b, number) in enumerate(cut):
         if k == len(cut) - 1:
-            after = replace_state(state, level, start_of(number, level), m, tuple(past), look.project.watch.window)
+            after = _before_last(state, level, start_of(number, level), m, tuple(past) if base else state.strange)
         past.append((*hits[k], b - a))
         e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
         m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
-        m["outliers"] = strange_m(past, limits) if past and limits else 0.0
+        if base and limits:
+            m["outliers"] = strange_m(past, limits)
         names = tuple(reference.plan.names[c] for c in alarms_.named(np.maximum(e.column[k], e.column_broken[k])))
         end = int(traffic.at[b - 1])
         crossed = [family for family in m if m[family] >= bar]
@@ -198,14 +200,13 @@ def _inputs(look: _Look, level: str, state: State) -> tuple[list[Window], list[A
     return windows, alarms, after
 
 
-def replace_state(
-    state: State, level: str, until: int, m: dict[str, float], strange: tuple[tuple[int, ...], ...], base: str
+def _before_last(
+    state: State, level: str, until: int, m: dict[str, float], strange: tuple[tuple[int, ...], ...]
 ) -> State:
     """The state before the last window of a level, which will be tested again once it is full."""
     return msgspec.structs.replace(
-        state, until={**state.until, level: until},
-        m={**state.m, **{f"{family}/{level}": value for family, value in m.items()}},
-        strange=strange if level == base else state.strange)
+        state, until={**state.until, level: until}, strange=strange,
+        m={**state.m, **{f"{family}/{level}": value for family, value in m.items() if family != "outliers"}})
 
 
 @dataclass(frozen=True)
@@ -262,11 +263,10 @@ def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State
             if m >= bar:
                 alarms.append(Alarm("harm", level, end, m))
                 past = []
-    mean, half = bias_path(joined)
-    beyond = np.abs(mean) - half > look.project.watch.tolerance
-    out = np.flatnonzero(beyond & (np.arange(len(mean)) >= FEWEST - 1))
+    out = outside(joined, bias_band(look.reference, look.project.watch.tolerance))
     if out.size and not state.bias_paged:
-        alarms.append(Alarm("bias", level, int(joined.arrived[out[0]]), float(abs(mean[out[0]]))))
+        mean = float(joined.surprise[: out[0] + 1].mean())
+        alarms.append(Alarm("bias", level, int(joined.arrived[out[0]]), abs(mean)))
         after = msgspec.structs.replace(after, bias_paged=True)
     return windows, alarms, after
 

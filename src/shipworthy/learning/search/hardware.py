@@ -9,6 +9,7 @@ import numpy as np
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
+from shipworthy.core.program import Program
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats
 from shipworthy.marks import check
@@ -25,7 +26,7 @@ def measured_on_this_machine(model: Model, learned: Learned, parts: Parts, proje
         return say("not-applicable", "No latency is declared, so nothing was constrained in the search.",
                    remedy="declare one: [learning] max_row_microseconds = 1000.0")
     rows = model.inputs(parts.tune.head(60))
-    now = row_microseconds(model, rows)
+    now = row_microseconds(model.program, rows)
     told = f"One row takes {now:,.0f} µs in the program here and now; the figure is {said:,.0f} µs (median of {len(rows)} rows)"
     if said <= 0 or max(now / said, said / now) > factor:
         return say("fail", f"{told}: they differ by more than a factor of {factor:g}, so it was not measured on this machine.",
@@ -36,11 +37,11 @@ def measured_on_this_machine(model: Model, learned: Learned, parts: Parts, proje
     return say("pass", f"{told}; {limit:,.0f} µs are declared.", value=now, limit=limit, n=len(rows))
 
 
-def row_microseconds(model: Model, inputs: Floats, *, rows: int = 40) -> float:
+def row_microseconds(program: Program, inputs: Floats, *, rows: int = 40) -> float:
     """Median time to score one row alone with the kernel in use, in µs."""
     taken = []
     for place in range(min(rows, len(inputs))):
         begun = time.perf_counter()
-        model.program.score(inputs[place : place + 1])
+        program.score(inputs[place : place + 1])
         taken.append(time.perf_counter() - begun)
     return float(np.median(taken) * 1e6)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.learned import Learned
 from shipworthy.core.project import Project
+from shipworthy.learning.search.bounds import NATURAL
 from shipworthy.marks import check
-
-# Where a range ends by nature, there is nothing beyond to look at.
-NATURAL = {"feature_fraction": (0.0, 1.0), "bagging_fraction": (0.0, 1.0), "num_leaves": (2.0, 1e9),
-           "min_data_in_leaf": (1.0, 1e9)}
-
 
 @check("best-inside", row="learning.search-space")
 def best_inside(learned: Learned, project: Project) -> Finding:

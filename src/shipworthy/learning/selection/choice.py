@@ -58,26 +58,61 @@ def fits(candidate: Candidate, learning: Learning) -> bool:
 def choose(
     candidates: Sequence[Candidate], truth: Floats | Ints, learning: Learning, task: str
 ) -> tuple[Candidate, str]:
-    """The candidate to release and one sentence why.
+    """The candidate to release and one sentence why, among those that fit the declared budgets.
 
-    Among those that fit the declared budgets: the best by quality; a simpler one replaces it unless the best gains
-    more than epsilon at the pessimistic end of the paired interval.
+    A black box only if the best one gains more than epsilon over the best glass box at the low end of the paired 95 %
+    interval. Then, on that side, the simplest that the best does not beat by more than epsilon and one standard error.
+    Source: Breiman et al. (1984), 3.4.3, for the rule of one standard error.
     """
-    able = [candidate for candidate in candidates if fits(candidate, learning)] or list(candidates)
-    best = max(able, key=lambda candidate: candidate.figures.metric)
-    easier = sorted((c for c in able if simpler(c, best)), key=lambda c: (not c.glass_box, c.figures.complexity))
-    for candidate in easier:
-        value, low, high = gain(best.scores, candidate.scores, truth, task)
-        if low <= learning.epsilon:
-            return candidate, (
-                f"{candidate.learner}: {best.learner} gains only {value:.4f} [{low:.4f}, {high:.4f}] over it, "
-                f"not more than {learning.epsilon} for sure")
-    if not easier:
-        return best, f"{best.learner}: the best, and nothing that fits is simpler"
-    rival = max(easier, key=lambda candidate: candidate.figures.metric)
+    best, side = standard(candidates, truth, learning)
+    for candidate in side:
+        if simpler(candidate, best) and as_good(candidate, best, truth, learning):
+            value, low, high = gain(best.scores, candidate.scores, truth, task)
+            return candidate, (f"{candidate.learner}: {best.learner} gains only {value:.4f} [{low:.4f}, {high:.4f}] over it, "
+                               f"too little for its complexity")
+    others = [one for one in candidates if one is not best and fits(one, learning)]
+    if not others:
+        return best, f"{best.learner}: nothing else fits the budgets"
+    rival = max(others, key=lambda one: one.figures.metric)
     value, low, high = gain(best.scores, rival.scores, truth, task)
-    return best, (f"{best.learner}: it gains {value:.4f} [{low:.4f}, {high:.4f}] over {rival.learner}, "
-                  f"the best that is simpler")
+    told = f"{value:+.4f} [{low:.4f}, {high:.4f}] against {rival.learner}"
+    if best.glass_box and not rival.glass_box:
+        return best, f"{best.learner}: the best glass box, {told}, which does not gain enough to be a black box"
+    return best, f"{best.learner}: {told}, the next best"
+
+
+def standard(
+    candidates: Sequence[Candidate], truth: Floats | Ints, learning: Learning
+) -> tuple[Candidate, list[Candidate]]:
+    """The best candidate that may be released, and those of its kind (glass or black box), simplest first."""
+    able = [candidate for candidate in candidates if fits(candidate, learning)] or list(candidates)
+    black = [one for one in able if not one.glass_box]
+    glass = [one for one in able if one.glass_box]
+    strongest = max(black, key=lambda one: one.figures.metric) if black else None
+    if strongest is not None and earns(strongest, able, truth, learning):
+        side = [one for one in black if earns(one, able, truth, learning)]
+        return strongest, ladder_order(side)
+    return max(glass, key=lambda one: one.figures.metric), ladder_order(glass)
+
+
+def as_good(candidate: Candidate, best: Candidate, truth: Floats | Ints, learning: Learning) -> bool:
+    """Whether the best gains no more than epsilon and one standard error over a candidate."""
+    value, low, _ = gain(best.scores, candidate.scores, truth, best.model.task)
+    return not value - (value - low) / 1.96 > learning.epsilon
+
+
+def earns(one: Candidate, candidates: Sequence[Candidate], truth: Floats | Ints, learning: Learning) -> bool:
+    """Whether a candidate gains more than epsilon over every glass box, at the low end of the paired interval."""
+    glass = [other for other in candidates if other.glass_box]
+    if not glass:
+        return True
+    rival = max(glass, key=lambda other: other.figures.metric)
+    return gain(one.scores, rival.scores, truth, one.model.task)[1] > learning.epsilon
+
+
+def ladder_order(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Simplest first: glass boxes, then black boxes, each by leaves, cells and weights."""
+    return sorted(candidates, key=lambda one: (not one.glass_box, one.figures.complexity))
 
 
 def simpler(one: Candidate, other: Candidate) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.learned import Candidate, Learned, Parts
 from shipworthy.core.project import Project
-from shipworthy.learning.selection.choice import fits, gain, simpler
+from shipworthy.learning.selection.choice import as_good, gain, simpler, standard
 from shipworthy.marks import check
 
 LEAST = 100
@@ -14,35 +14,35 @@ UNIT = {"binary": "AUC", "multiclass": "accuracy", "regression": "R²"}
 
 @check("beats-simplest", row="learning.complexity")
 def beats_simplest(learned: Learned, parts: Parts, project: Project) -> Finding:
-    """Whether no simpler candidate is within noise of the best one.
+    """Whether no simpler candidate of the side that is called for, glass or black box, is as good as the best there.
 
-    A candidate is within noise if the best gains no more than epsilon over it at the low end of the paired 95 %
-    interval on the tune part. Simpler: a glass box before a black box, then fewer leaves, cells and weights.
+    As good: the best gains no more than epsilon and one standard error of the paired difference over it, on the tune
+    part. The black side is called for if its best gains more than epsilon over every glass box at the low end of the
+    95 % interval. Simpler: a glass box before a black box, then fewer leaves, cells and weights.
     """
-    chosen, rows = learned.chosen, parts.tune.rows
+    chosen, rows, limit = learned.chosen, parts.tune.rows, project.learning.epsilon
     if rows < LEAST:
         return say("unknown", f"The tune part has {rows} rows, fewer than {LEAST}.", n=rows)
-    able = [one for one in learned.candidates if fits(one, project.learning)] or list(learned.candidates)
-    best = max([*able, chosen], key=lambda one: one.figures.metric)
-    easier = sorted((one for one in able if simpler(one, chosen)), key=lambda one: one.figures.complexity)
     task, truth, chart = chosen.model.task, chosen.model.truth(parts.tune), front(learned)
+    best, side = standard(learned.candidates, truth, project.learning)
+    easier = [one for one in side if simpler(one, chosen)]
     for one in easier:
-        value, low, high = gain(best.scores, one.scores, truth, task)
-        if low <= project.learning.epsilon:
+        if as_good(one, best, truth, project.learning):
+            value, low, high = gain(best.scores, one.scores, truth, task)
             return say("fail", f"{one.learner} is simpler than {chosen.learner} ({one.figures.complexity:,} against "
                                f"{chosen.figures.complexity:,} statements) and as good: {best.learner} gains {value:.4f} "
-                               f"[{low:.4f}, {high:.4f}] {UNIT[task]} over it on {rows:,} rows; more than "
-                               f"{project.learning.epsilon:g} would pay for the complexity.",
-                       value=value, low=low, high=high, limit=project.learning.epsilon, n=rows, chart=chart,
+                               f"[{low:.4f}, {high:.4f}] {UNIT[task]} over it on {rows:,} rows.",
+                       value=value, low=low, high=high, limit=limit, n=rows, chart=chart,
                        remedy=f'release {one.learner}: [learning] learners = ["trivial", "{one.learner}"]')
-    if not easier:
-        return say("pass", f"{chosen.learner} is the simplest of {len(able)} candidates on {rows:,} rows; the best, "
-                           f"{best.learner}, does not gain enough over it.", n=rows, chart=chart)
-    rival = max(easier, key=lambda one: one.figures.metric)
+    rivals = easier or [one for one in learned.candidates if simpler(one, chosen)]
+    if not rivals:
+        return say("pass", f"{chosen.learner} is the simplest of {len(learned.candidates)} candidates, and none gains enough "
+                           f"over it on {rows:,} rows.", n=rows, chart=chart)
+    rival = max(rivals, key=lambda one: one.figures.metric)
     value, low, high = gain(best.scores, rival.scores, truth, task)
     return say("pass", f"No simpler candidate is as good as {chosen.learner}: {best.learner} gains {value:.4f} [{low:.4f}, "
-                       f"{high:.4f}] {UNIT[task]} over {rival.learner}, the best of {len(easier)} simpler ones, on "
-                       f"{rows:,} rows.", value=value, low=low, high=high, limit=project.learning.epsilon, n=rows, chart=chart)
+                       f"{high:.4f}] {UNIT[task]} over {rival.learner}, the best of {len(rivals)} simpler ones, on "
+                       f"{rows:,} rows.", value=value, low=low, high=high, limit=limit, n=rows, chart=chart)
 
 
 def front(learned: Learned) -> dict[str, object]:

@@ -17,16 +17,19 @@ from shipworthy.core.registry import Marked, registry
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadProject, nearest
+from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality, row_losses
+from shipworthy.learning.training.boosted import dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.metrics.regression import r2
 
 Margins = dict[str, Callable[[Floats], Floats]]
 Progress = Callable[[str], None]
-SHARES = {"trivial": 0.03, "linear": 0.1, "tree": 0.04, "additive": 0.16, "forest": 0.15, "boosted": 0.2}
-RESERVE = 0.04
+SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "boosted": 0.3}
+RESERVE = 0.05
+LEAST_SECONDS = 0.3
 MANY_CLASSES = 30
 
 
@@ -44,37 +47,71 @@ class Stage:
 
 
 def learn(
-    parts: Parts, features: Features, project: Project, *, progress: Progress = lambda name: None
+    parts: Parts, features: Features, project: Project, *, progress: Progress = lambda name: None,
+    warm: Mapping[str, Any] | None = None,
 ) -> tuple[Learned, Margins]:
     """Every rung of the ladder, the search, the choice and its cost; and each rung's library margin by learner.
 
-    The wall clock is kept within project.learning.seconds: a rung may use its share and what others left.
+    The wall clock is kept within project.learning.seconds: every rung has its share, the search what is left. A rung
+    for which no time is left is not fitted, and the reason says so. warm: settings to try early in the search, such as
+    the champion's.
     """
-    begun, meter = time.monotonic(), start()
+    clock, meter = time.monotonic(), start()
     stage = set_up(parts, features, project)
-    end = begun + project.learning.seconds * (1 - RESERVE)
-    fitted: list[tuple[Marked, Fitted, float, float]] = []
-    course = Course()
+    end = clock + project.learning.seconds * (1 - RESERVE)
+    candidates: list[Candidate] = []
+    margins: Margins = {}
+    course, skipped = Course(), []
     for marked in rungs(project, stage.task):
-        share = SHARES.get(marked.name, 0.1) * project.learning.seconds
-        job = _job(stage, project, seconds=max(0.2, min(share, end - time.monotonic())))
-        if marked.name == "boosted":
-            job = replace(job, valid=stage.tune)
+        left = end - time.monotonic()
+        if candidates and left < LEAST_SECONDS:
+            skipped.append(marked.name)
+            continue
         progress(f"learning: {marked.name}")
-        wall, cpu = time.monotonic(), cpu_seconds()
-        made: Fitted = marked.function(*stage.learn, job)
-        if marked.name == "boosted" and project.learning.search:
-            progress("learning: searching settings")
-            course = search(marked.function, *stage.learn, job, loss=lambda one: _loss(stage, one), end=end,
-                            start=(made, _loss(stage, made)))
-            made = course.best or made
-        fitted.append((marked, made, time.monotonic() - wall, cpu_seconds() - cpu))
-    candidates = tuple(_candidate(stage, *one) for one in fitted)
+        job = _job(stage, project, seconds=max(0.1, min(SHARES.get(marked.name, 0.1) * project.learning.seconds, left)))
+        begun, cpu = time.monotonic(), cpu_seconds()
+        if marked.name == "boosted":
+            made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm)
+        else:
+            made = marked.function(*stage.learn, job)
+        candidates.append(_candidate(stage, marked, made, time.monotonic() - begun, cpu_seconds() - cpu))
+        margins[marked.name] = made.margin
     chosen, why = choose(candidates, stage.tune[1], project.learning, stage.task)
+    why += f"; no time was left for {', '.join(skipped)}" if skipped else ""
     cost = stop(meter, project.learning, search_seconds=course.seconds, trials=course.trials)
     gains = tuple(Gain(0.0, c.figures.loss, c.learner) for c in candidates) + tuple(course.gains)
-    margins = {marked.name: made.margin for marked, made, _, _ in fitted}
-    return Learned(candidates, chosen, why, cost, gains), margins
+    return Learned(tuple(candidates), chosen, why, cost, gains), margins
+
+
+def _searched(
+    stage: Stage, parts: Parts, project: Project, job: Job, *, clock: float, end: float, warm: Mapping[str, Any] | None,
+) -> tuple[Fitted, Course]:
+    """Boosted trees by the best settings found, on all learning rows where there is time to fit again."""
+    rules = project.learning
+    held = folds(parts.learn, stage.learn[1], project)
+    last = end if rules.search else min(end, time.monotonic() + job.seconds)
+    course = search(*stage.learn, job, held, clock=clock, end=last, trials=rules.search,
+                    most_bytes=rules.max_megabytes * 1e6, warm=warm)
+    left = end - time.monotonic()
+    assert course.kept is not None
+    if left > 0.7 * course.refit:
+        again = replace(job, settings=course.settings, seconds=max(0.05, left), threads=course.threads)
+        grown = grow(dataset(*stage.learn, job), again, course.settings, end=time.monotonic() + again.seconds)
+        rows = len(stage.learn[1])
+    else:
+        grown, rows = course.kept, int((~held[0]).sum())
+    made = fitted(grown.booster, grown.rounds, job, course.settings, rows=rows)
+    while made.settings["rounds"] > 10 and not _fits(stage, made, project):  # type: ignore[operator]
+        made = fitted(grown.booster, int(made.settings["rounds"]) // 2, job, course.settings, rows=rows)
+    return replace(made, bounds=dict(course.bounds) if rules.search and course.trials > 1 else {}), course
+
+
+def _fits(stage: Stage, made: Fitted, project: Project) -> bool:
+    """Whether a fit keeps the declared size and latency, as measured here."""
+    rules = project.learning
+    if rules.max_megabytes and sum(map(len, made.program.files().values())) > rules.max_megabytes * 1e6:
+        return False
+    return not rules.max_row_microseconds or row_microseconds(made.program, stage.tune[0][:40]) <= rules.max_row_microseconds
 
 
 def train(
@@ -160,10 +197,6 @@ def _scores(stage: Stage, made: Fitted) -> Floats:
     return made.program.finish(made.margin(stage.tune[0]))
 
 
-def _loss(stage: Stage, made: Fitted) -> float:
-    return float(row_losses(_scores(stage, made), stage.tune[1], stage.task).mean())
-
-
 def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: float) -> Candidate:
     scores = _scores(stage, made)
     sheet = Sheet(stage.features, stage.schema, stage.task, stage.target, stage.classes,
@@ -174,7 +207,7 @@ def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: flo
     figures = Figures(
         loss=float(row_losses(scores, stage.tune[1], stage.task).mean()), metric=float(metric),
         complexity=made.program.complexity, bytes=sum(map(len, made.program.files().values())),
-        row_microseconds=row_microseconds(model, sample), fit_seconds=wall, cpu_seconds=cpu,
+        row_microseconds=row_microseconds(model.program, sample), fit_seconds=wall, cpu_seconds=cpu,
         library_difference=float(np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)),
     )
     return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),

@@ -1,8 +1,11 @@
-"""Gradient boosted trees by LightGBM: native categories, native missing values, stopped by the clock or the tune part."""
+"""Gradient boosted trees by LightGBM: native categories, native missing values, stopped by the clock or held-back rows."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,52 +14,99 @@ from shipworthy.core.learned import Fitted, Job
 from shipworthy.core.program import Program
 from shipworthy.core.table import Floats, Ints
 from shipworthy.learning.training.lower_trees import lower_lightgbm
+from shipworthy.learning.training.tree import known_settings
 from shipworthy.marks import learner
 
 DEFAULT: dict[str, float | int] = {
-    "learning_rate": 0.06, "num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.8, "bagging_fraction": 0.8,
-    "lambda_l2": 1.0, "rounds": 300,
+    "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.8, "bagging_fraction": 0.8,
+    "lambda_l2": 1.0, "cat_smooth": 10.0, "extra_trees": 0, "rounds": 300,
 }
 OBJECTIVE = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+FIXED: dict[str, Any] = {"verbose": -1, "max_bin": 255, "feature_pre_filter": False, "min_data_in_bin": 3}
+PATIENCE = 40
+ONE_THREAD_CELLS = 200_000
+
+
+@dataclass
+class Grown:
+    """A booster and what was seen while it grew: rounds to keep, their loss on held-back rows, seconds taken."""
+
+    booster: Any
+    rounds: int
+    loss: float
+    seconds: float
 
 
 @learner("boosted", tasks=("binary", "multiclass", "regression"), order=50)
 def boosted(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
-    """Boosted trees; job.settings overrides the defaults. Source: Ke et al. (2017)."""
+    """Boosted trees, as many as `rounds` says, as job.valid stops it at, or as its time allows.
+
+    Settings: learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction, lambda_l2, cat_smooth,
+    extra_trees (0 or 1), rounds. Source: Ke et al. (2017), LightGBM.
+    """
+    settings = known_settings(DEFAULT, job, "boosted")
+    data = dataset(inputs, truth, job)
+    valid = None if job.valid is None else dataset(*job.valid, job, reference=data)
+    grown = grow(data, job, settings, end=time.monotonic() + job.seconds, valid=valid)
+    return fitted(grown.booster, grown.rounds, job, settings, rows=len(truth))
+
+
+def dataset(inputs: Floats, truth: Floats | Ints, job: Job, *, reference: Any = None) -> Any:
+    """The rows as LightGBM bins them; with a reference, in its bins."""
     import lightgbm
 
-    settings = {**DEFAULT, **job.settings}
-    rounds = int(settings.pop("rounds"))
     places = [place for place, kind in enumerate(job.inputs) if kind.categorical]
-    data = lightgbm.Dataset(inputs, np.asarray(truth, np.float64), categorical_feature=places, free_raw_data=False,
-                            params={"verbose": -1, "max_bin": 255})
+    return lightgbm.Dataset(inputs, np.asarray(truth, np.float64), categorical_feature=places, free_raw_data=False,
+                            reference=reference, params=dict(FIXED)).construct()
+
+
+def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid: Any = None) -> Grown:
+    """Trees grown until `rounds`, the end (of the monotonic clock), or 40 rounds without gain on the valid rows."""
+    import lightgbm
+
+    begun = time.monotonic()
+    wide = data.num_data() * data.num_feature() > ONE_THREAD_CELLS
     parameters: dict[str, Any] = {
-        **settings, "objective": OBJECTIVE[job.task], "num_threads": job.threads, "seed": job.seed, "verbose": -1,
-        "bagging_freq": 1, "deterministic": True, "force_col_wise": True, "max_cat_to_onehot": 8, "cat_smooth": 10,
+        **FIXED, **{key: value for key, value in settings.items() if key != "rounds"},
+        "extra_trees": bool(settings["extra_trees"]), "objective": OBJECTIVE[job.task], "seed": job.seed, "bagging_freq": 1,
+        "num_threads": job.threads if wide else 1, "deterministic": True, "force_col_wise": True, "max_cat_to_onehot": 8,
         **({"num_class": len(job.classes)} if job.task == "multiclass" else {}),
     }
-    calls, valid = [_deadline(time.monotonic() + job.seconds)], []
-    if job.valid is not None:
-        valid = [lightgbm.Dataset(job.valid[0], np.asarray(job.valid[1], np.float64), reference=data)]
-        calls.append(lightgbm.early_stopping(25, verbose=False))
-    booster = lightgbm.train(parameters, data, rounds, valid_sets=valid, callbacks=calls)
-    kept = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
-    term = lower_lightgbm(booster.dump_model(num_iteration=kept))
+    watch = _Watch(end)
+    booster = lightgbm.train(parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid],
+                             callbacks=[watch])
+    rounds = booster.current_iteration() if valid is None else watch.best + 1
+    return Grown(booster, max(1, rounds), watch.loss, time.monotonic() - begun)
+
+
+def fitted(booster: Any, rounds: int, job: Job, settings: Mapping[str, Any], *, rows: int) -> Fitted:
+    """The first `rounds` rounds of a booster as a program and a margin."""
+    term = lower_lightgbm(booster.dump_model(num_iteration=rounds))
     program = Program(job.inputs, (term,), job.link, job.classes, label="boosted")
 
-    def margin(rows: Floats) -> Floats:
-        raw = booster.predict(rows, raw_score=True, num_iteration=kept, num_threads=job.threads)
-        return np.asarray(raw, np.float64).reshape(len(rows), job.outputs)
+    def margin(asked: Floats) -> Floats:
+        raw = booster.predict(asked, raw_score=True, num_iteration=rounds, num_threads=job.threads)
+        return np.asarray(raw, np.float64).reshape(len(asked), job.outputs)
 
-    return Fitted(program, margin, {**DEFAULT, **job.settings, "rounds": kept}, rows=len(truth))
+    return Fitted(program, margin, {**settings, "rounds": rounds}, rows=rows)
 
 
-def _deadline(end: float) -> Any:
-    """A callback that stops the training at a time of the monotonic clock."""
-    import lightgbm
+@dataclass(eq=False)
+class _Watch:
+    """A callback that remembers the best round and stops at the end of the time or of the gains."""
 
-    def stop(environment: Any) -> None:
-        if time.monotonic() > end:
-            raise lightgbm.callback.EarlyStopException(environment.iteration, environment.evaluation_result_list or [])
+    end: float
+    loss: float = math.inf
+    best: int = 0
+    order: int = field(default=40, init=False)
+    before_iteration: bool = field(default=False, init=False)
 
-    return stop
+    def __call__(self, environment: Any) -> None:
+        import lightgbm
+
+        seen = environment.evaluation_result_list or []
+        if seen and seen[0][2] < self.loss:
+            self.loss, self.best = float(seen[0][2]), environment.iteration
+        stale = bool(seen) and environment.iteration - self.best >= PATIENCE
+        if stale or time.monotonic() > self.end:
+            raise lightgbm.EarlyStopException(environment.iteration, seen)

@@ -5,11 +5,13 @@ Sources: LightGBM's dump format and `tree.h`; scikit-learn's `Tree` arrays. Equa
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from shipworthy.core.program import Term, Trees
+from shipworthy.core.table import Ints
 from shipworthy.kernels import pure
 
 _MISSING = {"None": pure.MISSING_NONE, "Zero": pure.MISSING_ZERO, "NaN": pure.MISSING_NAN}
@@ -29,6 +31,15 @@ class _Nodes:
     def add_leaf(self, value: Any) -> int:
         self.leaf.append(np.atleast_1d(value))
         return -len(self.leaf)
+
+    def add_codes(self, codes: Iterable[int]) -> tuple[float, int]:
+        """Where the bits of a set of codes begin, and how many words they are."""
+        listed = [int(code) for code in codes]
+        words = [0] * (max(listed, default=0) // 32 + 1)
+        for code in listed:
+            words[code // 32] |= 1 << code % 32
+        self.bits += words
+        return float(len(self.bits) - len(words)), len(words)
 
     def reserve(self) -> int:
         self.rows.append((0, 0.0, 0, 0, 0, 0))
@@ -83,20 +94,18 @@ def _split(nodes: _Nodes, split: dict[str, Any], left: int, right: int) -> tuple
     flags = _MISSING[split["missing_type"]] << pure.MISSING_SHIFT | (pure.DEFAULT_LEFT if split["default_left"] else 0)
     if split["decision_type"] == "<=":
         return split["split_feature"], float(split["threshold"]), left, right, flags, 0
-    codes = [int(code) for code in str(split["threshold"]).split("||")]
-    words = [0] * (max(codes) // 32 + 1)
-    for code in codes:
-        words[code // 32] |= 1 << code % 32
-    start = len(nodes.bits)
-    nodes.bits += words
-    return split["split_feature"], float(start), left, right, flags | pure.CATEGORICAL, len(words)
+    start, words = nodes.add_codes([int(code) for code in str(split["threshold"]).split("||")])
+    return split["split_feature"], start, left, right, flags | pure.CATEGORICAL, words
 
 
-def lower_sklearn(trees: list[Any], *, positive: int | None, outputs: int) -> Term:
+def lower_sklearn(
+    trees: list[Any], *, positive: int | None, outputs: int, ranks: Sequence[Ints | None] = ()
+) -> Term:
     """A term equal to the mean over scikit-learn trees of their value or class shares.
 
     trees: fitted `tree_` holders. positive: the class whose share is the output of a binary task; None for a
-    regression, or for all classes when outputs > 1. Rows are rounded to float32 first, as scikit-learn does.
+    regression, or for all classes when outputs > 1. ranks: of every category, as `orders` gave them to the library;
+    a cut of ranks becomes a set of codes. Rows are rounded to float32 first, as scikit-learn does.
     """
     nodes = _Nodes(np.zeros(outputs))
     for holder in trees:
@@ -104,21 +113,27 @@ def lower_sklearn(trees: list[Any], *, positive: int | None, outputs: int) -> Te
         values = tree.value[:, 0, :]
         values = values if positive is None and outputs == 1 else values / values.sum(axis=1, keepdims=True)
         values = values if positive is None else values[:, [positive]]
-        nodes.root.append(_copy(nodes, tree, values))
+        nodes.root.append(_copy(nodes, tree, values, ranks))
         nodes.output.append(0)
     return Term(Trees(divisor=float(len(trees)), narrow=True), nodes.arrays())
 
 
-def _copy(nodes: _Nodes, tree: Any, values: Any) -> int:
+def _copy(nodes: _Nodes, tree: Any, values: Any, ranks: Sequence[Ints | None]) -> int:
     """Place of the root; scikit-learn sends NaN by `missing_go_to_left`, children come after their parents."""
     place: dict[int, int] = {}
     for node in range(tree.node_count):
         place[node] = nodes.add_leaf(values[node]) if tree.children_left[node] < 0 else nodes.reserve()
-    nan = pure.MISSING_NAN << pure.MISSING_SHIFT
-    for node in range(tree.node_count):
-        if tree.children_left[node] >= 0:
-            flags = nan | (pure.DEFAULT_LEFT if tree.missing_go_to_left[node] else 0)
-            nodes.rows[place[node]] = (
-                int(tree.feature[node]), float(tree.threshold[node]), place[int(tree.children_left[node])],
-                place[int(tree.children_right[node])], flags, 0)
+    for node in np.flatnonzero(tree.children_left >= 0):
+        feature, cut, nan_left = int(tree.feature[node]), float(tree.threshold[node]), bool(tree.missing_go_to_left[node])
+        left, right = place[int(tree.children_left[node])], place[int(tree.children_right[node])]
+        rank = ranks[feature] if feature < len(ranks) else None
+        if rank is None:
+            flags = pure.MISSING_NAN << pure.MISSING_SHIFT | (pure.DEFAULT_LEFT if nan_left else 0)
+            nodes.rows[place[int(node)]] = (feature, cut, left, right, flags, 0)
+        elif nan_left:
+            start, words = nodes.add_codes(np.flatnonzero(rank > cut))
+            nodes.rows[place[int(node)]] = (feature, start, right, left, pure.CATEGORICAL, words)
+        else:
+            start, words = nodes.add_codes(np.flatnonzero(rank <= cut))
+            nodes.rows[place[int(node)]] = (feature, start, left, right, pure.CATEGORICAL, words)
     return place[0]

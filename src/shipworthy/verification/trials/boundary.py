@@ -67,7 +67,7 @@ def boundary(model: Model, parts: Parts, steps: Steps) -> Finding:
     """
     base = typical(model, parts.holdout.take(~model.predict(parts.holdout).abstain))
     if base is None:
-        return say("unknown", "No holdout row that the model decides has all columns, so there is no record to start from.", n=0)
+        return say("unknown", "No holdout row that the model decides is whole, so there is none to start from.", n=0)
     suite = hostile(model, base)
     answers = [(one, _judge(steps, model, one)) for one in suite]
     wrong = [(one.name, one.field, problem) for one, problem in answers if problem]

@@ -44,7 +44,7 @@ def outage(
     outcomes: dict[str, list[Outcome]] = {}
     for name in SCENARIOS:
         made = [scene(name, parts.holdout, truth, size, random) for _ in range(runs)]
-        outcomes[name] = [_live(project, model, contract, steps, seen, one) for one in made if one is not None]
+        outcomes[name] = [_live(project, model, contract, steps, seen=seen, one=one) for one in made if one is not None]
     calm = outcomes.pop(CALM)
     if sum(outcome == REFUSED for outcome in calm) > len(calm) // 5:
         return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, "
@@ -70,7 +70,7 @@ def outage(
 
 
 def _live(
-    project: Project, model: Model, contract: Contract, steps: Steps, seen: Floats | Ints, one: Scene
+    project: Project, model: Model, contract: Contract, steps: Steps, *, seen: Floats | Ints, one: Scene
 ) -> Outcome:
     try:
         if steps.validate(contract, one.rows):

@@ -1,0 +1,85 @@
+"""Fairness, bias, decisions: what is said when nothing can be measured, and what the groups are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from shipworthy.assurance.bias import amplification
+from shipworthy.assurance.decisions import abstain_band, reasons, resets
+from shipworthy.assurance.fairness import fairness
+from shipworthy.assurance.groups import groupings
+from shipworthy.core.learned import Parts
+from shipworthy.core.project import Fairness
+from shipworthy.core.table import Table
+
+
+def unprotected(case: dict[str, Any]) -> Parts:
+    parts = case["parts"]
+    return Parts(*(rows.with_schema(rows.schema.replace("sex", protected=False))
+                   for rows in (parts.learn, parts.tune, parts.holdout)))
+
+
+def about(case: dict[str, Any], **facts: Any) -> Any:
+    project = case["project"]
+    data = msgspec.structs.replace(project.data, protected=())
+    return msgspec.structs.replace(project, data=data, project=msgspec.structs.replace(project.project, **facts))
+
+
+@pytest.mark.parametrize("check", [fairness, amplification])
+def test_things_without_a_protected_column_do_not_need_it(check: Any, clean: dict[str, Any]) -> None:
+    finding = check(about(clean, subject="thing"), clean["model"], unprotected(clean))
+    assert finding.verdict == "not-applicable"
+    assert 'subject = "thing"' in finding.sentence
+
+
+@pytest.mark.parametrize("check", [fairness, amplification])
+@pytest.mark.parametrize("subject", ["person", "undeclared"])
+def test_people_without_a_protected_column_are_unknown(check: Any, subject: str, clean: dict[str, Any]) -> None:
+    assert check(about(clean, subject=subject), clean["model"], unprotected(clean)).verdict == "unknown"
+
+
+def test_a_thing_with_a_protected_column_is_still_measured(clean: dict[str, Any]) -> None:
+    finding = fairness(about(clean, subject="thing"), clean["model"], clean["parts"])
+    assert finding.verdict != "not-applicable"
+
+
+def test_no_criterion_is_unknown(clean: dict[str, Any]) -> None:
+    project = msgspec.structs.replace(clean["project"], fairness=Fairness())
+    finding = fairness(project, clean["model"], clean["parts"])
+    assert finding.sentence == "No fairness criterion was chosen before measuring."
+    assert finding.verdict == "unknown"
+
+
+def test_small_groups_are_named_and_not_judged() -> None:
+    words = ["a"] * 60 + ["b"] * 60 + ["c"] * 3
+    table = Table.of({"group": words})
+    table = table.with_schema(table.schema.replace("group", protected=True))
+    way = groupings(table)[0]
+    assert way.small == ("c (3)",)
+    assert way.groups == 2
+
+
+def test_two_protected_columns_are_also_crossed() -> None:
+    table = Table.of({"sex": ["f", "m"] * 200, "age": list(range(400))})
+    schema = table.schema.replace("sex", protected=True).replace("age", protected=True)
+    ways = groupings(table.with_schema(schema))
+    assert [way.name for way in ways] == ["sex", "age", "sex × age"]
+    assert ways[1].groups == 4
+    assert ways[2].groups == 8
+
+
+@pytest.mark.parametrize("facts", [{"decides": False}, {"subject": "thing"}])
+def test_reasons_are_owed_only_where_a_person_is_decided_about(facts: Any, clean: dict[str, Any]) -> None:
+    project = about(clean, **facts)
+    assert abstain_band(project, clean["model"], clean["parts"]).verdict == "not-applicable"
+    assert reasons(project, clean["model"], clean["parts"], clean["steps"]).verdict == "not-applicable"
+
+
+def test_resetting_the_true_reasons_moves_every_row_back(clean: dict[str, Any]) -> None:
+    model, inputs = clean["model"], clean["model"].inputs(clean["parts"].holdout)
+    moved = resets(model, inputs, np.asarray(clean["steps"].contributions(model, inputs)))
+    assert (moved >= -1e-9).all()

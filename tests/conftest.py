@@ -1,0 +1,103 @@
+"""A small case with nothing wrong in it, made from the clean world by the real stages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shipworthy.core.case import Steps
+from shipworthy.core.contributions import contributions
+from shipworthy.core.features import fit
+from shipworthy.core.found import Catalogue, Listed
+from shipworthy.core.learned import Candidate, Cost, Figures, Job, Learned, Parts
+from shipworthy.core.model import Model, Sheet, encode_target
+from shipworthy.core.table import Table
+from shipworthy.data.analysis.contract import contract, validate
+from shipworthy.deployment.integration.serve import answerer
+from shipworthy.learning.selection.ladder import task_of, usual
+from shipworthy.learning.training.boosted import boosted
+from shipworthy.learning.training.linear import linear
+from shipworthy.sabotage.world import world, world_project
+
+LEARNERS = {"boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {})}
+
+
+def train(table: Table, *, learner: str = "boosted", seed: int = 0, settings: dict[str, Any] | None = None) -> Model:
+    features = fit(table)
+    task, classes = task_of(table, world_project())
+    inputs = features.matrix(table)
+    learn, default = LEARNERS[learner]
+    job = Job(task, classes, features.inputs, seconds=20.0, seed=seed, settings={**default, **(settings or {})})
+    made = learn(inputs, encode_target(table, "outcome", classes), job)
+    sheet = Sheet(features, table.schema.only(features.columns), task, "outcome", classes,
+                  reference=usual(inputs, features))
+    return Model(sheet, made.program)
+
+
+def suspect_labels(table: Table) -> Any:
+    fold = np.random.default_rng(0).integers(0, 3, table.rows)
+    given = np.zeros(table.rows)
+    for n in range(3):
+        asked = table.take(fold == n)
+        model = train(table.take(fold != n), learner="linear")
+        score = model.score(asked)
+        given[fold == n] = np.where(model.truth(asked) == 1, score, 1 - score)
+    return np.argsort(given, kind="stable")
+
+
+def answer(model: Model, record: dict[str, Any]) -> dict[str, Any]:
+    return answerer(model).answer([record])[0]
+
+
+STEPS = Steps(
+    profile=lambda table: None, contract=contract, validate=validate, clean=lambda raw: None, train=train,
+    contributions=lambda model, inputs: contributions(model.program, inputs, model.reference),
+    suspect_labels=suspect_labels, reference=lambda model, table: None, discover=lambda tables, project: None,
+    answer=answer,
+)
+
+
+def roles(table: Table) -> Table:
+    schema = table.schema.replace("entity", role="identifier").replace("outcome", role="target")
+    return table.with_schema(schema.replace("when", role="time").replace("sex", role="ignored", protected=True))
+
+
+@cache
+def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
+    table = roles(world(seed, rows=rows))
+    order = np.random.default_rng(seed).permutation(rows)
+    cuts = np.split(order, [int(0.65 * rows), int(0.8 * rows)])
+    parts = Parts(*(table.take(np.sort(cut)) for cut in cuts))
+    model = train(parts.learn, learner="linear")
+    doubt = np.where(model.truth(parts.tune) == 1, 1 - model.score(parts.tune), model.score(parts.tune))
+    model = model.with_sheet(threshold=4 / 14, conformal=float(np.quantile(doubt, 0.9)))
+    figures = Figures(0.5, 0.8, 10, 0, 0.0, 0.0, 0.0)
+    chosen = Candidate("linear", True, model, figures, model.score(parts.tune))
+    columns = table.schema.names
+    source = Listed("world", "world.parquet", rows, columns, owner="owner@example.org", licence="CC0-1.0")
+    return {
+        "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
+        "table": table, "parts": parts, "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
+        "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "code": (),
+    }
+
+
+@pytest.fixture(scope="session")
+def make_case() -> Callable[..., dict[str, Any]]:
+    return case
+
+
+@pytest.fixture
+def clean() -> dict[str, Any]:
+    return dict(case(0))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    return Path(os.environ.get("SHIPWORTHY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

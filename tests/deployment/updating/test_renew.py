@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shipworthy.core.evidence import say
+from shipworthy.core.features import fit
+from shipworthy.core.found import Breach, Contract, Rule
+from shipworthy.core.model import Model, Sheet
+from shipworthy.core.program import Linear, Program, Term
+from shipworthy.core.table import Table
+from shipworthy.deployment.updating.renew import admit, choose, compare, next_rows, next_training, renewal_due
+from shipworthy.errors import BadData
+
+START = 1_720_000_000_000_000
+
+
+def table(n: int, *, seed: int = 0, turn: float = 1.0) -> Table:
+    random = np.random.default_rng(seed)
+    x, z = random.normal(size=n), random.normal(size=n)
+    label = random.random(n) < 1 / (1 + np.exp(-2 * turn * x))
+    found = Table.of({"x": x, "z": z, "when": pa.array(START + np.arange(n), pa.timestamp("us", "UTC")),
+                      "y": pa.array(np.where(label, "yes", "no"))})
+    schema = found.schema.replace("when", role="time").replace("y", role="target")
+    return found.with_schema(schema)
+
+
+def model(weight: float) -> Model:
+    rows = table(50)
+    features = fit(rows, rows.schema.replace("when", role="ignored"))
+    term = Term(Linear(), {"place": np.array([0, 1]), "fill": np.zeros(2), "weight": np.array([[weight], [0.0]]),
+                           "missing": np.zeros((2, 1)), "intercept": np.zeros(1)})
+    program = Program(features.inputs, (term,), "logistic", ("no", "yes"))
+    return Model(Sheet(features, rows.schema, "binary", "y", ("no", "yes")), program)
+
+
+def served(rows: Table, *, sources: int = 3) -> tuple[Table, Table]:
+    n = rows.rows
+    ids = pa.array([f"p{k}" for k in range(n)])
+    at = pa.array(START + np.arange(n) * 600_000_000, pa.timestamp("us", "UTC"))
+    answer = model(2.0).predict(rows)
+    log = Table.of({"prediction_id": ids, "at": at, "score": answer.score, "decision": pa.array(list(answer.decision)),
+                    "x": rows.column("x"), "z": rows.column("z")})
+    labels = Table.of({"prediction_id": ids, "label": rows.column("y"), "observed_at": at,
+                       "source": pa.array([f"site {k % sources}" for k in range(n)])})
+    return log, labels
+
+
+def fine(contract: Contract, batch: Table) -> tuple[Breach, ...]:
+    return ()
+
+
+def fresh_rows(rows: Table, **options: int) -> Table:
+    return next_rows(*served(rows, **options), model(2.0), table(10))
+
+
+def test_new_rows_have_the_columns_of_the_training_table_and_the_labels_of_their_own_ids() -> None:
+    rows = table(200, seed=1)
+    log, labels = served(rows)
+    found = next_rows(log, labels.take(np.arange(199, 49, -1)), model(2.0), table(10))
+    assert found.schema.names == ("x", "z", "when", "y", "label_source", "label_week")
+    assert found.rows == 150
+    assert found.words("y").tolist() == rows.words("y")[50:].tolist()
+    assert found.schema["y"].role == "target"
+
+
+def test_rows_without_propensity_are_never_trained_on() -> None:
+    log, labels = served(table(100, seed=1))
+    logged = log.with_column("propensity", pa.array([0.5] * 60 + [0.0] * 20 + [None] * 20, pa.float64()))
+    assert next_rows(logged, labels, model(2.0), table(10)).rows == 60
+
+
+def test_the_newest_rows_are_kept_back_for_the_contest() -> None:
+    history = table(500)
+    learn, tail = next_training(history, fresh_rows(table(200, seed=1)))
+    assert (learn.rows, tail.rows) == (640, 60)
+    assert learn.schema == history.schema
+    assert tail.numbers("when").min() > 0
+
+
+def test_clean_rows_are_admitted() -> None:
+    found = admit(model(2.0), Contract(()), fresh_rows(table(3_000, seed=2)), validate=fine)
+    assert found.verdict == "pass"
+    assert found.sentence == "No source contradicts the model more than the others (3,000 labels of 3 sources)."
+
+
+@pytest.mark.parametrize("share", [0.03, 0.10])
+def test_a_batch_with_targeted_flips_is_refused(share: float) -> None:
+    rows = fresh_rows(table(6_000, seed=3))
+    words, score = rows.words("y"), model(2.0).score(rows)
+    inside = np.flatnonzero(rows.words("label_source") == "site 1")
+    surest = inside[np.argsort(-np.abs(score[inside] - 0.5))[: int(share * len(inside))]]
+    for row in surest:
+        words[row] = "no" if words[row] == "yes" else "yes"
+    found = admit(model(2.0), Contract(()), rows.with_column("y", pa.array(words, pa.string())), validate=fine)
+    assert found.verdict == "fail"
+    assert found.counterexample == {"source": "site 1"}
+
+
+def test_a_changed_relation_everywhere_is_not_called_poison() -> None:
+    found = admit(model(2.0), Contract(()), fresh_rows(table(3_000, seed=4, turn=0.5)), validate=fine)
+    assert found.verdict == "pass"
+    assert "the relation has changed" in found.sentence
+
+
+def test_swapped_labels_are_refused() -> None:
+    found = admit(model(2.0), Contract(()), fresh_rows(table(1_000, seed=5, turn=-1.0), sources=1), validate=fine)
+    assert found.verdict == "fail"
+    assert "they look swapped" in found.sentence
+
+
+def test_clean_batches_are_rarely_refused() -> None:
+    refused = [admit(model(2.0), Contract(()), fresh_rows(table(900, seed=100 + k)), validate=fine).verdict
+               for k in range(40)].count("fail")
+    assert refused <= 1
+
+
+def test_a_broken_contract_refuses_before_anything_is_fitted() -> None:
+    breach = Breach(Rule("type", "x"), "text", "x holds text, numbers were promised.")
+    found = admit(model(2.0), Contract(()), fresh_rows(table(300)), validate=lambda c, b: (breach,))
+    assert (found.verdict, found.sentence) == (
+        "fail", "The new rows break the contract: x holds text, numbers were promised.")
+
+
+def test_the_better_model_wins_and_the_same_one_does_not() -> None:
+    tail = table(2_000, seed=6, turn=-1.0)
+    better = compare(model(2.0), model(-2.0), tail)
+    assert better.verdict == "pass"
+    assert better.sentence.startswith("The challenger is better than the champion: -")
+    assert compare(model(-2.0), model(2.0), tail).verdict == "fail"
+    assert compare(model(2.0), model(2.0), table(2_000, seed=6)).verdict == "unknown"
+    assert compare(model(2.0), model(2.0), table(20)).verdict == "unknown"
+
+
+def test_a_challenger_must_beat_as_last_time() -> None:
+    rows = table(400, seed=7)
+    blocks = rows.with_column("y", pa.array(["yes"] * 200 + ["no"] * 200))
+    found = compare(model(-2.0), model(2.0), blocks)
+    assert found.verdict == "fail"
+    assert found.sentence.startswith('The challenger does not beat "as last time": ')
+
+
+@pytest.mark.parametrize("admitted, better, harmful, done", [
+    ("pass", "pass", False, "promote"), ("fail", "pass", False, "keep"), ("pass", "unknown", False, "keep"),
+    ("pass", "fail", True, "fall-back"),
+])
+def test_the_champion_stays_unless_it_is_beaten(admitted: Any, better: Any, harmful: bool, done: str) -> None:
+    assert choose(say(admitted, ""), say(better, ""), harmful=harmful) == done
+
+
+def test_renewal_is_due_by_age_by_volume_or_by_harm() -> None:
+    now = datetime(2024, 7, 1, tzinfo=UTC)
+    assert renewal_due(None, "2024-06-01T00:00:00+00:00", 1_000, now=now).verdict == "pass"
+    assert renewal_due(None, "2023-06-01T00:00:00+00:00", 1_000, now=now).sentence == (
+        "Renewal is due: it is 396 days old, at most 180 are allowed.")
+    assert renewal_due(table(1_000), "2024-06-01T00:00:00+00:00", 1_000, now=now).verdict == "fail"
+    harm = say("fail", "risk is up.")
+    assert renewal_due(None, "2024-06-01T00:00:00+00:00", 1_000, harm=harm, now=now).verdict == "fail"
+    with pytest.raises(BadData, match="no zone"):
+        renewal_due(None, "2024-06-01T00:00:00", 1_000, now=now)
