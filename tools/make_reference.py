@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import re
 import sys
@@ -23,6 +24,7 @@ from shipworthy.cli import VERBS, group
 from shipworthy.core import project
 from shipworthy.core.case import SUBJECTS
 from shipworthy.core.registry import Marked, registry
+from shipworthy.metrics import METRICS
 from shipworthy.survey import BY_ID, ROWS, STAGES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -92,7 +94,7 @@ def _option_default(option: click.Option) -> str:
     if option.required:
         return "required"
     default = option.default
-    plain = default is None or default in ("", (), False) or "UNSET" in repr(default).upper()
+    plain = default is None or default is False or default in ("", ()) or "UNSET" in repr(default).upper()
     return "" if plain else f"`{default}`"
 
 
@@ -143,23 +145,35 @@ def settings() -> Iterator[str]:
             yield from _section(f"[[{name}]]" if many else f"[{name}]", name, struct)
     yield "\n## checks\n\n`[checks.NAME]`: settings of one check, by its name; see [the checks](checks.md).\n"
     yield "Type: table of tables. Default: empty."
+    yield "\n## Metrics\n\nWhat `[[requirement]] metric` may name.\n"
+    yield "| metric | tasks | better | means |\n|---|---|---|---|"
+    for name, metric in METRICS.items():
+        yield f"| `{name}` | {', '.join(sorted(metric.task))} | {metric.direction} | {_cell(_first(metric.function))} |"
 
 
 def _section(title: str, anchor: str, struct: type[msgspec.Struct]) -> Iterator[str]:
     hints = get_type_hints(struct)
-    yield f"\n## {anchor}\n\n`{title}`: {_about(struct)}\n\n| key | type | default |\n|---|---|---|"
+    about, told = meanings(struct)
+    yield f"\n## {anchor}\n\n`{title}`: {about}\n\n| key | type | default | meaning |\n|---|---|---|---|"
     nested = []
     for field in msgspec.structs.fields(struct):
         default = "required" if field.required else f"`{_toml(_default(field))}`"
-        yield f"| `{field.name}` | {_type(hints[field.name])} | {default} |"
+        yield f"| `{field.name}` | {_type(hints[field.name])} | {default} | {_cell(told.get(field.name, ''))} |"
         inner = _struct(hints[field.name])
         nested += [(f"{anchor}.{field.name}", inner)] if inner else []
     for name, inner in nested:
         yield from _section(f"[{name}]", name, inner)
 
 
-def _about(struct: type[msgspec.Struct]) -> str:
-    return re.sub(r"^\[+[\w.]+\]+ ", "", _flat(struct.__doc__))
+def meanings(struct: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
+    """What a section is for, and the meaning of each key, as its docstring says: `key, other: meaning.`"""
+    first, _, rest = _flat(struct.__doc__).partition("\n\n")
+    cut = re.split(r"(?:(?<=[.;] )|^)((?:[a-z_]+\*?, )*[a-z_]+\*?): ", rest)
+    told: dict[str, str] = {}
+    for names, meaning in zip(cut[1::2], cut[2::2], strict=True):
+        for pattern in names.split(", "):
+            told |= dict.fromkeys(fnmatch.filter(struct.__struct_fields__, pattern), meaning.strip())
+    return re.sub(r"^\[+[\w.]+\]+ ", "", first), told
 
 
 def _default(field: Any) -> Any:
@@ -254,8 +268,17 @@ def _name(place: str, name: str, value: Any) -> Iterator[str]:
 
 
 def _signature(function: Any) -> str:
-    text = str(inspect.signature(function))
-    return re.sub(r"'([^']*)'", r"\1", text) if "annotations" in text or "'" in text else text
+    """A signature with its types as they are written, and functions by name."""
+    signature = inspect.signature(function)
+    words, bare = [], False
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not bare:
+            words, bare = [*words, "*"], True
+        default = parameter.default
+        value = getattr(default, "__name__", None) or repr(default)
+        given = "" if default is parameter.empty else f" = {value}"
+        words.append(f"{parameter.name}: {parameter.annotation}{given}")
+    return f"({', '.join(words)}) -> {signature.return_annotation}"
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────

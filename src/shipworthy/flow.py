@@ -23,6 +23,7 @@ from shipworthy.core.case import Steps
 from shipworthy.core.contributions import contributions
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver
 from shipworthy.core.features import fit
+from shipworthy.core.found import Contract, Rule
 from shipworthy.core.judge import bind, judge, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
@@ -165,7 +166,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     taught = kept("learn", lambda: _taught(cut, project, progress), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
-    rules = contract(cut.learn)
+    rules = _lasting(contract(cut.learn), cut.tune)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
@@ -365,6 +366,14 @@ def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]],
 def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, Any]:
     table, ledger = clean(raw, seen, project, rows)
     return {**pack_table(table), **pack_ledger(ledger)}
+
+
+def _lasting(rules: Contract, later: Table) -> Contract:
+    """The rules that also held on eight stretches of rows that they were not inferred from."""
+    broken: list[Rule] = []
+    for stretch in np.array_split(np.arange(later.rows), 8):
+        broken += [breach.rule for breach in validate(rules, later.take(stretch))]
+    return Contract(tuple(rule for rule in rules.rules if rule not in broken), rules.batch_rows)
 
 
 def _clean(project: Project, raw: Table) -> Any:

@@ -21,8 +21,10 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 class About(Part, frozen=True):
     """[project] What this is for, and who answers for it.
 
-    owner, trainer, approver: people, by name or address. subject: what a row is about; "person" switches on the
-    rows that protect people. decides: whether the answer decides something about a person.
+    name: what its releases are called. purpose: what the answers are for, in one sentence.
+    owner, trainer, approver: people, by name or address; the trainer may not approve. subject: what a row is about;
+    "person" switches on the rows that protect people. decides: whether the answer decides something about a person.
+    plugins: Python files with your own checks, connectors and learners, from the project folder.
     """
 
     name: str
@@ -36,7 +38,11 @@ class About(Part, frozen=True):
 
 
 class Source(Part, frozen=True):
-    """[[source]] One table or folder: address, owner and licence."""
+    """[[source]] One table or folder: address, owner and licence.
+
+    address: a path from the project folder, or a URL. name: what joins and the report call it; the file's stem if
+    empty. owner: who answers for the data. licence: its SPDX identifier, such as CC0-1.0, or words.
+    """
 
     address: str
     name: str = ""
@@ -47,7 +53,8 @@ class Source(Part, frozen=True):
 class Join(Part, frozen=True):
     """[[join]] Columns of another table looked up by key; rows of the left table are never multiplied.
 
-    on: left column → right column. prefix: put before the joined column names.
+    table: name of the source that is looked up. on: left column → right column. prefix: put before the joined
+    column names.
     """
 
     table: str
@@ -58,7 +65,7 @@ class Join(Part, frozen=True):
 class TargetRule(Part, frozen=True):
     """[data.target_rule] Makes a two-class target from a number: above the limit is positive.
 
-    missing: what a row without the number is: positive, negative, or dropped.
+    column: the number. above: the limit. missing: what a row without the number is: positive, negative, or dropped.
     """
 
     column: str
@@ -67,7 +74,15 @@ class TargetRule(Part, frozen=True):
 
 
 class Data(Part, frozen=True):
-    """[data] Which table, which target, which roles. set_aside: columns that the model may not see."""
+    """[data] Which table, which target, which roles.
+
+    target: the column to predict. table: the source whose rows are learnt from; the first if empty. positive: the
+    class that a decision is about. time: when a row came to be known. group: what a row belongs to; a grouped split
+    keeps it whole. identifiers: names of rows, never learnt from. protected: columns by which fairness is measured.
+    set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
+    where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
+    column → lowest and highest possible value. personal: columns with personal data, declared.
+    """
 
     target: str
     table: str = ""
@@ -86,8 +101,11 @@ class Data(Part, frozen=True):
 
 
 class Splitting(Part, frozen=True):
-    """[split] How rows are divided. In time: learn before learn_until, tune before tune_until, hold out before
-    holdout_until; later rows are the traffic to come. Shares are used when there are no dates.
+    """[split] How rows are divided into learn, tune and holdout.
+
+    kind: at random, at random within each class, by whole groups, or in time. tune, holdout: shares of the rows, used
+    when there are no dates. learn_until, tune_until, holdout_until: UTC times; each part lies before its own, and
+    later rows are the traffic to come. seed: of the random draw.
     """
 
     kind: Literal["random", "stratified", "grouped", "time"] = "stratified"
@@ -100,9 +118,13 @@ class Splitting(Part, frozen=True):
 
 
 class Learning(Part, frozen=True):
-    """[learning] The budget and what limits a model. seconds: wall clock of the whole ladder and search.
+    """[learning] The budget and what limits a model.
 
-    max_*: declared limits on the target hardware; 0 is none. epsilon: gain that pays for complexity.
+    seconds: wall clock of the whole ladder and search. learners: those of the ladder to try; all if empty. search:
+    whether settings are searched. seed: of folds, learners and search. threads: at most. epsilon: gain that pays for
+    complexity. max_*: declared limits on the target hardware; 0 is none. money_per_cpu_hour, currency: what the cost
+    is reckoned with. watts_per_core: power of a busy core. grams_per_kwh: CO2e, lowest and highest. grid: what those
+    grams describe.
     """
 
     seconds: float = 60.0
@@ -124,7 +146,8 @@ class Learning(Part, frozen=True):
 class Requirement(Part, frozen=True):
     """[[requirement]] A metric that the holdout must reach at the pessimistic end of its 95 % interval.
 
-    segment: column → value; empty for all rows.
+    metric: its name, such as auc, recall or mae. at_least, at_most: the limit; one of the two. segment: column →
+    value; empty for all rows.
     """
 
     metric: str
@@ -134,8 +157,11 @@ class Requirement(Part, frozen=True):
 
 
 class Value(Part, frozen=True):
-    """[value] What a decision earns (costs are negative), per case, by truth and decision; for a regression
-    the cost of one unit too low or too high. do_nothing: the class decided without a model.
+    """[value] What a decision earns; costs are negative.
+
+    currency: of all amounts. true_positive, false_positive, false_negative, true_negative: amount per row by truth
+    and decision. per_unit_under, per_unit_over: for a regression, the amount for one unit too low or too high.
+    capacity: share of rows that may be decided positive. assumed: the amounts are guesses, and every finding says so.
     """
 
     currency: str = "points"
@@ -150,21 +176,31 @@ class Value(Part, frozen=True):
 
 
 class Fairness(Part, frozen=True):
-    """[fairness] The criterion, chosen before measuring, and its limit."""
+    """[fairness] The criterion, chosen before measuring, and its limit.
+
+    criterion: ratio of selection rates, or gap of error rates, between groups. limit: 0 is the criterion's usual one.
+    """
 
     criterion: Literal["impact-ratio", "equalised-odds", "none"] = "none"
     limit: float = 0.0
 
 
 class Gate(Part, frozen=True):
-    """[gate] Rows beyond the default that must hold, and rows that need not; both are shown."""
+    """[gate] Which rows hold back promotion; every change of the default is shown.
+
+    also: rows beyond the default that must hold. without: rows that need not.
+    """
 
     also: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
 
 class Watching(Part, frozen=True):
-    """[watch] Budget of false pages a year, effect that matters (shifts in standard deviations), tolerance on loss."""
+    """[watch] When somebody is called.
+
+    pages_per_year: budget of false pages. effect: shift of a column that matters, in standard deviations. tolerance:
+    rise of the loss that is borne. window: how much traffic is judged at a time.
+    """
 
     pages_per_year: float = 1.0
     effect: float = 0.1
@@ -175,8 +211,10 @@ class Watching(Part, frozen=True):
 class Serving(Part, frozen=True):
     """[serve] Address of the predict API and its limits.
 
-    max_concurrent: requests under way beyond which a client is told to come back. log: what an answer waits for:
-    kept (survives a killed process), durable (survives a power cut), buffered (neither, for up to a second).
+    host, port: where it listens. max_rows, max_megabytes: of one request. max_concurrent: requests under way beyond
+    which a client is told to come back. unseen: what becomes of a category that training did not have; accepted ones
+    are flagged in the answer. log: what an answer waits for: kept (survives a killed process), durable (survives a
+    power cut), buffered (neither, for up to a second).
     """
 
     host: str = "127.0.0.1"

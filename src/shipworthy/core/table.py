@@ -88,6 +88,10 @@ class Table:
     def head(self, rows: int) -> Table:
         return replace(self, data=self.data.slice(0, rows))
 
+    def spread(self, rows: int) -> Table:
+        """At most this many rows, evenly spaced over the table, so that a table in time is seen from end to end."""
+        return self if self.rows <= rows else self.take(np.linspace(0, self.rows - 1, rows).astype(np.int64))
+
     def drop(self, *names: str) -> Table:
         kept = [name for name in self.schema.names if name not in names]
         return self.select(kept)

@@ -26,7 +26,7 @@ BLOCK = 8_192
 
 @dataclass(frozen=True)
 class Axis:
-    """The cells of one input: below and at each cut, above the last, then NaN, then zero; or codes, then none of them."""
+    """The cells of one input: up to each cut, above the last, then NaN, then zero; or codes, then none of them."""
 
     place: int
     cuts: Floats
@@ -174,7 +174,7 @@ def _bit(cells: dict[int, Ints], words: int, masks: tuple[tuple[int, Words], ...
     for place, table in rest:
         left &= table.take(cells[place], axis=0)
     if words == 1:
-        return np.bitwise_count(left - np.uint64(1)).astype(np.int64)
+        return np.asarray(np.bitwise_count(left - np.uint64(1)), np.int64)
     word = (left != 0).argmax(axis=1)
     chosen = np.take_along_axis(left, word[:, None], axis=1)[:, 0]
     return np.asarray(word * 64 + np.bitwise_count(chosen - np.uint64(1)), np.int64)

@@ -18,7 +18,16 @@ from shipworthy.core.found import Breach, Contract, Profile, Rule
 from shipworthy.core.schema import Column
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.data.analysis.links import infer_links, measure_links
-from shipworthy.data.analysis.rules import MEASURES, View, cells, distance, family, level_shares, longest_run, row_hashes
+from shipworthy.data.analysis.rules import (
+    MEASURES,
+    View,
+    cells,
+    distance,
+    family,
+    level_shares,
+    longest_run,
+    row_hashes,
+)
 
 ROWS = 60_000
 BLOCK = 500
@@ -38,7 +47,9 @@ def contract(table: Table, profile: Profile | None = None, *, batch_rows: int = 
     table: training rows in their order. batch_rows: how many rows a batch should have; 0 is not known. Columns that
     the project sets aside are not promised.
     """
-    judged = [column.name for column in table.schema.columns if column.role not in ("ignored", "suspect") or column.protected]
+    judged = [
+        column.name for column in table.schema.columns if column.role not in ("ignored", "suspect") or column.protected
+    ]
     table = table.select(judged)
     broken = _backtest(table) if table.rows >= LEAST_BACKTEST else set()
     rules = [rule for rule in _infer(table) if _key(rule) not in broken]
@@ -88,7 +99,7 @@ def _infer(table: Table) -> list[Rule]:
 
 
 def _backtest(table: Table) -> set[tuple[str, str, str]]:
-    """The rules that training rows themselves break later on: what the earlier rows promise and the later ones do not keep."""
+    """The rules that training rows break themselves: promised by the earlier ones, not kept by the later ones."""
     found: set[tuple[str, str, str]] = set()
     for share in CUTS:
         cut = int(share * table.rows)
@@ -96,8 +107,10 @@ def _backtest(table: Table) -> set[tuple[str, str, str]]:
         late = Table(table.data.slice(cut), table.schema, table.name)
         promised = Contract(tuple(_infer(early.take(_spread(early.rows, BACKTEST_ROWS)))))
         batches = [late.take(_spread(late.rows, BACKTEST_ROWS))]
-        batches += [Table(late.data.slice(int(start), 1_000), late.schema) for start in
-                    np.linspace(0, max(0, late.rows - 1_000), 5)]
+        batches += [
+            Table(late.data.slice(int(start), 1_000), late.schema)
+            for start in np.linspace(0, max(0, late.rows - 1_000), 5)
+        ]
         for batch in batches:
             for breach in validate(promised, batch):
                 found.add(_key(breach.rule))
@@ -110,8 +123,10 @@ def _loosened(rule: Rule) -> Rule:
     if room is not None:
         return msgspec.structs.replace(rule, detail={**rule.detail, "slack": rule.detail["slack"] + room})
     if rule.kind == "association":
-        columns = {name: {**each, "slack": each["slack"] + 0.1, "slack_lagged": each["slack_lagged"] + 0.1}
-                   for name, each in rule.detail["columns"].items()}
+        columns = {
+            name: {**each, "slack": each["slack"] + 0.1, "slack_lagged": each["slack_lagged"] + 0.1}
+            for name, each in rule.detail["columns"].items()
+        }
         return msgspec.structs.replace(rule, detail={**rule.detail, "columns": columns})
     return rule
 
@@ -139,15 +154,18 @@ def _delivered_again(batch: Table, previous: Table) -> list[Breach]:
 def _blocks(table: Table) -> list[Table]:
     """At most 60 stretches of 500 consecutive rows, spread evenly."""
     count = min(BLOCKS, table.rows // BLOCK)
-    starts = np.linspace(0, table.rows - BLOCK, count).astype(np.int64) if count else []
+    starts: list[int] = np.linspace(0, table.rows - BLOCK, count).astype(np.int64).tolist() if count else []
     return [Table(table.data.slice(int(start), BLOCK), table.schema, table.name) for start in starts]
 
 
 def _column_rules(column: Column, table: Table, sample: Table, blocks: list[Table]) -> list[Rule]:
     name, rows = column.name, table.rows
     values = table.data[name]
-    rules = [Rule("present", name, support=rows),
-             Rule("type", name, values=(family(values.type),), support=rows), _null_rule(name, table, blocks)]
+    rules = [
+        Rule("present", name, support=rows),
+        Rule("type", name, values=(family(values.type),), support=rows),
+        _null_rule(name, table, blocks),
+    ]
     if values.null_count == rows:
         return rules
     key = _is_key(column, values)
@@ -169,7 +187,9 @@ def _column_rules(column: Column, table: Table, sample: Table, blocks: list[Tabl
 def _is_key(column: Column, values: pa.ChunkedArray) -> bool:
     if values.null_count or column.kind in ("boolean", "timestamp") or (column.kind == "number" and not column.integer):
         return False
-    return (column.role == "identifier" or column.role == "group" or len(values) >= 1_000) and len(values.unique()) == len(values)
+    return (column.role == "identifier" or column.role == "group" or len(values) >= 1_000) and len(
+        values.unique()
+    ) == len(values)
 
 
 def _null_rule(name: str, table: Table, blocks: list[Table]) -> Rule:
@@ -179,8 +199,14 @@ def _null_rule(name: str, table: Table, blocks: list[Table]) -> Rule:
     noise = 4 * np.sqrt(max(share * (1 - share), 1 / max(table.rows, 1)) / BLOCK)
     slack = 0.0 if stray <= noise else min(1.0, 2 * stray)
     run = longest_run(np.asarray(table.data[name].is_null().to_numpy(), np.int64), only=1)
-    return Rule("null-share", name, low=max(0.0, share - slack), high=min(1.0, share + slack), support=table.rows,
-                detail={"share": share, "slack": slack, "run": run})
+    return Rule(
+        "null-share",
+        name,
+        low=max(0.0, share - slack),
+        high=min(1.0, share + slack),
+        support=table.rows,
+        detail={"share": share, "slack": slack, "run": run},
+    )
 
 
 def _range_rule(name: str, table: Table) -> Rule:
@@ -193,8 +219,14 @@ def _range_rule(name: str, table: Table) -> Rule:
     above = min(wide, 2 * max(high - float(inner[1]), 0.05 * wide))
     floor = low - below if low < 0 or below > low else max(0.0, low - below)
     floor = 0.0 if low >= 0 else floor
-    return Rule("range", name, low=floor, high=high + above, support=len(finite),
-                detail={"infinite": bool(np.isinf(numbers).any())})
+    return Rule(
+        "range",
+        name,
+        low=floor,
+        high=high + above,
+        support=len(finite),
+        detail={"infinite": bool(np.isinf(numbers).any())},
+    )
 
 
 def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
@@ -207,30 +239,64 @@ def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
     if not len(edges):
         return []
     share = cells(finite, edges)
-    return [Rule("quantile", name, support=len(finite), detail={
-        "edges": [float(edge) for edge in edges], "share": share.tolist(),
-        "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks])})]
+    return [
+        Rule(
+            "quantile",
+            name,
+            support=len(finite),
+            detail={
+                "edges": [float(edge) for edge in edges],
+                "share": share.tolist(),
+                "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks]),
+            },
+        )
+    ]
 
 
 def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> list[Rule]:
     values = sample.data[name].drop_null()
-    table = values.value_counts().combine_chunks() if isinstance(values.value_counts(), pa.ChunkedArray) else values.value_counts()
-    levels = np.array(table.field("values").to_pylist(), dtype=object).astype(str)
-    counts = table.field("counts").to_numpy().astype(np.int64)
+    found = values.value_counts()
+    levels = np.array(found.field("values").to_pylist(), dtype=object).astype(str)
+    counts = found.field("counts").to_numpy().astype(np.int64)
     letters = sorted({letter for word in levels[:20_000] for letter in str(word)})
-    rules = [Rule("pattern", name, values=("".join(letters),), support=len(values),
-                  detail={"longest": max(len(word) for word in levels)})]
+    rules = [
+        Rule(
+            "pattern",
+            name,
+            values=("".join(letters),),
+            support=len(values),
+            detail={"longest": max(len(word) for word in levels)},
+        )
+    ]
     once = float((counts == 1).sum() / len(values))
     if key or len(levels) > MOST_LEVELS or once > 0.2:
         return rules
     order = np.lexsort((levels, -counts))
     known = tuple(str(level) for level in levels[order])
-    rules.append(Rule("unseen-share", name, high=max(once, 1 / len(values)), support=len(values), values=known,
-                      detail={"slack": _unseen_slack(name, known, blocks)}))
+    rules.append(
+        Rule(
+            "unseen-share",
+            name,
+            high=max(once, 1 / len(values)),
+            support=len(values),
+            values=known,
+            detail={"slack": _unseen_slack(name, known, blocks)},
+        )
+    )
     top = known[:CELLS]
     share = level_shares(sample.data[name], top)
-    rules.append(Rule("levels", name, values=top, support=len(values), detail={
-        "share": share.tolist(), "slack": _slack(share, [level_shares(block.data[name], top) for block in blocks])}))
+    rules.append(
+        Rule(
+            "levels",
+            name,
+            values=top,
+            support=len(values),
+            detail={
+                "share": share.tolist(),
+                "slack": _slack(share, [level_shares(block.data[name], top) for block in blocks]),
+            },
+        )
+    )
     return rules
 
 
@@ -238,7 +304,10 @@ def _unseen_slack(name: str, known: tuple[str, ...], blocks: list[Table]) -> flo
     """Twice the largest share of a stretch whose level occurs in no other stretch: how fast many levels turn over."""
     if len(blocks) < 4 or len(known) <= 200:
         return 0.0
-    codes = [pc.index_in(block.data[name], value_set=pa.array(known, pa.string())).fill_null(-1).to_numpy() for block in blocks]
+    codes = [
+        pc.index_in(block.data[name], value_set=pa.array(known, pa.string())).fill_null(-1).to_numpy()
+        for block in blocks
+    ]
     seen = np.zeros(len(known) + 1, np.int64)
     for each in codes:
         seen[np.unique(each)] += 1
@@ -251,17 +320,38 @@ def _time_rules(name: str, table: Table, sample: Table, blocks: list[Table]) -> 
     seconds = table.numbers(name)
     seconds = np.sort(seconds[np.isfinite(seconds)])
     gap = float(np.diff(seconds).max(initial=0.0)) if len(seconds) > 1 else 0.0
-    rules = [Rule("order", name, low=float(seconds[0]), high=float(seconds[-1]), support=len(seconds), detail={"gap": gap})]
+    rules = [
+        Rule("order", name, low=float(seconds[0]), high=float(seconds[-1]), support=len(seconds), detail={"gap": gap})
+    ]
     edges = np.unique(np.quantile(seconds, np.linspace(0, 1, 9)[1:-1]))
     if len(edges):
-        rules.append(Rule("quantile", name, support=len(seconds), low=float(seconds[0]), high=float(seconds[-1]), detail={
-            "edges": edges.tolist(), "share": cells(seconds, edges).tolist(), "slack": 0.0, "same_period": True}))
+        rules.append(
+            Rule(
+                "quantile",
+                name,
+                support=len(seconds),
+                low=float(seconds[0]),
+                high=float(seconds[-1]),
+                detail={
+                    "edges": edges.tolist(),
+                    "share": cells(seconds, edges).tolist(),
+                    "slack": 0.0,
+                    "same_period": True,
+                },
+            )
+        )
     for part, size in PARTS.items():
         each = View(sample).part(name, part)
         share = np.bincount(each, minlength=size) / max(1, len(each))
         strays = [np.bincount(View(block).part(name, part), minlength=size) / BLOCK for block in blocks]
-        rules.append(Rule("quantile", name, support=len(each), detail={
-            "part": part, "share": share.tolist(), "slack": _slack(share, strays)}))
+        rules.append(
+            Rule(
+                "quantile",
+                name,
+                support=len(each),
+                detail={"part": part, "share": share.tolist(), "slack": _slack(share, strays)},
+            )
+        )
     return rules
 
 

@@ -16,15 +16,54 @@ from shipworthy.data.collection.containment import words_of
 from shipworthy.errors import BadData, nearest
 
 PROTECTED = {
-    "sex": "sex", "gender": "sex", "race": "race", "ethnicity": "ethnicity", "ethnic": "ethnicity", "age": "age",
-    "disability": "disability", "disabled": "disability", "religion": "religion", "nationality": "nationality",
-    "marital": "marital status", "marriage": "marital status", "pregnant": "pregnancy", "pregnancy": "pregnancy",
-    "orientation": "sexual orientation", "foreign": "nationality", "citizenship": "nationality", "senior": "age",
-    "birth": "age", "dob": "age", "country": "nationality",
+    "sex": "sex",
+    "gender": "sex",
+    "race": "race",
+    "ethnicity": "ethnicity",
+    "ethnic": "ethnicity",
+    "age": "age",
+    "disability": "disability",
+    "disabled": "disability",
+    "religion": "religion",
+    "nationality": "nationality",
+    "marital": "marital status",
+    "marriage": "marital status",
+    "pregnant": "pregnancy",
+    "pregnancy": "pregnancy",
+    "orientation": "sexual orientation",
+    "foreign": "nationality",
+    "citizenship": "nationality",
+    "senior": "age",
+    "birth": "age",
+    "dob": "age",
+    "country": "nationality",
 }
-PEOPLE = frozenset("customer patient person client employee applicant borrower student user member marital gender sex "
-                   "race spouse dependents occupation salary income emp job".split())
-TIMES = frozenset("time date timestamp datetime day when created at hour".split())
+PEOPLE = frozenset(
+    [
+        "customer",
+        "patient",
+        "person",
+        "client",
+        "employee",
+        "applicant",
+        "borrower",
+        "student",
+        "user",
+        "member",
+        "marital",
+        "gender",
+        "sex",
+        "race",
+        "spouse",
+        "dependents",
+        "occupation",
+        "salary",
+        "income",
+        "emp",
+        "job",
+    ]
+)
+TIMES = frozenset(["time", "date", "timestamp", "datetime", "day", "when", "created", "at", "hour"])
 POSITIVE = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "fraud", "churn", "late", ">50k", "up", "fail")
 MISSING_WORDS = ("?", "unknown", "n/a", "none given", "not reported", "missing", "undefined", "unspecified")
 MISSING_NUMBERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
@@ -53,7 +92,7 @@ class Guess(msgspec.Struct, frozen=True):
 
 
 def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess:
-    """What a table seems to be, each guess with its reason. Raises BadData when the target is missing or never varies."""
+    """What a table seems to be, each guess with its reason. Raises BadData if the target is missing or constant."""
     if target not in table.schema:
         raise BadData(f'column "{target}" is missing', where=table.origin, hint=nearest(target, table.schema.names))
     seen = profile or look(table, target=target)
@@ -71,18 +110,25 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     codes = _codes(left, table, reasons)
     subject = _subject(others, protected, personal, reasons)
     suspects = _suspects(seen, left, reasons)
-    return Guess(task, target, positive, time, group, identifiers, protected, personal, codes, subject, suspects, tuple(reasons))
+    return Guess(
+        task, target, positive, time, group, identifiers, protected, personal, codes, subject, suspects, tuple(reasons)
+    )
 
 
 def _task(table: Table, column: ColumnProfile) -> tuple[Task, str]:
     if column.distinct < 2:
-        raise BadData(f'the target "{column.name}" has {column.distinct} value', where=table.origin, hint="name another target")
+        raise BadData(
+            f'the target "{column.name}" has {column.distinct} value', where=table.origin, hint="name another target"
+        )
     if column.distinct == 2:
         return "binary", f"{column.name} has two values"
     if column.kind == "number" and (column.distinct > MOST_CLASSES or not table.schema[column.name].integer):
         return "regression", f"{column.name} is a number with {column.distinct:,} values"
     if column.kind == "number":
-        return "regression", f"{column.name} is a whole number with {column.distinct} values; set kinds to make it classes"
+        return (
+            "regression",
+            f"{column.name} is a whole number with {column.distinct} values; set kinds to make it classes",
+        )
     return "multiclass", f"{column.name} has {column.distinct} classes"
 
 
@@ -93,7 +139,9 @@ def _positive(column: ColumnProfile, reasons: list[tuple[str, str, str]]) -> str
     rare = values[-1]
     chosen = telling[0] if len(telling) == 1 else rare
     share = dict(column.frequent)[chosen]
-    reasons.append(("positive", f'"{chosen}"', f"{'it says so' if len(telling) == 1 else 'the rarer class'}, {share:.1%} of rows"))
+    reasons.append(
+        ("positive", f'"{chosen}"', f"{'it says so' if len(telling) == 1 else 'the rarer class'}, {share:.1%} of rows")
+    )
     return chosen
 
 
@@ -101,7 +149,8 @@ def _identifiers(columns: list[ColumnProfile], table: Table, reasons: list[tuple
     found = []
     for column in columns:
         named = {"id", "key", "uuid", "guid", "identifier", "index", "rownames"} & set(words_of(column.name)) or (
-            column.name.lower().endswith("id") and column.kind != "boolean" and len(column.name) <= 12)
+            column.name.lower().endswith("id") and column.kind != "boolean" and len(column.name) <= 12
+        )
         whole = column.kind == "category" or table.schema[column.name].integer
         unique = column.distinct == column.rows - column.nulls == column.rows and column.rows > 20
         if unique and whole and (named or column.kind == "category" or _counts(table, column)):
@@ -117,8 +166,15 @@ def _counts(table: Table, column: ColumnProfile) -> bool:
 
 
 def _time(columns: list[ColumnProfile], table: Table, reasons: list[tuple[str, str, str]]) -> str:
-    times = [column for column in columns if column.kind == "timestamp" and column.distinct > 1 and not column.nulls
-             and not column.personal and not {"birth", "dob"} & set(words_of(column.name))]
+    times = [
+        column
+        for column in columns
+        if column.kind == "timestamp"
+        and column.distinct > 1
+        and not column.nulls
+        and not column.personal
+        and not {"birth", "dob"} & set(words_of(column.name))
+    ]
     if not times:
         return ""
     best = max(times, key=lambda column: (bool(TIMES & set(words_of(column.name))), column.distinct))
@@ -126,16 +182,23 @@ def _time(columns: list[ColumnProfile], table: Table, reasons: list[tuple[str, s
     return best.name
 
 
-def _group(columns: list[ColumnProfile], table: Table, taken: tuple[str, ...], reasons: list[tuple[str, str, str]]) -> str:
+def _group(
+    columns: list[ColumnProfile], table: Table, taken: tuple[str, ...], reasons: list[tuple[str, str, str]]
+) -> str:
     """An identifier that repeats: rows of one customer, patient or student belong together."""
     for column in columns:
         words = words_of(column.name)
-        named = bool(words) and (words[0] == "id" or words[-1] == "id" or {"customer", "patient", "user", "student", "person",
-                                                                          "household", "subject"} >= set(words))
+        named = bool(words) and (
+            words[0] == "id"
+            or words[-1] == "id"
+            or {"customer", "patient", "user", "student", "person", "household", "subject"} >= set(words)
+        )
         whole = column.kind == "category" or table.schema[column.name].integer
         many = column.rows / 50 < column.distinct < 0.98 * column.rows and column.distinct > 50
         if named and whole and many and column.name not in taken:
-            reasons.append(("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} rows: some repeat"))
+            reasons.append(
+                ("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} rows: some repeat")
+            )
             return column.name
     return ""
 
@@ -145,27 +208,40 @@ def _protected(columns: list[ColumnProfile], reasons: list[tuple[str, str, str]]
     for column in columns:
         tokens = words_of(column.name)
         meaning = next((PROTECTED[token] for token in tokens if token in PROTECTED), "")
-        if meaning == "age" and "age" in tokens and set(tokens) - {"age", "band", "group", "years", "cat", "customer", "person", "agecat"}:
+        if (
+            meaning == "age"
+            and "age" in tokens
+            and set(tokens) - {"age", "band", "group", "years", "cat", "customer", "person", "agecat"}
+        ):
             continue
         if "agecat" in tokens:
             meaning = "age"
-        if meaning and 1 < column.distinct:
+        if meaning and column.distinct > 1:
             found.append(column.name)
             reasons.append(("protected", f'"{column.name}"', f"its name says {meaning}"))
     return tuple(found)
 
 
-def _personal(columns: list[ColumnProfile], protected: tuple[str, ...], reasons: list[tuple[str, str, str]]) -> tuple[str, ...]:
+def _personal(
+    columns: list[ColumnProfile], protected: tuple[str, ...], reasons: list[tuple[str, str, str]]
+) -> tuple[str, ...]:
     found = []
     for column in columns:
         if column.personal or column.name in protected:
             found.append(column.name)
-            reasons.append(("personal", f'"{column.name}"', f"it holds {column.personal}" if column.personal
-                            else "it describes a person"))
+            reasons.append(
+                (
+                    "personal",
+                    f'"{column.name}"',
+                    f"it holds {column.personal}" if column.personal else "it describes a person",
+                )
+            )
     return tuple(found)
 
 
-def _codes(columns: list[ColumnProfile], table: Table, reasons: list[tuple[str, str, str]]) -> dict[str, tuple[str, ...]]:
+def _codes(
+    columns: list[ColumnProfile], table: Table, reasons: list[tuple[str, str, str]]
+) -> dict[str, tuple[str, ...]]:
     found = {}
     for column in columns:
         codes = tuple(_coded(column, table))
@@ -191,16 +267,25 @@ def _coded(column: ColumnProfile, table: Table) -> Iterator[tuple[str, float]]:
         others = numbers[np.isfinite(numbers) & (numbers != code)]
         if share < 0.001 or len(others) < 50 or len(np.unique(others[:5_000])) < 8:
             continue
-        if code < 0 and others.min() >= 0 or code > 0 and code > others.max() + 2 * (others.max() - others.min()):
+        if (code < 0 and others.min() >= 0) or (code > 0 and code > others.max() + 2 * (others.max() - others.min())):
             yield f"{code:g}", share
 
 
 def _subject(
-    columns: list[ColumnProfile], protected: tuple[str, ...], personal: tuple[str, ...], reasons: list[tuple[str, str, str]]
+    columns: list[ColumnProfile],
+    protected: tuple[str, ...],
+    personal: tuple[str, ...],
+    reasons: list[tuple[str, str, str]],
 ) -> Literal["person", "thing", "undeclared"]:
     hints = [column.name for column in columns if PEOPLE & set(words_of(column.name))]
     if personal or len(hints) >= 2 or [name for name in protected if "country" not in words_of(name)]:
-        reasons.append(("subject", '"person"', f"columns such as {', '.join(list(dict.fromkeys((*personal, *hints)))[:3])} describe people"))
+        reasons.append(
+            (
+                "subject",
+                '"person"',
+                f"columns such as {', '.join(list(dict.fromkeys((*personal, *hints)))[:3])} describe people",
+            )
+        )
         return "person"
     if hints:
         return "undeclared"
@@ -210,8 +295,13 @@ def _subject(
 
 def _suspects(seen: Profile, columns: list[ColumnProfile], reasons: list[tuple[str, str, str]]) -> tuple[Suspect, ...]:
     for suspect in seen.suspects:
-        reasons.append(("suspect", f'"{suspect.column}"', f"{suspect.kind}: {suspect.proof}; a person must decide whether it is "
-                        "known in time"))
+        reasons.append(
+            (
+                "suspect",
+                f'"{suspect.column}"',
+                f"{suspect.kind}: {suspect.proof}; a person must decide whether it is known in time",
+            )
+        )
     known = {suspect.column for suspect in seen.suspects}
     for column in columns:
         if column.name not in known and named_after(column.name):

@@ -27,8 +27,26 @@ LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
     (frozenset({"hour"}), 0, 24, "a day has 24 hours"),
     (frozenset({"minute"}), 0, 60, "an hour has 60 minutes"),
 )
-POSITIVE = frozenset("distance weight height seats count humid precip visib tenure population households rooms "
-                     "bedrooms mileage quantity qty".split())
+POSITIVE = frozenset(
+    [
+        "distance",
+        "weight",
+        "height",
+        "seats",
+        "count",
+        "humid",
+        "precip",
+        "visib",
+        "tenure",
+        "population",
+        "households",
+        "rooms",
+        "bedrooms",
+        "mileage",
+        "quantity",
+        "qty",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,11 @@ def bounds(name: str) -> tuple[float, float, str]:
     tokens = set(words_of(name))
     for needed, low, high, reason in LIMITS:
         if needed <= tokens and not {"std", "score", "norm", "scaled", "delta", "diff", "change", "log"} & tokens:
-            if needed == {"age"} and tokens != {"age"} and not {"driver", "customer", "patient", "person", "client"} & tokens:
+            if (
+                needed == {"age"}
+                and tokens != {"age"}
+                and not {"driver", "customer", "patient", "person", "client"} & tokens
+            ):
                 continue
             return low, high, reason
     if tokens & POSITIVE and not {"delta", "diff", "change", "log", "scaled", "net", "balance"} & tokens:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import ndtri
 
 from shipworthy.core.found import Breach, Rule
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.data.analysis.rules import CHANCE, View
 from shipworthy.data.analysis.strength import binned, edges_of
 
@@ -60,7 +62,9 @@ def measure_links(rule: Rule, view: View, broken: set[str]) -> list[Breach]:
     batch = view.batch
     if batch.rows < 100 or rule.column not in batch.schema or rule.column in broken:
         return []
-    usable = {name: each for name, each in rule.detail["columns"].items() if name in batch.schema and name not in broken}
+    usable = {
+        name: each for name, each in rule.detail["columns"].items() if name in batch.schema and name not in broken
+    }
     if len(usable) < len(rule.detail["columns"]):
         return []
     once = view.once
@@ -72,18 +76,24 @@ def measure_links(rule: Rule, view: View, broken: set[str]) -> list[Breach]:
         off = abs(same[place] - each["link"]) - each["slack"]
         lag = shifted[place] - each["lagged"] - each["slack_lagged"]
         if off > bound * noise:
-            sentence = f"{name} goes with {rule.column} otherwise than before (link {same[place]:.2f}, before {each['link']:.2f})"
+            was = f"link {same[place]:.2f}, before {each['link']:.2f}"
+            sentence = f"{name} goes with {rule.column} otherwise than before ({was})"
             found.append(Breach(rule, f"{same[place]:.2f}", sentence))
         elif batch.rows == once.rows and lag > bound * each["noise"] * np.sqrt(2 / once.rows):
-            found.append(Breach(rule, f"{shifted[place]:.2f}", f"{name} goes with {rule.column} of the row before or after: it was shifted"))
+            found.append(
+                Breach(
+                    rule,
+                    f"{shifted[place]:.2f}",
+                    f"{name} goes with {rule.column} of the row before or after: it was shifted",
+                )
+            )
     return found
 
 
 def score(scale: dict[str, Any], table: Table, name: str) -> Floats:
     """(n,) the training mean of the target for every value of a column, standardised."""
     if "levels" in scale:
-        place = {level: at for at, level in enumerate(scale["levels"])}
-        codes = np.array([0 if word is None else place.get(word, len(place)) + 1 for word in table.words(name)], np.int64)
+        codes = _placed(table.data[name], scale["levels"])
     else:
         codes = binned(table.numbers(name), np.array(scale["edges"]))
     return np.array(scale["score"])[np.minimum(codes, len(scale["score"]) - 1)]
@@ -93,12 +103,11 @@ def _scale(sample: Table, name: str, truth: Floats) -> dict[str, Any]:
     kind = sample.schema[name].kind
     scale: dict[str, Any]
     if kind == "category":
-        words = sample.words(name)
-        levels, counts = np.unique(np.array([word for word in words if word is not None], dtype=object).astype(str), return_counts=True)
-        scale = {"levels": [str(level) for level in levels[np.argsort(-counts, kind="stable")][:LEVELS]]}
-        place = {level: at for at, level in enumerate(scale["levels"])}
-        codes = np.array([0 if word is None else place.get(word, len(place)) + 1 for word in words], np.int64)
-        size = len(place) + 2
+        counts = sample.data[name].drop_null().value_counts()
+        found = sorted((-each["counts"], str(each["values"])) for each in counts.to_pylist())
+        scale = {"levels": [level for _, level in found[:LEVELS]]}
+        codes = _placed(sample.data[name], scale["levels"])
+        size = len(scale["levels"]) + 2
     else:
         edges = edges_of(sample.numbers(name), BINS)
         scale = {"edges": edges.tolist()}
@@ -117,11 +126,23 @@ def _scale(sample: Table, name: str, truth: Floats) -> dict[str, Any]:
 def _answer(table: Table, target: str, positive: str | None = None) -> dict[str, Any]:
     if table.schema[target].kind in ("number", "boolean") and positive in (None, ""):
         return {"values": table.numbers(target), "positive": ""}
-    words = table.words(target)
+    words = (
+        pa.chunked_array([pa.array(table.words(target), pa.string())])
+        if table.schema[target].kind == "number"
+        else (table.data[target])
+    )
     if positive is None:
-        levels, counts = np.unique(np.array([word for word in words if word is not None], dtype=object).astype(str), return_counts=True)
-        positive = str(levels[np.argsort(-counts, kind="stable")][min(1, len(levels) - 1)])
-    return {"values": np.array([np.nan if word is None else float(word == positive) for word in words]), "positive": positive}
+        found = sorted((-each["counts"], str(each["values"])) for each in words.drop_null().value_counts().to_pylist())
+        positive = found[min(1, len(found) - 1)][1]
+    hits = pc.cast(pc.cast(pc.equal(words, positive), pa.int8()), pa.float64())
+    return {"values": np.asarray(hits.to_numpy(), np.float64), "positive": positive}
+
+
+def _placed(values: pa.ChunkedArray, levels: list[str]) -> Ints:
+    """(n,) 0 for missing, the place of the level from 1, and one more for every other value."""
+    words = values if pa.types.is_string(values.type) else pa.chunked_array([pa.array(to_words(values), pa.string())])
+    codes = pc.fill_null(pc.index_in(words, value_set=pa.array(levels, pa.string())), len(levels))
+    return np.where(np.asarray(words.is_null().to_numpy()), 0, codes.to_numpy().astype(np.int64) + 1)
 
 
 def _products(rule: Rule, table: Table) -> tuple[Floats, Floats, Floats]:

@@ -22,16 +22,133 @@ ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1
 STREET = re.compile(r"\d{1,5}[a-zA-Z]?[\s,]+\w+|\w+[\s,]+\d{1,5}[a-zA-Z]?")
 PERSON = re.compile(r"(Dr\.? |Mr\.? |Mrs\.? |Ms\.? )?[A-Z][\w'’-]+,? ([A-Z]\.? )?[A-Z][\w'’-]+( Jr\.?| Sr\.?| I+)?")
 NAMES = frozenset(
-    "james mary john patricia robert jennifer michael linda david elizabeth william barbara richard susan joseph jessica "
-    "thomas sarah charles karen christopher lisa daniel nancy matthew betty anthony margaret mark sandra donald ashley "
-    "steven kimberly paul emily andrew donna joshua michelle kenneth carol kevin amanda brian dorothy george melissa "
-    "edward deborah ronald stephanie timothy rebecca jason laura jeffrey helen ryan anna peter maria jose luis ana carlos "
-    "juan hans klaus petra marie jean pierre sofia lucas noah emma olivia liam mia ali mohammed fatima wei ivan olga".split())
-OWNERS = frozenset("first last given family middle maiden full customer patient employee person client member user contact "
-                   "borrower applicant guest student owner holder insured".split())
-CONTEXT = {"phone": "phone number", "telephone": "phone number", "tel": "phone number", "mobile": "phone number",
-           "fax": "phone number", "cell": "phone number", "ssn": "national id", "nino": "national id",
-           "passport": "national id", "taxpayer": "national id"}
+    [
+        "james",
+        "mary",
+        "john",
+        "patricia",
+        "robert",
+        "jennifer",
+        "michael",
+        "linda",
+        "david",
+        "elizabeth",
+        "william",
+        "barbara",
+        "richard",
+        "susan",
+        "joseph",
+        "jessica",
+        "thomas",
+        "sarah",
+        "charles",
+        "karen",
+        "christopher",
+        "lisa",
+        "daniel",
+        "nancy",
+        "matthew",
+        "betty",
+        "anthony",
+        "margaret",
+        "mark",
+        "sandra",
+        "donald",
+        "ashley",
+        "steven",
+        "kimberly",
+        "paul",
+        "emily",
+        "andrew",
+        "donna",
+        "joshua",
+        "michelle",
+        "kenneth",
+        "carol",
+        "kevin",
+        "amanda",
+        "brian",
+        "dorothy",
+        "george",
+        "melissa",
+        "edward",
+        "deborah",
+        "ronald",
+        "stephanie",
+        "timothy",
+        "rebecca",
+        "jason",
+        "laura",
+        "jeffrey",
+        "helen",
+        "ryan",
+        "anna",
+        "peter",
+        "maria",
+        "jose",
+        "luis",
+        "ana",
+        "carlos",
+        "juan",
+        "hans",
+        "klaus",
+        "petra",
+        "marie",
+        "jean",
+        "pierre",
+        "sofia",
+        "lucas",
+        "noah",
+        "emma",
+        "olivia",
+        "liam",
+        "mia",
+        "ali",
+        "mohammed",
+        "fatima",
+        "wei",
+        "ivan",
+        "olga",
+    ]
+)
+OWNERS = frozenset(
+    [
+        "first",
+        "last",
+        "given",
+        "family",
+        "middle",
+        "maiden",
+        "full",
+        "customer",
+        "patient",
+        "employee",
+        "person",
+        "client",
+        "member",
+        "user",
+        "contact",
+        "borrower",
+        "applicant",
+        "guest",
+        "student",
+        "owner",
+        "holder",
+        "insured",
+    ]
+)
+CONTEXT = {
+    "phone": "phone number",
+    "telephone": "phone number",
+    "tel": "phone number",
+    "mobile": "phone number",
+    "fax": "phone number",
+    "cell": "phone number",
+    "ssn": "national id",
+    "nino": "national id",
+    "passport": "national id",
+    "taxpayer": "national id",
+}
 
 
 def personal_kind(name: str, values: Sequence[str | None]) -> str:
@@ -53,8 +170,11 @@ def personal_kind(name: str, values: Sequence[str | None]) -> str:
         return known
     if _is_birth(tokens):
         return "date of birth"
-    if {"street", "address"} & set(tokens) and _share(words, lambda word: bool(STREET.search(word))) >= MOST and (
-            not {"ip", "web", "mac"} & set(tokens)):
+    if (
+        {"street", "address"} & set(tokens)
+        and _share(words, lambda word: bool(STREET.search(word))) >= MOST
+        and (not {"ip", "web", "mac"} & set(tokens))
+    ):
         return "address"
     return "name" if _is_person(tokens, words) else ""
 
@@ -94,8 +214,15 @@ def _by_pattern(words: list[str]) -> str:
         return "bank account"
     if _share(words, _is_card) >= 0.8:
         return "card number"
-    if _share(words, lambda word: bool(ADDRESS.fullmatch(word)) and all(
-            int(part) < 256 for part in word.split(".") if part.isdigit())) >= MOST:
+    if (
+        _share(
+            words,
+            lambda word: (
+                bool(ADDRESS.fullmatch(word)) and all(int(part) < 256 for part in word.split(".") if part.isdigit())
+            ),
+        )
+        >= MOST
+    ):
         return "network address"
     if _share(words, lambda word: word.startswith("+") and _is_phone(word)) >= MOST:
         return "phone number"
@@ -121,8 +248,12 @@ def _is_phone(word: str) -> bool:
 
 
 def _is_birth(tokens: list[str]) -> bool:
-    return "dob" in tokens or "birthday" in tokens or "birthdate" in tokens or (
-        "birth" in tokens and bool({"date", "day"} & set(tokens)))
+    return (
+        "dob" in tokens
+        or "birthday" in tokens
+        or "birthdate" in tokens
+        or ("birth" in tokens and bool({"date", "day"} & set(tokens)))
+    )
 
 
 def _is_person(tokens: list[str], words: list[str]) -> bool:

@@ -42,7 +42,8 @@ def profile(table: Table, *, target: str = "") -> Profile:
     columns = tuple(_column(column, table, whole, sample) for column in table.schema.columns)
     codes = {name: codes_of(sample.data[name]) for name in table.schema.names}
     return Profile(
-        table.rows, columns,
+        table.rows,
+        columns,
         duplicates=table.rows - _distinct_rows(frame),
         suspects=suspects(sample, target, _without_target(table, target)) if target and table.rows else (),
         copies=near_copies(sample.data, codes),
@@ -72,8 +73,12 @@ def _whole(frame: pl.DataFrame) -> dict[str, Any]:
         count = number.n_unique() if frame.height <= EXACT_DISTINCT or kind == pl.Boolean else number.approx_n_unique()
         wanted.append((count - (number.null_count() > 0).cast(pl.UInt32)).alias(f"distinct:{name}"))
         if kind.is_numeric():
-            wanted += [number.min().cast(pl.Float64).alias(f"min:{name}"), number.max().cast(pl.Float64).alias(f"max:{name}"),
-                       number.mean().alias(f"mean:{name}"), number.std().alias(f"std:{name}")]
+            wanted += [
+                number.min().cast(pl.Float64).alias(f"min:{name}"),
+                number.max().cast(pl.Float64).alias(f"max:{name}"),
+                number.mean().alias(f"mean:{name}"),
+                number.std().alias(f"std:{name}"),
+            ]
         if kind.is_temporal():
             seconds = column.dt.timestamp("us").cast(pl.Float64) / 1e6
             wanted += [seconds.min().alias(f"min:{name}"), seconds.max().alias(f"max:{name}")]
@@ -93,9 +98,13 @@ def _without_target(table: Table, target: str) -> Table | None:
 
 def _column(column: Column, table: Table, whole: dict[str, Any], sample: Table) -> ColumnProfile:
     name, values = column.name, sample.data[column.name]
-    facts = {"minimum": _float(whole.get(f"min:{name}")), "maximum": _float(whole.get(f"max:{name}")),
-             "mean": _float(whole.get(f"mean:{name}")), "deviation": _float(whole.get(f"std:{name}")),
-             "longest": int(whole.get(f"longest:{name}") or 0)}
+    facts: dict[str, Any] = {
+        "minimum": _float(whole.get(f"min:{name}")),
+        "maximum": _float(whole.get(f"max:{name}")),
+        "mean": _float(whole.get(f"mean:{name}")),
+        "deviation": _float(whole.get(f"std:{name}")),
+        "longest": int(whole.get(f"longest:{name}") or 0),
+    }
     if column.kind in ("number", "timestamp", "boolean") and not pa.types.is_string(values.type):
         numbers = sample.numbers(name)
         facts["quantiles"], facts["histogram"] = _spread(numbers)
@@ -103,10 +112,13 @@ def _column(column: Column, table: Table, whole: dict[str, Any], sample: Table) 
             facts["impossible"] = tuple(_in_words(table.numbers(name), name))
     frequent = _frequent(values)
     facts["frequent"] = frequent
-    if column.kind in ("category", "text", "number", "timestamp") and not (column.kind == "number" and not column.integer):
+    if column.kind in ("category", "text", "number", "timestamp") and not (
+        column.kind == "number" and not column.integer
+    ):
         facts["personal"] = personal_kind(name, _some(values))
-    return ColumnProfile(name, column.kind, table.rows, int(whole[f"nulls:{name}"]), max(0, int(whole[f"distinct:{name}"])),
-                         **facts)
+    return ColumnProfile(
+        name, column.kind, table.rows, int(whole[f"nulls:{name}"]), max(0, int(whole[f"distinct:{name}"])), **facts
+    )
 
 
 def _spread(numbers: Floats) -> tuple[tuple[float, ...], tuple[int, ...]]:

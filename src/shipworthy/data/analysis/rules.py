@@ -33,7 +33,11 @@ def family(kind: pa.DataType) -> str:
         return "number"
     if pa.types.is_temporal(kind):
         return "time"
-    return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind) else "other"
+    return (
+        "text"
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+        else "other"
+    )
 
 
 def row_hashes(data: pa.Table) -> Ints:
@@ -41,7 +45,8 @@ def row_hashes(data: pa.Table) -> Ints:
     if not data.num_columns or not data.num_rows:
         return np.zeros(data.num_rows, np.int64)
     frame = pl.DataFrame({name: pl.Series(data[name]) for name in sorted(data.column_names)})
-    return frame.hash_rows(seed=7).to_numpy().view(np.int64)
+    found: Ints = frame.hash_rows(seed=7).to_numpy().view(np.int64)
+    return found
 
 
 class View:
@@ -85,7 +90,8 @@ class View:
         if part == "weekday":
             return (days + 3) % 7
         dates = days.astype("datetime64[D]")
-        return (dates - dates.astype("datetime64[M]")).astype(np.int64)
+        found: Ints = (dates - dates.astype("datetime64[M]")).astype(np.int64)
+        return found
 
 
 def cells(numbers: Floats, edges: Floats) -> Floats:
@@ -168,11 +174,17 @@ def _null_share(rule: Rule, view: View) -> Breach | None:
     many = nulls / n > high and binomial_tail(int(nulls / spread), max(1, int(n / spread)), high) < CHANCE
     few = nulls / n < low and binomial_tail(int((n - nulls) / spread), max(1, int(n / spread)), 1 - low) < CHANCE
     together = longest_run(gone, only=1)
-    clumped = together > _most_in_a_row(base, n) and together > 3 * max(1, rule.detail["run"]) and rule.detail["slack"] == 0
+    clumped = (
+        together > _most_in_a_row(base, n) and together > 3 * max(1, rule.detail["run"]) and rule.detail["slack"] == 0
+    )
     if not (many or few or clumped):
         return None
-    return Breach(rule, f"{nulls / n:.1%}", f"{rule.column} is missing in {nulls / n:.1%} of rows, "
-                  + (f"{together} of them in a row" if clumped and not many else f"against {rule.detail['share']:.1%} before"))
+    return Breach(
+        rule,
+        f"{nulls / n:.1%}",
+        f"{rule.column} is missing in {nulls / n:.1%} of rows, "
+        + (f"{together} of them in a row" if clumped and not many else f"against {rule.detail['share']:.1%} before"),
+    )
 
 
 def _range(rule: Rule, view: View) -> Breach | None:
@@ -190,7 +202,11 @@ def _range(rule: Rule, view: View) -> Breach | None:
     if same < 3 and not wild and binomial_tail(count, len(numbers), allowed) >= CHANCE:
         return None
     shown = worst[np.argmax(np.abs(worst))]
-    return Breach(rule, f"{count} outside", f"{count} values of {rule.column} are outside {rule.low:g} to {rule.high:g}, such as {shown:g}")
+    return Breach(
+        rule,
+        f"{count} outside",
+        f"{count} values of {rule.column} are outside {rule.low:g} to {rule.high:g}, such as {shown:g}",
+    )
 
 
 def _quantile(rule: Rule, view: View) -> Breach | None:
@@ -204,8 +220,9 @@ def _quantile(rule: Rule, view: View) -> Breach | None:
         numbers = view.numbers(rule.column)
         if detail.get("same_period") and not _same_period(rule, numbers):
             return None
-        counts = np.bincount(np.searchsorted(np.array(detail["edges"]), numbers, side="right"),
-                             minlength=len(share)).astype(np.float64)
+        counts = np.bincount(
+            np.searchsorted(np.array(detail["edges"]), numbers, side="right"), minlength=len(share)
+        ).astype(np.float64)
         what = rule.column
     return _shape(rule, what, share, counts)
 
@@ -235,7 +252,9 @@ def _shape(rule: Rule, what: str, share: Floats, counts: Floats, names: tuple[st
         return None
     at = int(np.argmax(np.abs(now - share)))
     where = f': "{names[at]}" is {now[at]:.1%}, against {share[at]:.1%} before' if names else ""
-    return Breach(rule, f"{far:.2f}", f"the values of {what} have another distribution ({far:.0%} of rows moved){where}")
+    return Breach(
+        rule, f"{far:.2f}", f"the values of {what} have another distribution ({far:.0%} of rows moved){where}"
+    )
 
 
 def _unseen(rule: Rule, view: View) -> Breach | None:
@@ -252,8 +271,11 @@ def _unseen(rule: Rule, view: View) -> Breach | None:
     if len(alike) < 3 and binomial_tail(len(new), len(words), allowed) >= CHANCE:
         return None
     example = (alike or new)[0]
-    return Breach(rule, f"{len(new) / len(words):.1%}",
-                  f"{len(new) / len(words):.1%} of {rule.column} are values never seen, such as {example[:40]!r}")
+    return Breach(
+        rule,
+        f"{len(new) / len(words):.1%}",
+        f"{len(new) / len(words):.1%} of {rule.column} are values never seen, such as {example[:40]!r}",
+    )
 
 
 def _pattern(rule: Rule, view: View) -> Breach | None:
@@ -263,8 +285,11 @@ def _pattern(rule: Rule, view: View) -> Breach | None:
     allowed = max(min(1.0, 3 / rule.support), TINY if len(letters) > 100 or len(words) > 5_000 else 0.0)
     if not words or binomial_tail(len(strange), len(words), allowed) >= CHANCE:
         return None
-    return Breach(rule, f"{len(strange) / len(words):.1%}",
-                  f"{len(strange) / len(words):.1%} of {rule.column} hold signs never seen, such as {strange[0][:40]!r}")
+    return Breach(
+        rule,
+        f"{len(strange) / len(words):.1%}",
+        f"{len(strange) / len(words):.1%} of {rule.column} hold signs never seen, such as {strange[0][:40]!r}",
+    )
 
 
 def _unique(rule: Rule, view: View) -> Breach | None:
@@ -283,7 +308,11 @@ def _order(rule: Rule, view: View) -> Breach | None:
     span = max(rule.high - rule.low, DAY)
     if seconds[0] < rule.low - 0.25 * span or seconds[-1] > rule.high + 2 * span:
         shown = seconds[0] if seconds[0] < rule.low - 0.25 * span else seconds[-1]
-        return Breach(rule, _date(shown), f"{rule.column} reaches {_date(shown)}, far outside {_date(rule.low)} to {_date(rule.high)}")
+        return Breach(
+            rule,
+            _date(shown),
+            f"{rule.column} reaches {_date(shown)}, far outside {_date(rule.low)} to {_date(rule.high)}",
+        )
     if len(seconds) > 20:
         gap = float(np.diff(seconds).max())
         if gap > max(0.25 * span, 10 * rule.detail["gap"]):
@@ -297,9 +326,13 @@ def _constant(rule: Rule, view: View) -> Breach | None:
     run = longest_run(codes)
     if run < 10 or rule.detail["top"] > 0.999:
         return None
-    bound = max(_most_in_a_row(rule.detail["top"], len(codes)), 3 * rule.detail["run"]
-                if rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support) else 0)
-    if run <= bound and not (run == len(codes) and run >= 100 and rule.detail["run"] < run and rule.detail["top"] < 0.9):
+    bound = max(
+        _most_in_a_row(rule.detail["top"], len(codes)),
+        3 * rule.detail["run"] if rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support) else 0,
+    )
+    if run <= bound and not (
+        run == len(codes) and run >= 100 and rule.detail["run"] < run and rule.detail["top"] < 0.9
+    ):
         return None
     return Breach(rule, f"{run} in a row", f"{rule.column} holds one value {run} times in a row")
 
@@ -313,14 +346,22 @@ def _repeat(rule: Rule, view: View) -> Breach | None:
             return None
     elif (counts >= 2).mean() < 0.9:
         return None
-    return Breach(rule, f"{view.batch.rows - len(counts)} repeated", "nearly every row occurs at least twice: the batch was delivered twice")
+    return Breach(
+        rule,
+        f"{view.batch.rows - len(counts)} repeated",
+        "nearly every row occurs at least twice: the batch was delivered twice",
+    )
 
 
 def _rows(rule: Rule, view: View) -> Breach | None:
     assert rule.low is not None and rule.high is not None
     if rule.low <= view.batch.rows <= rule.high:
         return None
-    return Breach(rule, str(view.batch.rows), f"the batch has {view.batch.rows:,} rows, outside {rule.low:,.0f} to {rule.high:,.0f}")
+    return Breach(
+        rule,
+        str(view.batch.rows),
+        f"the batch has {view.batch.rows:,} rows, outside {rule.low:,.0f} to {rule.high:,.0f}",
+    )
 
 
 def _most_in_a_row(share: float, rows: int) -> float:
@@ -335,7 +376,17 @@ def _date(seconds: float) -> str:
 
 
 MEASURES: dict[str, Callable[[Rule, View], Breach | None]] = {
-    "present": _present, "type": _type, "null-share": _null_share, "range": _range, "quantile": _quantile,
-    "levels": _levels, "unseen-share": _unseen, "pattern": _pattern, "unique": _unique, "order": _order,
-    "constant": _constant, "repeat": _repeat, "rows": _rows,
+    "present": _present,
+    "type": _type,
+    "null-share": _null_share,
+    "range": _range,
+    "quantile": _quantile,
+    "levels": _levels,
+    "unseen-share": _unseen,
+    "pattern": _pattern,
+    "unique": _unique,
+    "order": _order,
+    "constant": _constant,
+    "repeat": _repeat,
+    "rows": _rows,
 }

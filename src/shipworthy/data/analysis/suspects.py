@@ -25,10 +25,53 @@ STRONG_NAMED = 0.4
 WEAK_NAMED = 0.2
 LEAST = 20
 AFTER = frozenset(
-    "duration paid repaid recovered recovery settled settlement collected collection refund refunded chargeback arr "
-    "arrival actual outcome result resolved resolution closed cancelled canceled discharge discharged death final "
-    "pred predicted prediction label score won lost churned default defaulted late delay grade subgrade claims claim "
-    "payout penalty".split())
+    [
+        "duration",
+        "paid",
+        "repaid",
+        "recovered",
+        "recovery",
+        "settled",
+        "settlement",
+        "collected",
+        "collection",
+        "refund",
+        "refunded",
+        "chargeback",
+        "arr",
+        "arrival",
+        "actual",
+        "outcome",
+        "result",
+        "resolved",
+        "resolution",
+        "closed",
+        "cancelled",
+        "canceled",
+        "discharge",
+        "discharged",
+        "death",
+        "final",
+        "pred",
+        "predicted",
+        "prediction",
+        "label",
+        "score",
+        "won",
+        "lost",
+        "churned",
+        "default",
+        "defaulted",
+        "late",
+        "delay",
+        "grade",
+        "subgrade",
+        "claims",
+        "claim",
+        "payout",
+        "penalty",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +100,11 @@ def suspects(sample: Table, target: str, nulls: Table | None = None) -> tuple[Su
     asked = Asked(truth, classes, {name: value for name, value in skills.items() if value == value})
     absent = sample.take(~known) if nulls is None else nulls
     found: dict[str, Suspect] = {}
-    for voter in (_copies(asked), _sums(asked, rows, target), _afterwards(asked, rows, absent), ):
+    for voter in (
+        _copies(asked),
+        _sums(asked, rows, target),
+        _afterwards(asked, rows, absent),
+    ):
         for suspect in voter:
             found.setdefault(suspect.column, suspect)
     for suspect in _beyond(asked, set(found)):
@@ -84,8 +131,11 @@ def named_after(name: str) -> bool:
 
 
 def _copies(asked: Asked) -> list[Suspect]:
-    return [Suspect(name, "near-copy", _strength(value, asked), f"alone it has {_figure(value, asked)}")
-            for name, value in asked.skills.items() if value >= COPY]
+    return [
+        Suspect(name, "near-copy", _strength(value, asked), f"alone it has {_figure(value, asked)}")
+        for name, value in asked.skills.items()
+        if value >= COPY
+    ]
 
 
 def _beyond(asked: Asked, taken: set[str]) -> list[Suspect]:
@@ -96,9 +146,16 @@ def _beyond(asked: Asked, taken: set[str]) -> list[Suspect]:
         (value, name), (next_value, next_name) = left[0], left[1]
         ratio = (1 - next_value) / max(1 - value, 1e-9)
         named = named_after(name)
-        if not (value >= STRONG and ratio >= BEYOND[asked.classes == 0] or named and (
-                value >= STRONG_NAMED and ratio >= BEYOND_NAMED or value >= WEAK_NAMED and value >= 1.5 * next_value
-                and len(left) >= 3)):
+        if not (
+            (value >= STRONG and ratio >= BEYOND[asked.classes == 0])
+            or (
+                named
+                and (
+                    (value >= STRONG_NAMED and ratio >= BEYOND_NAMED)
+                    or (value >= WEAK_NAMED and value >= 1.5 * next_value and len(left) >= 3)
+                )
+            )
+        ):
             break
         proof = f"alone it has {_figure(value, asked)}; the next column, {next_name}, has {_figure(next_value, asked)}"
         found.append(Suspect(name, "after-the-fact" if named else "too-good", _strength(value, asked), proof))
@@ -136,7 +193,8 @@ def _tells(gone: Mask, asked: Asked) -> str:
     top = int(shares.argmax())
     if shares[top] < 0.98 or base[top] > 0.8:
         return ""
-    return f"where it is missing ({rows:,} rows) the answer is the same in {shares[top]:.1%}, against {base[top]:.1%} of all"
+    said = f"the answer is the same in {shares[top]:.1%}, against {base[top]:.1%} of all"
+    return f"where it is missing ({rows:,} rows) {said}"
 
 
 def _sums(asked: Asked, rows: Table, target: str) -> list[Suspect]:
@@ -153,8 +211,14 @@ def _sums(asked: Asked, rows: Table, target: str) -> list[Suspect]:
     found = []
     for place, name in enumerate(names):
         if _left(np.delete(inputs, place, axis=1), truth) > 1e-3:
-            found.append(Suspect(name, "near-copy", _strength(asked.skills[name], asked),
-                                 f"with other columns it adds up to {target} exactly"))
+            found.append(
+                Suspect(
+                    name,
+                    "near-copy",
+                    _strength(asked.skills[name], asked),
+                    f"with other columns it adds up to {target} exactly",
+                )
+            )
     return found
 
 
@@ -165,11 +229,18 @@ def _left(inputs: Floats, truth: Floats) -> float:
 
 def _family(asked: Asked, found: dict[str, Suspect]) -> list[Suspect]:
     """Columns that share the telling first word of a suspect: paid_total beside paid_interest."""
-    heads = {words_of(name)[0]: name for name, each in found.items() if each.kind == "after-the-fact" and words_of(name)
-             and words_of(name)[0] in AFTER and len(words_of(name)) > 1}
-    return [Suspect(name, "after-the-fact", _strength(value, asked), f"it is named like {heads[words_of(name)[0]]}, a suspect")
-            for name, value in asked.skills.items()
-            if name not in found and words_of(name) and words_of(name)[0] in heads]
+    heads = {
+        words_of(name)[0]: name
+        for name, each in found.items()
+        if each.kind == "after-the-fact" and words_of(name) and words_of(name)[0] in AFTER and len(words_of(name)) > 1
+    }
+    return [
+        Suspect(
+            name, "after-the-fact", _strength(value, asked), f"it is named like {heads[words_of(name)[0]]}, a suspect"
+        )
+        for name, value in asked.skills.items()
+        if name not in found and words_of(name) and words_of(name)[0] in heads
+    ]
 
 
 def _counters(asked: Asked, rows: Table) -> list[Suspect]:
@@ -181,8 +252,14 @@ def _counters(asked: Asked, rows: Table) -> list[Suspect]:
             continue
         steps = np.diff(rows.numbers(column.name))
         if len(steps) and bool(np.all(steps > 0)) and len(asked.skills) > 1:
-            found.append(Suspect(column.name, "identifier", _strength(value, asked),
-                                 f"it counts the rows, and alone it has {_figure(value, asked)}"))
+            found.append(
+                Suspect(
+                    column.name,
+                    "identifier",
+                    _strength(value, asked),
+                    f"it counts the rows, and alone it has {_figure(value, asked)}",
+                )
+            )
     return found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from shipworthy.core.table import Floats, Ints, Mask, Table
+from shipworthy.core.table import Ints, Mask, Table
 from shipworthy.data.analysis.strength import edges_of
 from shipworthy.metrics.intervals import benjamini_hochberg
 
@@ -64,31 +65,35 @@ def holes(table: Table, *, expected: float = EXPECTED) -> list[Hole]:
             counts = counts.reshape(len(a.names), len(b.names))
             ought = counts.sum(axis=1)[:, None] * counts.sum(axis=0)[None, :] / max(1, n)
             empty = (counts == 0) & (ought >= expected)
-            if not empty.any() or _together(counts, ought, empty, n):
+            if not empty.any() or _together(counts, empty):
                 continue
             for x, y in zip(*np.nonzero(empty), strict=True):
                 found.append(Hole(f"{left} {a.names[x]} with {right} {b.names[y]}", float(ought[x, y])))
                 chance.append(float(np.exp(-ought[x, y])))
-    kept = benjamini_hochberg(np.array(chance), q=0.05) if chance else []
+    kept = benjamini_hochberg(np.array(chance, np.float64), q=0.05)
     return sorted((hole for hole, real in zip(found, kept, strict=True) if real), key=lambda hole: -hole.expected)
 
 
-def _together(counts: Ints, ought: Floats, empty: Mask, rows: int) -> bool:
-    """Whether two columns go together apart from their empty cells, as a whole or in the levels of those cells.
-
-    As a whole: Cramér's V above 0.1, Cramér (1946). In a level: its other cells stray by more than a third.
-    """
+def _together(counts: Ints, empty: Mask) -> bool:
+    """Whether two columns go together: many cells are empty, or a level with one is spread unlike the others."""
     if empty.sum() > 0.1 * empty.size:
         return True
-    strays = np.where(empty, 0.0, (counts - ought) ** 2 / np.maximum(ought, 1e-9))
-    beside = float(ought[empty].sum()) * 2
-    if np.sqrt(max(0.0, float(strays.sum()) - beside) / (rows * max(1, min(counts.shape) - 1))) > 0.1:
-        return True
-    for x, y in zip(*np.nonzero(empty), strict=True):
-        for cells, strayed in ((ought[x], strays[x]), (ought[:, y], strays[:, y])):
-            if np.sqrt(float(strayed.sum()) / max(1.0, float(cells.sum()))) > LEVEL_STRAYS:
-                return True
-    return False
+    return any(
+        _stray(counts, empty, x) > LEVEL_STRAYS or _stray(counts.T, empty.T, y) > LEVEL_STRAYS
+        for x, y in zip(*np.nonzero(empty), strict=True)
+    )
+
+
+def _stray(counts: Ints, empty: Mask, level: int) -> float:
+    """How far one level is spread otherwise than all others, over the cells that it fills, the worst left out: the
+    border of a hole may cut a cell."""
+    ours = counts[level, ~empty[level]].astype(np.float64)
+    others = (counts.sum(axis=0) - counts[level])[~empty[level]].astype(np.float64)
+    if not ours.sum() or not others.sum():
+        return float("inf")
+    mine, usual = ours / ours.sum(), np.maximum(others, 0.5) / others.sum()
+    terms = (mine - usual) ** 2 / usual
+    return float(np.sqrt(terms.sum() - terms.max()))
 
 
 def bins_of(table: Table) -> dict[str, Binned]:
@@ -112,7 +117,7 @@ def _numbers(table: Table, name: str) -> Binned:
     place = np.searchsorted(edges, numbers, side="right")
     codes = np.where(np.isfinite(numbers), place, len(edges) + 1).astype(np.int64)
     ends = [f"below {edges[0]:g}" if len(edges) else "any"]
-    ends += [f"from {low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    ends += [f"from {low:g} to {high:g}" for low, high in pairwise(edges)]
     ends += [f"from {edges[-1]:g}"] if len(edges) else []
     return Binned((*ends, "missing"), codes)
 
@@ -123,4 +128,6 @@ def _levels(table: Table, name: str) -> Binned | None:
     levels, codes = np.unique(present, return_inverse=True)
     if len(levels) > 30:
         return None
-    return Binned(tuple("missing" if level == "missing" else f'= "{level}"' for level in levels), codes.astype(np.int64))
+    return Binned(
+        tuple("missing" if level == "missing" else f'= "{level}"' for level in levels), codes.astype(np.int64)
+    )

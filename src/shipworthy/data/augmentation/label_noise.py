@@ -62,8 +62,14 @@ def expected(table: Table, target: str, codes: Ints, classes: int, *, seed: int 
         if not ask.any() or len(np.unique(codes[learn])) < 2:
             continue
         model = HistGradientBoostingClassifier(
-            max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, early_stopping=False, random_state=seed,
-            l2_regularization=1.0, categorical_features=_categories(features)).fit(inputs[learn], codes[learn])
+            max_iter=TREES,
+            max_leaf_nodes=LEAVES,
+            learning_rate=RATE,
+            early_stopping=False,
+            random_state=seed,
+            l2_regularization=1.0,
+            categorical_features=_categories(features),
+        ).fit(inputs[learn], codes[learn])
         out[np.ix_(ask, model.classes_.astype(np.int64))] = model.predict_proba(inputs[ask])
     return out
 
@@ -81,12 +87,19 @@ def surprise(table: Table, target: str, seed: int) -> Floats:
     for each in range(FOLDS):
         learn, ask = fold != each, fold == each
         spread[ask] = _regressor(features, seed).fit(inputs[learn], np.abs(left[learn])).predict(inputs[ask])
-    return np.abs(left) / np.maximum(spread, 0.1 * np.abs(left).mean() + 1e-12)
+    found: Floats = np.abs(left) / np.maximum(spread, 0.1 * np.abs(left).mean() + 1e-12)
+    return found
 
 
 def _regressor(features: Features, seed: int) -> HistGradientBoostingRegressor:
-    return HistGradientBoostingRegressor(max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, early_stopping=False,
-                                         random_state=seed, categorical_features=_categories(features))
+    return HistGradientBoostingRegressor(
+        max_iter=TREES,
+        max_leaf_nodes=LEAVES,
+        learning_rate=RATE,
+        early_stopping=False,
+        random_state=seed,
+        categorical_features=_categories(features),
+    )
 
 
 def _categories(features: Features) -> list[bool]:

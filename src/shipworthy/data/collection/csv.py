@@ -72,8 +72,13 @@ def _dialect(path: Path, address: str, delimiter: str, header: bool | None, skip
     first, rest = rows[0], rows[1:]
     known = header if header is not None else has_header or _looks_like_names(first)
     if not known:
-        return Dialect(delimiter, quote, tuple(f"column{n}" for n in range(1, len(first) + 1)), skip,
-                       {"header": "no header was found; columns are numbered"})
+        return Dialect(
+            delimiter,
+            quote,
+            tuple(f"column{n}" for n in range(1, len(first) + 1)),
+            skip,
+            {"header": "no header was found; columns are numbered"},
+        )
     if not rest:
         raise BadData("the file has a header but no rows", where=address, hint="check that the export finished")
     notes = {}
@@ -88,8 +93,11 @@ def _dialect(path: Path, address: str, delimiter: str, header: bool | None, skip
         notes["header"] = "the first column has no name; it is called row"
     repeated = sorted({each for each in names if names.count(each) > 1})
     if repeated:
-        raise BadData(f'two columns are named "{repeated[0]}"', where=f"{address}, line {skip + 1}",
-                      hint="rename one in the source")
+        raise BadData(
+            f'two columns are named "{repeated[0]}"',
+            where=f"{address}, line {skip + 1}",
+            hint="rename one in the source",
+        )
     _not_ragged(rest if whole else rest[:-1], len(names), address, skip)
     return Dialect(delimiter, quote, tuple(names), skip + 1, notes)
 
@@ -120,9 +128,11 @@ def _looks_like_names(cells: list[str]) -> bool:
 def _not_ragged(rows: list[list[str]], width: int, address: str, skip: int) -> None:
     for place, row in enumerate(rows):
         if len(row) != width and not (len(row) == 1 and row[0].strip() == ""):
-            raise BadData(f"row {place + 1} has {len(row)} fields where the header has {width}",
-                          where=f"{address}, about line {skip + place + 2}",
-                          hint="quote fields that hold the delimiter, or name another one: delimiter = \";\"")
+            raise BadData(
+                f"row {place + 1} has {len(row)} fields where the header has {width}",
+                where=f"{address}, about line {skip + place + 2}",
+                hint='quote fields that hold the delimiter, or name another one: delimiter = ";"',
+            )
 
 
 def _load(path: Path, dialect: Dialect, address: str) -> pa.Table:
@@ -137,18 +147,31 @@ def _load(path: Path, dialect: Dialect, address: str) -> pa.Table:
             reason = error
             if "Expected Number of Columns" in str(error):
                 break
-    raise BadData(_first_lines(str(reason)), where=address, hint="correct that line, or read the file with other settings")
+    raise BadData(
+        _first_lines(str(reason)), where=address, hint="correct that line, or read the file with other settings"
+    )
 
 
 def _types(path: Path, dialect: Dialect, sample: int) -> dict[str, str]:
     with duckdb.connect() as connection:
-        relation = connection.read_csv(str(path), **_options(dialect), names=list(dialect.names), header=False,
-                                       sample_size=sample, auto_type_candidates=TYPES)
+        relation = connection.read_csv(
+            str(path),
+            **_options(dialect),
+            names=list(dialect.names),
+            header=False,
+            sample_size=sample,
+            auto_type_candidates=TYPES,
+        )
         types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
         whole = [name for name, kind in types.items() if kind == "BIGINT"]
         if whole:
-            words = connection.read_csv(str(path), **_options(dialect), names=list(dialect.names), header=False,
-                                        all_varchar=True).limit(SAMPLE).to_arrow_table()
+            words = (
+                connection.read_csv(
+                    str(path), **_options(dialect), names=list(dialect.names), header=False, all_varchar=True
+                )
+                .limit(SAMPLE)
+                .to_arrow_table()
+            )
             for name in whole:
                 if any(word and _LEADING_ZERO.match(word.strip()) for word in words[name].to_pylist()):
                     types[name] = "VARCHAR"
@@ -163,8 +186,13 @@ def _stream(path: Path, dialect: Dialect, types: dict[str, str]) -> pa.Table:
 
 
 def _options(dialect: Dialect) -> dict[str, Any]:
-    return {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "escapechar": dialect.quote,
-            "skiprows": dialect.skip, "na_values": NULLS}
+    return {
+        "delimiter": dialect.delimiter,
+        "quotechar": dialect.quote,
+        "escapechar": dialect.quote,
+        "skiprows": dialect.skip,
+        "na_values": NULLS,
+    }
 
 
 def _first_lines(message: str) -> str:

@@ -41,8 +41,11 @@ def discover(tables: Sequence[Table], project: Project | None = None) -> Catalog
         on = {left.column: right.column}
         if (left.table, right.table, tuple(on.items())) not in known:
             joins.append(verify_join(named[left.table], named[right.table], on, score=score, by_chance=chance))
-    joins += [join for join in _composite(named, sketches)
-              if (join.left, join.right, tuple(sorted(join.on.items()))) not in known]
+    joins += [
+        join
+        for join in _composite(named, sketches)
+        if (join.left, join.right, tuple(sorted(join.on.items()))) not in known
+    ]
     joins.sort(key=lambda join: (not join.used, -join.score))
     traced = trace(named, project) if project and base_name_or_none(named, project) else {}
     return Catalogue(listed, tuple(joins), traced)
@@ -59,12 +62,21 @@ def verify_join(
     counts = theirs.group_by(keys).len("found")
     mine = ours.group_by(keys).len("rows").join(counts, on=keys, how="left")
     orphans = mine.filter(pl.col("found").is_null()).sort(["rows", *keys], descending=[True] + [False] * len(keys))
-    one = mine.filter(pl.col("found") == 1)["rows"].sum()
+    one = int(mine.filter(pl.col("found") == 1)["rows"].sum())
     examples = tuple(", ".join(str(value) for value in row[: len(keys)]) for row in orphans.head(EXAMPLES).iter_rows())
-    return JoinPath(left.name, right.name, dict(on), coverage=one / ours.height if ours.height else 0.0,
-                    orphans=orphans.height, orphan_rows=int(orphans["rows"].sum()),
-                    many=counts.filter(pl.col("found") > 1).height, examples=examples, score=score, used=used,
-                    by_chance=by_chance)
+    return JoinPath(
+        left.name,
+        right.name,
+        dict(on),
+        coverage=one / ours.height if ours.height else 0.0,
+        orphans=orphans.height,
+        orphan_rows=int(orphans["rows"].sum()),
+        many=counts.filter(pl.col("found") > 1).height,
+        examples=examples,
+        score=score,
+        used=used,
+        by_chance=by_chance,
+    )
 
 
 def base_name_or_none(tables: Mapping[str, Table], project: Project) -> str:
@@ -77,10 +89,15 @@ def _declared(tables: Mapping[str, Table], project: Project | None) -> list[Join
     base = base_name_or_none(tables, project) if project else ""
     if not project or not base:
         return []
-    return [verify_join(tables[base], tables[join.table], join.on, used=True,
-                        by_chance=_by_chance(tables[join.table], join.on)) for join in project.join
-            if join.table in tables and all(column in tables[base].schema for column in join.on)
-            and all(column in tables[join.table].schema for column in join.on.values())]
+    return [
+        verify_join(
+            tables[base], tables[join.table], join.on, used=True, by_chance=_by_chance(tables[join.table], join.on)
+        )
+        for join in project.join
+        if join.table in tables
+        and all(column in tables[base].schema for column in join.on)
+        and all(column in tables[join.table].schema for column in join.on.values())
+    ]
 
 
 def _by_chance(right: Table, on: Mapping[str, str]) -> bool:
@@ -96,8 +113,14 @@ def _composite(tables: Mapping[str, Table], sketches: Mapping[str, Sequence[Sket
         if any(each.is_key for each in theirs):
             continue
         for left, ours in sketches.items():
-            shared = [each.column for each in theirs if left != right and each.nulls == 0 and each.distinct > 1
-                      and any(o.column == each.column and o.family == each.family for o in ours)]
+            shared = [
+                each.column
+                for each in theirs
+                if left != right
+                and each.nulls == 0
+                and each.distinct > 1
+                and any(o.column == each.column and o.family == each.family for o in ours)
+            ]
             on = _least_key(tables[right], shared[:8])
             if on:
                 join = verify_join(tables[left], tables[right], {column: column for column in on}, score=0.8)
@@ -133,16 +156,23 @@ def _listed(table: Table, sketches: Sequence[Sketch], source: Source | None) -> 
     there = path.is_file()
     facts = path.stat() if there else None
     return Listed(
-        table.name, table.origin, table.rows, table.schema.names, tuple(each.column for each in sketches if each.is_key),
+        table.name,
+        table.origin,
+        table.rows,
+        table.schema.names,
+        tuple(each.column for each in sketches if each.is_key),
         bytes=facts.st_size if facts else table.data.nbytes,
         modified=datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds") if facts else "",
-        digest=table.digest, owner=source.owner if source else "", licence=source.licence if source else "",
+        digest=table.digest,
+        owner=source.owner if source else "",
+        licence=source.licence if source else "",
     )
 
 
 def _source(table: Table, project: Project | None) -> Source | None:
     for source in project.source if project else ():
         if table.name in (source.name, "" if source.name else table_name(*divide(source.address))) or (
-                source.address and table.origin == source.address):
+            source.address and table.origin == source.address
+        ):
             return source
     return None

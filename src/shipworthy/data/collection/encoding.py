@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from charset_normalizer import from_bytes
 
@@ -17,8 +17,13 @@ from shipworthy.data.collection.places import what_is
 from shipworthy.errors import BadData
 
 CHUNK = 1 << 20
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def encoding_of(path: Path) -> str:
@@ -30,7 +35,9 @@ def encoding_of(path: Path) -> str:
         head = stream.read(CHUNK)
         meaning = what_is(head)
         if meaning:
-            raise BadData(f"the file is {meaning}, not a text table", where=str(path), hint="rename it to its true suffix")
+            raise BadData(
+                f"the file is {meaning}, not a text table", where=str(path), hint="rename it to its true suffix"
+            )
         for mark, name in MARKS:
             if head.startswith(mark):
                 return name
@@ -56,17 +63,22 @@ def as_utf8(path: Path, encoding: str) -> Iterator[Path]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | bz2.BZ2File]:
     """The bytes of a file, unpacked when its name ends in .gz or .bz2. Raises BadData when they are damaged."""
-    opener = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
     try:
-        with opener(path, "rb") as stream:
-            yield stream  # type: ignore[misc]
-    except (gzip.BadGzipFile, EOFError, OSError) as error:
+        with _open(path) as stream:
+            yield stream
+    except (EOFError, OSError) as error:
         raise BadData(f"the file cannot be read: {error}", where=str(path)) from error
 
 
-def _is_utf8(head: bytes, stream: IO[bytes]) -> bool:
+def _open(path: Path) -> BinaryIO | gzip.GzipFile | bz2.BZ2File:
+    if path.suffix.lower() == ".gz":
+        return gzip.GzipFile(path, "rb")
+    return bz2.BZ2File(path, "rb") if path.suffix.lower() == ".bz2" else path.open("rb")
+
+
+def _is_utf8(head: bytes, stream: BinaryIO | gzip.GzipFile | bz2.BZ2File) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
     try:
         piece = head

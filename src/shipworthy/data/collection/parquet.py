@@ -38,5 +38,7 @@ def read_arrow(address: str, *, name: str = "") -> Table:
                 source.seek(0)
                 data = pyarrow.ipc.open_stream(source).read_all()
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadData("the file is not a readable Arrow file", where=address, hint=str(error).splitlines()[0]) from error
+        raise BadData(
+            "the file is not a readable Arrow file", where=address, hint=str(error).splitlines()[0]
+        ) from error
     return finish(data, name=name or table_name(address), origin=address)

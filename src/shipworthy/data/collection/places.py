@@ -6,8 +6,15 @@ from pathlib import Path
 
 from shipworthy.errors import BadData, nearest
 
-MAGIC = {b"PAR1": "a Parquet file", b"PK\x03\x04": "a zip archive or Excel workbook", b"SQLite for": "an SQLite database",
-         b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"%PDF": "a PDF", b"\x89PNG": "a picture", b"ARROW1": "an Arrow file"}
+MAGIC = {
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a zip archive or Excel workbook",
+    b"SQLite for": "an SQLite database",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"ARROW1": "an Arrow file",
+}
 
 
 def divide(address: str) -> tuple[str, str]:
@@ -29,7 +36,9 @@ def local(address: str) -> Path:
         near = nearest(path.name, [each.name for each in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise BadData("there is no such file", where=address, hint=near or "check the path in [[source]] address")
     if path.is_dir():
-        raise BadData("this is a folder, not a file", where=address, hint="name one table in it, or a pattern such as *.csv")
+        raise BadData(
+            "this is a folder, not a file", where=address, hint="name one table in it, or a pattern such as *.csv"
+        )
     try:
         with path.open("rb") as stream:
             head = stream.read(1)

@@ -28,14 +28,21 @@ def read_postgres(address: str, *, name: str = "") -> Table:
         scheme, _, table = wanted.partition(".")
     shown = f"{place.split('@')[-1]}#{wanted}"
     try:
-        engine = sa.create_engine(place.replace("postgres://", "postgresql://").replace("postgresql://", "postgresql+psycopg://"))
+        engine = sa.create_engine(
+            place.replace("postgres://", "postgresql://").replace("postgresql://", "postgresql+psycopg://")
+        )
     except ModuleNotFoundError as error:
-        raise BadData("reading PostgreSQL needs psycopg", where=shown, hint="pip install 'shipworthy[postgres]'") from error
+        raise BadData(
+            "reading PostgreSQL needs psycopg", where=shown, hint="pip install 'shipworthy[postgres]'"
+        ) from error
     try:
         names = sa.inspect(engine).get_table_names(schema=scheme)
         if table not in names:
-            raise BadData(f'there is no table "{wanted}"', where=shown,
-                          hint=nearest(table, names) or f"it has {', '.join(names[:5])}")
+            raise BadData(
+                f'there is no table "{wanted}"',
+                where=shown,
+                hint=nearest(table, names) or f"it has {', '.join(names[:5])}",
+            )
         source = sa.Table(table, sa.MetaData(), schema=scheme, autoload_with=engine)
         data = _stream(engine, source)
     except sa.exc.SQLAlchemyError as error:
@@ -53,7 +60,9 @@ def _stream(engine: object, source: object) -> pa.Table:
     pieces = []
     with engine.connect().execution_options(stream_results=True, yield_per=BATCH) as connection:
         for rows in connection.execute(sa.select(source)).partitions():
-            pieces.append(pa.Table.from_arrays([column_of([row[n] for row in rows]) for n in range(len(names))], names=names))
+            pieces.append(
+                pa.Table.from_arrays([column_of([row[n] for row in rows]) for n in range(len(names))], names=names)
+            )
     if not pieces:
         raise BadData("the table has no rows", where=source.name)
     return pa.concat_tables(pieces, promote_options="permissive")

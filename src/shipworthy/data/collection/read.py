@@ -48,14 +48,19 @@ def _connector(place: str, plugins: tuple[str, ...]) -> Any:
     for marks in (_own(), tuple(each.function for each in registry(plugins).of("connector").values())):
         for function in marks:
             facts = getattr(function, MARK)
-            if scheme in facts["schemes"] or (not scheme or scheme == "file") and lower.endswith(facts["suffixes"] or ("\0",)):
+            if scheme in facts["schemes"] or (
+                (not scheme or scheme == "file") and lower.endswith(facts["suffixes"] or ("\0",))
+            ):
                 return function
             known += [*facts["suffixes"], *(f"{each}://" for each in facts["schemes"])]
     if not Path(place).exists() and not scheme:
         raise BadData("there is no such file", where=place, hint="check the path in [[source]] address")
     suffix = Path(place).suffix or place
-    raise BadData(f'no connector reads "{suffix}"', where=place,
-                  hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}")
+    raise BadData(
+        f'no connector reads "{suffix}"',
+        where=place,
+        hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}",
+    )
 
 
 @cache
@@ -63,7 +68,11 @@ def _own() -> tuple[Any, ...]:
     found = []
     for info in pkgutil.iter_modules(collection.__path__):
         module = importlib.import_module(f"{collection.__name__}.{info.name}")
-        found += [value for value in vars(module).values()
-                  if isinstance(getattr(value, MARK, None), dict) and getattr(value, MARK)["kind"] == "connector"
-                  and value.__module__ == module.__name__]
+        found += [
+            value
+            for value in vars(module).values()
+            if isinstance(getattr(value, MARK, None), dict)
+            and getattr(value, MARK)["kind"] == "connector"
+            and value.__module__ == module.__name__
+        ]
     return tuple(found)

@@ -28,7 +28,7 @@ def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | Non
 
     Rows without a label are dropped, and rows that repeat another with the same identifier. Cells become null (missing
     codes, impossible values), a number (text such as "1,234"), or the frequent spelling; two voters must agree.
-    The target, identifiers, groups and times are never changed. train_rows: positions that may be looked at; all if None.
+    The target, identifiers, groups and times are never changed. train_rows: positions to learn from; all if None.
     """
     seen = np.arange(raw.rows) if train_rows is None else np.asarray(train_rows, np.int64)
     table, changes = raw, []
@@ -48,8 +48,12 @@ def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | Non
     kept = np.setdiff1d(np.arange(raw.rows), np.fromiter(gone, np.int64, len(gone)), assume_unique=True)
     cleaned = table.with_schema(schema)
     cleaned = cleaned if not gone else cleaned.take(kept)
-    ledger = Ledger(tuple(change for change in changes if change.row not in gone), tuple(dropped), tuple(columns),
-                    raw.rows * len(raw.schema.columns))
+    ledger = Ledger(
+        tuple(change for change in changes if change.row not in gone),
+        tuple(dropped),
+        tuple(columns),
+        raw.rows * len(raw.schema.columns),
+    )
     return cleaned, ledger
 
 
@@ -96,8 +100,11 @@ def _clean_words(table: Table, column: Column, project: Project, seen: Ints) -> 
         for word in every:
             known = folded.get(" ".join(word.split()).casefold())
             if word not in learnt and word not in fixes and known:
-                fixes[word] = Fix(fixes[known].after if known in fixes else known, "case or spaces of a known value",
-                                  ("same letters", "frequency"))
+                fixes[word] = Fix(
+                    fixes[known].after if known in fixes else known,
+                    "case or spaces of a known value",
+                    ("same letters", "frequency"),
+                )
     fixes = {word: fix for word, fix in fixes.items() if fix.after != word}
     if not fixes:
         return table, []
@@ -111,11 +118,16 @@ def _word_changes(name: str, codes: Ints, words: list[str], fixes: dict[str, Fix
     for at, word in enumerate(words):
         if word in fixes:
             fix = fixes[word]
-            found += [Change(row, name, word, fix.after, fix.reason, fix.voters) for row in np.flatnonzero(codes == at).tolist()]
+            found += [
+                Change(row, name, word, fix.after, fix.reason, fix.voters)
+                for row in np.flatnonzero(codes == at).tolist()
+            ]
     return found
 
 
-def _to_number(table: Table, column: Column, codes: Ints, words: list[str], fixes: dict[str, Fix]) -> tuple[Table, list[Change]]:
+def _to_number(
+    table: Table, column: Column, codes: Ints, words: list[str], fixes: dict[str, Fix]
+) -> tuple[Table, list[Change]]:
     """The column as numbers; a cell enters the ledger when it was not a plain number."""
     parsed = numbers(dict.fromkeys((word for word in words if word not in fixes), 1), column.name) or {}
     for word in words:
@@ -123,11 +135,15 @@ def _to_number(table: Table, column: Column, codes: Ints, words: list[str], fixe
             fixes[word] = Fix(None, "no number in a column of numbers", ("not a number", "all others are"))
         elif word not in fixes and not _is_number(word):
             fixes[word] = Fix(f"{parsed[word]:g}", "number written as text", ("parses", "all others do"))
-    values = np.array([parsed.get(word, np.nan) if word not in fixes or fixes[word].after is not None else np.nan
-                       for word in words] + [np.nan])
+    values = np.array(
+        [parsed.get(word, np.nan) if word not in fixes or fixes[word].after is not None else np.nan for word in words]
+        + [np.nan]
+    )
     numbers_now = values[np.where(codes < 0, len(words), codes)]
     whole = pa.array(numbers_now, pa.float64(), from_pandas=True)
-    return table.with_column(column.name, whole, kind="number", integer=False), _word_changes(column.name, codes, words, fixes)
+    return table.with_column(column.name, whole, kind="number", integer=False), _word_changes(
+        column.name, codes, words, fixes
+    )
 
 
 def _clean_numbers(table: Table, column: Column, project: Project, seen: Ints) -> tuple[Table, list[Change]]:
@@ -138,7 +154,9 @@ def _clean_numbers(table: Table, column: Column, project: Project, seen: Ints) -
     for odd, voters in _odd(name, values, project, seen):
         rows = odd.rows & ~gone
         gone |= rows
-        found += [Change(row, name, f"{values[row]:.12g}", None, odd.reason, voters) for row in np.flatnonzero(rows).tolist()]
+        found += [
+            Change(row, name, f"{values[row]:.12g}", None, odd.reason, voters) for row in np.flatnonzero(rows).tolist()
+        ]
     if not gone.any():
         return table, found
     return table.with_column(name, _put(table.data[name], np.flatnonzero(gone), None)), found
@@ -157,8 +175,13 @@ def _odd(name: str, values: Floats, project: Project, seen: Ints) -> Iterable[tu
     for odd in impossible(name, values, limits):
         alone = powers_of_ten(values, np.isfinite(values))
         if "power of ten" not in odd.reason:
-            yield odd, ("limit of the name" if limits is None else "project file", "far from all others" if (
-                odd.rows & alone).any() else "rare")
+            yield (
+                odd,
+                (
+                    "limit of the name" if limits is None else "project file",
+                    "far from all others" if (odd.rows & alone).any() else "rare",
+                ),
+            )
 
 
 def _is_code(learnt: Floats, code: float) -> bool:
@@ -172,8 +195,13 @@ def _is_code(learnt: Floats, code: float) -> bool:
     low, high = np.quantile(others, [0.001, 0.999])
     wide = max(high - low, 1e-9)
     if code < 0:
-        return bool(others.min() >= 0 and (abs(code) > 9 or np.all(others == np.round(others)) and others.min() > 0 and abs(code) == 9)
-                    or code < low - wide and code < others.min())
+        return bool(
+            (
+                others.min() >= 0
+                and (abs(code) > 9 or (np.all(others == np.round(others)) and others.min() > 0 and abs(code) == 9))
+            )
+            or (code < low - wide and code < others.min())
+        )
     return bool(code > others.max() and code > high + wide)
 
 
@@ -237,5 +265,3 @@ def _typed(word: str | None, kind: pa.DataType) -> object:
     if word is None:
         return None
     return int(float(word)) if pa.types.is_integer(kind) else float(word)
-
-

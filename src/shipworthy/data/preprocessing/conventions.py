@@ -14,9 +14,22 @@ from shipworthy.marks import check
 
 ROWS = 20_000
 STEADY = 0.05
-FACTORS = {1000.0: "a thousand", 100.0: "a hundred", 10.0: "ten", 1e6: "a million", 25.4: "inch to millimetre",
-           2.54: "inch to centimetre", 3.28084: "metre to foot", 1.609344: "mile to kilometre", 2.20462: "kilogram to pound",
-           3.6: "m/s to km/h", 2.23694: "m/s to mph", 60.0: "minute to second", 3600.0: "hour to second", 1.8: "Celsius to Fahrenheit"}
+FACTORS = {
+    1000.0: "a thousand",
+    100.0: "a hundred",
+    10.0: "ten",
+    1e6: "a million",
+    25.4: "inch to millimetre",
+    2.54: "inch to centimetre",
+    3.28084: "metre to foot",
+    1.609344: "mile to kilometre",
+    2.20462: "kilogram to pound",
+    3.6: "m/s to km/h",
+    2.23694: "m/s to mph",
+    60.0: "minute to second",
+    3600.0: "hour to second",
+    1.8: "Celsius to Fahrenheit",
+}
 _DATE = re.compile(r"(\d{1,2})[/.\-](\d{1,2})[/.\-](\d{2,4})")
 
 
@@ -32,29 +45,47 @@ def conventions_agree(catalogue: Catalogue, raw: Table) -> Finding:
     sample = raw.take(np.linspace(0, raw.rows - 1, min(raw.rows, ROWS)).astype(np.int64))
     pairs = _namesakes(sample, catalogue)
     wrong = [said for left, right in pairs if (said := _other_unit(sample, left, right))]
-    wrong += [said for column in sample.schema.columns if column.kind in ("category", "text")
-              if (said := _mixed_dates(sample, column.name))]
+    wrong += [
+        said
+        for column in sample.schema.columns
+        if column.kind in ("category", "text")
+        if (said := _mixed_dates(sample, column.name))
+    ]
     facts = {"value": len(wrong), "limit": 0, "n": sample.rows}
     if wrong:
-        return say("fail", f"{len(sources)} sources disagree in {len(wrong)} place{'s' * (len(wrong) != 1)} "
-                   f"({sample.rows:,} rows read): {wrong[0]}.",
-                   remedy="bring the source to one convention before it is read, or declare [data.units] and convert it",
-                   counterexample={"disagreements": wrong[:10]}, **facts)
-    return say("pass", f"{len(sources)} sources agree: {len(pairs)} pairs of like-named numbers keep one unit, and dates in "
-               f"text keep one order ({sample.rows:,} rows read).", **facts)
+        return say(
+            "fail",
+            f"{len(sources)} sources disagree in {len(wrong)} place{'s' * (len(wrong) != 1)} "
+            f"({sample.rows:,} rows read): {wrong[0]}.",
+            remedy="bring the source to one convention before it is read, or declare [data.units] and convert it",
+            counterexample={"disagreements": wrong[:10]},
+            **facts,
+        )
+    return say(
+        "pass",
+        f"{len(sources)} sources agree: {len(pairs)} pairs of like-named numbers keep one unit, and dates in "
+        f"text keep one order ({sample.rows:,} rows read).",
+        **facts,
+    )
 
 
 def _namesakes(table: Table, catalogue: Catalogue) -> list[tuple[str, str]]:
     """Pairs of number columns from different sources whose names end alike."""
-    numbers = [column.name for column in table.schema.columns if column.kind == "number" and column.name in catalogue.trace]
-    return [(left, right) for at, left in enumerate(numbers) for right in numbers[at + 1 :]
-            if catalogue.trace[left] != catalogue.trace[right] and _tail(left, right)]
+    numbers = [
+        column.name for column in table.schema.columns if column.kind == "number" and column.name in catalogue.trace
+    ]
+    return [
+        (left, right)
+        for at, left in enumerate(numbers)
+        for right in numbers[at + 1 :]
+        if catalogue.trace[left] != catalogue.trace[right] and _tail(left, right)
+    ]
 
 
 def _tail(left: str, right: str) -> bool:
     a, b = words_of(left), words_of(right)
     short, long = sorted((a, b), key=len)
-    return bool(short) and long[-len(short):] == short
+    return bool(short) and long[-len(short) :] == short
 
 
 def _other_unit(table: Table, left: str, right: str) -> str:
@@ -70,7 +101,9 @@ def _other_unit(table: Table, left: str, right: str) -> str:
     return ""
 
 
-def _steady(a: np.ndarray[tuple[int], np.dtype[np.float64]], b: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
+def _steady(
+    a: np.ndarray[tuple[int], np.dtype[np.float64]], b: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> float | None:
     """The factor between two columns whose rows, or whose deciles, differ by one factor throughout; else None."""
     ratio = b / a
     low, middle, high = np.quantile(ratio, [0.1, 0.5, 0.9])

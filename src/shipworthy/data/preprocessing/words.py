@@ -8,13 +8,34 @@ from dataclasses import dataclass
 
 from shipworthy.data.collection.containment import words_of
 
-NOTHING = frozenset({"", "?", "??", "-", "--", ".", "n/a", "#n/a", "na", "nan", "null", "#null!", "#value!", "#ref!", "missing",
-                     "not available", "not applicable", "<na>", "\\n"})
+NOTHING = frozenset(
+    {
+        "",
+        "?",
+        "??",
+        "-",
+        "--",
+        ".",
+        "n/a",
+        "#n/a",
+        "na",
+        "nan",
+        "null",
+        "#null!",
+        "#value!",
+        "#ref!",
+        "missing",
+        "not available",
+        "not applicable",
+        "<na>",
+        "\\n",
+    }
+)
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 COMMA = re.compile(r"[+-]?\d+,\d+")
 AROUND = re.compile(r"^([€$£¥]\s?)?([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s?(%|[a-zA-Zµ°]{1,4}\.?(?:/[a-z]{1,3})?)?$")
-CODES = frozenset("zip postcode postal phone fax code id number no key sku".split())
+CODES = frozenset(["zip", "postcode", "postal", "phone", "fax", "code", "id", "number", "no", "key", "sku"])
 NUMERIC = 0.95
 RATIO = 10
 RATIO_SPELLING = 100
@@ -38,8 +59,11 @@ def blanks(counts: Mapping[str, int], codes: tuple[str, ...] = ()) -> dict[str, 
         if word in codes or word.strip() in codes:
             found[word] = Fix(None, "declared missing code", ("project file",))
         elif word.strip().casefold() in NOTHING:
-            found[word] = Fix(None, f"missing written as {word.strip()!r}" if word.strip() else "missing written as blank",
-                              ("known code", "no letter or digit" if not any(map(str.isalnum, word)) else "known word"))
+            found[word] = Fix(
+                None,
+                f"missing written as {word.strip()!r}" if word.strip() else "missing written as blank",
+                ("known code", "no letter or digit" if not any(map(str.isalnum, word)) else "known word"),
+            )
     return found
 
 
@@ -79,7 +103,7 @@ def spellings(counts: Mapping[str, int]) -> dict[str, Fix]:
 
 
 def numbers(counts: Mapping[str, int], name: str) -> dict[str, float] | None:
-    """Value → number when at least 95 % of the distinct values are numbers, perhaps with separators or one unit; else None.
+    """Value → number when 95 % of the distinct values are numbers, perhaps with separators or one unit; else None.
 
     Codes are left alone: leading zeros, names such as zip or id, and columns of few short whole numbers.
     """
@@ -88,7 +112,9 @@ def numbers(counts: Mapping[str, int], name: str) -> dict[str, float] | None:
         return None
     if any(re.match(r"0\d", word) for word in words):
         return None
-    decimal = any(COMMA.fullmatch(word) and not GROUPED.fullmatch(word) for word in words) and not any("." in w for w in words)
+    decimal = any(COMMA.fullmatch(word) and not GROUPED.fullmatch(word) for word in words) and not any(
+        "." in w for w in words
+    )
     found, units = {}, set()
     for word in words:
         parsed = _number(word, decimal)

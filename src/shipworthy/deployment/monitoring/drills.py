@@ -28,7 +28,7 @@ def alarm_drill(
     project: Project, model: Model, grid: Reference, parts: Parts, *, years: int = 4, within: int = 7
 ) -> Finding:
     """Pages in quiet simulated years, and windows until a flood, a wrong unit and swapped labels page."""
-    rows = parts.holdout.head(MOST_ROWS)
+    rows = parts.holdout.spread(MOST_ROWS)
     if rows.rows < FEWEST_CALIBRATION:
         return say("unknown", f"{rows.rows} holdout rows are too few to rehearse alarms.", n=rows.rows)
     known = seen(model, grid, rows)
@@ -64,7 +64,7 @@ def outlier_drill(
     project: Project, model: Model, grid: Reference, parts: Parts, *, within: int = 14, batches: int = 1_000
 ) -> Finding:
     """Share of flagged clean batches, and windows until 2 % far rows page."""
-    rows = parts.holdout.head(MOST_ROWS)
+    rows = parts.holdout.spread(MOST_ROWS)
     n = rows.rows
     if n < 2 * FEWEST_CALIBRATION or len(grid.strange) < FEWEST_CALIBRATION:
         return say("unknown", f"{n} holdout rows are too few to rehearse strange rows.", n=n)
@@ -86,7 +86,7 @@ def outlier_drill(
 @check("drift-drill", row="deployment.concept-drift")
 def drift_drill(project: Project, model: Model, grid: Reference, parts: Parts, *, within: int = 14) -> Finding:
     """Windows until an abrupt and a gradual change of the relation page, and pages under a harmless shift."""
-    rows = parts.holdout.head(MOST_ROWS)
+    rows = parts.holdout.spread(MOST_ROWS)
     if rows.rows < FEWEST_CALIBRATION:
         return say("unknown", f"{rows.rows} holdout rows are too few to rehearse drift.", n=rows.rows)
     steady = seen(model, grid, rows)

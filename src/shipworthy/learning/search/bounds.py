@@ -1,4 +1,4 @@
-"""The ranges that settings of boosted trees are drawn from: from the size of the data, and wider where the best touches."""
+"""The ranges that settings of boosted trees are drawn from: by the size of the data, wider where the best touches."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ LOGS = ("learning_rate", "num_leaves", "min_data_in_leaf", "lambda_l2", "cat_smo
 WHOLE = ("num_leaves", "min_data_in_leaf", "extra_trees")
 # Where a range ends by nature, there is nothing beyond to look at.
 NATURAL: Bounds = {
-    "feature_fraction": (0.0, 1.0), "bagging_fraction": (0.0, 1.0), "num_leaves": (2.0, 4096.0),
-    "min_data_in_leaf": (1.0, 1e6), "extra_trees": (0.0, 1.0), "learning_rate": (1e-3, 1.0), "lambda_l2": (1e-8, 1e6),
+    "feature_fraction": (0.0, 1.0),
+    "bagging_fraction": (0.0, 1.0),
+    "num_leaves": (2.0, 4096.0),
+    "min_data_in_leaf": (1.0, 1e6),
+    "extra_trees": (0.0, 1.0),
+    "learning_rate": (1e-3, 1.0),
+    "lambda_l2": (1e-8, 1e6),
     "cat_smooth": (1e-3, 1e4),
 }
 MANY_ROWS = 20_000
@@ -26,7 +31,9 @@ def ranges(rows: int, kinds: Sequence[Input]) -> Bounds:
         "learning_rate": (0.04 if rows > MANY_ROWS else 0.015, 0.2),
         "num_leaves": (4.0, float(max(12, min(255, rows // 40)))),
         "min_data_in_leaf": (2.0, float(max(20, min(300, rows // 20)))),
-        "feature_fraction": (0.25, 1.0), "bagging_fraction": (0.5, 1.0), "lambda_l2": (1e-3, 50.0),
+        "feature_fraction": (0.25, 1.0),
+        "bagging_fraction": (0.5, 1.0),
+        "lambda_l2": (1e-3, 50.0),
         "extra_trees": (0.0, 1.0),
     }
     if any(kind.categorical for kind in kinds):
@@ -41,17 +48,17 @@ def portfolio(rows: int) -> tuple[dict[str, Any], ...]:
     """
     slow = max(0.04, 0.06 if rows > MANY_ROWS else 0.0)
     leaves = max(12, min(255, rows // 40))
-    named = (
-        {"learning_rate": slow, "num_leaves": 16, "min_data_in_leaf": 24, "feature_fraction": 0.6, "bagging_fraction": 0.81,
-         "lambda_l2": 0.3, "extra_trees": 0, "cat_smooth": 15.0},
-        {"learning_rate": 0.05, "num_leaves": 100, "min_data_in_leaf": 3, "feature_fraction": 0.8, "bagging_fraction": 0.7,
-         "lambda_l2": 1.0, "extra_trees": 0, "cat_smooth": 10.0},
-        {"learning_rate": slow, "num_leaves": 39, "min_data_in_leaf": 3, "feature_fraction": 0.46, "bagging_fraction": 0.88,
-         "lambda_l2": 0.36, "extra_trees": 1, "cat_smooth": 15.4},
-        {"learning_rate": 0.06, "num_leaves": 5, "min_data_in_leaf": 12, "feature_fraction": 0.73, "bagging_fraction": 0.85,
-         "lambda_l2": 0.01, "extra_trees": 1, "cat_smooth": 10.0},
-    )
-    return tuple({**each, "num_leaves": min(each["num_leaves"], leaves - 1)} for each in named)
+    found = []
+    for rate, most, least, columns, rows_used, l2, extra, smooth in (
+        (slow, 16, 24, 0.6, 0.81, 0.3, 0, 15.0), (0.05, 100, 3, 0.8, 0.7, 1.0, 0, 10.0),
+        (slow, 39, 3, 0.46, 0.88, 0.36, 1, 15.4), (0.06, 5, 12, 0.73, 0.85, 0.01, 1, 10.0),
+    ):  # fmt: skip
+        found.append({
+            "learning_rate": rate, "num_leaves": min(most, leaves - 1), "min_data_in_leaf": least,
+            "feature_fraction": columns, "bagging_fraction": rows_used, "lambda_l2": l2, "extra_trees": extra,
+            "cat_smooth": smooth,
+        })  # fmt: skip
+    return tuple(found)
 
 
 def widened(bounds: Bounds, best: Mapping[str, Any]) -> Bounds:

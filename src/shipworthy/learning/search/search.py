@@ -57,8 +57,16 @@ class Ground:
 
 
 def search(
-    inputs: Floats, truth: Floats | Ints, job: Job, held: Sequence[Mask], *, clock: float, end: float,
-    trials: bool = True, most_bytes: float = 0.0, warm: Mapping[str, Any] | None = None,
+    inputs: Floats,
+    truth: Floats | Ints,
+    job: Job,
+    held: Sequence[Mask],
+    *,
+    clock: float,
+    end: float,
+    trials: bool = True,
+    most_bytes: float = 0.0,
+    warm: Mapping[str, Any] | None = None,
 ) -> Course:
     """The best settings of boosted trees found before `end`, by loss on held-back rows of the learning part.
 
@@ -95,7 +103,7 @@ def search(
         stale = 0 if value < course.loss * (1 - LEAST_GAIN) else stale + 1
         course.trials += 1
         if value < course.loss and len(grown) == len(ground.pairs):
-            _better(course, ground, settings, grown, value, rounds)
+            _better(course, ground, settings, grown)
             course.bounds = widened(course.bounds, settings)
         course.gains.append(Gain(time.monotonic() - clock, course.loss, "boosted"))
     course.seconds = time.monotonic() - begun
@@ -115,8 +123,10 @@ def _threads(data: Any, job: Job) -> int:
     if job.threads == 1 or data.num_data() * data.num_feature() <= ONE_THREAD_CELLS:
         return 1
     taste = {**DEFAULT, "rounds": TASTE}
-    taken = {threads: min(grow(data, replace(job, threads=threads), taste, end=time.monotonic() + 1).seconds for _ in "ab")
-             for threads in (1, job.threads)}
+    taken = {
+        threads: min(grow(data, replace(job, threads=threads), taste, end=time.monotonic() + 1).seconds for _ in "ab")
+        for threads in (1, job.threads)
+    }
     return min(taken, key=lambda threads: taken[threads])
 
 
@@ -131,8 +141,9 @@ def _tried(ground: Ground, settings: Mapping[str, Any], end: float, best: float)
     return grown
 
 
-def _better(course: Course, ground: Ground, settings: dict[str, Any], grown: list[Grown], value: float, rounds: float) -> None:
+def _better(course: Course, ground: Ground, settings: dict[str, Any], grown: list[Grown]) -> None:
     more = MORE_ROWS if len(ground.pairs) == 1 else 1.05
+    value, rounds = (float(np.mean([getattr(one, name) for one in grown])) for name in ("loss", "rounds"))
     course.settings = {**settings, "rounds": max(5, round(rounds * more))}
     course.loss, course.kept = value, grown[0]
     kept = np.mean([one.rounds / max(1, one.booster.current_iteration()) for one in grown])
@@ -143,8 +154,11 @@ def _study(seed: int) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True,
-                                                                 warn_independent_sampling=False))
+    return optuna.create_study(
+        sampler=optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=8, multivariate=True, warn_independent_sampling=False
+        )
+    )
 
 
 def _distributions(bounds: Bounds) -> dict[str, Any]:
@@ -153,7 +167,8 @@ def _distributions(bounds: Bounds) -> dict[str, Any]:
     from shipworthy.learning.search.bounds import LOGS, WHOLE
 
     return {
-        name: IntDistribution(int(low), int(high), log=name in LOGS) if name in WHOLE
+        name: IntDistribution(int(low), int(high), log=name in LOGS)
+        if name in WHOLE
         else FloatDistribution(low, high, log=name in LOGS)
         for name, (low, high) in bounds.items()
     }

@@ -68,8 +68,10 @@ def choose(
     for candidate in side:
         if simpler(candidate, best) and as_good(candidate, best, truth, learning):
             value, low, high = gain(best.scores, candidate.scores, truth, task)
-            return candidate, (f"{candidate.learner}: {best.learner} gains only {value:.4f} [{low:.4f}, {high:.4f}] over it, "
-                               f"too little for its complexity")
+            return candidate, (
+                f"{candidate.learner}: {best.learner} gains only {value:.4f} [{low:.4f}, {high:.4f}] over it, "
+                f"too little for its complexity"
+            )
     others = [one for one in candidates if one is not best and fits(one, learning)]
     if not others:
         return best, f"{best.learner}: nothing else fits the budgets"

@@ -26,28 +26,31 @@ def beats_simplest(learned: Learned, parts: Parts, project: Project) -> Finding:
     task, truth, chart = chosen.model.task, chosen.model.truth(parts.tune), front(learned)
     best, side = standard(learned.candidates, truth, project.learning)
     easier = [one for one in side if simpler(one, chosen)]
-    for one in easier:
-        if as_good(one, best, truth, project.learning):
-            value, low, high = gain(best.scores, one.scores, truth, task)
-            return say("fail", f"{one.learner} is simpler than {chosen.learner} ({one.figures.complexity:,} against "
-                               f"{chosen.figures.complexity:,} statements) and as good: {best.learner} gains {value:.4f} "
-                               f"[{low:.4f}, {high:.4f}] {UNIT[task]} over it on {rows:,} rows.",
-                       value=value, low=low, high=high, limit=limit, n=rows, chart=chart,
-                       remedy=f'release {one.learner}: [learning] learners = ["trivial", "{one.learner}"]')
+    good = next((one for one in easier if as_good(one, best, truth, project.learning)), None)
     rivals = easier or [one for one in learned.candidates if simpler(one, chosen)]
     if not rivals:
-        return say("pass", f"{chosen.learner} is the simplest of {len(learned.candidates)} candidates, and none gains enough "
-                           f"over it on {rows:,} rows.", n=rows, chart=chart)
-    rival = max(rivals, key=lambda one: one.figures.metric)
+        told = f"{chosen.learner} is the simplest of {len(learned.candidates)} candidates, and none gains enough over it"
+        return say("pass", f"{told} on {rows:,} rows.", n=rows, chart=chart)
+    rival = good or max(rivals, key=lambda one: one.figures.metric)
     value, low, high = gain(best.scores, rival.scores, truth, task)
-    return say("pass", f"No simpler candidate is as good as {chosen.learner}: {best.learner} gains {value:.4f} [{low:.4f}, "
-                       f"{high:.4f}] {UNIT[task]} over {rival.learner}, the best of {len(rivals)} simpler ones, on "
-                       f"{rows:,} rows.", value=value, low=low, high=high, limit=limit, n=rows, chart=chart)
+    facts = {"value": value, "low": low, "high": high, "limit": limit, "n": rows, "chart": chart}
+    told = f"{best.learner} gains {value:.4f} [{low:.4f}, {high:.4f}] {UNIT[task]} over"
+    if good is not None:
+        sizes = f"{good.figures.complexity:,} against {chosen.figures.complexity:,} statements"
+        remedy = f'release {good.learner}: [learning] learners = ["trivial", "{good.learner}"]'
+        return say("fail", f"{good.learner} is simpler than {chosen.learner} ({sizes}) and as good: {told} it on "
+                           f"{rows:,} rows.", remedy=remedy, **facts)  # fmt: skip
+    return say("pass", f"No simpler candidate is as good as {chosen.learner}: {told} {rival.learner}, the best of "
+                       f"{len(rivals)} simpler ones, on {rows:,} rows.", **facts)  # fmt: skip
 
 
 def front(learned: Learned) -> dict[str, object]:
     """Quality against complexity of every candidate, as plot data."""
     ordered: list[Candidate] = sorted(learned.candidates, key=lambda one: one.figures.complexity)
-    return {"kind": "front", "x": [one.figures.complexity for one in ordered],
-            "y": [one.figures.metric for one in ordered], "name": [one.learner for one in ordered],
-            "chosen": learned.chosen.learner}
+    return {
+        "kind": "front",
+        "x": [one.figures.complexity for one in ordered],
+        "y": [one.figures.metric for one in ordered],
+        "name": [one.learner for one in ordered],
+        "chosen": learned.chosen.learner,
+    }

@@ -1,4 +1,4 @@
-"""What is fitted after the choice, on the tune part: calibration, decision threshold, coverage of sets and intervals."""
+"""What is fitted after the choice, on the tune part: calibration, threshold, coverage of sets and intervals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
         if after < before * (1 - LEAST_GAIN):
             model, scores = model.with_program(model.program.calibrated(calibration)), calibration(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
-    sheet = msgspec.structs.replace(model.sheet, threshold=threshold(scores, truth, model, project.value), conformal=edge)
+    sheet = msgspec.structs.replace(
+        model.sheet, threshold=threshold(scores, truth, model, project.value), conformal=edge
+    )
     return Model(sheet, model.program)
 
 
@@ -74,8 +76,12 @@ def threshold(scores: Floats, truth: Floats | Ints, model: Model, value: Value |
     worth = value or Value(true_positive=1 / positive, true_negative=1 / max(1e-9, 1 - positive))
     order = np.argsort(-scores, kind="stable")
     hits, misses = np.cumsum(truth[order] == 1), np.cumsum(truth[order] == 0)
-    earned = (hits * worth.true_positive + misses * worth.false_positive
-              + (hits[-1] - hits) * worth.false_negative + (misses[-1] - misses) * worth.true_negative)
+    earned = (
+        hits * worth.true_positive
+        + misses * worth.false_positive
+        + (hits[-1] - hits) * worth.false_negative
+        + (misses[-1] - misses) * worth.true_negative
+    )
     last = np.append(np.diff(scores[order]) != 0, True)
     most = int(len(scores) * worth.capacity)
     able = last & (np.arange(1, len(scores) + 1) <= max(1, most))

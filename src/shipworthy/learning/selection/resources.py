@@ -29,17 +29,37 @@ def latency(model: Model, parts: Parts, project: Project, *, rows: int = 1_000) 
     value, high = _high_quantile(taken, 0.99)
     told = f"One row takes {np.median(taken):,.0f} µs at the median and {value:,.0f} µs at the 99th percentile"
     if not limit:
-        return say("not-applicable", f"{told} here; no latency is declared.", value=value, n=len(taken),
-                   remedy="declare one: [learning] max_row_microseconds = 1000.0")
+        return say(
+            "not-applicable",
+            f"{told} here; no latency is declared.",
+            value=value,
+            n=len(taken),
+            remedy="declare one: [learning] max_row_microseconds = 1000.0",
+        )
     if len(taken) < LEAST:
         if float(np.median(taken)) > limit:
-            return say("fail", f"{told} here, over {len(taken)} rows; {limit:,.0f} µs are declared.", value=value,
-                       limit=limit, n=len(taken), remedy=_REMEDY)
-        return say("unknown", f"Only {len(taken)} rows could be timed in {MOST_SECONDS:g} s.", value=value, n=len(taken))
+            return say(
+                "fail",
+                f"{told} here, over {len(taken)} rows; {limit:,.0f} µs are declared.",
+                value=value,
+                limit=limit,
+                n=len(taken),
+                remedy=_REMEDY,
+            )
+        return say(
+            "unknown", f"Only {len(taken)} rows could be timed in {MOST_SECONDS:g} s.", value=value, n=len(taken)
+        )
     verdict = held(value, limit=limit, high=high, at_most=True)
-    return say(verdict, f"{told} (at most {high:,.0f} µs with 95 % confidence) here, over {len(taken):,} rows; "
-                        f"{limit:,.0f} µs are declared.", value=value, high=high, limit=limit, n=len(taken),
-               remedy="" if verdict == "pass" else _REMEDY)
+    return say(
+        verdict,
+        f"{told} (at most {high:,.0f} µs with 95 % confidence) here, over {len(taken):,} rows; "
+        f"{limit:,.0f} µs are declared.",
+        value=value,
+        high=high,
+        limit=limit,
+        n=len(taken),
+        remedy="" if verdict == "pass" else _REMEDY,
+    )
 
 
 @check("size", row="learning.resources")
@@ -48,11 +68,20 @@ def size(model: Model, project: Project) -> Finding:
     found = sum(map(len, model.files().values())) / 1e6
     limit = project.learning.max_megabytes
     if not limit:
-        return say("not-applicable", f"The model's files are {found:.3f} MB; no size is declared.", value=found,
-                   remedy="declare one: [learning] max_megabytes = 5.0")
+        return say(
+            "not-applicable",
+            f"The model's files are {found:.3f} MB; no size is declared.",
+            value=found,
+            remedy="declare one: [learning] max_megabytes = 5.0",
+        )
     verdict = held(found, limit=limit, at_most=True)
-    return say(verdict, f"The model's files are {found:.3f} MB; {limit:g} MB are declared.", value=found, limit=limit,
-               remedy="" if verdict == "pass" else _REMEDY)
+    return say(
+        verdict,
+        f"The model's files are {found:.3f} MB; {limit:g} MB are declared.",
+        value=found,
+        limit=limit,
+        remedy="" if verdict == "pass" else _REMEDY,
+    )
 
 
 _REMEDY = "take a smaller model: [learning] learners without the slow one, or raise the limit in [learning]"

@@ -32,7 +32,12 @@ def additive(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     begun = time.monotonic()
     cells = max(1, inputs.shape[1] * job.outputs)
     inputs, truth = at_most(inputs, truth, max(1_000, int(job.seconds * CELLS_A_SECOND / cells)), job.seed)
-    default = {"interactions": 8 if job.outputs == 1 else 0, "outer_bags": 2, "max_rounds": 3_000, "learning_rate": 0.04}
+    default = {
+        "interactions": 8 if job.outputs == 1 else 0,
+        "outer_bags": 2,
+        "max_rounds": 3_000,
+        "learning_rate": 0.04,
+    }
     settings = known_settings(default, job, "additive")
     first = min(TASTE, int(settings["max_rounds"]))
     model = _fit(inputs, truth, job, {**settings, "max_rounds": first, "outer_bags": 1})
@@ -61,7 +66,9 @@ def _fit(inputs: Floats, truth: Floats | Ints, job: Job, settings: dict[str, Any
 
     kinds = ["nominal" if kind.categorical else "continuous" for kind in job.inputs]
     kind = ExplainableBoostingRegressor if job.task == "regression" else ExplainableBoostingClassifier
-    model = kind(feature_types=kinds, n_jobs=1, random_state=job.seed, max_bins=256, max_interaction_bins=32, **settings)
+    model = kind(
+        feature_types=kinds, n_jobs=1, random_state=job.seed, max_bins=256, max_interaction_bins=32, **settings
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(inputs, truth)

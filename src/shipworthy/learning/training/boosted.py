@@ -1,4 +1,4 @@
-"""Gradient boosted trees by LightGBM: native categories, native missing values, stopped by the clock or held-back rows."""
+"""Gradient boosted trees by LightGBM: native categories and missing values, stopped by clock or held-back rows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ from shipworthy.learning.training.tree import known_settings
 from shipworthy.marks import learner
 
 DEFAULT: dict[str, float | int] = {
-    "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.8, "bagging_fraction": 0.8,
-    "lambda_l2": 1.0, "cat_smooth": 10.0, "extra_trees": 0, "rounds": 300,
+    "learning_rate": 0.08,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+    "lambda_l2": 1.0,
+    "cat_smooth": 10.0,
+    "extra_trees": 0,
+    "rounds": 300,
 }
 OBJECTIVE = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 FIXED: dict[str, Any] = {"verbose": -1, "max_bin": 255, "feature_pre_filter": False, "min_data_in_bin": 3}
@@ -56,8 +63,14 @@ def dataset(inputs: Floats, truth: Floats | Ints, job: Job, *, reference: Any = 
     import lightgbm
 
     places = [place for place, kind in enumerate(job.inputs) if kind.categorical]
-    return lightgbm.Dataset(inputs, np.asarray(truth, np.float64), categorical_feature=places, free_raw_data=False,
-                            reference=reference, params=dict(FIXED)).construct()
+    return lightgbm.Dataset(
+        inputs,
+        np.asarray(truth, np.float64),
+        categorical_feature=places,
+        free_raw_data=False,
+        reference=reference,
+        params=dict(FIXED),
+    ).construct()
 
 
 def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid: Any = None) -> Grown:
@@ -67,14 +80,22 @@ def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid:
     begun = time.monotonic()
     wide = data.num_data() * data.num_feature() > ONE_THREAD_CELLS
     parameters: dict[str, Any] = {
-        **FIXED, **{key: value for key, value in settings.items() if key != "rounds"},
-        "extra_trees": bool(settings["extra_trees"]), "objective": OBJECTIVE[job.task], "seed": job.seed, "bagging_freq": 1,
-        "num_threads": job.threads if wide else 1, "deterministic": True, "force_col_wise": True, "max_cat_to_onehot": 8,
+        **FIXED,
+        **{key: value for key, value in settings.items() if key != "rounds"},
+        "extra_trees": bool(settings["extra_trees"]),
+        "objective": OBJECTIVE[job.task],
+        "seed": job.seed,
+        "bagging_freq": 1,
+        "num_threads": job.threads if wide else 1,
+        "deterministic": True,
+        "force_col_wise": True,
+        "max_cat_to_onehot": 8,
         **({"num_class": len(job.classes)} if job.task == "multiclass" else {}),
     }
     watch = _Watch(end)
-    booster = lightgbm.train(parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid],
-                             callbacks=[watch])
+    booster = lightgbm.train(
+        parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid], callbacks=[watch]
+    )
     rounds = booster.current_iteration() if valid is None else watch.best + 1
     return Grown(booster, max(1, rounds), watch.loss, time.monotonic() - begun)
 

@@ -52,8 +52,14 @@ class _Nodes:
             kind: np.array(column, np.float64 if kind == "threshold" else np.int32)
             for kind, column in zip(kinds, columns, strict=True)
         }
-        return {**made, "root": np.array(self.root, np.int32), "output": np.array(self.output, np.int32),
-                "bits": np.array(self.bits, np.uint32), "leaf": np.array(self.leaf, np.float64), "base": self.base}
+        return {
+            **made,
+            "root": np.array(self.root, np.int32),
+            "output": np.array(self.output, np.int32),
+            "bits": np.array(self.bits, np.uint32),
+            "leaf": np.array(self.leaf, np.float64),
+            "base": self.base,
+        }
 
 
 def lower_lightgbm(dump: dict[str, Any]) -> Term:
@@ -98,9 +104,7 @@ def _split(nodes: _Nodes, split: dict[str, Any], left: int, right: int) -> tuple
     return split["split_feature"], start, left, right, flags | pure.CATEGORICAL, words
 
 
-def lower_sklearn(
-    trees: list[Any], *, positive: int | None, outputs: int, ranks: Sequence[Ints | None] = ()
-) -> Term:
+def lower_sklearn(trees: list[Any], *, positive: int | None, outputs: int, ranks: Sequence[Ints | None] = ()) -> Term:
     """A term equal to the mean over scikit-learn trees of their value or class shares.
 
     trees: fitted `tree_` holders. positive: the class whose share is the output of a binary task; None for a
@@ -123,17 +127,21 @@ def _copy(nodes: _Nodes, tree: Any, values: Any, ranks: Sequence[Ints | None]) -
     place: dict[int, int] = {}
     for node in range(tree.node_count):
         place[node] = nodes.add_leaf(values[node]) if tree.children_left[node] < 0 else nodes.reserve()
-    for node in np.flatnonzero(tree.children_left >= 0):
-        feature, cut, nan_left = int(tree.feature[node]), float(tree.threshold[node]), bool(tree.missing_go_to_left[node])
+    for node in map(int, np.flatnonzero(tree.children_left >= 0)):
+        feature, cut, nan_left = (
+            int(tree.feature[node]),
+            float(tree.threshold[node]),
+            bool(tree.missing_go_to_left[node]),
+        )
         left, right = place[int(tree.children_left[node])], place[int(tree.children_right[node])]
         rank = ranks[feature] if feature < len(ranks) else None
         if rank is None:
             flags = pure.MISSING_NAN << pure.MISSING_SHIFT | (pure.DEFAULT_LEFT if nan_left else 0)
-            nodes.rows[place[int(node)]] = (feature, cut, left, right, flags, 0)
+            nodes.rows[place[node]] = (feature, cut, left, right, flags, 0)
         elif nan_left:
             start, words = nodes.add_codes(np.flatnonzero(rank > cut))
-            nodes.rows[place[int(node)]] = (feature, start, right, left, pure.CATEGORICAL, words)
+            nodes.rows[place[node]] = (feature, start, right, left, pure.CATEGORICAL, words)
         else:
             start, words = nodes.add_codes(np.flatnonzero(rank <= cut))
-            nodes.rows[place[int(node)]] = (feature, start, left, right, pure.CATEGORICAL, words)
+            nodes.rows[place[node]] = (feature, start, left, right, pure.CATEGORICAL, words)
     return place[0]

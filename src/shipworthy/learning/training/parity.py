@@ -19,7 +19,9 @@ SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-36, -1e-36, 1e300)
 
 
 @check("program-equals-library", row="deployment.reuse")
-def program_equals_library(model: Model, library: Callable[[Floats], Floats], parts: Parts, *, limit: float = 1e-9) -> Finding:
+def program_equals_library(
+    model: Model, library: Callable[[Floats], Floats], parts: Parts, *, limit: float = 1e-9
+) -> Finding:
     """Whether the released program and the library model give the same margin, within a relative difference.
 
     Asked on every threshold, both of its float neighbours, missing, infinite and tiny numbers, unseen codes, and up
@@ -32,14 +34,31 @@ def program_equals_library(model: Model, library: Callable[[Floats], Floats], pa
     worst = int(off.argmax())
     value = float(off[worst])
     if value <= limit:
-        return say("pass", f"The program equals the library model within {value:.1e} on {len(hard):,} rows, among them "
-                           f"every threshold and its neighbours.", value=value, limit=limit, n=len(hard))
-    row = {one.name: None if np.isnan(x) else float(x) for one, x in zip(model.program.inputs, hard[worst], strict=True)}
-    return say("fail", f"The program is not the library model: margins differ by {value:.2g} (relative) on "
-                       f"{int((off > limit).sum()):,} of {len(hard):,} rows; at most {limit:.0e} is allowed.",
-               value=value, limit=limit, n=len(hard), remedy="train and lower the model again: shipworthy run",
-               counterexample={"inputs": {k: v if v is None or np.isfinite(v) else str(v) for k, v in row.items()},
-                               "program": ours[worst].tolist(), "library": np.atleast_1d(theirs[worst]).tolist()})
+        return say(
+            "pass",
+            f"The program equals the library model within {value:.1e} on {len(hard):,} rows, among them "
+            f"every threshold and its neighbours.",
+            value=value,
+            limit=limit,
+            n=len(hard),
+        )
+    row = {
+        one.name: None if np.isnan(x) else float(x) for one, x in zip(model.program.inputs, hard[worst], strict=True)
+    }
+    return say(
+        "fail",
+        f"The program is not the library model: margins differ by {value:.2g} (relative) on "
+        f"{int((off > limit).sum()):,} of {len(hard):,} rows; at most {limit:.0e} is allowed.",
+        value=value,
+        limit=limit,
+        n=len(hard),
+        remedy="train and lower the model again: shipworthy run",
+        counterexample={
+            "inputs": {k: v if v is None or np.isfinite(v) else str(v) for k, v in row.items()},
+            "program": ours[worst].tolist(),
+            "library": np.atleast_1d(theirs[worst]).tolist(),
+        },
+    )
 
 
 def hostile(program: Program, rows: Floats, *, seed: int = 0) -> Floats:

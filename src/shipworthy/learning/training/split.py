@@ -73,7 +73,7 @@ def _few_values(table: Table, project: Project) -> bool:
     return table.schema[project.data.target].kind != "number" or len(table.column(project.data.target).unique()) <= 20
 
 
-def _by_class(words: np.ndarray, rule: Splitting, random: np.random.Generator) -> tuple[Ints, list[int]]:  # type: ignore[type-arg]
+def _by_class(words: np.ndarray, rule: Splitting, random: np.random.Generator) -> tuple[Ints, list[int]]:
     """An order in which every part has its share of every class, and the two cuts."""
     place = np.empty(len(words))
     for code in np.unique(codes := _places(words)):
@@ -116,7 +116,7 @@ def _ordered(seconds: Floats, masks: list[Mask], why: str) -> Split:
     return Split("time", cut[0], cut[1], cut[2], cut[3], why)
 
 
-def _places(words: np.ndarray) -> Ints:  # type: ignore[type-arg]
+def _places(words: np.ndarray) -> Ints:
     found: Ints = np.unique(np.array([word or "" for word in words]), return_inverse=True)[1]
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shipworthy.core.learned import Fitted, Job
-from shipworthy.core.program import Program, Term
+from shipworthy.core.program import Link, Program, Term
 from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import Misuse, nearest
 from shipworthy.learning.training.lower_trees import lower_sklearn
@@ -45,13 +45,22 @@ def known_settings(default: Mapping[str, Any], job: Job, label: str) -> dict[str
     """The default settings with those of the job over them. Raises Misuse for one that the learner does not have."""
     for name in job.settings:
         if name not in default:
-            raise Misuse(f'the learner "{label}" has no setting "{name}"',
-                         hint=nearest(name, default) or f"it has {', '.join(default)}")
+            raise Misuse(
+                f'the learner "{label}" has no setting "{name}"',
+                hint=nearest(name, default) or f"it has {', '.join(default)}",
+            )
     return {**default, **job.settings}
 
 
 def share_program(
-    trees: list[Any], model: Any, job: Job, label: str, settings: dict[str, Any], *, ranks: Sequence[Ints | None], rows: int,
+    trees: list[Any],
+    model: Any,
+    job: Job,
+    label: str,
+    settings: dict[str, Any],
+    *,
+    ranks: Sequence[Ints | None],
+    rows: int,
 ) -> Fitted:
     """The lowered form of scikit-learn trees: the mean over trees of leaf means, or of the shares of the classes.
 
@@ -64,15 +73,19 @@ def share_program(
         term = _spread(term, seen, len(job.classes))
     if job.task == "binary" and positive is None:
         term = Term(term.kind, {**term.arrays, "leaf": np.zeros((len(term.arrays["leaf"]), 1))})
-    link = "share" if job.task == "multiclass" else "identity"
+    link: Link = "share" if job.task == "multiclass" else "identity"
     program = Program(job.inputs, (term,), link, job.classes, label=label)
 
     def margin(asked: Floats) -> Floats:
         with np.errstate(over="ignore"):
             narrow = np.ascontiguousarray(ordered(asked, ranks), np.float32)
         regression = job.task == "regression"
-        each = [one.predict(narrow, check_input=False).reshape(-1, 1) if regression
-                else one.predict_proba(narrow, check_input=False) for one in trees]
+        each = [
+            one.predict(narrow, check_input=False).reshape(-1, 1)
+            if regression
+            else one.predict_proba(narrow, check_input=False)
+            for one in trees
+        ]
         mean = np.asarray(sum(each[1:], each[0]) / len(trees), np.float64)
         if regression or positive is not None:
             return mean[:, [positive or 0]]

@@ -93,9 +93,8 @@ def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, flo
 
 def _redrawn(values: Floats, draws: int = 500) -> Floats:
     """Means of each row of values (k, n) over bootstrap draws of the columns, (k, draws)."""
-    n = values.shape[1]
-    pick = np.random.default_rng(0).integers(n, size=(draws, min(n, 5_000)))
-    return np.asarray(values[:, pick].mean(axis=2), np.float64)
+    random, n = np.random.default_rng(0), values.shape[1]
+    return np.stack([values[:, random.integers(n, size=n)].mean(axis=1) for _ in range(draws)], axis=1)
 
 
 @check("metric-tracks-value", row="verification.business")

@@ -86,12 +86,20 @@ def boundary(model: Model, parts: Parts, steps: Steps) -> Finding:
 
 
 def typical(model: Model, rows: Table) -> Record | None:
-    """The first row without a missing value, as a client would send it: times as ISO text with their zone."""
+    """The fullest of some rows, as a client would send it: its gaps filled from other rows, times as ISO text."""
     columns = [name for name in model.features.columns if name in rows.schema]
-    for record in rows.head(500).select(columns).records():
-        if all(value is not None and value == value for value in record.values()):
-            return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in record.items()}
-    return None
+    records = rows.spread(500).select(columns).records()
+    if not records:
+        return None
+    full = max(records, key=lambda record: sum(map(_known, record.values())))
+    for name in columns:
+        if not _known(full[name]):
+            full[name] = next((record[name] for record in records if _known(record[name])), None)
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in full.items()}
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value == value
 
 
 def hostile(model: Model, base: Record) -> list[Hostile]:

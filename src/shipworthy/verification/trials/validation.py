@@ -36,7 +36,7 @@ def mutation_score(
     escaped mutant that a learner cannot tell from the clean rows either is equivalent, and counts on neither side; that
     is asked for up to 60 of them. Cut batches count only where the contract knows how large a batch is.
     """
-    pool = parts.holdout.head(ROWS)
+    pool = parts.holdout.spread(ROWS)
     if pool.rows < LEAST:
         return say("unknown", f"The holdout has {pool.rows} rows, fewer than {LEAST}.", n=pool.rows)
     random = np.random.default_rng(0)
@@ -49,7 +49,8 @@ def mutation_score(
     told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
             for name, found in struck.items()}
     false = sum(bool(steps.validate(contract, _batch(pool, random))) for _ in range(clean))
-    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit, alarms=alarms)
+    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same),
+                limit=limit, alarms=alarms)
 
 
 class _Strike(NamedTuple):
