@@ -14,7 +14,7 @@ _PLACES = {
     "learner": "marks", "metric": "marks", "sabotage": "marks", "read_project": "core.project",
 }
 
-__all__ = sorted(_PLACES)  # noqa: PLE0605
+__all__ = sorted(_PLACES)
 
 if TYPE_CHECKING:
     from shipworthy.core.evidence import Evidence as Evidence

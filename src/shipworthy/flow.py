@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,12 @@ from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.case import Steps
 from shipworthy.core.contributions import contributions
-from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver
+from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
-from shipworthy.core.found import Contract, Rule
 from shipworthy.core.judge import bind, judge, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
-from shipworthy.core.packing import (
-    pack_learned,
-    pack_ledger,
-    pack_table,
-    unpack_learned,
-    unpack_ledger,
-    unpack_table,
-)
+from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project, Source, Splitting
 from shipworthy.core.registry import registry
 from shipworthy.core.release import Identity, Release
@@ -54,12 +45,13 @@ from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.log import read_log
 from shipworthy.deployment.integration.provenance import provenance
 from shipworthy.deployment.integration.serve import Answerer, answerer
-from shipworthy.deployment.integration.sign import Key, make_key, read_key
+from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import BadProject, Misuse, NotFit, nearest
+from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn, train
 from shipworthy.learning.training.split import parts, split
@@ -119,7 +111,7 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
     with tempfile.TemporaryDirectory() as draft:
         case["release"] = write(place, Path(draft), case, Evidence(()))
         evidence = judged(place, case, progress=progress)
-        _unlock(Path(draft))
+        unlock(Path(draft))
     progress("writing the release")
     release = write(place, place.releases, case, evidence)
     history.record(place.store, actor=place.project.project.trainer or "unnamed", role="trainer", action="train",
@@ -166,7 +158,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     taught = kept("learn", lambda: _taught(cut, project, progress), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
-    rules = _lasting(contract(cut.learn), cut.tune)
+    rules = contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
@@ -179,9 +171,9 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
 def steps(project: Project) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate, clean=partial(_clean, project),
-        train=partial(train, project=project), contributions=shares, reference=reference, discover=discover,
-        suspect_labels=partial(suspect_labels, target=project.data.target),
+        profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
+        clean=partial(_clean, project), train=partial(train, project=project), contributions=shares,
+        suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
         answer=partial(_answer, {}, project),
     )
 
@@ -189,14 +181,13 @@ def steps(project: Project) -> Steps:
 def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evidence:
     """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
     identity = _identity(place, case)
-    evidence = judge(
-        case, registry(place.plugins()).checks, settings=place.project.checks, required=required(place.project),
-        judged=Judged(identity.code, identity.model, identity.data), waivers=place.waivers(),
-        progress=lambda name: progress(f"judging: {name}"),
-    )
+    about = Judged(identity.code, identity.model, identity.data)
+    evidence = judge(case, registry(place.plugins()).checks, settings=place.project.checks, judged=about,
+                     required=required(place.project), waivers=place.waivers(),
+                     progress=lambda name: progress(f"judging: {name}"))
     heard = {finding.check for finding in evidence.findings}
-    more = tuple(finding for finding in case["while learning"] if finding.check not in heard)
-    more = tuple(msgspec.structs.replace(f, judged=Judged(identity.code, identity.model, identity.data)) for f in more)
+    more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
+                 if finding.check not in heard)
     missing = {row: why for row, why in evidence.missing.items() if row not in {finding.row for finding in more}}
     return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
 
@@ -217,17 +208,6 @@ def required(project: Project) -> tuple[str, ...]:
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
 
 
-def find_release(place: Workspace, release_id: str = "") -> Release:
-    """A release by id, start of an id, or folder; the newest candidate without one. Raises Misuse."""
-    if release_id and (Path(release_id) / "release.json").is_file():
-        return releases.open_release(Path(release_id))
-    folders = [path.parent for path in place.releases.glob("*/release.json")]
-    fitting = [folder for folder in folders if folder.name.startswith(release_id[:16])]
-    if not fitting:
-        raise Misuse("there is no such release" if release_id else "there is no release yet",
-                     where=str(place.releases), hint="make one: shipworthy run")
-    return releases.open_release(max(fitting, key=lambda folder: (folder / "release.json").stat().st_mtime_ns))
-
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
     """A release's evidence, with the waivers and the gate as they are today."""
@@ -236,7 +216,7 @@ def current_evidence(place: Workspace, release: Release) -> Evidence:
 
 def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Release:
     """The release that is champion from now on. Raises NotFit while a required row is neither proved nor waived."""
-    release = find_release(place, release_id)
+    release = find_release(place.releases, release_id)
     release = replace(release, evidence=current_evidence(place, release))
     if not release.evidence.fit:
         raise NotFit(
@@ -258,19 +238,6 @@ def champion(place: Workspace) -> Release | None:
     """The release in production now, or None."""
     return history.champion(place.store)
 
-
-def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> None:
-    """Accept a row by name until a day at most a year ahead; the row keeps its verdict. Raises Misuse."""
-    if row not in BY_ID:
-        raise Misuse(f'there is no row "{row}"', hint=nearest(row, BY_ID))
-    try:
-        last = date.fromisoformat(until)
-    except ValueError as error:
-        raise Misuse(f"{until!r} is not a day", hint="write it as 2027-01-31") from error
-    if not date.today() <= last <= date.today() + timedelta(days=366):
-        raise Misuse("a waiver ends between today and a year from now", where=until)
-    place.add_waiver(Waiver(row, by, reason, until))
-    history.record(place.store, actor=by, role="accepter", action="waive", subject={"row": row}, why=reason)
 
 
 def recheck(folder: Path) -> list[tuple[str, bool, str]]:
@@ -368,14 +335,6 @@ def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, An
     return {**pack_table(table), **pack_ledger(ledger)}
 
 
-def _lasting(rules: Contract, later: Table) -> Contract:
-    """The rules that also held on eight stretches of rows that they were not inferred from."""
-    broken: list[Rule] = []
-    for stretch in np.array_split(np.arange(later.rows), 8):
-        broken += [breach.rule for breach in validate(rules, later.take(stretch))]
-    return Contract(tuple(rule for rule in rules.rules if rule not in broken), rules.batch_rows)
-
-
 def _clean(project: Project, raw: Table) -> Any:
     """A whole table cleaned by what it says of itself, (table, ledger): for drills, not for training."""
     return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
@@ -424,34 +383,10 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "holdout.parquet": releases.packed(cut.holdout),
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
-                                  identity=identity, extras=extras, key=_key(place))
+                                  identity=identity, extras=extras, key=project_key(place.key))
 
 
-def ladder(learned: Learned) -> dict[str, Any]:
-    """What a report says of the choice: the sentence, every candidate's figures, the cost in words."""
-    cost = learned.cost
-    figures = [{"learner": c.learner, "chosen": c is learned.chosen, **msgspec.to_builtins(c.figures)}
-               for c in learned.candidates]
-    metric = {"binary": "AUC", "multiclass": "accuracy", "regression": "R²"}[learned.chosen.model.task]
-    words = [
-        ("Learning took", f"{cost.wall_seconds:.0f} s of {cost.budget_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds"),
-        ("Peak memory", f"{cost.peak_bytes / 1e9:.2f} GB"),
-        ("Energy", f"{cost.kwh_low * 1000:.2f} to {cost.kwh_high * 1000:.2f} Wh"),
-        ("Carbon", f"{cost.grams_low:.2f} to {cost.grams_high:.2f} g CO2e ({cost.grid})"),
-        ("Money", f"{cost.money:.4f} {cost.currency}"),
-    ]
-    return {"chosen": learned.why, "metric": metric, "candidates": figures, "cost": words}
 
-
-def _key(place: Workspace) -> Key:
-    place.key.parent.mkdir(parents=True, exist_ok=True)
-    return read_key(place.key) if place.key.exists() else make_key(place.key)
-
-
-def _unlock(folder: Path) -> None:
-    """Let a draft be deleted: releases are read-only."""
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _standing(place: Workspace) -> Release:

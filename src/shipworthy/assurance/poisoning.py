@@ -23,7 +23,7 @@ LEAST = 500
 @check("flips-found", row="security.poisoning")
 def flips_found(
     model: Model, parts: Parts, steps: Steps, *, limit: float = 0.60, flips: float = 0.03, looked: float = 0.05,
-    rows: int = 6_000, drills: int = 3, share: float = 0.5
+    rows: int = 3_000, drills: int = 3, share: float = 0.5
 ) -> Finding:
     """Whether flipped labels turn up among the most suspicious: recall of 3 % flips in the worst 5 % of rows.
 

@@ -9,6 +9,7 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import checklist, conclusion, json_option, project_option, put
+from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.store.workspace import open_workspace
 
 
@@ -19,10 +20,20 @@ from shipworthy.store.workspace import open_workspace
 def command(folder: Path, release_id: str, as_json: bool) -> None:
     """Every row: pass, fail, unknown, attested or not applicable; number, limit, and the one command that helps."""
     place = open_workspace(folder)
-    evidence = flow.current_evidence(place, flow.find_release(place, release_id))
+    evidence = flow.current_evidence(place, find_release(place.releases, release_id))
     if as_json:
-        put({"fit": evidence.fit, "refusals": evidence.refusals, "required": evidence.required, "missing": evidence.missing,
-             "rows": [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in evidence.rows()]})
+        put(
+            {
+                "fit": evidence.fit,
+                "refusals": evidence.refusals,
+                "required": evidence.required,
+                "missing": evidence.missing,
+                "rows": [
+                    {"row": row.id, "verdict": verdict, "findings": findings}
+                    for row, verdict, findings in evidence.rows()
+                ],
+            }
+        )
     else:
         click.echo("\n".join(checklist(evidence)))
         click.echo("\n* required for promotion\n" + conclusion(evidence))

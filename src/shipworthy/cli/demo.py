@@ -21,6 +21,7 @@ from shipworthy.cli.report import report
 from shipworthy.cli.talk import progress, say
 from shipworthy.core.project import FILE
 from shipworthy.core.table import Table
+from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.log import read_log
@@ -39,8 +40,13 @@ Step = Callable[[str], None]
 
 
 @click.command()
-@click.option("--folder", default="shipworthy-demo", show_default=True, type=click.Path(path_type=Path),
-              help="Where the demo project is made.")
+@click.option(
+    "--folder",
+    default="shipworthy-demo",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where the demo project is made.",
+)
 @click.option("--seconds", default=60.0, show_default=True, help="Learning budget in seconds.")
 def command(folder: Path, seconds: float) -> None:
     """From five raw tables of New York flights to a released, served, watched and renewed model."""
@@ -71,7 +77,7 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     """The path of the report, after the whole way was gone in `folder`. Raises Misuse if the folder is someone's."""
     meter = meter_start()
     fresh(folder)
-    naive = start(folder / "1-naive", story, {"seconds": min(8.0, seconds), "search": "false"})
+    naive = start(folder / "1-naive", story, {"seconds": min(12.0, seconds), "search": "false"})
     tables = flow.gather(naive)
     refused = refuse(naive, tables, story)
     aside = tuple(s.column for s in refused.case["profile"].suspects)
@@ -81,9 +87,12 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     serve_and_watch(place, built, traffic, story)
     renew(place, traffic, story, seconds=seconds)
     cost = meter.cost(place.project.learning)
-    story.tell("cost", f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
-                       f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
-                       f"{cost.money:.4f} {cost.currency}")
+    story.tell(
+        "cost",
+        f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
+        f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
+        f"{cost.money:.4f} {cost.currency}",
+    )
     page = folder / "report.html"
     evidence = flow.current_evidence(place, built.release)
     write_bytes(page.absolute(), report(place, built.release, evidence, story=story.entries).encode())
@@ -110,7 +119,7 @@ def start(folder: Path, story: Story, learning: dict[str, Any], *, set_aside: tu
     text = text.replace("seconds = 60.0", "\n".join(f"{key} = {value}" for key, value in learning.items()))
     if set_aside:
         names = ", ".join(f'"{name}"' for name in set_aside)
-        text = text.replace("positive = \"yes\"", f"positive = \"yes\"\n# known only afterwards\nset_aside = [{names}]")
+        text = text.replace('positive = "yes"', f'positive = "yes"\n# known only afterwards\nset_aside = [{names}]')
         text = text.replace("late-arrivals-naive", "late-arrivals")
     (folder / FILE).write_text(text, encoding="utf-8")
     return open_workspace(folder)
@@ -123,8 +132,12 @@ def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> flow.Bui
     used = [join for join in case["catalogue"].joins if join.used]
     story.tell("discover", f"{len(tables)} tables; " + "; ".join(told(join) for join in used))
     story.tell("collect", f"{case['raw'].rows:,} flights, {len(case['raw'].schema.columns)} columns")
-    story.tell("clean", f"{len(case['ledger'].changes):,} cells changed"
-               + "".join(f", {change.column} {change.before}: {change.reason}" for change in case["ledger"].changes[:1]))
+    weather = profile(tables["weather"])
+    odd = [f"{column.name}: {words}" for column in weather.columns for words in column.impossible]
+    story.tell("analyse", "; ".join(odd) or "nothing impossible")
+    ledger = case["ledger"]
+    aside = ", ".join(f"{name} ({why})" for name, why in ledger.dropped_columns)
+    story.tell("clean", f"{len(ledger.changes):,} of {ledger.cells:,} cells changed; set aside: {aside}")
     best = max(built.learned.candidates, key=lambda candidate: candidate.figures.metric)
     story.tell("first attempt", f"every column: {best.learner} reaches AUC {best.figures.metric:.4f}")
     leak = evidence.find("no-leak")
@@ -163,7 +176,7 @@ def to_come(place: Workspace, tables: dict[str, Table]) -> Table:
 
 
 def serve_and_watch(place: Workspace, built: flow.Built, traffic: Table, story: Story) -> None:
-    """Real requests to a real server, labels a day late; then what the watch says, as it was and with a fault planted."""
+    """Real requests to a real server, labels a day late; then what the watch says, as is and with a planted fault."""
     story.step("serving October to December")
     with Server(built.release, place.log, place.project) as server:
         single = replay(traffic.head(2_000), server.address)
@@ -177,8 +190,11 @@ def serve_and_watch(place: Workspace, built: flow.Built, traffic: Table, story: 
     story.tell("watch", f"{seen.pages} pages; " + " ".join(f.sentence for f in seen.findings if f.check in WATCHED))
     broken = log.with_column("weather.temp", pc.multiply(pc.subtract(log.column("weather.temp"), 32.0), 5 / 9))
     alarmed = flow.watch(place, log=broken, labels=labels)
-    story.tell("planted fault", f"temperature in Celsius: {alarmed.pages} pages"
-               + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]))
+    story.tell(
+        "planted fault",
+        f"temperature in Celsius: {alarmed.pages} pages"
+        + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]),
+    )
 
 
 WATCHED = ("column-drift", "harm")
@@ -213,5 +229,3 @@ def _timestamp(text: str) -> Any:
     from shipworthy.core.features import moment
 
     return moment(text)
-
-

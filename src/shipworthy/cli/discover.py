@@ -19,7 +19,7 @@ from shipworthy.store.workspace import open_workspace
 @click.argument("address", default=".")
 @json_option
 def command(address: str, as_json: bool) -> None:
-    """List every table of a folder (or of the project in it), its keys, and the joins between them, verified exactly."""
+    """List every table of a folder (or of the project in it), its keys, and its joins, verified exactly."""
     if (Path(address) / FILE).is_file():
         place = open_workspace(address)
         tables, project = list(flow.gather(place).values()), place.project

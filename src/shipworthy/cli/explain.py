@@ -9,6 +9,7 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, project_option, put
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
@@ -21,7 +22,7 @@ from shipworthy.store.workspace import open_workspace
 @json_option
 def command(address: str, row: int, folder: Path, release_id: str, as_json: bool) -> None:
     """Exact shares of the margin of one row of TABLE, compared with the usual row of the training data."""
-    model = flow.find_release(open_workspace(folder), release_id).model
+    model = find_release(open_workspace(folder).releases, release_id).model
     table = read(address)
     if not 0 <= row < table.rows:
         raise Misuse(f"there is no row {row}", where=address, hint=f"rows are 0 to {table.rows - 1}")

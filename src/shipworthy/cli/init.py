@@ -19,7 +19,9 @@ from shipworthy.store.files import write_bytes
 @click.command()
 @click.argument("address")
 @click.option("--target", required=True, help="The column to predict.")
-@click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path), help="Where to write the file.")
+@click.option(
+    "--project", "-p", "folder", default=".", type=click.Path(path_type=Path), help="Where to write the file."
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing project file.")
 def command(address: str, target: str, folder: Path, force: bool) -> None:
     """Guess task, roles, time, groups and protected columns of TABLE, and write shipworthy.toml with each reason."""

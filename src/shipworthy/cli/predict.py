@@ -13,6 +13,7 @@ from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.predictions import Predictions
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
 from shipworthy.store.files import temporary
 from shipworthy.store.workspace import open_workspace
@@ -26,7 +27,7 @@ from shipworthy.store.workspace import open_workspace
 def command(address: str, output: Path, folder: Path, release_id: str) -> None:
     """Score every row of TABLE and write decision, score, interval or set, and abstention, in the order of the rows."""
     place = open_workspace(folder)
-    release = flow.find_release(place, release_id) if release_id else flow.champion(place)
+    release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
     answers = release.model.predict(read(address))

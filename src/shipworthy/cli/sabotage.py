@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, progress, put
 from shipworthy.core.case import BankResult
+from shipworthy.core.evidence import Evidence
 from shipworthy.core.project import FILE, Learning, Project
 from shipworthy.core.registry import registry
 from shipworthy.core.table import Table
@@ -100,4 +100,4 @@ def _case(folder: Path, project: Project, table: Table, text: str) -> dict[str, 
     place = Workspace(folder, project, open_workspace(folder).store)
     name = project.source[0].name or Path(project.source[0].address).stem
     case = flow.prepare(place, {name: table})
-    return {**case, "release": flow.write(place, place.releases, case, flow.Evidence(()))}
+    return {**case, "release": flow.write(place, place.releases, case, Evidence(()))}

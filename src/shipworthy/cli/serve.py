@@ -11,6 +11,7 @@ import msgspec
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
 from shipworthy.deployment.integration.host import serve
+from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
@@ -23,7 +24,7 @@ from shipworthy.store.workspace import open_workspace
 def command(folder: Path, release_id: str, host: str, port: int) -> None:
     """Answer records and Open Inference Protocol v2 requests, and log what was served. Stops on Ctrl-C."""
     place = open_workspace(folder)
-    release = flow.find_release(place, release_id) if release_id else flow.champion(place)
+    release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
     host, port = host or place.project.serve.host, port or place.project.serve.port

@@ -13,11 +13,22 @@ import msgspec
 
 from shipworthy.core.evidence import Evidence, Finding
 
-SIGNS = {"pass": "✓ pass", "fail": "✗ FAIL", "unknown": "? unknown", "attested": "✎ attested", "not-applicable": "· n/a"}
+SIGNS = {
+    "pass": "✓ pass",
+    "fail": "✗ FAIL",
+    "unknown": "? unknown",
+    "attested": "✎ attested",
+    "not-applicable": "· n/a",
+}
 COLOURS = {"pass": "green", "fail": "red", "unknown": "yellow", "attested": "cyan", "not-applicable": "bright_black"}
 
 project_option = click.option(
-    "--project", "-p", "folder", default=".", type=click.Path(path_type=Path), show_default=True,
+    "--project",
+    "-p",
+    "folder",
+    default=".",
+    type=click.Path(path_type=Path),
+    show_default=True,
     help="Folder that holds shipworthy.toml.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON to stdout.")
@@ -42,6 +53,7 @@ def progress() -> Iterator[Callable[[str], None]]:
     from tqdm import tqdm
 
     with tqdm(total=0, bar_format="  {desc}  {elapsed}", leave=False) as bar:
+
         def step(name: str) -> None:
             bar.set_description_str(name[:100])
             bar.refresh()
@@ -53,7 +65,11 @@ def figure(finding: Finding) -> str:
     """The number of a finding with its interval and limit, as short text."""
     if finding.value is None:
         return ""
-    interval = f" [{short(finding.low)}, {short(finding.high)}]" if finding.low is not None and finding.high is not None else ""
+    interval = (
+        f" [{short(finding.low)}, {short(finding.high)}]"
+        if finding.low is not None and finding.high is not None
+        else ""
+    )
     limit = f" limit {short(finding.limit)}" if finding.limit is not None else ""
     return f"{short(finding.value)}{interval}{limit}"
 
@@ -72,7 +88,9 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
         lines.append(f"{sign}{must} {row.id}")
-        shown = sorted(findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict))
+        shown = sorted(
+            findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict)
+        )
         for finding in shown:
             lines.append(f"              {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
             if finding.remedy and not finding.fine:
@@ -88,5 +106,8 @@ def conclusion(evidence: Evidence) -> str:
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     waived = f" {len(evidence.waivers)} waived by name." if evidence.waivers else ""
     if evidence.fit:
-        return click.style("FIT", fg="green", bold=True) + f": all {len(evidence.required)} required rows hold ({tally}).{waived}"
+        return (
+            click.style("FIT", fg="green", bold=True)
+            + f": all {len(evidence.required)} required rows hold ({tally}).{waived}"
+        )
     return click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)} ({tally}).{waived}"

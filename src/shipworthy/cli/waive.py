@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
 
-from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
-from shipworthy.store.workspace import open_workspace
+from shipworthy.core.evidence import Waiver
+from shipworthy.deployment.integration import history
+from shipworthy.errors import Misuse, nearest
+from shipworthy.store.workspace import Workspace, open_workspace
+from shipworthy.survey import BY_ID
 
 
 @click.command()
@@ -19,5 +23,19 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--until", required=True, help="Last day it holds, as 2027-01-31; at most a year ahead.")
 def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
     """Accept ROW although it is not proved. It stays what it is, and the release says so first."""
-    flow.waive(open_workspace(folder), row=row, by=by, reason=reason, until=until)
+    waive(open_workspace(folder), row=row, by=by, reason=reason, until=until)
     say(f"{row} is accepted by {by} until {until}; it keeps its verdict, and every report names the waiver")
+
+
+def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> None:
+    """Accept a row by name until a day at most a year ahead; the row keeps its verdict. Raises Misuse."""
+    if row not in BY_ID:
+        raise Misuse(f'there is no row "{row}"', hint=nearest(row, BY_ID))
+    try:
+        last = date.fromisoformat(until)
+    except ValueError as error:
+        raise Misuse(f"{until!r} is not a day", hint="write it as 2027-01-31") from error
+    if not date.today() <= last <= date.today() + timedelta(days=366):
+        raise Misuse("a waiver ends between today and a year from now", where=until)
+    place.add_waiver(Waiver(row, by, reason, until))
+    history.record(place.store, actor=by, role="accepter", action="waive", subject={"row": row}, why=reason)

@@ -15,13 +15,16 @@ from shipworthy.store.workspace import open_workspace
 
 @click.command()
 @project_option
-@click.option("--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default.")
+@click.option(
+    "--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default."
+)
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
 @json_option
 def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called. Exit 1 on a page."""
-    watched = flow.watch(open_workspace(folder), log=read(address) if address else None,
-                         labels=read(labels) if labels else None)
+    watched = flow.watch(
+        open_workspace(folder), log=read(address) if address else None, labels=read(labels) if labels else None
+    )
     if as_json:
         put({"findings": watched.findings, "incidents": watched.incidents})
     else:

@@ -99,7 +99,8 @@ class Evidence(msgspec.Struct, frozen=True):
         today = datetime.now(UTC).date().isoformat()
         waived = {waiver.row for waiver in self.waivers if waiver.expires >= today}
         return tuple(
-            row for row in self.required
+            row
+            for row in self.required
             if self.verdict(row) not in ("pass", "attested", "not-applicable") and row not in waived
         )
 
@@ -114,7 +115,9 @@ class Evidence(msgspec.Struct, frozen=True):
     def counts(self) -> dict[str, int]:
         """How many rows have each verdict."""
         verdicts = [verdict for _, verdict, _ in self.rows()]
-        return {verdict: verdicts.count(verdict) for verdict in ("pass", "fail", "unknown", "attested", "not-applicable")}
+        return {
+            verdict: verdicts.count(verdict) for verdict in ("pass", "fail", "unknown", "attested", "not-applicable")
+        }
 
     def stale(self, now: datetime | None = None, *, days: int = VALID_DAYS) -> tuple[Finding, ...]:
         """The findings older than their validity."""
@@ -131,14 +134,12 @@ class Evidence(msgspec.Struct, frozen=True):
         return f"<table><caption>{escape(head)}</caption>{lines}</table>"
 
 
-def held(
-    value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool
-) -> Verdict:
+def held(value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool) -> Verdict:
     """The verdict of a number held to a limit by the pessimistic end of its interval; NaN is unknown.
 
     at_most: True gates the upper end at or below the limit, False the lower end at or above it.
     """
-    end = (high if at_most else low)
+    end = high if at_most else low
     end = value if end is None else end
     if end != end:
         return "unknown"

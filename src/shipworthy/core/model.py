@@ -92,11 +92,11 @@ class Model:
         each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
         place = each.argmax(axis=1) if sheet.task == "multiclass" else (score >= sheet.threshold).astype(np.int64)
         decision = np.array(sheet.classes, dtype=object)[place]
-        members: Mask | None = None if edge is None else np.asarray((1 - each) <= edge)
-        unsure: Mask = ~np.isfinite(each).all(axis=1)
+        members: Mask | None = None if edge is None else np.asarray((1 - each) <= edge, np.bool_)
+        doubt: Mask = np.asarray(~np.isfinite(each).all(axis=1), np.bool_)
         if members is not None:
-            unsure = unsure | (members.sum(axis=1) != 1)
-        return Predictions(score, decision, unsure, members=members, classes=sheet.classes)
+            doubt = np.asarray(doubt | (members.sum(axis=1) != 1), np.bool_)
+        return Predictions(score, decision, doubt, members=members, classes=sheet.classes)
 
     def truth(self, table: Table) -> Floats | Ints:
         """The target of every row: (n,) values, or codes of `classes`.

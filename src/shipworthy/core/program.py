@@ -185,28 +185,35 @@ class Program:
     def complexity(self) -> int:
         """How many separate statements a reader would have to check: leaves, cells and weights."""
         return sum(
-            int(term.arrays["leaf"].shape[0]) if isinstance(term.kind, Trees)
-            else int(np.prod(term.arrays["values"].shape[:-1])) if isinstance(term.kind, Lookup)
+            int(term.arrays["leaf"].shape[0])
+            if isinstance(term.kind, Trees)
+            else int(np.prod(term.arrays["values"].shape[:-1]))
+            if isinstance(term.kind, Lookup)
             else int(term.arrays["weight"].shape[0]) + 1
             for term in self.terms
         )
 
     @property
     def head(self) -> Head:
-        return Head(self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes,
-                    self.calibration, self.label)
+        return Head(
+            self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes, self.calibration, self.label
+        )
 
     @cached_property
     def digest(self) -> str:
-        arrays = [f"{n}.{key}:{digest_array(term.arrays[key])}".encode()
-                  for n, term in enumerate(self.terms) for key in sorted(term.arrays)]
+        arrays = [
+            f"{n}.{key}:{digest_array(term.arrays[key])}".encode()
+            for n, term in enumerate(self.terms)
+            for key in sorted(term.arrays)
+        ]
         return digest_parts([canonical(self.head), *arrays])
 
     def files(self) -> dict[str, bytes]:
         """The program as `program.json` and `program.npz`; no pickle."""
         packed = io.BytesIO()
-        arrays: dict[str, Any] = {f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms)
-                                  for key in sorted(term.arrays)}
+        arrays: dict[str, Any] = {
+            f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms) for key in sorted(term.arrays)
+        }
         np.savez_compressed(packed, allow_pickle=False, **arrays)
         return {"program.json": canonical(self.head), "program.npz": packed.getvalue()}
 
@@ -237,7 +244,9 @@ def read_program(files: Mapping[str, bytes]) -> Program:
 def _audit(term: Term, inputs: int, outputs: int) -> None:
     """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
     try:
-        good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](term, inputs, outputs)
+        good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
+            term, inputs, outputs
+        )
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise BadModel("a term of the program lacks an array or has one of the wrong shape", hint=str(error)) from error
     if not good:
@@ -247,8 +256,11 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
 def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:
     a, m = term.arrays, len(term.arrays["place"])
     return bool(
-        a["weight"].shape == (m, outputs) and a["missing"].shape == (m, outputs) and a["fill"].shape == (m,)
-        and a["intercept"].shape == (outputs,) and np.all((a["place"] >= 0) & (a["place"] < inputs))
+        a["weight"].shape == (m, outputs)
+        and a["missing"].shape == (m, outputs)
+        and a["fill"].shape == (m,)
+        and a["intercept"].shape == (outputs,)
+        and np.all((a["place"] >= 0) & (a["place"] < inputs))
     )
 
 
@@ -256,11 +268,17 @@ def _audit_lookup(term: Term, inputs: int, outputs: int) -> bool:
     assert isinstance(term.kind, Lookup)
     values, places = term.arrays["values"], term.kind.places
     fits = all(
-        0 <= place < inputs and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
+        0 <= place < inputs
+        and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
         for axis, place in enumerate(places)
     )
-    return bool(fits and values.ndim == len(places) + 1 and 1 <= len(places) <= 2
-                and values.shape[-1] == outputs and min(values.shape) > 0)
+    return bool(
+        fits
+        and values.ndim == len(places) + 1
+        and 1 <= len(places) <= 2
+        and values.shape[-1] == outputs
+        and min(values.shape) > 0
+    )
 
 
 def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
@@ -276,10 +294,17 @@ def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
     ends = a["threshold"][categorical] + a["words"][categorical]
     bits = (not categorical.any()) or bool(np.all((a["threshold"][categorical] >= 0) & (ends <= len(a["bits"]))))
     return bool(
-        sized and bits and forward.all() and inside.all() and np.all((a["feature"] >= 0) & (a["feature"] < inputs))
-        and np.all((roots < nodes) & (roots >= -leaf_count)) and len(a["output"]) == len(roots)
-        and np.all((a["output"] >= 0) & (a["output"] < outputs)) and a["base"].shape == (outputs,)
-        and a["leaf"].ndim == 2 and a["leaf"].shape[1] in (1, outputs)
+        sized
+        and bits
+        and forward.all()
+        and inside.all()
+        and np.all((a["feature"] >= 0) & (a["feature"] < inputs))
+        and np.all((roots < nodes) & (roots >= -leaf_count))
+        and len(a["output"]) == len(roots)
+        and np.all((a["output"] >= 0) & (a["output"] < outputs))
+        and a["base"].shape == (outputs,)
+        and a["leaf"].ndim == 2
+        and a["leaf"].shape[1] in (1, outputs)
     )
 
 

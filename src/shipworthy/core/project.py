@@ -256,7 +256,9 @@ def read_project(path: Path | str) -> Project:
     path = Path(path)
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
-        raise BadProject("there is no project file", where=str(path), hint="make one: shipworthy init TABLE --target COLUMN")
+        raise BadProject(
+            "there is no project file", where=str(path), hint="make one: shipworthy init TABLE --target COLUMN"
+        )
     return parse(path.read_text(encoding="utf-8"), where=str(path))
 
 
@@ -286,8 +288,18 @@ def _keys(message: str) -> tuple[str, ...]:
     """The keys known at the place that a message names."""
     at = re.search(r"at `\$\.(\w+)", message)
     sections: dict[str, type[msgspec.Struct]] = {
-        "project": About, "source": Source, "join": Join, "data": Data, "split": Splitting, "learning": Learning,
-        "requirement": Requirement, "value": Value, "fairness": Fairness, "gate": Gate, "watch": Watching, "serve": Serving,
+        "project": About,
+        "source": Source,
+        "join": Join,
+        "data": Data,
+        "split": Splitting,
+        "learning": Learning,
+        "requirement": Requirement,
+        "value": Value,
+        "fairness": Fairness,
+        "gate": Gate,
+        "watch": Watching,
+        "serve": Serving,
     }
     struct = sections.get(at.group(1), Project) if at else Project
     return struct.__struct_fields__

@@ -21,7 +21,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """`release.json`. files: path → SHA-256 of every other file but the signature. id: SHA-256 of identity and files."""
+    """`release.json`. files: path → SHA-256 of every file but the signature. id: SHA-256 of identity and files."""
 
     id: str
     name: str

@@ -148,8 +148,10 @@ def to_words(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.object_]:
     if pa.types.is_dictionary(values.type):
         values = pc.cast(values, values.type.value_type)
     if pa.types.is_floating(values.type):
-        return np.array([None if v is None or v != v else format(v, "g" if v % 1 else ".0f") for v in values.to_pylist()],
-                        dtype=object)
+        return np.array(
+            [None if v is None or v != v else format(v, "g" if v % 1 else ".0f") for v in values.to_pylist()],
+            dtype=object,
+        )
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         values = pc.cast(values, pa.string())
     return np.array(values.to_pylist(), dtype=object)
@@ -157,7 +159,9 @@ def to_words(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.object_]:
 
 def _floats(values: pa.ChunkedArray | pa.Array) -> Floats:
     array = pc.cast(values, pa.float64())
-    return np.asarray(array.to_numpy(zero_copy_only=False) if isinstance(array, pa.Array) else array.to_numpy(), np.float64)
+    return np.asarray(
+        array.to_numpy(zero_copy_only=False) if isinstance(array, pa.Array) else array.to_numpy(), np.float64
+    )
 
 
 def _arrow(rows: Any, origin: str) -> pa.Table:
@@ -168,7 +172,8 @@ def _arrow(rows: Any, origin: str) -> pa.Table:
     if hasattr(rows, "__arrow_c_stream__"):
         return pa.table(rows)
     raise BadData(
-        f"a {type(rows).__name__} is not a table", where=origin,
+        f"a {type(rows).__name__} is not a table",
+        where=origin,
         hint="give a pandas, Polars, PyArrow or DuckDB table, a dict of columns, or a file",
     )
 
@@ -182,10 +187,12 @@ def _bytes(name: str, column: pa.ChunkedArray) -> list[bytes]:
         filled = pc.fill_null(column, "")
         lengths = np.asarray(pc.binary_length(filled).to_numpy(), "<i8").tobytes()
         flat = filled.combine_chunks()
-        joined = b"".join(chunk_bytes(flat)) if isinstance(flat, pa.ChunkedArray) else b"".join(chunk_bytes(flat))
+        joined = b"".join(chunk_bytes(flat))
         return [*head, valid, lengths, joined]
     if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
-        column = pc.cast(column, pa.int32() if pa.types.is_date32(column.type) or pa.types.is_time32(column.type) else pa.int64())
+        column = pc.cast(
+            column, pa.int32() if pa.types.is_date32(column.type) or pa.types.is_time32(column.type) else pa.int64()
+        )
     if pa.types.is_primitive(column.type) and not pa.types.is_null(column.type):
         zero = pa.scalar(False if pa.types.is_boolean(column.type) else 0).cast(column.type)
         return [*head, valid, np.ascontiguousarray(pc.fill_null(column, zero).to_numpy()).tobytes()]

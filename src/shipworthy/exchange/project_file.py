@@ -22,12 +22,19 @@ def project_text(guess: Mapping[str, Any], *, name: str, address: str) -> str:
     task = guess["task"]
     metric, limit = REQUIREMENT[task]
     lines = [
-        f"# {name}: written by `shipworthy init`. Every guess has its reason; correct what is wrong.", "",
-        "[project]", f"name = {_text(name)}", 'purpose = ""     # what the answers are for, in one sentence',
-        'owner = ""       # who answers for it', 'trainer = ""     # who runs this',
+        f"# {name}: written by `shipworthy init`. Every guess has its reason; correct what is wrong.",
+        "",
+        "[project]",
+        f"name = {_text(name)}",
+        'purpose = ""     # what the answers are for, in one sentence',
+        'owner = ""       # who answers for it',
+        'trainer = ""     # who runs this',
         'approver = ""    # who may promote it: not the trainer',
-        *_line("subject", guess["subject"], why), "decides = true   # does an answer decide something about somebody?", "",
-        "[data]", f"target = {_text(guess['target'])}   # {task}: {why.get('task', [('', '')])[0][1]}",
+        *_line("subject", guess["subject"], why),
+        "decides = true   # does an answer decide something about somebody?",
+        "",
+        "[data]",
+        f"target = {_text(guess['target'])}   # {task}: {why.get('task', [('', '')])[0][1]}",
     ]
     for key in ("positive", "time", "group", "identifiers", "protected", "personal"):
         if guess[key]:
@@ -39,18 +46,34 @@ def project_text(guess: Mapping[str, Any], *, name: str, address: str) -> str:
             lines += _line(column, list(codes), {column: why.get(f"missing_codes.{column}", [])})
     kind = "grouped" if guess["group"] else "random" if task == "regression" else "stratified"
     lines += [
-        "", "[[source]]", f"address = {_text(address)}", f"name = {_text(name)}",
-        'owner = ""       # who may say what these rows are used for', 'licence = ""     # such as "CC-BY-4.0" or "internal"',
-        "", "[split]", f'kind = "{kind}"' + ("   # or \"time\", if the model will meet rows newer than these"
-                                              if guess["time"] else ""),
-        "", "[learning]", "seconds = 60.0   # wall clock of the whole ladder and search",
-        "", "[[requirement]]", f'metric = "{metric}"', f"at_least = {limit}   # what you need at the pessimistic end",
-        "", "[value]   # what a decision earns: an example, replace it by your own", 'currency = "points"', *VALUE[task],
+        "",
+        "[[source]]",
+        f"address = {_text(address)}",
+        f"name = {_text(name)}",
+        'owner = ""       # who may say what these rows are used for',
+        'licence = ""     # such as "CC-BY-4.0" or "internal"',
+        "",
+        "[split]",
+        f'kind = "{kind}"' + ('   # or "time", if the model will meet rows newer than these' if guess["time"] else ""),
+        "",
+        "[learning]",
+        "seconds = 60.0   # wall clock of the whole ladder and search",
+        "",
+        "[[requirement]]",
+        f'metric = "{metric}"',
+        f"at_least = {limit}   # what you need at the pessimistic end",
+        "",
+        "[value]   # what a decision earns: an example, replace it by your own",
+        'currency = "points"',
+        *VALUE[task],
         "assumed = true   # delete this line once the figures are yours",
     ]
     if guess["protected"]:
-        lines += ["", "[fairness]   # choose before measuring: impact-ratio or equalised-odds, or none with a reason on record",
-                  'criterion = "none"']
+        lines += [
+            "",
+            "[fairness]   # choose before measuring: impact-ratio or equalised-odds, or none with a reason on record",
+            'criterion = "none"',
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -74,7 +97,11 @@ def _suspects(why: Mapping[str, list[tuple[str, str]]]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum() else _text(name)
+    return (
+        name
+        if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum()
+        else _text(name)
+    )
 
 
 def _value(value: Any) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +11,7 @@ from shipworthy.core.program import read_program
 from shipworthy.errors import Misuse
 from shipworthy.learning.training.parity import apart, hostile
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import INPUTS, LEARNERS, TASKS, job, sample  # noqa: E402
+from ..conftest import INPUTS, LEARNERS, TASKS, job, sample
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -45,8 +41,8 @@ def test_boosted_trees_of_any_settings_are_lowered_exactly(seed: int, smooth: fl
     inputs, truth = sample("binary", rows=300, seed=seed)
     if zero:
         inputs = np.nan_to_num(inputs)
-    made = LEARNERS["boosted"](inputs, truth, job("binary", cat_smooth=smooth, extra_trees=extra, rounds=20, num_leaves=40,
-                                                  min_data_in_leaf=2))
+    asked = job("binary", cat_smooth=smooth, extra_trees=extra, rounds=20, num_leaves=40, min_data_in_leaf=2)
+    made = LEARNERS["boosted"](inputs, truth, asked)
     rows = hostile(made.program, np.concatenate([inputs, sample("binary", rows=50, seed=seed)[0]]), seed=seed)
     assert np.array_equal(made.program.margin(rows), made.margin(rows))
 
@@ -82,3 +78,12 @@ def test_the_settings_that_a_learner_reports_fit_it_again(name: str) -> None:
     again = LEARNERS[name](inputs, truth, job("binary", seconds=5, **first.settings))
     assert again.program.inputs == INPUTS
     assert np.corrcoef(first.margin(inputs)[:, 0], again.margin(inputs)[:, 0])[0, 1] > 0.95
+
+
+def test_an_infinite_threshold_is_kept() -> None:
+    inputs, truth = sample("binary", rows=300, seed=130)
+    asked = job("binary", cat_smooth=0.0, rounds=20, num_leaves=40, min_data_in_leaf=2)
+    made = LEARNERS["boosted"](inputs, truth, asked)
+    assert np.isinf(made.program.terms[0].arrays["threshold"]).any()
+    endless = np.where(np.arange(5) == 2, np.inf, inputs)
+    assert np.array_equal(made.program.margin(endless), made.margin(endless))

@@ -52,7 +52,11 @@ def contract(table: Table, profile: Profile | None = None, *, batch_rows: int = 
     ]
     table = table.select(judged)
     broken = _backtest(table) if table.rows >= LEAST_BACKTEST else set()
-    rules = [rule for rule in _infer(table) if _key(rule) not in broken]
+    rules = [
+        _widened(rule) if _key(rule) in broken else rule
+        for rule in _infer(table)
+        if _key(rule) not in broken or rule.kind == "range"
+    ]
     if len(broken) >= max(3, 0.05 * len(rules)):
         rules = [_loosened(rule) for rule in rules]
     if batch_rows:
@@ -115,6 +119,14 @@ def _backtest(table: Table) -> set[tuple[str, str, str]]:
             for breach in validate(promised, batch):
                 found.add(_key(breach.rule))
     return found
+
+
+def _widened(rule: Rule) -> Rule:
+    """A range that moved within the training rows, with twice its width either side: another unit breaks it still."""
+    if rule.low is None or rule.high is None:
+        return rule
+    room = 2 * (rule.high - rule.low)
+    return msgspec.structs.replace(rule, low=rule.low - room, high=rule.high + room)
 
 
 def _loosened(rule: Rule) -> Rule:
@@ -271,33 +283,23 @@ def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> lis
     once = float((counts == 1).sum() / len(values))
     if key or len(levels) > MOST_LEVELS or once > 0.2:
         return rules
-    order = np.lexsort((levels, -counts))
-    known = tuple(str(level) for level in levels[order])
-    rules.append(
-        Rule(
-            "unseen-share",
-            name,
-            high=max(once, 1 / len(values)),
-            support=len(values),
-            values=known,
-            detail={"slack": _unseen_slack(name, known, blocks)},
-        )
+    known = tuple(str(level) for level in levels[np.lexsort((levels, -counts))])
+    unseen = Rule(
+        "unseen-share",
+        name,
+        high=max(once, 1 / len(values)),
+        support=len(values),
+        values=known,
+        detail={"slack": _unseen_slack(name, known, blocks)},
     )
-    top = known[:CELLS]
+    return [*rules, unseen, _level_rule(name, known[:CELLS], sample, blocks)]
+
+
+def _level_rule(name: str, top: tuple[str, ...], sample: Table, blocks: list[Table]) -> Rule:
     share = level_shares(sample.data[name], top)
-    rules.append(
-        Rule(
-            "levels",
-            name,
-            values=top,
-            support=len(values),
-            detail={
-                "share": share.tolist(),
-                "slack": _slack(share, [level_shares(block.data[name], top) for block in blocks]),
-            },
-        )
-    )
-    return rules
+    slack = _slack(share, [level_shares(block.data[name], top) for block in blocks])
+    rows = sample.rows - sample.data[name].null_count
+    return Rule("levels", name, values=top, support=rows, detail={"share": share.tolist(), "slack": slack})
 
 
 def _unseen_slack(name: str, known: tuple[str, ...], blocks: list[Table]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.found import Catalogue, Contract, Ledger, Profile
+from shipworthy.core.found import Catalogue, Contract, Ledger, Listed, Profile
 from shipworthy.core.project import Project
 from shipworthy.marks import check
 
@@ -31,20 +31,11 @@ def datasheet(
 
     [checks.datasheet-filled] consent and retention are the two answers that nothing else in the project holds.
     """
-    told = project.checks.get(CHECK, {})
     sources = [listed for listed in catalogue.tables if listed.name in set(catalogue.trace.values())] or list(
         catalogue.tables
     )
-    nobody = project.project.subject == "thing" and not any(column.personal for column in profile.columns)
     return {
-        LEGAL["purpose"]: project.project.purpose,
-        LEGAL["licence"]: ""
-        if any(not each.licence for each in sources)
-        else "; ".join(f"{each.name}: {each.licence}" for each in sources),
-        LEGAL["personal data"]: _personal(profile, project),
-        LEGAL["contact"]: project.project.owner,
-        LEGAL["consent"]: "no person is concerned" if nobody else str(told.get("consent", "")),
-        LEGAL["retention"]: "no person is concerned" if nobody else str(told.get("retention", "")),
+        **_legal(sources, profile, project),
         "What does a row stand for?": {"person": "a person", "thing": "a thing or event"}.get(
             project.project.subject, ""
         ),
@@ -106,6 +97,20 @@ def datasheet_filled(datasheet: dict[str, str], *, consent: str = "", retention:
     return say(
         "pass", f"All six answers that data needs are given; {filled} of {len(given)} questions are answered.", **facts
     )
+
+
+def _legal(sources: list[Listed], profile: Profile, project: Project) -> dict[str, str]:
+    told = project.checks.get(CHECK, {})
+    nobody = project.project.subject == "thing" and not any(column.personal for column in profile.columns)
+    licences = [] if any(not each.licence for each in sources) else [f"{each.name}: {each.licence}" for each in sources]
+    return {
+        LEGAL["purpose"]: project.project.purpose,
+        LEGAL["licence"]: "; ".join(licences),
+        LEGAL["personal data"]: _personal(profile, project),
+        LEGAL["contact"]: project.project.owner,
+        LEGAL["consent"]: "no person is concerned" if nobody else str(told.get("consent", "")),
+        LEGAL["retention"]: "no person is concerned" if nobody else str(told.get("retention", "")),
+    }
 
 
 def _where(short: str) -> str:

@@ -79,6 +79,7 @@ class View:
         return self._numbers[name]
 
     def words(self, name: str) -> list[str]:
+        """The known values of a column as text."""
         return [word for word in to_words(self.once.data[name]) if word is not None]
 
     def part(self, name: str, part: str) -> Ints:

@@ -64,7 +64,7 @@ def holes(table: Table, *, expected: float = EXPECTED) -> list[Hole]:
             counts = np.bincount(a.codes * len(b.names) + b.codes, minlength=len(a.names) * len(b.names))
             counts = counts.reshape(len(a.names), len(b.names))
             ought = counts.sum(axis=1)[:, None] * counts.sum(axis=0)[None, :] / max(1, n)
-            empty = (counts == 0) & (ought >= expected)
+            empty = (counts == 0) & (ought >= expected) & _told(a)[:, None] & _told(b)[None, :]
             if not empty.any() or _together(counts, empty):
                 continue
             for x, y in zip(*np.nonzero(empty), strict=True):
@@ -72,6 +72,11 @@ def holes(table: Table, *, expected: float = EXPECTED) -> list[Hole]:
                 chance.append(float(np.exp(-ought[x, y])))
     kept = benjamini_hochberg(np.array(chance, np.float64), q=0.05)
     return sorted((hole for hole, real in zip(found, kept, strict=True) if real), key=lambda hole: -hole.expected)
+
+
+def _told(column: Binned) -> Mask:
+    """Which bins hold values; gaps go together for reasons of their own."""
+    return np.array([name != "missing" for name in column.names], np.bool_)
 
 
 def _together(counts: Ints, empty: Mask) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from shipworthy.core.table import Floats, Ints
 from shipworthy.metrics.intervals import clopper_pearson
 
-REGIONS = (0.01, 0.02, 0.05, 0.1, 0.2)
+REGIONS = (0.02, 0.05, 0.1, 0.2)
 LEAST = 50
 
 

@@ -21,6 +21,7 @@ K = 4_096
 LEAST_SHARED = 30
 DENSE = 0.9
 ALIKE = 0.7
+COMMON = frozenset({"year", "month", "day", "hour", "minute", "time", "date", "age", "count", "n", "row", "index"})
 Hashes = npt.NDArray[np.uint64]
 
 
@@ -40,10 +41,12 @@ class Sketch:
 
     @property
     def is_key(self) -> bool:
+        """Whether every value is there, once."""
         return self.nulls == 0 and self.distinct == self.rows and self.whole
 
     @property
     def nearly_key(self) -> bool:
+        """Whether 99 % of the known values are different."""
         return self.distinct >= 0.99 * (self.rows - self.nulls) > 0
 
 
@@ -121,6 +124,7 @@ def candidates(sketches: Sequence[Sketch], *, least: float = 0.5) -> list[tuple[
                 continue
             chance = left.family == "number" and right.dense and alike < ALIKE
             score = share * (0.35 + 0.65 * alike) * (0.5 if chance else 1.0) * (1.0 if left.family == "text" else 0.9)
+            score *= 0.5 if COMMON & set(words_of(right.column)) and right.family == "number" else 1.0
             found.append((round(score, 4), left, right, chance))
     return sorted(found, key=lambda each: (-each[0], each[1].table, each[1].column, each[2].table, each[2].column))
 

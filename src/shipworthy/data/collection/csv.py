@@ -53,20 +53,24 @@ def read_csv(address: str, *, name: str = "", delimiter: str = "", header: bool 
     """
     path = local(address)
     encoding = encoding_of(path)
-    with as_utf8(path, encoding) as plain:
-        dialect = _dialect(plain, address, delimiter, header, skip)
-        data = _load(plain, dialect, address)
+    with as_utf8(path, encoding) as plain, duckdb.connect() as connection:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
+        sniffed = _sniff(connection, plain)
+        dialect = _dialect(plain, address, sniffed, delimiter=delimiter, header=header, skip=skip)
+        data = _load(connection, plain, dialect, address)
     notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
     return finish(data, name=name or table_name(address), origin=address, notes=notes)
 
 
-def _dialect(path: Path, address: str, delimiter: str, header: bool | None, skip: int) -> Dialect:
+def _dialect(
+    path: Path, address: str, sniffed: tuple[str, str, bool], *, delimiter: str, header: bool | None, skip: int
+) -> Dialect:
     text, whole = _head(path)
     lines = text.splitlines(keepends=True)[skip:]
     body = "".join(lines if whole else lines[:-1] or lines)
     if not body.strip():
         raise BadData("the file holds no text", where=address)
-    found, quote, has_header = _sniff(path, address)
+    found, quote, has_header = sniffed
     delimiter = delimiter or (found if found in DELIMITERS or body.splitlines()[0].count(found) else ",")
     rows = [row for row in csv.reader(io.StringIO(body), delimiter=delimiter, quotechar=quote) if row]
     first, rest = rows[0], rows[1:]
@@ -81,25 +85,27 @@ def _dialect(path: Path, address: str, delimiter: str, header: bool | None, skip
         )
     if not rest:
         raise BadData("the file has a header but no rows", where=address, hint="check that the export finished")
-    notes = {}
-    names = [cell.strip() for cell in first]
+    names, notes = _names(first, rest)
+    repeated = sorted({each for each in names if names.count(each) > 1})
+    if repeated:
+        raise BadData(f'two columns are named "{repeated[0]}"', where=f"{address}, line {skip + 1}",
+                      hint="rename one in the source")
+    _not_ragged(rest if whole else rest[:-1], len(names), address, skip)
+    return Dialect(delimiter, quote, tuple(names), skip + 1, notes)
+
+
+def _names(first: list[str], rest: list[list[str]]) -> tuple[list[str], dict[str, str]]:
+    """The names of the columns; one is made where a row number or a trailing delimiter has none."""
+    names, notes = [cell.strip() for cell in first], {}
     if names[-1] == "" and all(len(row) == len(names) and row[-1] == "" for row in rest[:100]):
         names[-1] = "blank"
-    if "" not in names and rest and all(len(row) == len(names) + 1 for row in rest[:-1] or rest):
+    if "" not in names and all(len(row) == len(names) + 1 for row in rest[:-1] or rest):
         names.insert(0, "row")
         notes["header"] = "the header has one name fewer than the rows; the first column is called row"
     if names[0] == "":
         names[0] = "row"
         notes["header"] = "the first column has no name; it is called row"
-    repeated = sorted({each for each in names if names.count(each) > 1})
-    if repeated:
-        raise BadData(
-            f'two columns are named "{repeated[0]}"',
-            where=f"{address}, line {skip + 1}",
-            hint="rename one in the source",
-        )
-    _not_ragged(rest if whole else rest[:-1], len(names), address, skip)
-    return Dialect(delimiter, quote, tuple(names), skip + 1, notes)
+    return names, notes
 
 
 def _head(path: Path) -> tuple[str, bool]:
@@ -110,13 +116,13 @@ def _head(path: Path) -> tuple[str, bool]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), whole
 
 
-def _sniff(path: Path, address: str) -> tuple[str, str, bool]:
-    with duckdb.connect() as connection:
-        try:
-            row = connection.execute("SELECT delimiter, quote, hasheader FROM sniff_csv(?)", [str(path)]).fetchone()
-        except duckdb.Error:
-            return ",", '"', False
-    assert row is not None
+def _sniff(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, str, bool]:
+    """Delimiter, quote and whether there is a header, as DuckDB finds them."""
+    try:
+        query = "SELECT delimiter, quote, hasheader FROM sniff_csv(?)"
+        row = connection.cursor().execute(query, [str(path)]).fetchall()[0]
+    except duckdb.Error:
+        return ",", '"', False
     delimiter, quote, header = row
     return (delimiter if len(delimiter) == 1 else ",", quote if quote in ('"', "'") else '"', bool(header))
 
@@ -135,54 +141,34 @@ def _not_ragged(rows: list[list[str]], width: int, address: str, skip: int) -> N
             )
 
 
-def _load(path: Path, dialect: Dialect, address: str) -> pa.Table:
+def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, address: str) -> pa.Table:
     """Arrow by streaming; types from a sample first, and from every row when the sample misled."""
+    reason = ""
     for sample in (SAMPLE, -1):
         try:
-            types = _types(path, dialect, sample)
-            return _stream(path, dialect, types)
-        except duckdb.ConversionException as error:
-            reason: duckdb.Error = error
-        except duckdb.InvalidInputException as error:
-            reason = error
-            if "Expected Number of Columns" in str(error):
+            types = _types(connection, path, dialect, sample)
+            options = {**_options(dialect), "columns": types, "header": False, "auto_detect": False}
+            relation = connection.cursor().read_csv(str(path), **options)
+            return relation.to_arrow_reader(BATCH).read_all()
+        except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
+            reason = str(error)
+            if "Expected Number of Columns" in reason:
                 break
-    raise BadData(
-        _first_lines(str(reason)), where=address, hint="correct that line, or read the file with other settings"
-    )
+    raise BadData(_first_lines(reason), where=address, hint="correct that line, or read the file with other settings")
 
 
-def _types(path: Path, dialect: Dialect, sample: int) -> dict[str, str]:
-    with duckdb.connect() as connection:
-        relation = connection.read_csv(
-            str(path),
-            **_options(dialect),
-            names=list(dialect.names),
-            header=False,
-            sample_size=sample,
-            auto_type_candidates=TYPES,
-        )
-        types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
-        whole = [name for name, kind in types.items() if kind == "BIGINT"]
-        if whole:
-            words = (
-                connection.read_csv(
-                    str(path), **_options(dialect), names=list(dialect.names), header=False, all_varchar=True
-                )
-                .limit(SAMPLE)
-                .to_arrow_table()
-            )
-            for name in whole:
-                if any(word and _LEADING_ZERO.match(word.strip()) for word in words[name].to_pylist()):
-                    types[name] = "VARCHAR"
+def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, sample: int) -> dict[str, str]:
+    """Column → DuckDB type; whole numbers with a leading zero are text."""
+    options = {**_options(dialect), "names": list(dialect.names), "header": False}
+    relation = connection.cursor().read_csv(str(path), **options, sample_size=sample, auto_type_candidates=TYPES)
+    types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    whole = [name for name, kind in types.items() if kind == "BIGINT"]
+    if whole:
+        words = connection.cursor().read_csv(str(path), **options, all_varchar=True).limit(SAMPLE).to_arrow_table()
+        for name in whole:
+            if any(word and _LEADING_ZERO.match(word.strip()) for word in words[name].to_pylist()):
+                types[name] = "VARCHAR"
     return types
-
-
-def _stream(path: Path, dialect: Dialect, types: dict[str, str]) -> pa.Table:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        relation = connection.read_csv(str(path), **_options(dialect), columns=types, header=False, auto_detect=False)
-        return relation.to_arrow_reader(BATCH).read_all()
 
 
 def _options(dialect: Dialect) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
+from shipworthy.deployment.monitoring.chance import chance_loss, coins
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
 
@@ -165,9 +166,11 @@ def _judge(
         known = np.isfinite(gap)
         return known, np.minimum(np.abs(gap), 1.0), np.clip(gap, -1.0, 1.0)
     known = np.isin(label.astype(str), plan.classes) & np.isfinite(score)
-    wrong = (log.decision[row] != label).astype(np.float64)
-    came = (label == plan.classes[1]).astype(np.float64) if len(plan.classes) == 2 else 1.0 - wrong
-    return known, wrong, came - score
+    if len(plan.classes) > 2:
+        wrong = (log.decision[row] != label).astype(np.float64)
+        return known, wrong, 1.0 - wrong - score
+    came = (label == plan.classes[1]).astype(np.float64)
+    return known, chance_loss(score, came, coins(log.table.words("prediction_id")[row])), came - score
 
 
 def _number(word: str | None) -> float:

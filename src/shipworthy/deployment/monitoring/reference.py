@@ -18,6 +18,7 @@ from shipworthy.core.grid import (
 )
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
 from shipworthy.errors import BadData
 
 SAMPLE_ROWS = 2_000
@@ -129,7 +130,8 @@ def judged_rows(
         return scores, np.zeros(len(scores), np.int64), loss, loss, cap
     if model.task == "binary":
         decision = (scores >= model.sheet.threshold).astype(np.int64)
-        return scores, decision, truth.astype(np.float64), (decision != truth).astype(np.float64), 1.0
+        loss = chance_loss(scores, truth, drawn_coins(len(scores)))
+        return scores, decision, truth.astype(np.float64), loss, 1.0
     decision = scores.argmax(axis=1).astype(np.int64)
     right = (decision == truth).astype(np.float64)
     return scores.max(axis=1), decision, right, 1.0 - right, 1.0

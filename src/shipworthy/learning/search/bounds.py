@@ -30,7 +30,7 @@ def ranges(rows: int, kinds: Sequence[Input]) -> Bounds:
     found: Bounds = {
         "learning_rate": (0.04 if rows > MANY_ROWS else 0.015, 0.2),
         "num_leaves": (4.0, float(max(12, min(255, rows // 40)))),
-        "min_data_in_leaf": (2.0, float(max(20, min(300, rows // 20)))),
+        "min_data_in_leaf": (2.0, float(max(30, min(300, rows // 20)))),
         "feature_fraction": (0.25, 1.0),
         "bagging_fraction": (0.5, 1.0),
         "lambda_l2": (1e-3, 50.0),
@@ -54,7 +54,8 @@ def portfolio(rows: int) -> tuple[dict[str, Any], ...]:
         (slow, 39, 3, 0.46, 0.88, 0.36, 1, 15.4), (0.06, 5, 12, 0.73, 0.85, 0.01, 1, 10.0),
     ):  # fmt: skip
         found.append({
-            "learning_rate": rate, "num_leaves": min(most, leaves - 1), "min_data_in_leaf": least,
+            "learning_rate": rate, "num_leaves": min(most, leaves - 1),
+            "min_data_in_leaf": max(least, 2),
             "feature_fraction": columns, "bagging_fraction": rows_used, "lambda_l2": l2, "extra_trees": extra,
             "cat_smooth": smooth,
         })  # fmt: skip

@@ -83,21 +83,15 @@ def search(
     stale, longest, budget = 0, 0.0, max(0.1, end - begun)
     while course.trials == 0 or trials:
         now = time.monotonic()
-        if course.trials and now + longest > end - course.refit:
-            course.stopped = "the budget was used"
-            break
-        if stale >= PATIENCE:
-            course.stopped = f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}"
+        course.stopped = _over(course, stale, now + longest > end - course.refit)
+        if course.stopped:
             break
         trial = study.ask(_distributions(course.bounds)) if course.trials else None
         settings = {**DEFAULT, **(trial.params if trial else {}), "rounds": MOST_ROUNDS}
         until = min(end - course.refit, now + (0.5 if not course.trials else 0.15) * budget)
         grown = _tried(ground, settings, until, course.loss)
         longest = max(0.5 * longest, time.monotonic() - now)
-        value = float(np.mean([one.loss for one in grown]))
-        rounds = float(np.mean([one.rounds for one in grown]))
-        big = most_bytes and rounds * settings["num_leaves"] * job.outputs * BYTES_A_LEAF > most_bytes
-        value = 2 * abs(value) + 1 if big and course.trials else value
+        value = _judged(grown, settings, job, most_bytes if course.trials else 0.0)
         if trial:
             study.tell(trial, value)
         stale = 0 if value < course.loss * (1 - LEAST_GAIN) else stale + 1
@@ -108,6 +102,20 @@ def search(
         course.gains.append(Gain(time.monotonic() - clock, course.loss, "boosted"))
     course.seconds = time.monotonic() - begun
     return course
+
+
+def _over(course: Course, stale: int, late: bool) -> str:
+    """Why the search ends before its next trial; empty if it goes on. The first trial is always made."""
+    if course.trials and late:
+        return "the budget was used"
+    return f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}" if stale >= PATIENCE else ""
+
+
+def _judged(grown: Sequence[Grown], settings: Mapping[str, Any], job: Job, most_bytes: float) -> float:
+    """Mean loss over the folds, made bad where the program would be larger than declared; 0 bytes is no limit."""
+    value = float(np.mean([one.loss for one in grown]))
+    leaves = float(np.mean([one.rounds for one in grown])) * settings["num_leaves"] * job.outputs
+    return 2 * abs(value) + 1 if most_bytes and leaves * BYTES_A_LEAF > most_bytes else value
 
 
 def _ground(inputs: Floats, truth: Floats | Ints, job: Job, held: Sequence[Mask]) -> Ground:
@@ -156,7 +164,7 @@ def _study(seed: int) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.create_study(
         sampler=optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=8, multivariate=True, warn_independent_sampling=False
+            seed=seed, n_startup_trials=8, multivariate=True
         )
     )
 

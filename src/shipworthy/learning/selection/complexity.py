@@ -29,8 +29,8 @@ def beats_simplest(learned: Learned, parts: Parts, project: Project) -> Finding:
     good = next((one for one in easier if as_good(one, best, truth, project.learning)), None)
     rivals = easier or [one for one in learned.candidates if simpler(one, chosen)]
     if not rivals:
-        told = f"{chosen.learner} is the simplest of {len(learned.candidates)} candidates, and none gains enough over it"
-        return say("pass", f"{told} on {rows:,} rows.", n=rows, chart=chart)
+        told = f"{chosen.learner} is the simplest of {len(learned.candidates)} candidates"
+        return say("pass", f"{told}, and none gains enough over it on {rows:,} rows.", n=rows, chart=chart)
     rival = good or max(rivals, key=lambda one: one.figures.metric)
     value, low, high = gain(best.scores, rival.scores, truth, task)
     facts = {"value": value, "low": low, "high": high, "limit": limit, "n": rows, "chart": chart}

@@ -14,6 +14,7 @@ from shipworthy.learning.selection.choice import row_losses
 
 KNOTS = 40
 LEAST_GAIN = 0.001
+CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 
 
 def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
@@ -73,7 +74,8 @@ def threshold(scores: Floats, truth: Floats | Ints, model: Model, value: Value |
     if model.task != "binary":
         return 0.5
     positive = float(np.mean(truth)) or 0.5
-    worth = value or Value(true_positive=1 / positive, true_negative=1 / max(1e-9, 1 - positive))
+    balanced = Value(true_positive=1 / positive, true_negative=1 / max(1e-9, 1 - positive))
+    worth = value if value is not None and any(getattr(value, cell) for cell in CELLS) else balanced
     order = np.argsort(-scores, kind="stable")
     hits, misses = np.cumsum(truth[order] == 1), np.cumsum(truth[order] == 0)
     earned = (

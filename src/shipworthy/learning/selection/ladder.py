@@ -24,12 +24,15 @@ from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality, row_losses
 from shipworthy.learning.training.boosted import dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
+from shipworthy.learning.training.rows import drawn
 from shipworthy.metrics.regression import r2
 
 Margins = dict[str, Callable[[Floats], Floats]]
 Progress = Callable[[str], None]
 SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "boosted": 0.3}
 RESERVE = 0.05
+RESERVE_SECONDS = 0.5
+LEAST_ROWS, CELLS_A_SECOND = 5_000, 350_000
 LEAST_SECONDS = 0.3
 MANY_CLASSES = 30
 
@@ -63,7 +66,7 @@ def learn(
     """
     clock, meter = time.monotonic(), start()
     stage = set_up(parts, features, project)
-    end = clock + project.learning.seconds * (1 - RESERVE)
+    end = clock + project.learning.seconds - max(RESERVE * project.learning.seconds, RESERVE_SECONDS)
     candidates: list[Candidate] = []
     margins: Margins = {}
     course, skipped = Course(), []
@@ -98,31 +101,29 @@ def _searched(
     end: float,
     warm: Mapping[str, Any] | None,
 ) -> tuple[Fitted, Course]:
-    """Boosted trees by the best settings found, on all learning rows where there is time to fit again."""
+    """Boosted trees by the best settings found, fitted again on all rows searched on where there is time.
+
+    With little time for many rows, a part of them drawn by the seed.
+    """
     rules = project.learning
-    held = folds(parts.learn, stage.learn[1], project)
+    most = max(LEAST_ROWS, int((end - time.monotonic()) * CELLS_A_SECOND / stage.learn[0].shape[1]))
+    chosen = drawn(parts.learn.rows, most, rules.seed)
+    inputs, truth = stage.learn[0][chosen], stage.learn[1][chosen]
+    held = folds(parts.learn.take(chosen), truth, project)
     last = end if rules.search else min(end, time.monotonic() + job.seconds)
-    course = search(
-        *stage.learn,
-        job,
-        held,
-        clock=clock,
-        end=last,
-        trials=rules.search,
-        most_bytes=rules.max_megabytes * 1e6,
-        warm=warm,
-    )
-    left = end - time.monotonic()
+    course = search(inputs, truth, job, held, clock=clock, end=last, trials=rules.search,
+                    most_bytes=rules.max_megabytes * 1e6, warm=warm)  # fmt: skip
     assert course.kept is not None
+    left, grown, rows = end - time.monotonic(), course.kept, int((~held[0]).sum())
     if left > 0.7 * course.refit:
         again = replace(job, settings=course.settings, seconds=max(0.05, left), threads=course.threads)
-        grown = grow(dataset(*stage.learn, job), again, course.settings, end=time.monotonic() + again.seconds)
-        rows = len(stage.learn[1])
-    else:
-        grown, rows = course.kept, int((~held[0]).sum())
-    made = fitted(grown.booster, grown.rounds, job, course.settings, rows=rows)
-    while made.settings["rounds"] > 10 and not _fits(stage, made, project):  # type: ignore[operator]
-        made = fitted(grown.booster, int(made.settings["rounds"]) // 2, job, course.settings, rows=rows)
+        grown = grow(dataset(inputs, truth, job), again, course.settings, end=time.monotonic() + again.seconds)
+        rows = len(truth)
+    rounds = grown.rounds
+    made = fitted(grown.booster, rounds, job, course.settings, rows=rows)
+    while rounds > 10 and not _fits(stage, made, project):
+        rounds //= 2
+        made = fitted(grown.booster, rounds, job, course.settings, rows=rows)
     return replace(made, bounds=dict(course.bounds) if rules.search and course.trials > 1 else {}), course
 
 

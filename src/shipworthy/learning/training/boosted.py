@@ -102,7 +102,7 @@ def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid:
 
 def fitted(booster: Any, rounds: int, job: Job, settings: Mapping[str, Any], *, rows: int) -> Fitted:
     """The first `rounds` rounds of a booster as a program and a margin."""
-    term = lower_lightgbm(booster.dump_model(num_iteration=rounds))
+    term = lower_lightgbm(booster.model_to_string(num_iteration=rounds))
     program = Program(job.inputs, (term,), job.link, job.classes, label="boosted")
 
     def margin(asked: Floats) -> Floats:

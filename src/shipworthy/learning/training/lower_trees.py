@@ -1,6 +1,6 @@
 """Trees of scikit-learn and LightGBM as terms of a program, leaf for leaf.
 
-Sources: LightGBM's dump format and `tree.h`; scikit-learn's `Tree` arrays. Equality is tested on every threshold.
+Sources: LightGBM's text format and `tree.h`; scikit-learn's `Tree` arrays. Equality is tested on every threshold.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import numpy as np
 
 from shipworthy.core.program import Term, Trees
 from shipworthy.core.table import Ints
+from shipworthy.errors import BadModel
 from shipworthy.kernels import pure
-
-_MISSING = {"None": pure.MISSING_NONE, "Zero": pure.MISSING_ZERO, "NaN": pure.MISSING_NAN}
 
 
 class _Nodes:
@@ -62,46 +61,51 @@ class _Nodes:
         }
 
 
-def lower_lightgbm(dump: dict[str, Any]) -> Term:
-    """A term equal to `Booster.predict(raw_score=True)`; dump: what `Booster.dump_model()` gives.
+def lower_lightgbm(text: str) -> Term:
+    """A term equal to `Booster.predict(raw_score=True)`; text: what `Booster.model_to_string()` gives.
 
-    Boosters with `linear_tree` or averaged output (random forest mode) are not covered.
+    The text is read, not the JSON dump, which writes an infinite threshold as 1e300. Raises BadModel for boosters with
+    linear leaves or averaged output (random forest mode).
     """
-    per = int(dump["num_tree_per_iteration"])
-    nodes = _Nodes(np.zeros(per))
-    for place, tree in enumerate(dump["tree_info"]):
-        nodes.root.append(_grow(nodes, tree["tree_structure"]))
-        nodes.output.append(place % per)
-    return Term(Trees(), nodes.arrays())
+    head, *blocks = text.split("\nend of trees")[0].split("\nTree=")
+    if "\naverage_output" in head or any("\nis_linear=1" in block for block in blocks):
+        raise BadModel("boosters with linear leaves or averaged output cannot be lowered")
+    per = int(_fields(head)["num_tree_per_iteration"])
+    trees = [_fields(block) for block in blocks]
+    sizes = [(int(tree["num_leaves"]) - 1, int(tree["num_leaves"])) for tree in trees]
+    nodes, leaves = (np.concatenate([[0], np.cumsum([size[side] for size in sizes])]) for side in (0, 1))
+    words = np.concatenate([[0], np.cumsum([len(tree.get("cat_threshold", "").split()) for tree in trees])])
+    parts = [_tree(tree, int(nodes[n]), int(leaves[n]), int(words[n])) for n, tree in enumerate(trees)]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    root = np.where(np.diff(nodes) > 0, nodes[:-1], -1 - leaves[:-1])
+    return Term(Trees(), {**arrays, "root": root.astype(np.int32), "base": np.zeros(per),
+                          "output": (np.arange(len(trees)) % per).astype(np.int32)})  # fmt: skip
 
 
-def _grow(nodes: _Nodes, root: dict[str, Any]) -> int:
-    """The place of a tree's root; without recursion, since trees may be deep."""
-    if "leaf_value" in root and "split_feature" not in root:
-        return nodes.add_leaf(root["leaf_value"])
-    first = nodes.reserve()
-    waiting = [(first, root)]
-    while waiting:
-        place, split = waiting.pop()
-        children = []
-        for side in ("left_child", "right_child"):
-            child = split[side]
-            if "split_feature" in child:
-                at = nodes.reserve()
-                waiting.append((at, child))
-            else:
-                at = nodes.add_leaf(child["leaf_value"])
-            children.append(at)
-        nodes.rows[place] = _split(nodes, split, children[0], children[1])
-    return first
+def _fields(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
 
 
-def _split(nodes: _Nodes, split: dict[str, Any], left: int, right: int) -> tuple[int, float, int, int, int, int]:
-    flags = _MISSING[split["missing_type"]] << pure.MISSING_SHIFT | (pure.DEFAULT_LEFT if split["default_left"] else 0)
-    if split["decision_type"] == "<=":
-        return split["split_feature"], float(split["threshold"]), left, right, flags, 0
-    start, words = nodes.add_codes([int(code) for code in str(split["threshold"]).split("||")])
-    return split["split_feature"], start, left, right, flags | pure.CATEGORICAL, words
+def _tree(tree: dict[str, str], node: int, leaf: int, word: int) -> dict[str, Any]:
+    """The arrays of one tree, whose nodes, leaves and words of bits begin at these places of the term."""
+
+    def read(name: str, kind: Any) -> Any:
+        return np.array(tree.get(name, "").split(), kind) if int(tree["num_leaves"]) > 1 else np.empty(0, kind)
+
+    kinds = read("decision_type", np.int32)
+    coded, nan_left = (kinds & 1) > 0, (kinds & 2) > 0
+    flags = nan_left * pure.DEFAULT_LEFT | coded * pure.CATEGORICAL | (kinds >> 2 << pure.MISSING_SHIFT)
+    threshold, counts = read("threshold", np.float64), np.zeros(len(kinds), np.int32)
+    if coded.any():
+        bounds, which = read("cat_boundaries", np.int64), threshold[coded].astype(np.int64)
+        threshold[coded], counts[coded] = word + bounds[which], np.diff(bounds)[which]
+    children = {side: read(f"{side}_child", np.int32) for side in ("left", "right")}
+    return {
+        "feature": read("split_feature", np.int32), "threshold": threshold, "flags": flags.astype(np.int32),
+        "words": counts,
+        **{side: np.where(child >= 0, child + node, child - leaf).astype(np.int32) for side, child in children.items()},
+        "bits": read("cat_threshold", np.uint32), "leaf": np.array(tree["leaf_value"].split(), np.float64)[:, None],
+    }  # fmt: skip
 
 
 def lower_sklearn(trees: list[Any], *, positive: int | None, outputs: int, ranks: Sequence[Ints | None] = ()) -> Term:

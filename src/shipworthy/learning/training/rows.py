@@ -11,5 +11,12 @@ def at_most(inputs: Floats, truth: Floats | Ints, rows: int, seed: int) -> tuple
     """All rows, or `rows` of them drawn by the seed without replacement, in their order."""
     if len(truth) <= rows:
         return inputs, truth
-    chosen = np.sort(np.random.default_rng(seed).choice(len(truth), rows, replace=False))
+    chosen = drawn(len(truth), rows, seed)
     return inputs[chosen], truth[chosen]
+
+
+def drawn(rows: int, most: int, seed: int) -> Ints:
+    """Positions of all rows, or of `most` of them drawn by the seed without replacement, ascending."""
+    if rows <= most:
+        return np.arange(rows, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False)).astype(np.int64)

@@ -25,8 +25,15 @@ CUT = "last 30 % cut off"
 
 @check("mutation-score", row="verification.data-validation")
 def mutation_score(
-    model: Model, parts: Parts, contract: Contract, steps: Steps, *, limit: float = 0.95, alarms: float = 0.01,
-    runs: int = 20, clean: int = 380
+    model: Model,
+    parts: Parts,
+    contract: Contract,
+    steps: Steps,
+    *,
+    limit: float = 0.95,
+    alarms: float = 0.01,
+    runs: int = 20,
+    clean: int = 380,
 ) -> Finding:
     """Whether the contract catches broken batches, and stays quiet on clean ones.
 
@@ -36,21 +43,42 @@ def mutation_score(
     escaped mutant that a learner cannot tell from the clean rows either is equivalent, and counts on neither side; that
     is asked for up to 60 of them. Cut batches count only where the contract knows how large a batch is.
     """
-    pool = parts.holdout.spread(ROWS)
+    pool = promised(parts.holdout, contract).spread(ROWS)
     if pool.rows < LEAST:
         return say("unknown", f"The holdout has {pool.rows} rows, fewer than {LEAST}.", n=pool.rows)
     random = np.random.default_rng(0)
     applied = [name for name in OPERATORS if contract.batch_rows or name != CUT]
     struck = {name: _strikes(pool, contract, steps, name, runs=runs, random=random) for name in applied}
-    escaped = [(name, place) for name, found in struck.items() for place, one in enumerate(found)
-               if not one.caught and OPERATORS[name][1]]
-    same = {key for key in escaped if len(escaped) <= MOST_ESCAPED
-            and equivalent(model, steps, struck[key[0]][key[1]].before, struck[key[0]][key[1]].after, key[1])}
-    told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
-            for name, found in struck.items()}
+    escaped = [
+        (name, place)
+        for name, found in struck.items()
+        for place, one in enumerate(found)
+        if not one.caught and OPERATORS[name][1]
+    ]
+    same = {
+        key
+        for key in escaped
+        if len(escaped) <= MOST_ESCAPED
+        and equivalent(model, steps, struck[key[0]][key[1]].before, struck[key[0]][key[1]].after, key[1])
+    }
+    told = {
+        name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
+        for name, found in struck.items()
+    }
     false = sum(bool(steps.validate(contract, _batch(pool, random))) for _ in range(clean))
-    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same),
-                limit=limit, alarms=alarms)
+    return _say(
+        {name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit, alarms=alarms
+    )
+
+
+def promised(table: Table, contract: Contract) -> Table:
+    """The columns that the contract speaks of; those set aside were never promised anything."""
+    named = {rule.column for rule in contract.rules}
+    return (
+        table.select([name for name in table.schema.names if name in named])
+        if named & set(table.schema.names)
+        else table
+    )
 
 
 class _Strike(NamedTuple):
@@ -66,19 +94,35 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
     zeros = [name for name, hits in told.items() if not any(hits)]
     weak = [f"{name} {np.mean(hits):.0%}" for name, hits in told.items() if any(hits) and np.mean(hits) < limit]
     verdict: Verdict = "pass" if low >= limit and noise <= alarms else "fail"
-    tail = "".join((
-        f" {same} more that changed nothing visible are left out." if same else "",
-        f" Never caught: {', '.join(zeros)}." if zeros else "", f" Partly caught: {', '.join(weak)}." if weak else ""))
+    tail = "".join(
+        (
+            f" {same} more that changed nothing visible are left out." if same else "",
+            f" Never caught: {', '.join(zeros)}." if zeros else "",
+            f" Partly caught: {', '.join(weak)}." if weak else "",
+        )
+    )
     ends = [clopper_pearson(sum(hits), len(hits)) for hits in told.values()]
     return say(
-        verdict, f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is "
+        verdict,
+        f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is "
         f"asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is allowed)."
         f"{tail}",
-        value=caught / tried, low=low, high=high, limit=limit, n=tried,
+        value=caught / tried,
+        low=low,
+        high=high,
+        limit=limit,
+        n=tried,
         counterexample={"never caught": zeros, "clean batches with an alarm": false, "equivalent": same},
-        chart={"kind": "bars", "name": list(told), "value": [float(np.mean(hits)) for hits in told.values()],
-               "low": [end[0] for end in ends], "high": [end[1] for end in ends], "limit": [limit] * len(told)},
-        remedy="" if verdict == "pass" else "add rules for what is never caught: shipworthy profile --contract")
+        chart={
+            "kind": "bars",
+            "name": list(told),
+            "value": [float(np.mean(hits)) for hits in told.values()],
+            "low": [end[0] for end in ends],
+            "high": [end[1] for end in ends],
+            "limit": [limit] * len(told),
+        },
+        remedy="" if verdict == "pass" else "add rules for what is never caught: shipworthy profile --contract",
+    )
 
 
 def _batch(pool: Table, random: np.random.Generator) -> Table:

@@ -1,0 +1,33 @@
+"""The releases of a project: found by id, signed by its key; drafts that can be thrown away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shipworthy.core.release import Release
+from shipworthy.deployment.integration.release import open_release
+from shipworthy.deployment.integration.sign import Key, make_key, read_key
+from shipworthy.errors import Misuse
+
+
+def find_release(folder: Path, release_id: str = "") -> Release:
+    """A release by id, start of an id, or path; the newest in the folder without one. Raises Misuse."""
+    if release_id and (Path(release_id) / "release.json").is_file():
+        return open_release(Path(release_id))
+    found = [path.parent for path in folder.glob("*/release.json") if path.parent.name.startswith(release_id[:16])]
+    if not found:
+        problem = "there is no such release" if release_id else "there is no release yet"
+        raise Misuse(problem, where=str(folder), hint="make one: shipworthy run")
+    return open_release(max(found, key=lambda path: (path / "release.json").stat().st_mtime_ns))
+
+
+def project_key(path: Path) -> Key:
+    """The key that signs a project's releases, made when it is first needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return read_key(path) if path.exists() else make_key(path)
+
+
+def unlock(folder: Path) -> None:
+    """Let a draft be deleted: releases are read-only."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)

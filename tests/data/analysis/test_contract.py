@@ -1,0 +1,88 @@
+"""The contract is kept by clean batches of any size, and broken by broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shipworthy.core.table import Table
+from shipworthy.data.analysis.contract import contract, validate
+
+
+def test_no_clean_bootstrap_batch_alarms(case: dict[str, Any]) -> None:
+    random = np.random.default_rng(0)
+    pool = case["parts"].holdout
+    sizes = random.integers(200, 1_200, 100)
+    alarms = [validate(case["contract"], pool.take(random.integers(0, pool.rows, size))) for size in sizes]
+    assert not any(alarms), [breach.sentence for alarm in alarms for breach in alarm]
+
+
+def numbers(table: Table, change: Callable[[Any], Any]) -> Table:
+    return table.with_column("num1", pa.array(change(table.numbers("num1")), from_pandas=True))
+
+
+BROKEN: dict[str, Callable[[Table], Table]] = {
+    "unit": lambda t: numbers(t, lambda x: x * 1000),
+    "sign": lambda t: numbers(t, lambda x: -x),
+    "affine": lambda t: numbers(t, lambda x: x * 1.8 + 32),
+    "shifted": lambda t: numbers(t, lambda x: np.roll(x, 1)),
+    "sentinel": lambda t: numbers(t, lambda x: np.where(np.arange(len(x)) % 20 == 0, -999.0, x)),
+    "swapped": lambda t: t.with_column("num1", t.column("num2")).with_column("num2", t.column("num1")),
+    "lost": lambda t: t.drop("cat1"),
+    "text": lambda t: t.with_column("num1", pa.array([f"{v:g} kg" for v in t.numbers("num1")]), kind="category"),
+    "burst": lambda t: numbers(t, lambda x: np.where(np.arange(len(x)) < len(x) // 5, np.nan, x)),
+    "frozen": lambda t: t.with_column("flag", pa.array([True] * t.rows)),
+    "new level": lambda t: t.with_column(
+        "cat1", pa.array(["zz" if n % 20 == 0 else w for n, w in enumerate(t.words("cat1"))])
+    ),
+    "case": lambda t: t.with_column(
+        "cat2", pa.array([w.upper() if n % 33 == 0 else w for n, w in enumerate(t.words("cat2"))])
+    ),
+    "twice": lambda t: Table.of(pa.concat_tables([t.data, t.data]), schema=t.schema),
+    "group lost": lambda t: t.take(t.words("cat2") != "low"),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(BROKEN))
+def test_a_broken_batch_is_told(case: dict[str, Any], fault: str) -> None:
+    assert validate(case["contract"], BROKEN[fault](case["parts"].holdout))
+
+
+def test_a_missing_column_is_said_in_one_sentence(case: dict[str, Any]) -> None:
+    found = validate(case["contract"], case["parts"].holdout.drop("num1"))
+    assert [breach.sentence for breach in found] == ['column "num1" is missing']
+
+
+def test_the_batch_before_is_known_again(case: dict[str, Any]) -> None:
+    holdout = case["parts"].holdout
+    assert not validate(case["contract"], holdout, previous=case["parts"].learn)
+    assert (
+        validate(case["contract"], holdout, previous=holdout)[-1].sentence
+        == "100% of the rows were in the batch before"
+    )
+
+
+def test_a_short_batch_is_told_where_its_size_is_known(case: dict[str, Any]) -> None:
+    promised = contract(case["parts"].learn, batch_rows=600)
+    assert not validate(promised, case["parts"].holdout)
+    assert validate(promised, case["parts"].holdout.head(420))
+
+
+def test_a_table_that_drifts_is_promised_less() -> None:
+    random = np.random.default_rng(0)
+    month = np.repeat(np.arange(12), 1_000)
+    table = Table.of(
+        {
+            "month": month,
+            "heat": np.sin(month / 2) * 10 + random.normal(size=12_000),
+            "noise": random.normal(size=12_000),
+        }
+    )
+    promised = contract(table.head(8_000))
+    later = table.take(np.arange(8_000, 12_000))
+    assert not validate(promised, later)
+    assert validate(promised, later.with_column("noise", pa.array(later.numbers("noise") * 1000)))

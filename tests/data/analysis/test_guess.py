@@ -1,0 +1,46 @@
+"""What a table seems to be, each guess with its reason; a leak is shown and never set aside."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from shipworthy.core.table import Table
+from shipworthy.data.analysis.guess import guess
+from shipworthy.errors import BadData
+
+
+def people() -> Table:
+    n = 400
+    return Table.of(
+        {
+            "customer_id": [f"c{k:04d}" for k in range(n)],
+            "gender": ["f", "m"] * (n // 2),
+            "age": [20 + k % 50 for k in range(n)],
+            "job": ["clerk", "unknown", "nurse", "cook"] * (n // 4),
+            "pdays": [-1 if k % 3 else k % 90 for k in range(n)],
+            "signed": pa.array([k * 3_600_000_000 for k in range(n)], pa.timestamp("us", "UTC")),
+            "churn": ["Yes" if k % 4 == 0 else "No" for k in range(n)],
+        }
+    )
+
+
+def test_roles_task_and_codes_are_guessed() -> None:
+    found = guess(people(), "churn")
+    assert (found.task, found.positive, found.identifiers, found.time) == ("binary", "Yes", ("customer_id",), "signed")
+    assert found.protected == ("gender", "age")
+    assert found.subject == "person"
+    assert found.missing_codes == {"job": ("unknown",), "pdays": ("-1",)}
+
+
+def test_every_guess_has_a_reason() -> None:
+    assert all(reason for _, _, reason in guess(people(), "churn").reasons)
+
+
+def test_a_target_with_one_value_is_refused() -> None:
+    with pytest.raises(BadData, match='the target "churn" has 1 value'):
+        guess(Table.of({"a": [1, 2], "churn": ["no", "no"]}), "churn")
+
+
+def test_a_number_is_a_regression() -> None:
+    assert guess(Table.of({"a": list(range(50)), "price": [n * 1.5 for n in range(50)]}), "price").task == "regression"

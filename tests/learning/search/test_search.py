@@ -1,0 +1,71 @@
+"""The search looks where the data allows, beyond its bounds if it must, and stops."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from shipworthy.core.project import parse
+from shipworthy.core.table import Table
+from shipworthy.learning.search.bounds import portfolio, ranges, widened
+from shipworthy.learning.search.folds import folds
+from shipworthy.learning.search.search import search
+
+from ..conftest import INPUTS, job, sample
+
+
+def project(rule: str = "", data: str = "") -> object:
+    return parse(f'[project]\nname = "p"\n[data]\ntarget = "y"\n{data}\n[split]\n{rule}')
+
+
+def test_the_portfolio_lies_inside_the_first_ranges() -> None:
+    for rows in (300, 3_000, 100_000):
+        bounds = ranges(rows, INPUTS)
+        for settings in portfolio(rows):
+            assert all(low <= settings[name] <= high for name, (low, high) in bounds.items())
+
+
+def test_a_range_is_widened_where_the_best_touches_it_and_only_there() -> None:
+    bounds = ranges(3_000, INPUTS)
+    best = {"learning_rate": 0.2, "num_leaves": 20, "feature_fraction": 1.0}
+    again = widened(bounds, best)
+    assert again["learning_rate"] == (bounds["learning_rate"][0], 0.3)
+    assert {name: again[name] for name in again if name != "learning_rate"} == {
+        name: bounds[name] for name in bounds if name != "learning_rate"}
+
+
+def test_a_search_finds_settings_and_ends_before_its_time() -> None:
+    inputs, truth = sample("binary", rows=600)
+    held = np.arange(600) % 3 == 0
+    begun = time.monotonic()
+    course = search(inputs, truth, job("binary"), (held, ~held), clock=begun, end=begun + 1.0)
+    assert course.trials == len(course.gains) >= 1
+    assert course.stopped
+    assert all(after.loss <= before.loss for before, after in zip(course.gains, course.gains[1:], strict=False))
+    assert course.settings["rounds"] >= 5
+
+
+def test_without_search_only_the_default_settings_are_tried() -> None:
+    inputs, truth = sample("regression", rows=300)
+    begun = time.monotonic()
+    held = np.arange(300) % 4 == 0
+    course = search(inputs, truth, job("regression"), (held,), clock=begun, end=begun + 5, trials=False)
+    assert course.trials == 1
+    assert course.settings["learning_rate"] == 0.08
+
+
+def test_in_time_the_newest_rows_are_held_back() -> None:
+    table = Table.of({"x": np.arange(200.0), "t": np.arange(200.0), "y": ["a", "b"] * 100})
+    (held,) = folds(table, np.arange(200) % 2, project('kind = "time"', 'time = "t"'))  # type: ignore[arg-type]
+    assert held.sum() == 40
+    assert held[160:].all()
+
+
+def test_rows_of_one_group_are_held_back_together_and_every_row_once() -> None:
+    who = [f"p{n % 30}" for n in range(300)]
+    table = Table.of({"who": who, "y": ["a", "b"] * 150})
+    held = folds(table, np.arange(300) % 2, project('kind = "grouped"', 'group = "who"'))  # type: ignore[arg-type]
+    assert np.sum(held, axis=0).tolist() == [1] * 300
+    for mask in held:
+        assert not set(np.array(who)[mask]) & set(np.array(who)[~mask])

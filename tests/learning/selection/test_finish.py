@@ -1,0 +1,71 @@
+"""Calibration only where it helps, a threshold that earns, sets and intervals that cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from shipworthy.core.project import Value
+from shipworthy.learning.selection.choice import row_losses
+from shipworthy.learning.selection.finish import finish, isotonic, threshold
+
+
+def test_a_threshold_earns_the_most_on_the_rows_it_saw(clean: dict[str, Any]) -> None:
+    value = Value(true_positive=10.0, false_positive=-4.0)
+    model, parts = clean["model"], clean["parts"]
+    scores, truth = model.score(parts.tune), model.truth(parts.tune)
+    cut = threshold(scores, truth, model, value)
+    earned = [np.where(truth == 1, 10.0, -4.0)[scores >= t].sum() for t in np.unique(scores)]
+    assert np.where(truth == 1, 10.0, -4.0)[scores >= cut].sum() == max(earned)
+
+
+def test_without_a_value_the_threshold_balances_the_classes(clean: dict[str, Any]) -> None:
+    model = clean["model"]
+    truth = np.array([0] * 90 + [1] * 10)
+    scores = np.linspace(0, 0.3, 100)
+    for nothing in (None, Value()):
+        assert 0.26 < threshold(scores, truth, model, nothing) < 0.28
+
+
+def test_calibration_mends_an_overconfident_score() -> None:
+    random = np.random.default_rng(0)
+    honest = random.random(4_000)
+    truth = (random.random(4_000) < honest).astype(np.int64)
+    bold = np.clip(honest * 3 - 1, 0.001, 0.999)
+    mended = isotonic(bold, truth)(bold)
+    assert row_losses(mended, truth, "binary").mean() < row_losses(bold, truth, "binary").mean() - 0.05
+
+
+def test_a_calibrated_model_scores_through_its_calibration(clean: dict[str, Any]) -> None:
+    chosen, parts = clean["learned"].chosen, clean["parts"]
+    steep = replace(chosen, scores=np.clip(chosen.scores * 3 - 1, 0.01, 0.99))
+    made = finish(steep, parts, clean["project"])
+    assert made.program.calibration is not None
+
+
+def test_sets_cover_nine_tenths_of_the_holdout(clean: dict[str, Any]) -> None:
+    model, holdout = clean["model"], clean["parts"].holdout
+    truth, answers = model.truth(holdout), model.predict(holdout)
+    assert answers.members is not None
+    covered = answers.members[np.arange(len(truth)), truth].mean()
+    assert covered > 0.9 - 3 * np.sqrt(0.09 / len(truth)) - 0.03
+
+
+def test_the_reference_is_the_usual_row(clean: dict[str, Any]) -> None:
+    model, parts = clean["model"], clean["parts"]
+    inputs = model.inputs(parts.learn)
+    for place, kind in enumerate(model.program.inputs):
+        known = inputs[np.isfinite(inputs[:, place]), place]
+        usual = np.bincount(known.astype(int)).argmax() if kind.categorical else np.quantile(known, 0.5, method="lower")
+        assert model.reference[place] == usual
+
+
+def test_the_finished_sheet_is_packed_and_read(clean: dict[str, Any]) -> None:
+    from shipworthy.core.model import read_model
+
+    again = read_model(clean["model"].files())
+    assert again.digest == clean["model"].digest
+    assert msgspec.structs.asdict(again.sheet)["threshold"] == clean["model"].sheet.threshold
