@@ -11,7 +11,7 @@ _PLACES = {
     "Evidence": "core.evidence", "Features": "core.features", "Finding": "core.evidence", "Model": "core.model",
     "Predictions": "core.predictions", "Program": "core.program", "Project": "core.project", "Schema": "core.schema",
     "ShipworthyError": "errors", "Table": "core.table", "check": "marks", "connector": "marks", "labeler": "marks",
-    "learner": "marks", "metric": "marks", "sabotage": "marks", "read_project": "core.project",
+    "learner": "marks", "metric": "marks", "read_project": "core.project",
 }
 
 __all__ = sorted(_PLACES)

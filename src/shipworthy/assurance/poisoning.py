@@ -51,7 +51,7 @@ def flips_found(
                low=low, high=high, limit=limit, n=planted, counterexample={"reachable": best},
                remedy="" if verdict == "pass" else "accept labels only from signed sources, and have people look at "
                                                    "the most "
-               "suspicious: shipworthy label")
+               "suspicious")
 
 
 def _drill(model: Model, learn: Table, steps: Steps, seed: int, *, flips: float, looked: float) -> int:

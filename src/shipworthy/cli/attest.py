@@ -21,7 +21,7 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--role", required=True, help="In which role, such as legal or owner.")
 @click.option("--sentence", required=True, help="What is attested.")
 @click.option("--until", required=True, help="Last day it holds, as 2027-01-31.")
-def command(row: str, folder: Path, topic: str, by: str, role: str, sentence: str, until: str) -> None:
+def command(row: str, folder: Path, *, topic: str, by: str, role: str, sentence: str, until: str) -> None:
     """Attest ROW: signed, dated, expiring, and reported apart from what was proved."""
     place = open_workspace(folder)
     path = place.store.home / "keys" / "attest.key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -29,7 +30,7 @@ def command(address: str, target: str, folder: Path, force: bool) -> None:
     if path.exists() and not force:
         raise Misuse("there is a project file already", where=str(path), hint="use --force to overwrite it")
     found = guess(read(address), target)
-    local = address if "://" in address else str(Path(address).resolve())
+    local = address if "://" in address else os.path.relpath(address, folder)
     text = project_text(msgspec.structs.asdict(found), name=Path(address.split("#")[-1]).stem or "table", address=local)
     parse(text, where=str(path))
     folder.mkdir(parents=True, exist_ok=True)

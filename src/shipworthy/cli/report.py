@@ -21,7 +21,8 @@ from shipworthy.store.workspace import Workspace, open_workspace
 @click.command()
 @project_option
 @click.option("--release", "release_id", default="", help="Release id or folder; the newest candidate by default.")
-@click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(path_type=Path),
+              help="HTML file to write.")
 def command(folder: Path, release_id: str, output: Path) -> None:
     """Write one HTML page: verdict first, then every row with its evidence. No network, prints well."""
     place = open_workspace(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -9,12 +10,14 @@ from typing import Any
 
 import msgspec
 
-from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver
+from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
 from shipworthy.core.registry import Marked
-from shipworthy.errors import BadProject, nearest
+from shipworthy.errors import BadProject, ShipworthyError, nearest
 from shipworthy.survey import ROWS
 
 Case = Mapping[str, Any]
+BROKEN = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, AttributeError)
+REPORT_IT = "a check must not fail itself: report it to whoever wrote the check"
 
 
 def bind(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]) -> None:
@@ -27,12 +30,23 @@ def bind(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]
             if key not in known:
                 raise BadProject(f'the check "{name}" has no setting "{key}"', where=f"[checks.{name}]",
                                  hint=nearest(key, known) or f"it has {', '.join(known) or 'no settings'}")
-            number = isinstance(known[key], int | float) and not isinstance(known[key], bool)
-            alike = isinstance(value, int | float) and not isinstance(value, bool) if number else (
-                known[key] is None or isinstance(value, type(known[key])))
-            if not alike:
+            if not _alike(value, known[key]):
                 raise BadProject(f"{key} = {value!r} is not of the right type", where=f"[checks.{name}]",
-                                 hint=f"it needs a {type(known[key]).__name__}, such as {known[key]!r}")
+                                 hint=f"it needs {_needed(known[key])}")
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value from TOML may stand for a default: any number for a number, a list for a tuple, all for None."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return default is None or isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, int | float):
+        return isinstance(value, int | float)
+    return default is None or isinstance(value, list | tuple if isinstance(default, tuple) else type(default))
+
+
+def _needed(default: Any) -> str:
+    words = {bool: "true or false", int: "a number", float: "a number", str: "text", tuple: "a list"}
+    return f"{words.get(type(default), type(default).__name__)}, such as {json.dumps(default, default=str)}"
 
 
 def judge(
@@ -61,14 +75,37 @@ def judge(
 
 
 def run(marked: Marked, case: Case, settings: Mapping[str, Any], judged: Judged) -> Finding:
-    """The finding of one check, stamped with its name, row, settings, time and what it judged."""
+    """The finding of one check, stamped with its name, row, settings, time and what it judged.
+
+    A check that fails itself is an "unknown" finding that names the error: nothing passes by crashing, and the other
+    checks are still heard.
+    """
     started = time.perf_counter()
-    finding: Finding = marked.function(*(case[subject] for subject in marked.subjects), **settings)
+    finding = _heard(marked, case, settings)
     return msgspec.structs.replace(
         finding, check=marked.name, row=marked.facts["row"], judged=judged,
         settings={**marked.settings, **settings}, at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - started, 4),
     )
+
+
+def _heard(marked: Marked, case: Case, settings: Mapping[str, Any]) -> Finding:
+    try:
+        finding = marked.function(*(case[subject] for subject in marked.subjects), **settings)
+    except ShipworthyError as error:
+        at = f" ({error.where})" if error.where else ""
+        return say("unknown", f"The check could not judge: {error.problem}{at}.", remedy=error.hint)
+    except BROKEN as error:
+        return say("unknown", f"The check itself failed: {type(error).__name__}: {_one_line(error)}.", remedy=REPORT_IT)
+    if isinstance(finding, Finding):
+        return finding
+    told = f"The check itself failed: it returned {type(finding).__name__}, not a finding."
+    return say("unknown", told, remedy=REPORT_IT)
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, on one line of at most 200 characters, without the full stop."""
+    return " ".join(str(error).split())[:200].rstrip(".") or "without a word"
 
 
 def _missing(case: Case, checks: Mapping[str, Marked], heard: set[str]) -> dict[str, str]:

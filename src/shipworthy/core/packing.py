@@ -57,6 +57,7 @@ def unpack_table(pack: Mapping[str, Any], key: str = "table") -> Table:
 
 
 def pack_ledger(ledger: Ledger) -> Pack:
+    """One entry: every change as JSON."""
     return {"ledger": canonical(ledger)}
 
 

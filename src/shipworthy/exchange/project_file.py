@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Reasons = Iterable[tuple[str, str, str]]
+Why = Mapping[str, list[tuple[str, str]]]
 
 VALUE = {
     "binary": ["true_positive = 5.0", "false_positive = -1.0"],
@@ -19,23 +20,26 @@ REQUIREMENT = {"binary": ("auc", 0.65), "multiclass": ("accuracy", 0.5), "regres
 def project_text(guess: Mapping[str, Any], *, name: str, address: str) -> str:
     """TOML text of a project of one table. guess: the fields of a guess, as a mapping."""
     why = _by_setting(guess["reasons"])
-    task = guess["task"]
-    metric, limit = REQUIREMENT[task]
-    lines = [
-        f"# {name}: written by `shipworthy init`. Every guess has its reason; correct what is wrong.",
-        "",
-        "[project]",
-        f"name = {_text(name)}",
+    lines = [f"# {name}: written by `shipworthy init`. Every guess has its reason; correct what is wrong.",
+             *_project(guess, why, name), *_data(guess, why), *_rest(guess, name=name, address=address)]
+    return "\n".join(lines) + "\n"
+
+
+def _project(guess: Mapping[str, Any], why: Why, name: str) -> list[str]:
+    return [
+        "", "[project]", f"name = {_text(name)}",
         'purpose = ""     # what the answers are for, in one sentence',
         'owner = ""       # who answers for it',
         'trainer = ""     # who runs this',
         'approver = ""    # who may promote it: not the trainer',
         *_line("subject", guess["subject"], why),
         "decides = true   # does an answer decide something about somebody?",
-        "",
-        "[data]",
-        f"target = {_text(guess['target'])}   # {task}: {why.get('task', [('', '')])[0][1]}",
     ]
+
+
+def _data(guess: Mapping[str, Any], why: Why) -> list[str]:
+    reason = why.get("task", [("", "")])[0][1]
+    lines = ["", "[data]", f"target = {_text(guess['target'])}   # {guess['task']}: {reason}"]
     for key in ("positive", "time", "group", "identifiers", "protected", "personal"):
         if guess[key]:
             lines += _line(key, guess[key], why)
@@ -44,37 +48,28 @@ def project_text(guess: Mapping[str, Any], *, name: str, address: str) -> str:
         lines += ["", "[data.missing_codes]"]
         for column, codes in guess["missing_codes"].items():
             lines += _line(column, list(codes), {column: why.get(f"missing_codes.{column}", [])})
+    return lines
+
+
+def _rest(guess: Mapping[str, Any], *, name: str, address: str) -> list[str]:
+    task = guess["task"]
     kind = "grouped" if guess["group"] else "random" if task == "regression" else "stratified"
-    lines += [
-        "",
-        "[[source]]",
-        f"address = {_text(address)}",
-        f"name = {_text(name)}",
+    metric, limit = REQUIREMENT[task]
+    lines = [
+        "", "[[source]]", f"address = {_text(address)}", f"name = {_text(name)}",
         'owner = ""       # who may say what these rows are used for',
         'licence = ""     # such as "CC-BY-4.0" or "internal"',
-        "",
-        "[split]",
-        f'kind = "{kind}"' + ('   # or "time", if the model will meet rows newer than these' if guess["time"] else ""),
-        "",
-        "[learning]",
-        "seconds = 60.0   # wall clock of the whole ladder and search",
-        "",
-        "[[requirement]]",
-        f'metric = "{metric}"',
-        f"at_least = {limit}   # what you need at the pessimistic end",
-        "",
-        "[value]   # what a decision earns: an example, replace it by your own",
-        'currency = "points"',
-        *VALUE[task],
-        "assumed = true   # delete this line once the figures are yours",
+        "", "[split]",
+        f'kind = "{kind}"' + ('   # or "time", if the model will meet newer rows' if guess["time"] else ""),
+        "", "[learning]", "seconds = 60.0   # wall clock of the whole ladder and search",
+        "", "[[requirement]]", f'metric = "{metric}"', f"at_least = {limit}   # what you need at the pessimistic end",
+        "", "[value]   # what a decision earns: an example, replace it by your own",
+        'currency = "points"', *VALUE[task], "assumed = true   # delete this line once the figures are yours",
     ]
     if guess["protected"]:
-        lines += [
-            "",
-            "[fairness]   # choose before measuring: impact-ratio or equalised-odds, or none with a reason on record",
-            'criterion = "none"',
-        ]
-    return "\n".join(lines) + "\n"
+        lines += ["", "[fairness]   # choose before measuring: impact-ratio, equalised-odds, or none",
+                  'criterion = "none"']
+    return lines
 
 
 def _by_setting(reasons: Reasons) -> dict[str, list[tuple[str, str]]]:
@@ -84,13 +79,13 @@ def _by_setting(reasons: Reasons) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _line(key: str, value: Any, why: Mapping[str, list[tuple[str, str]]]) -> list[str]:
+def _line(key: str, value: Any, why: Why) -> list[str]:
     """The reasons as comments, then the setting."""
     told = [f"# {shown}: {reason}" for shown, reason in why.get(key, [])]
     return [*told, f"{_key(key)} = {_value(value)}"]
 
 
-def _suspects(why: Mapping[str, list[tuple[str, str]]]) -> list[str]:
+def _suspects(why: Why) -> list[str]:
     seen = [f"# suspect {shown}: {reason}" for shown, reason in [*why.get("suspect", []), *why.get("look at", [])]]
     names = ", ".join(shown for shown, _ in why.get("suspect", []))
     return [*seen, f"# set_aside = [{names}]"] if names else seen

@@ -27,15 +27,16 @@ def test_single_answers_equal_the_batch_exactly(
     answers = answerer(model)
     expected = model.predict(table)
     one_by_one = [answers.answer([row])[0] for row in records(table)]
-    assert one_by_one == [expected[place] for place in range(len(expected))]
     assert answers.answer(records(table)) == one_by_one
+    plain = [{key: value for key, value in answer.items() if key != "unseen"} for answer in one_by_one]
+    assert plain == [expected[place] for place in range(len(expected))]
 
 
 def test_an_unseen_category_is_answered_and_counted_or_refused_as_declared() -> None:
     model, row = small_model(), record(ward="nroth")
     accepting = answerer(model)
     assert accepting.batch(accepting.shape.convert([row])).unseen == 1
-    assert accepting.answer([row]) == accepting.answer([record(ward=None)])
+    assert accepting.answer([row]) == [{**accepting.answer([record(ward=None)])[0], "unseen": ["ward"]}]
     with pytest.raises(BadData) as caught:
         answerer(model, Serving(unseen="refuse")).answer([row])
     assert (caught.value.where, caught.value.problem, caught.value.hint) == (

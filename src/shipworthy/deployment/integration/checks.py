@@ -76,6 +76,7 @@ def served_equals_batch(release: Release, model: Model, parts: Parts, project: P
         except BadData as error:
             return say("fail", f"The release refuses row {place} of the holdout: {error.problem}.", n=table.rows,
                        counterexample={"record": _shown(record)}, remedy="shipworthy run makes the release again")
+        answer.pop("unseen", None)  # a note about the request, not part of the answer
         if answer != expected[place] and _differs(answer, expected[place]):
             differ += 1
             worst = max(worst, _distance(answer, expected[place]))

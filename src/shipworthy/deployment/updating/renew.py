@@ -163,13 +163,17 @@ def _loss(model: Model, tail: Table) -> Floats:
 
 
 def _last(model: Model, tail: Table) -> tuple[float, float]:
-    """Error of "as last time", and of the model, on all rows but the first."""
+    """Loss of "as last time", and of the model, on all rows but the first: absolute error, or log loss.
+
+    For classes, "as last time" is the share of each class after each class on these very rows, which flatters it.
+    """
     truth: Any = model.truth(tail)
     if model.task == "regression":
         return float(np.abs(np.diff(truth)).mean()), float(np.abs(model.score(tail) - truth)[1:].mean())
-    decision = model.predict(tail).decision
-    wrong = decision != np.array(model.classes, dtype=object)[truth]
-    return float((truth[1:] != truth[:-1]).mean()), float(wrong[1:].mean())
+    k = len(model.classes)
+    pairs = np.bincount(truth[:-1] * k + truth[1:], minlength=k * k).reshape(k, k) + 0.5
+    given = (pairs / pairs.sum(axis=1, keepdims=True))[truth[:-1], truth[1:]]
+    return float(-np.log(given).mean()), float(_loss(model, tail)[1:].mean())
 
 
 def _cast(values: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:

@@ -45,7 +45,7 @@ def _config() -> Spec:
 
 
 def _rows(chart: dict[str, Any], *names: str) -> list[dict[str, Any]]:
-    present = [name for name in names if chart.get(name) is not None]
+    present = [name for name in names if chart.get(name)]
     return [dict(zip(present, values, strict=True)) for values in zip(*(chart[name] for name in present), strict=True)]
 
 

@@ -18,6 +18,7 @@ NO_VALUE = ("No value table is declared, so nobody can say what a decision earns
             "declare what decisions earn: [value] true_positive = …, false_positive = … (costs are negative)")
 LEAST = 50
 FOLDS = 5
+MOST = 15_000
 
 
 @check("value-above-nothing", row="verification.business")
@@ -63,7 +64,7 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
     found = [(*_regret(model, parts, table), name, factor) for name, factor, table in cases]
     regret, low, high, best, name, factor = max(found, key=lambda one: one[0])
     verdict: Verdict = "pass" if regret <= limit else "fail" if low > limit else "unknown"
-    n = parts.tune.rows + parts.holdout.rows
+    n = min(MOST, parts.tune.rows) + min(MOST, parts.holdout.rows)
     cut = "no case at all" if best > 1 else f"a threshold of {best:.3f}"
     return say(verdict, f"With {name.replace('_', ' ')} at {factor:.0%}, {cut} would earn {regret:.1%} more than the "
                         "deployed "
@@ -75,7 +76,7 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
 
 def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, float, float]:
     """Regret, its interval, and the median of the best thresholds, each chosen on four fifths and paid on the fifth."""
-    both = [(np.asarray(model.truth(rows), np.int64), model.score(rows)) for rows in (parts.tune, parts.holdout)]
+    both = [(np.asarray(model.truth(rows), np.int64), model.score(rows)) for rows in (parts.tune.spread(MOST), parts.holdout.spread(MOST))]
     truth, score = (np.concatenate([pair[n] for pair in both]) for n in (0, 1))
     fold = np.random.default_rng(0).integers(FOLDS, size=len(truth))
     cuts = [best_threshold(value, truth[fold != n], score[fold != n]) for n in range(FOLDS)]

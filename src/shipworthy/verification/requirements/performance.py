@@ -18,6 +18,8 @@ from shipworthy.metrics.regression import r2
 from shipworthy.verification.requirements.trivial import losses, trivial
 
 LEAST = 50
+SINGLE = 20_000
+TRIVIAL = 30_000
 MOST = 20_000
 
 
@@ -118,7 +120,8 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
         return say("unknown", f"The holdout has {holdout.rows} rows, fewer than {LEAST}.", n=holdout.rows)
     truth = model.truth(holdout)
     own = losses(model, truth, model.score(holdout))
-    rules = trivial(model, model.inputs(parts.learn), model.truth(parts.learn), model.inputs(holdout))
+    learn = parts.learn.spread(TRIVIAL)
+    rules = trivial(model, model.inputs(learn), model.truth(learn), model.inputs(holdout))
     theirs = {name: losses(model, truth, score) for name, score in rules.items()}
     name = min(theirs, key=lambda rule: float(theirs[rule].mean()))
     gain, low, high = paired_mean_difference(theirs[name], own, groups=_groups(holdout))  # type: ignore[arg-type]
@@ -178,7 +181,9 @@ def too_good(model: Model, parts: Parts, *, limit: float = 0.99, alone: float = 
         return say("unknown", f"The holdout has {holdout.rows} rows, fewer than {LEAST}.", n=holdout.rows)
     truth = model.truth(holdout)
     value, what = _skill(model, truth, model.score(holdout)), "R²" if model.task == "regression" else "AUC"
-    single = [_single(model, parts, place) for place in range(len(model.program.inputs))]
+    few = Parts(parts.learn.spread(SINGLE), parts.tune, holdout.spread(SINGLE))
+    seen = (model.inputs(few.learn), model.truth(few.learn), model.inputs(few.holdout), model.truth(few.holdout))
+    single = [_single(model, seen, place) for place in range(len(model.program.inputs))]
     best = int(np.nanargmax([-1.0 if s != s else s for s in single]))
     name, strength = model.program.inputs[best].name, single[best]
     if value > limit or strength > alone:
@@ -197,9 +202,8 @@ def _skill(model: Model, truth: Floats | Ints, score: Floats) -> float:
     return r2(truth, score) if model.task == "regression" else auc(truth, score)
 
 
-def _single(model: Model, parts: Parts, place: int) -> float:
-    learn, ask = model.inputs(parts.learn)[:, place], model.inputs(parts.holdout)[:, place]
-    seen, truth = model.truth(parts.learn), model.truth(parts.holdout)
+def _single(model: Model, rows: tuple[Floats, Floats | Ints, Floats, Floats | Ints], place: int) -> float:
+    learn, seen, ask, truth = rows[0][:, place], rows[1], rows[2][:, place], rows[3]
     edges = np.unique(learn[np.isfinite(learn)]) if model.program.inputs[place].categorical else np.unique(
         np.quantile(learn[np.isfinite(learn)], np.linspace(0, 1, 65))) if np.isfinite(learn).any() else np.zeros(1)
     cell, there = (np.where(np.isnan(x), 0, 1 + np.searchsorted(edges, x)).astype(np.int64) for x in (learn, ask))

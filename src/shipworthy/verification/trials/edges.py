@@ -11,7 +11,7 @@ from shipworthy.core.table import Floats, Table
 from shipworthy.marks import check
 from shipworthy.verification.trials.slices import COLUMNS, find, literals, thin_slices
 
-MOST = 30_000
+MOST = 10_000
 
 
 @check("worst-slice", row="verification.edge-cases")
@@ -31,7 +31,7 @@ def worst_slice(
         return say("unknown", f"The holdout has {holdout.rows} rows, too few for two slices of {least}.",
                    n=holdout.rows)
     loss = error(model, holdout)
-    told = literals(holdout, _columns(model, parts), parts.learn)
+    told = literals(holdout, _columns(model, parts), parts.learn.spread(MOST))
     found = find(loss, told, depth=depth, support=least)
     few = thin_slices(told, least)
     note = f" {len(few)} single-column slices have under {least} rows: nothing can be said of them." if few else ""
@@ -78,7 +78,7 @@ def _columns(model: Model, parts: Parts) -> tuple[str, ...]:
 
 
 def _differs(parts: Parts, name: str, loss: Floats) -> float:
-    rows = literals(parts.tune, [name], parts.learn).rows
+    rows = literals(parts.tune, [name], parts.learn.spread(MOST)).rows
     count = rows.sum(axis=0)
     gap = np.abs(rows.T @ loss / np.maximum(count, 1) - loss.mean()) * np.sqrt(count)
     return float(gap.max()) if len(gap) else 0.0

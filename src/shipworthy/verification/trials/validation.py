@@ -121,7 +121,7 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
             "high": [end[1] for end in ends],
             "limit": [limit] * len(told),
         },
-        remedy="" if verdict == "pass" else "add rules for what is never caught: shipworthy profile --contract",
+        remedy="" if verdict == "pass" else "declare [data.limits], or accept less: [checks.mutation-score] limit",
     )
 
 
