@@ -11,12 +11,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -26,6 +28,7 @@ NAME = "shipworthy"
 # One thread for every library that would start more: what a measurement "on one core" runs under.
 ONE_CORE = dict.fromkeys(
     ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+_until: ContextVar[float] = ContextVar("until", default=float("inf"))
 
 
 class Broken(RuntimeError):
@@ -86,38 +89,50 @@ class Ran:
         raise Broken(f"exit code {self.code}: {tail or 'it said nothing'}")
 
 
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """A span of wall clock; a child that would outlive it is stopped, and what it measured is Broken."""
+    before = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(before)
+
+
 def run(
     command: Sequence[str], *, folder: Path | None = None, environment: Mapping[str, str] | None = None,
     at_most_seconds: float = 1800.0,
 ) -> Ran:
-    """The command, run to its end in its own process group; killed with its descendants after `at_most_seconds`.
+    """The command, run to its end in its own process group. Raises Broken if it had to be stopped, descendants too.
 
     Resources are those of this child alone: `wait4` returns what getrusage(RUSAGE_CHILDREN) would add for it, whereas
     the peak of RUSAGE_CHILDREN never goes down again and would carry one measurement into the next. The parent is
     kept small, because a child's peak cannot be below the memory of the process that forked it.
     """
+    seconds = min(at_most_seconds, _until.get() - time.monotonic())
+    if seconds <= 0:
+        raise Broken("no time was left")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.perf_counter()
         child = subprocess.Popen(list(command), cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                  env={**os.environ, **(environment or {})}, start_new_session=True)
-        late = threading.Timer(at_most_seconds, os.killpg, (child.pid, signal.SIGKILL))
-        late.daemon = True
-        late.start()
+        late = threading.Event()
+        clock = threading.Timer(seconds, _stop, (child.pid, late))
+        clock.start()
         try:
             _, status, used = os.wait4(child.pid, 0)
         except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
+            _stop(child.pid, late)
             raise
         finally:
-            late.cancel()
+            clock.cancel()
         wall = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read().decode("utf-8", "replace"))
+        if late.is_set():
+            raise Broken(f"stopped after {seconds:.0f} s")
+        said = [_text(stream) for stream in (out, err)]
     unit = 1 if sys.platform == "darwin" else 1024
-    return Ran(child.returncode, texts[0], texts[1], wall, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+    return Ran(child.returncode, said[0], said[1], wall, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
 
 
 def python(*words: str) -> list[str]:
@@ -187,6 +202,17 @@ def closure(name: str) -> set[str]:
             if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
                 waiting.append((str(canonicalize_name(need.name)), frozenset(need.extras)))
     return found - {str(canonicalize_name(name))}
+
+
+def _stop(group: int, late: threading.Event) -> None:
+    late.set()
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace")
 
 
 def _processor() -> str:

@@ -71,6 +71,12 @@ def finding(told: dict[str, Any], check: str) -> dict[str, Any]:
     raise Broken(f"the check {check} has no finding")
 
 
+def unproved(told: dict[str, Any]) -> list[str]:
+    """What the checks of a checklist said that stand between a candidate and its promotion, each with its name."""
+    return [f"{one['check']}: {one['sentence']}" for row in told["rows"] if row["row"] in told["refusals"]
+            for one in row["findings"] if one["verdict"] in ("fail", "unknown")]
+
+
 def named(leak: dict[str, Any]) -> list[str]:
     """The columns that a finding of no-leak names."""
     return [suspect[0] for suspect in leak.get("counterexample", {}).get("suspects", [])]

@@ -152,6 +152,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
     rows = rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut = parts(table, rows)
+    table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
     taught = kept("learn", lambda: _taught(cut, project, progress), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
@@ -296,8 +297,9 @@ def renew(
                        subject={"rows": newer.digest}, why=admitted.sentence)
         return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
     rows, tail = renewing.next_training(known, newer)
-    built = build(replace(place, project=renewed(place.project)), {"renewed": rows}, progress=progress)
-    better = renewing.compare(release.model, built.release.model, tail)
+    built = build(replace(place, project=renewed(place.project)), {"renewed": replace(rows, name="renewed")},
+                  progress=progress)
+    better = renewing.compare(release.model, built.release.model, tail, before=rows, lag=renewing.lag(log, labels))
     findings = (admitted, better)
     if better.verdict != "pass":
         return Renewal(False, f"the champion stays: {better.sentence}", findings, built.release)

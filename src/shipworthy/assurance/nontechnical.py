@@ -27,7 +27,7 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
     wrong = {topic: why for topic, why in judged.items() if why not in ("", "missing")}
     missing = [topic for topic, why in judged.items() if why == "missing"]
     first = next(iter(wrong), missing[0] if missing else "")
-    remedy = f'sign it: shipworthy attest {ROW} --topic {first} --by … --role … --sentence … --until DAY' if first else ""
+    remedy = f'sign it: shipworthy attest {ROW} --topic {first} --by … --role … --until DAY' if first else ""
     if wrong:
         return say("fail", f"{len(wrong)} of {len(topics)} duties are not validly attested: "
                    f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)),

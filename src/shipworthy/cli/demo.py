@@ -36,6 +36,7 @@ from shipworthy.store.workspace import Workspace, open_workspace
 TABLES = ("flights", "airlines", "airports", "planes", "weather")
 APPROVER = "approver@example.org"
 MARK = "shipworthy demo"
+RENEWED = "2013-12-01T00:00:00Z"
 CALENDAR = ("month", "day", "weather.year", "weather.month", "weather.day", "weather.hour")
 BATCH = 64
 Step = Callable[[str], None]
@@ -87,7 +88,7 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     built = accept(place, tables, aside, story)
     traffic = to_come(place, tables)
     serve_and_watch(place, built, traffic, story)
-    renew(place, traffic, story, seconds=seconds)
+    renew(place, story, seconds=seconds)
     cost = meter.cost(place.project.learning)
     story.tell(
         "cost",
@@ -186,14 +187,15 @@ def serve_and_watch(place: Workspace, built: flow.Built, traffic: Table, story: 
     story.tell("replay", str(result))
     story.step("watching")
     log, labels = read_log(place.log, time="time_hour")
-    log = log.take(~np.isin(log.words("prediction_id"), list(single.ids)))
+    tried = set(single.ids)
+    log = log.take(np.array([one not in tried for one in log.words("prediction_id")]))
     seen = flow.watch(place, log=log, labels=labels)
-    story.tell("watch", f"{seen.pages} pages; " + " ".join(f.sentence for f in seen.findings if f.check in WATCHED))
+    story.tell("watch", f"{_pages(seen.pages)}; " + " ".join(f.sentence for f in seen.findings if f.check in WATCHED))
     broken = log.with_column("weather.temp", pc.multiply(pc.subtract(log.column("weather.temp"), 32.0), 5 / 9))
     alarmed = flow.watch(place, log=broken, labels=labels)
     story.tell(
         "planted fault",
-        f"temperature in Celsius: {alarmed.pages} pages"
+        f"temperature in Celsius: {_pages(alarmed.pages)}"
         + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]),
     )
 
@@ -206,22 +208,28 @@ def page(incident: Any) -> str:
     return str(getattr(incident, "sentence", incident))[:200]
 
 
-def renew(place: Workspace, traffic: Table, story: Story, *, seconds: float) -> None:
-    """A poisoned batch is refused before training; an honest one makes a challenger; then one rollback."""
+def renew(place: Workspace, story: Story, *, seconds: float) -> None:
+    """As of December: a poisoned batch is refused before training, an honest one makes a challenger; a rollback."""
     log, labels = read_log(place.log, time="time_hour")
     known = set(labels.words("prediction_id"))
-    log = log.take(np.array([one in known for one in log.words("prediction_id")]))
-    flipped = labels.words("label").copy()
+    early = log.numbers("at") < moment(RENEWED).timestamp()
+    log = log.take(early & np.array([one in known for one in log.words("prediction_id")]))
+    asked = set(log.words("prediction_id"))
+    labels = labels.take(np.array([one in asked for one in labels.words("prediction_id")]))
+    flipped = labels.words("label")
     bad = np.random.default_rng(0).random(len(flipped)) < 0.4
     flipped[bad] = np.where(flipped[bad] == "yes", "no", "yes")
     poisoned = flow.renew(place, log=log, labels=labels.with_column("label", list(flipped)), progress=story.step)
     story.tell("poisoned batch", poisoned.sentence)
-    quick = msgspec.structs.replace(place.project.learning, seconds=min(25.0, seconds))
+    quick = msgspec.structs.replace(
+        place.project.learning, seconds=min(25.0, seconds), learners=("trivial", "linear", "additive", "boosted"))
     place = replace(place, project=msgspec.structs.replace(place.project, learning=quick))
-    before = flow.champion(place)
     renewal = flow.renew(place, by=APPROVER, log=log, labels=labels, progress=story.step)
     story.tell("renew", renewal.sentence)
-    if renewal.won and before:
-        back = flow.rollback(place, by=APPROVER, why="to show that it works")
+    if renewal.won:
+        back = flow.rollback(place, by=APPROVER, why="December is unlike the autumn that the challenger learnt from")
         story.tell("rollback", f"champion is again {back.short}")
 
+
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count} pages"

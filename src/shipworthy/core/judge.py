@@ -38,7 +38,7 @@ def bind(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]
 def _alike(value: Any, default: Any) -> bool:
     """Whether a value from TOML may stand for a default: any number for a number, a list for a tuple, all for None."""
     if isinstance(default, bool) or isinstance(value, bool):
-        return default is None or isinstance(default, bool) and isinstance(value, bool)
+        return default is None or (isinstance(default, bool) and isinstance(value, bool))
     if isinstance(default, int | float):
         return isinstance(value, int | float)
     return default is None or isinstance(value, list | tuple if isinstance(default, tuple) else type(default))

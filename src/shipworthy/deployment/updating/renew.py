@@ -119,10 +119,22 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
     return Table(joined, table.schema, table.name, table.origin, table.notes), newest
 
 
-def compare(champion: Model, challenger: Model, tail: Table) -> Finding:
+def lag(log: Table, labels: Table) -> int:
+    """How many rows are served while one label is on its way, at the median; at least 1."""
+    asked = dict(zip(log.words("prediction_id"), log.numbers("at"), strict=True))
+    waits = [seen - asked[one] for one, seen in
+             zip(labels.words("prediction_id"), labels.numbers("observed_at"), strict=True) if one in asked]
+    span = float(np.ptp(log.numbers("at"))) if log.rows > 1 else 0.0
+    return max(1, int(np.median(waits) / span * log.rows)) if waits and span > 0 else 1
+
+
+def compare(
+    champion: Model, challenger: Model, tail: Table, *, before: Table | None = None, lag: int = 1
+) -> Finding:
     """Whether the challenger beats the champion, row by row, and the rule "as last time", on the newest labelled rows.
 
-    tail: rows that neither has learnt from, oldest first. Loss: log loss, or squared error. Paired interval.
+    tail: rows that neither has learnt from, oldest first. before: the rows just before them, from which "as last time"
+    takes its shares; lag: how many rows ago the last known outcome lies. Loss: log loss, or squared error.
     """
     n = tail.rows
     if n < FEWEST_TAIL:
@@ -133,7 +145,7 @@ def compare(champion: Model, challenger: Model, tail: Table) -> Finding:
     facts = {"value": value, "low": low, "high": high, "limit": 0.0, "n": n}
     name = "squared error" if champion.task == "regression" else "log loss"
     span = f"{value:+.4f} {name} (95 % interval {low:+.4f} to {high:+.4f}, {n:,} newest labelled rows)"
-    naive, own = _last(challenger, tail)
+    naive, own = _last(challenger, before or tail, tail, lag)
     if own > naive:
         return say("fail", f'The challenger does not beat "as last time": {own:.4g} against {naive:.4g} ({n:,} rows).',
                    **facts, remedy="add the last known outcome as a feature")
@@ -162,18 +174,19 @@ def _loss(model: Model, tail: Table) -> Floats:
     return np.asarray(-np.log(np.clip(each[np.arange(len(each)), truth.astype(np.int64)], _CLIP, 1.0)))
 
 
-def _last(model: Model, tail: Table) -> tuple[float, float]:
-    """Loss of "as last time", and of the model, on all rows but the first: absolute error, or log loss.
+def _last(model: Model, before: Table, tail: Table, lag: int) -> tuple[float, float]:
+    """Loss of "as last time", and of the model, on the rows that have a known outcome `lag` rows ago.
 
-    For classes, "as last time" is the share of each class after each class on these very rows, which flatters it.
+    For classes, "as last time" is the share of each class after each class on as many rows of `before`.
     """
+    lag = min(lag, tail.rows // 2)
     truth: Any = model.truth(tail)
     if model.task == "regression":
-        return float(np.abs(np.diff(truth)).mean()), float(np.abs(model.score(tail) - truth)[1:].mean())
-    k = len(model.classes)
-    pairs = np.bincount(truth[:-1] * k + truth[1:], minlength=k * k).reshape(k, k) + 0.5
-    given = (pairs / pairs.sum(axis=1, keepdims=True))[truth[:-1], truth[1:]]
-    return float(-np.log(given).mean()), float(_loss(model, tail)[1:].mean())
+        return float(np.abs(truth[lag:] - truth[:-lag]).mean()), float(np.abs(model.score(tail) - truth)[lag:].mean())
+    k, older = len(model.classes), model.truth(before.take(np.arange(max(0, before.rows - tail.rows), before.rows)))
+    pairs = np.bincount(older[:-lag] * k + older[lag:], minlength=k * k).reshape(k, k) + 0.5
+    given = (pairs / pairs.sum(axis=1, keepdims=True))[truth[:-lag], truth[lag:]]
+    return float(-np.log(given).mean()), float(_loss(model, tail)[lag:].mean())
 
 
 def _cast(values: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:

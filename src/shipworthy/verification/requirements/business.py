@@ -76,7 +76,8 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
 
 def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, float, float]:
     """Regret, its interval, and the median of the best thresholds, each chosen on four fifths and paid on the fifth."""
-    both = [(np.asarray(model.truth(rows), np.int64), model.score(rows)) for rows in (parts.tune.spread(MOST), parts.holdout.spread(MOST))]
+    few = (parts.tune.spread(MOST), parts.holdout.spread(MOST))
+    both = [(np.asarray(model.truth(rows), np.int64), model.score(rows)) for rows in few]
     truth, score = (np.concatenate([pair[n] for pair in both]) for n in (0, 1))
     fold = np.random.default_rng(0).integers(FOLDS, size=len(truth))
     cuts = [best_threshold(value, truth[fold != n], score[fold != n]) for n in range(FOLDS)]

@@ -1,0 +1,113 @@
+"""Make docs/benchmarks.md from what `python -m benchmarks NAME --json` printed.
+
+    python -m benchmarks house --json > house.json
+    python tools/make_benchmarks_page.py house.json [MORE.json …]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+SIGNS = {True: "holds", False: "**does not hold**", None: "not measured"}
+
+HEAD = """# Benchmarks
+
+What Shipworthy promises about time, memory, size, scores and what it catches, and what was measured.
+This page is made by `tools/make_benchmarks_page.py` from the output of `python -m benchmarks NAME --json`; nothing on
+it is typed by hand. A benchmark is a command, not a test: `make test` never measures time.
+
+```console
+$ python -m benchmarks house            # some twenty minutes; the real tables lie in SHIPWORTHY_DATA
+$ python -m benchmarks house --quick    # at most two minutes; says what it skipped or shrunk
+```
+"""
+
+TAIL = """## How it is measured
+
+- Times and memory are those of fresh processes that the benchmark started, as the operating system counted them.
+  Memory is the peak of the largest single process; peaks of processes that ran side by side are not added up.
+- Projects are made as a user makes them: `shipworthy init`, an edit of the learning budget, `shipworthy run`. A
+  *release* here is a release candidate: the names of people, the purpose and the licence that `init` leaves empty are
+  left empty, so such a candidate is not fit, and is not promoted.
+- A score is the point estimate on the holdout that the project itself drew, by its default seed; its 95 % interval
+  stands beside it. Nothing is chosen by the holdout.
+- The false-alarm rate is the mean over checks of the share of clean twins on which a check failed. The note names
+  every check with an alarm.
+
+## What is not compared
+
+- **Other products.** No number here was measured with another tool, and none is copied from a paper. Published scores
+  on these tables use other splits, other budgets and other machines.
+- **One run.** Each number is one run on one machine. Differences of a thousandth in AUC, or of a tenth in time, mean
+  nothing.
+- **The machine.** Nothing here was measured on other processors, on a graphics card, on Windows, or on a cluster.
+- **Tables that lie in time.** The scores are of random or stratified holdouts; a model that meets newer rows does
+  worse. The flights are the only ones that are split in time.
+- **Serving.** Latency and throughput of a server are judged by the checks of every release, on the machine that made
+  it, and are not on this page.
+"""
+
+
+def main(paths: list[str]) -> int:
+    """0, or 2 if no file was named or one is not the output of a benchmark."""
+    if not paths:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        found = [json.loads(Path(path).read_text("utf-8")) for path in paths]
+        text = page(found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"error: not the output of a benchmark: {error}", file=sys.stderr)
+        return 2
+    PAGE.write_text(text, encoding="utf-8")
+    print(PAGE.relative_to(PAGE.parents[1]))
+    return 0
+
+
+def page(found: Iterable[dict[str, Any]]) -> str:
+    """The Markdown of the page. found: outputs of benchmarks, in the order they are shown."""
+    return "\n".join([HEAD, *(section(one) for one in found), TAIL])
+
+
+def section(one: dict[str, Any]) -> str:
+    """A benchmark: when and where it was measured, its bars as a table, and the versions."""
+    around, bars = one["environment"], one["bars"]
+    held = sum(bar["holds"] is True for bar in bars)
+    missing = sum(bar["holds"] is None for bar in bars)
+    lines = [
+        f"## {one['name'].capitalize()}",
+        "",
+        f"Measured on {around['date']} with {around['python']} on {around['platform']}: {around['cpu_count']} "
+        f"processors ({around['processor']}), {around['memory_gb']:g} GB of memory, load {around['load_before']:g} "
+        f"before the start. {held} of {len(bars)} bars hold, {len(bars) - held - missing} do not, {missing} were "
+        "not measured.",
+        "",
+        "| what | measured | limit | | how |",
+        "|---|---:|---:|---|---|",
+        *(row(bar) for bar in bars),
+        "",
+        f"Versions: {', '.join(f'{name} {version}' for name, version in around['versions'].items())}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def row(bar: dict[str, Any]) -> str:
+    """One line of the table."""
+    side = "≤" if bar["better"] == "lower" else "≥"
+    cells = [bar["what"], number(bar["value"]), f"{side} {bar['limit']:g}", SIGNS[bar["holds"]], bar.get("note", "")]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def number(value: float | None) -> str:
+    """Four significant figures, or a dash."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
