@@ -62,7 +62,7 @@ def measure(*, quick: bool, progress: Callable[[str], None], only: Sequence[str]
     with within(QUICK_SECONDS) if quick else nullcontext():
         for name, group in GROUPS.items():
             if not only or name in only:
-                progress(name)
+                progress(f"{name}, left out" if quick and not group.quick else name)
                 found += _measured(group, quick)
     return found
 

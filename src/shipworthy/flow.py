@@ -26,7 +26,7 @@ from shipworthy.core.judge import bind, judge, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
-from shipworthy.core.project import Project, Source, Splitting
+from shipworthy.core.project import Project
 from shipworthy.core.registry import registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
@@ -297,7 +297,7 @@ def renew(
                        subject={"rows": newer.digest}, why=admitted.sentence)
         return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
     rows, tail = renewing.next_training(known, newer)
-    built = build(replace(place, project=renewed(place.project)), {"renewed": replace(rows, name="renewed")},
+    built = build(replace(place, project=renewing.renewed(place.project)), {"renewed": replace(rows, name="renewed")},
                   progress=progress)
     better = renewing.compare(release.model, built.release.model, tail, before=rows, lag=renewing.lag(log, labels))
     findings = (admitted, better)
@@ -309,16 +309,6 @@ def renew(
     if by:
         promote(place, by=by, why=f"renewal: {better.sentence}", release_id=built.release.id)
     return Renewal(True, f"the challenger won: {better.sentence}", findings, built.release)
-
-
-def renewed(project: Project) -> Project:
-    """The project of a challenger: one table, collected already; the oldest rows to learn from, the newest held out."""
-    about = project.source[0]
-    source = Source("renewed", "renewed", about.owner, about.licence)
-    data = msgspec.structs.replace(project.data, table="renewed", target_rule=None)
-    rule = project.split
-    cut = Splitting(kind=rule.kind, tune=0.15, holdout=0.15, seed=rule.seed)
-    return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -221,14 +221,15 @@ def renew(place: Workspace, story: Story, *, seconds: float) -> None:
     flipped[bad] = np.where(flipped[bad] == "yes", "no", "yes")
     poisoned = flow.renew(place, log=log, labels=labels.with_column("label", list(flipped)), progress=story.step)
     story.tell("poisoned batch", poisoned.sentence)
-    quick = msgspec.structs.replace(
-        place.project.learning, seconds=min(25.0, seconds), learners=("trivial", "linear", "additive", "boosted"))
+    quick = msgspec.structs.replace(place.project.learning, seconds=min(30.0, seconds))
     place = replace(place, project=msgspec.structs.replace(place.project, learning=quick))
     renewal = flow.renew(place, by=APPROVER, log=log, labels=labels, progress=story.step)
     story.tell("renew", renewal.sentence)
     if renewal.won:
         back = flow.rollback(place, by=APPROVER, why="December is unlike the autumn that the challenger learnt from")
         story.tell("rollback", f"champion is again {back.short}")
+    else:
+        story.tell("rollback", "none: the champion was never replaced")
 
 
 def _pages(count: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from shipworthy.core.features import Features, fit
 from shipworthy.core.table import Floats, Ints, Table
@@ -69,8 +70,10 @@ def expected(table: Table, target: str, codes: Ints, classes: int, *, seed: int 
             random_state=seed,
             l2_regularization=1.0,
             categorical_features=_categories(features),
-        ).fit(inputs[learn], codes[learn])
-        out[np.ix_(ask, model.classes_.astype(np.int64))] = model.predict_proba(inputs[ask])
+        )
+        with threadpool_limits(1):  # two OpenMP threads beside another busy process are slower than one
+            model.fit(inputs[learn], codes[learn])
+            out[np.ix_(ask, model.classes_.astype(np.int64))] = model.predict_proba(inputs[ask])
     return out
 
 

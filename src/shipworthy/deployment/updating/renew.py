@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,7 @@ from shipworthy.core.evidence import Finding, say
 from shipworthy.core.found import Breach, Contract
 from shipworthy.core.grid import Reference, cells_of
 from shipworthy.core.model import Model
+from shipworthy.core.project import Project, Source, Splitting
 from shipworthy.core.table import Floats, Table
 from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
 from shipworthy.deployment.monitoring.reference import strangeness
@@ -117,6 +119,16 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
     older, newest = plain.head(kept), plain.take(np.arange(kept, plain.rows))
     joined = pa.concat_tables([table.data, older.data.cast(table.data.schema)])
     return Table(joined, table.schema, table.name, table.origin, table.notes), newest
+
+
+def renewed(project: Project) -> Project:
+    """The project of a challenger: one table, collected already; the oldest rows to learn from, the newest held out."""
+    about = project.source[0]
+    source = Source("renewed", "renewed", about.owner, about.licence)
+    data = msgspec.structs.replace(project.data, table="renewed", target_rule=None)
+    rule = project.split
+    cut = Splitting(kind=rule.kind, tune=0.15, holdout=0.15, seed=rule.seed)
+    return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)
 
 
 def lag(log: Table, labels: Table) -> int:
