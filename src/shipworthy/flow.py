@@ -153,7 +153,8 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     rows = rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut = parts(table, rows)
     table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
-    taught = kept("learn", lambda: _taught(cut, project, progress), {"table": table.digest})
+    at_hand: Case = {}
+    taught = kept("learn", lambda: _taught(cut, project, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
     rules = contract(cut.learn)
@@ -162,7 +163,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project),
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
-        "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]),
+        "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
 
 
@@ -331,10 +332,11 @@ def _clean(project: Project, raw: Table) -> Any:
     return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
 
 
-def _taught(cut: Parts, project: Project, progress: Progress) -> dict[str, Any]:
+def _taught(cut: Parts, project: Project, progress: Progress, at_hand: Case) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     learned, margins = learn(cut, fit(cut.learn), project, progress=progress)
-    case: Case = {"model": learned.chosen.model, "library": margins[learned.chosen.learner], "parts": cut}
+    at_hand["library"] = margins[learned.chosen.learner]
+    case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}
     able = [m for m in registry().checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
     findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
     return {**pack_learned(learned), "findings": canonical(findings)}

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from shipworthy import __version__
-from shipworthy.errors import ShipworthyError
+from shipworthy.errors import Misuse, ShipworthyError, nearest
 
 VERBS = {
     "demo": "The whole way on bundled flight data, in under four minutes.",
@@ -41,7 +41,8 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
-            return None
+            raise Misuse(f'there is no verb "{cmd_name}"', where="shipworthy",
+                         hint=nearest(cmd_name, VERBS) or "see: shipworthy --help")
         command: click.Command = import_module(f"shipworthy.cli.{cmd_name}").command
         command.help = command.help or VERBS[cmd_name]
         return command
@@ -57,6 +58,16 @@ def group() -> None:
     """Shipworthy takes a table to a model in production, and proves that the model deserves to be there."""
 
 
+def misused(error: click.ClickException) -> Misuse:
+    """A wrong verb, option or argument as problem, where and hint."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "shipworthy"
+    near = getattr(error, "possibilities", None) or ()
+    problem = error.message if near else error.format_message()
+    hint = f"did you mean {near[0]}?" if near else f"see: {path} --help"
+    return Misuse(problem.rstrip("."), where=path, hint=hint)
+
+
 def main() -> None:
     """Run the command line; every error a user can meet ends in problem, where, hint."""
     try:
@@ -64,8 +75,11 @@ def main() -> None:
     except ShipworthyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"error: {misused(error)}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; nothing was half-written, and the next run goes on from the last finished step", err=True)

@@ -16,7 +16,7 @@ from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
-@click.argument("address", default=".")
+@click.argument("address", default=".", metavar="[FOLDER]")
 @json_option
 def command(address: str, as_json: bool) -> None:
     """List every table of a folder (or of the project in it), its keys, and its joins, verified exactly."""

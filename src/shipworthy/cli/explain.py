@@ -15,7 +15,7 @@ from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", metavar="TABLE")
 @click.option("--row", default=0, show_default=True, help="Position of the row, from 0.")
 @project_option
 @click.option("--release", "release_id", default="", help="Release id or folder; the newest candidate by default.")

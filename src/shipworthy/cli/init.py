@@ -18,7 +18,7 @@ from shipworthy.store.files import write_bytes
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", metavar="TABLE")
 @click.option("--target", required=True, help="The column to predict.")
 @click.option(
     "--project", "-p", "folder", default=".", type=click.Path(path_type=Path), help="Where to write the file."

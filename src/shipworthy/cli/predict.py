@@ -20,7 +20,7 @@ from shipworthy.store.workspace import open_workspace
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", metavar="TABLE")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Parquet file to write.")
 @project_option
 @click.option("--release", "release_id", default="", help="Release id or folder; the champion by default.")

@@ -10,7 +10,7 @@ from shipworthy.data.collection.read import read
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", metavar="TABLE")
 @click.option("--target", default="", help="Look for columns that give this one away.")
 @json_option
 def command(address: str, target: str, as_json: bool) -> None:

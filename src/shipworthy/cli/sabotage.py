@@ -31,7 +31,7 @@ MOST_ROWS = 6_000
 
 
 @click.command()
-@click.argument("address", default="")
+@click.argument("address", default="", metavar="[TABLE]")
 @click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path),
               help="Folder with the shipworthy.toml of TABLE.")
 @click.option("--twins", default=TWINS, show_default=True, type=click.IntRange(1, 200), help="Clean twins per check.")

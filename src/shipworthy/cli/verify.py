@@ -9,6 +9,8 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, put
+from shipworthy.deployment.integration.release import MANIFEST
+from shipworthy.errors import BadRelease
 
 
 @click.command()
@@ -16,6 +18,9 @@ from shipworthy.cli.talk import json_option, put
 @json_option
 def command(release: Path, as_json: bool) -> None:
     """Re-check the digests of the folder RELEASE and re-execute its evidence. Exit 1 if anything differs."""
+    if not (release / MANIFEST).is_file():
+        raise BadRelease("the folder is not a release", where=str(release),
+                         hint=f"name a folder that holds {MANIFEST}, such as releases/ID of a project")
     results = flow.recheck(release)
     if as_json:
         put([{"what": what, "ok": ok, "sentence": sentence} for what, ok, sentence in results])

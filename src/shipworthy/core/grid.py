@@ -102,6 +102,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     wrong: rows decided wrongly (of a regression 0). cap: absolute error at which a regression's loss is 1.
     bias: mean of what came true less what was expected, with its standard error. model: digest of the model.
+    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold.
     """
 
     plan: Plan
@@ -113,6 +114,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     bias_error: float = 0.0
     model: str = ""
     planned_rows: int = 0
+    by_coin: bool = False
     format: int = FORMAT
 
 

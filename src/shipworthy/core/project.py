@@ -259,7 +259,11 @@ def read_project(path: Path | str) -> Project:
         raise BadProject(
             "there is no project file", where=str(path), hint="make one: shipworthy init TABLE --target COLUMN"
         )
-    return parse(path.read_text(encoding="utf-8"), where=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadProject("the file is not text in UTF-8", where=str(path), hint="save it again as UTF-8") from error
+    return parse(text, where=str(path))
 
 
 def parse(text: str, *, where: str = FILE) -> Project:

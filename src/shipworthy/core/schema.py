@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -30,7 +31,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
-class Schema(msgspec.Struct, frozen=True):
+class Schema(msgspec.Struct, frozen=True, dict=True):
     """The columns of a table, in order; names are unique."""
 
     columns: tuple[Column, ...]
@@ -42,9 +43,13 @@ class Schema(msgspec.Struct, frozen=True):
                 raise BadData(f'two columns are named "{column.name}"', hint="rename one of them in the source")
             seen.add(column.name)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
+        return tuple(self._named)
+
+    @cached_property
+    def _named(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -69,12 +74,11 @@ class Schema(msgspec.Struct, frozen=True):
         return found[0] if found else None
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names
+        return name in self._named
 
     def __getitem__(self, name: str) -> Column:
-        for column in self.columns:
-            if column.name == name:
-                return column
+        if name in self._named:
+            return self._named[name]
         raise BadData(f'column "{name}" is missing', hint=nearest(name, self.names))
 
     def replace(self, name: str, **changes: object) -> Schema:

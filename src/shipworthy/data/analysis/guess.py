@@ -118,7 +118,9 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
 def _task(table: Table, column: ColumnProfile) -> tuple[Task, str]:
     if column.distinct < 2:
         raise BadData(
-            f'the target "{column.name}" has {column.distinct} value', where=table.origin, hint="name another target"
+            f'the target "{column.name}" has {column.distinct} value{"" if column.distinct == 1 else "s"}',
+            where=table.origin,
+            hint="name another target",
         )
     if column.distinct == 2:
         return "binary", f"{column.name} has two values"

@@ -116,6 +116,7 @@ def make_target(table: Table, project: Project) -> Table:
 def with_roles(table: Table, project: Project) -> Table:
     """The table with kinds, units and roles of the project file. Raises BadData naming the nearest column."""
     data = project.data
+    _are_there(table, project)
     for name, kind in data.kinds.items():
         table = table.with_column(name, as_kind(table.column(name), kind, name), kind=kind)
     schema = table.schema
@@ -175,6 +176,18 @@ def _comparable(left: pl.Series, right: pl.Series, a: str, b: str, table: str) -
             where=f"[[join]] table = {table!r}",
             hint="make them one kind with [data.kinds], or join by other columns",
         )
+
+
+def _are_there(table: Table, project: Project) -> None:
+    """Every column that the project names must be in the table. Raises BadProject that says where it is named."""
+    data = project.data
+    for key in ("kinds", "units", "protected", "identifiers", "set_aside", "group", "time", "target"):
+        named = getattr(data, key)
+        for name in (named,) if isinstance(named, str) else named:
+            if name and name not in table.schema:
+                raise BadProject(f'column "{name}" is missing', where=f"[data] {key}, {table.origin}",
+                                 hint=nearest(name, table.schema.names)
+                                 or f"the table has {', '.join(table.schema.names[:8])}")
 
 
 def _is_time(schema: Schema, name: str) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from shipworthy.core.table import Table
 from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
 from shipworthy.data.collection.places import local, table_name
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import MOST_COLUMNS, finish, too_wide, twice
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
 
@@ -55,9 +55,10 @@ def read_csv(address: str, *, name: str = "", delimiter: str = "", header: bool 
     encoding = encoding_of(path)
     with as_utf8(path, encoding) as plain, duckdb.connect() as connection:
         connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
+        _not_too_wide(plain, address)
         sniffed = _sniff(connection, plain)
         dialect = _dialect(plain, address, sniffed, delimiter=delimiter, header=header, skip=skip)
-        data = _load(connection, plain, dialect, address)
+        data = _load(connection, plain, dialect, address).rename_columns(list(dialect.names))
     notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
     return finish(data, name=name or table_name(address), origin=address, notes=notes)
 
@@ -86,7 +87,7 @@ def _dialect(
     if not rest:
         raise BadData("the file has a header but no rows", where=address, hint="check that the export finished")
     names, notes = _names(first, rest)
-    repeated = sorted({each for each in names if names.count(each) > 1})
+    repeated = twice(names)
     if repeated:
         raise BadData(f'two columns are named "{repeated[0]}"', where=f"{address}, line {skip + 1}",
                       hint="rename one in the source")
@@ -127,6 +128,15 @@ def _sniff(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, str,
     return (delimiter if len(delimiter) == 1 else ",", quote if quote in ('"', "'") else '"', bool(header))
 
 
+def _not_too_wide(path: Path, address: str) -> None:
+    """Before the sniffer, which takes long over many columns. Raises BadData."""
+    with opened(path) as stream:
+        line = stream.readline(HEAD)
+    most = max(line.count(mark.encode()) for mark in DELIMITERS)
+    if most >= 2 * MOST_COLUMNS:
+        raise too_wide(most + 1, address)
+
+
 def _looks_like_names(cells: list[str]) -> bool:
     return len(set(cells)) == len(cells) and all(re.match(r"\s*[^\W\d][^\n]{0,80}$", cell) for cell in cells)
 
@@ -154,12 +164,16 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, a
             reason = str(error)
             if "Expected Number of Columns" in reason:
                 break
+    reason = re.sub(r'"c(\d+)"', lambda found: f'"{dialect.names[int(found[1])]}"', reason)
     raise BadData(_first_lines(reason), where=address, hint="correct that line, or read the file with other settings")
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, sample: int) -> dict[str, str]:
-    """Column → DuckDB type; whole numbers with a leading zero are text."""
-    options = {**_options(dialect), "names": list(dialect.names), "header": False}
+    """Place of a column as "c0", "c1", … → DuckDB type; whole numbers with a leading zero are text.
+
+    Not by its name, because DuckDB holds "a" and "A" for one.
+    """
+    options = {**_options(dialect), "names": [f"c{n}" for n in range(len(dialect.names))], "header": False}
     relation = connection.cursor().read_csv(str(path), **options, sample_size=sample, auto_type_candidates=TYPES)
     types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     whole = [name for name, kind in types.items() if kind == "BIGINT"]

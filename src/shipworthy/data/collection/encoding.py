@@ -56,9 +56,13 @@ def as_utf8(path: Path, encoding: str) -> Iterator[Path]:
         copy = Path(folder) / (path.name.removesuffix(".gz").removesuffix(".bz2"))
         decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
         with opened(path) as source, copy.open("wb") as out:
-            while piece := source.read(CHUNK):
-                out.write(decoder.decode(piece).encode())
-            out.write(decoder.decode(b"", True).encode())
+            try:
+                while piece := source.read(CHUNK):
+                    out.write(decoder.decode(piece).encode())
+                out.write(decoder.decode(b"", True).encode())
+            except UnicodeError as error:
+                raise BadData("the file is neither UTF-8 nor any other text that is known", where=str(path),
+                              hint="if it is a text table, save it again as UTF-8") from error
         yield copy
 
 

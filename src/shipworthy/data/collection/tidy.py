@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from shipworthy.core.table import Table, to_words
 from shipworthy.errors import BadData
 
 UTC = pa.timestamp("us", "UTC")
+MOST_COLUMNS = 5_000
 TEXT_DISTINCT = 1_000
 TEXT_WORDS = 3.0
 LOOK = 20_000
@@ -29,6 +32,8 @@ def finish(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | No
         raise BadData("the table has no columns", where=origin)
     if not data.num_rows:
         raise BadData("the table has a header but no rows", where=origin, hint="check that the export finished")
+    if data.num_columns > MOST_COLUMNS:
+        raise too_wide(data.num_columns, origin)
     _distinct_names(data.column_names, origin)
     said = dict(notes or {})
     columns = []
@@ -39,6 +44,17 @@ def finish(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | No
             said[column] = note
     plain = pa.table(dict(zip(data.column_names, columns, strict=True)))
     return Table(plain, decide(plain), name, origin, said)
+
+
+def too_wide(columns: int, origin: str) -> BadData:
+    """The error about a table with too many columns; whoever meets one raises it."""
+    return BadData(f"the table has {columns:,} columns, more than {MOST_COLUMNS:,}", where=origin,
+                   hint="keep those that may matter: every check looks at every column")
+
+
+def twice(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def decide(data: pa.Table) -> Schema:
@@ -53,6 +69,9 @@ def decide(data: pa.Table) -> Schema:
 def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
     """Values as Arrow of a declared kind. Raises BadData when a value cannot be read so."""
     words = pa.types.is_string(values.type)
+    if kind == "timestamp" and not words and not pa.types.is_timestamp(values.type):
+        raise BadData(f'column "{name}" holds {values.type} values, which are not times', where="[data.kinds]",
+                      hint="write times as 2013-09-01T06:00:00Z in the source")
     try:
         if kind == "timestamp" and words:
             stamps = [None if word is None else _instant(word) for word in values.to_pylist()]
@@ -66,7 +85,8 @@ def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
         if kind in ("category", "text") and not words:
             return pa.chunked_array([pa.array(to_words(values), pa.string())])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise BadData(f'column "{name}" cannot be read as {kind}: {error}', hint="correct [data.kinds]") from error
+        raise BadData(f'column "{name}" cannot be read as {kind}: {error}', where="[data.kinds]",
+                      hint=f"make the values of the column {kind}s, or correct its kind") from error
     return values
 
 
@@ -126,7 +146,7 @@ def _distinct_names(names: list[str], origin: str) -> None:
     for place, name in enumerate(names):
         if not str(name).strip():
             raise BadData(f"column {place + 1} has no name", where=origin, hint="name every column in the header")
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = twice(names)
     if repeated:
         raise BadData(f'two columns are named "{repeated[0]}"', where=origin, hint="rename one in the source")
 

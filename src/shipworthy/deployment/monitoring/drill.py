@@ -41,7 +41,7 @@ class Rows:
 
 def seen(model: Model, grid: Reference, table: Table) -> Rows:
     """A labelled table as the monitor would see it once served."""
-    score, decision, _, loss, _ = judged_rows(model, table, cap=grid.facts.cap)
+    score, decision, _, loss, _ = judged_rows(model, table, cap=grid.facts.cap, by_coin=grid.facts.by_coin)
     cells = cells_of(table, grid.plan)
     strange = np.rint(strangeness(grid.plan, grid.planned, cells) * FIXED).astype(np.int64)
     return Rows(cells, score_cells(grid.plan, score, decision), loss, strange)

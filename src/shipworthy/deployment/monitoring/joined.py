@@ -170,6 +170,8 @@ def _judge(
         wrong = (log.decision[row] != label).astype(np.float64)
         return known, wrong, 1.0 - wrong - score
     came = (label == plan.classes[1]).astype(np.float64)
+    if not log.reference.facts.by_coin:
+        return known, (log.decision[row] != label).astype(np.float64), came - score
     return known, chance_loss(score, came, coins(log.table.words("prediction_id")[row])), came - score
 
 

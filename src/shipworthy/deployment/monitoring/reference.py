@@ -39,7 +39,8 @@ def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Re
     if not planned.columns:
         raise BadData("no column of this model can be watched", where=edges.name,
                       hint="times alone have no cells; give the model a number or a category")
-    score, decision, outcome, loss, cap = judged_rows(model, sample)
+    by_coin = coin_is_fairer(model, sample)
+    score, decision, outcome, loss, cap = judged_rows(model, sample, by_coin=by_coin)
     where = score_cells(planned, score, decision)
     cells = cells_of(sample, planned)
     before = _grid(planned, cells_of(edges, planned), np.zeros(0, np.int64), edges.rows)
@@ -50,7 +51,7 @@ def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Re
     surprise = np.clip((model.truth(sample) - score) / cap, -1, 1) if planned.value else outcome - score
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
-                  float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows)
+                  float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin)
     kept = order[:SAMPLE_ROWS]
     rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept],
                      np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)
@@ -114,8 +115,16 @@ def _tails(column: Cells, counts: Ints) -> Floats:
     return out
 
 
+def coin_is_fairer(model: Model, sample: Table) -> bool:
+    """Whether a coin of the model's probability errs less than its threshold: costs have moved the threshold far."""
+    if model.task != "binary":
+        return False
+    plain, coin = (judged_rows(model, sample, by_coin=by_coin)[3].mean() for by_coin in (False, True))
+    return bool(coin < plain)
+
+
 def judged_rows(
-    model: Model, sample: Table, *, cap: float | None = None
+    model: Model, sample: Table, *, cap: float | None = None, by_coin: bool = False
 ) -> tuple[Floats, Ints, Floats, Floats, float]:
     """Score, decision code, outcome, loss in [0, 1], and the cap of a regression's loss, of labelled rows.
 
@@ -130,7 +139,8 @@ def judged_rows(
         return scores, np.zeros(len(scores), np.int64), loss, loss, cap
     if model.task == "binary":
         decision = (scores >= model.sheet.threshold).astype(np.int64)
-        loss = chance_loss(scores, truth, drawn_coins(len(scores)))
+        coin = chance_loss(scores, truth, drawn_coins(len(scores)))
+        loss = coin if by_coin else (decision != truth).astype(np.float64)
         return scores, decision, truth.astype(np.float64), loss, 1.0
     decision = scores.argmax(axis=1).astype(np.int64)
     right = (decision == truth).astype(np.float64)

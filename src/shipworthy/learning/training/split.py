@@ -32,6 +32,7 @@ def split(table: Table, project: Project) -> Split:
         if len(getattr(made, name)) < FEWEST:
             raise BadData(f"the split leaves {len(getattr(made, name))} rows to {name}", where="[split]",
                           hint="move the dates or change the shares")
+        _has_classes(table, project, getattr(made, name), name)
     return made
 
 
@@ -45,6 +46,16 @@ def _two_classes(table: Table, project: Project) -> None:
     if len(values) < 2:
         raise BadData(f'the target "{project.data.target}" has {len(values)} value{"" if len(values) == 1 else "s"}',
                       where=table.origin or table.name, hint="a model needs at least two")
+
+
+def _has_classes(table: Table, project: Project, rows: Ints, part: str) -> None:
+    """No figure exists for a part in which every row has the same answer. Raises BadData."""
+    if not _few_values(table, project):
+        return
+    found = {word for word in to_words(table.take(rows).column(project.data.target)) if word is not None}
+    if len(found) < 2:
+        raise BadData(f'the split leaves {len(rows)} rows to {part}, all with the answer "{next(iter(found), "")}"',
+                      where="[split]", hint="collect more rows of the other answer, or move the dates")
 
 
 def _at_random(table: Table, project: Project) -> Split:
