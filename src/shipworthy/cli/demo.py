@@ -21,6 +21,7 @@ from shipworthy.cli.report import report
 from shipworthy.cli.talk import progress, say
 from shipworthy.core.features import moment
 from shipworthy.core.project import FILE
+from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
@@ -82,12 +83,12 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     fresh(folder)
     naive = start(folder / "1-naive", story, {"seconds": min(12.0, seconds), "search": "false"})
     tables = flow.gather(naive)
-    refused = refuse(naive, tables, story)
-    aside = tuple(s.column for s in refused.case["profile"].suspects)
+    aside = refuse(naive, tables, story)
     place = start(folder / "2-honest", story, {"seconds": seconds}, set_aside=(*aside, *CALENDAR))
-    built = accept(place, tables, aside, story)
+    release = accept(place, tables, aside, story)
     traffic = to_come(place, tables)
-    serve_and_watch(place, built, traffic, story)
+    serve_and_watch(place, release, traffic, story)
+    del tables, traffic
     renew(place, story, seconds=seconds)
     cost = meter.cost(place.project.learning)
     story.tell(
@@ -97,8 +98,8 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
         f"{cost.money:.4f} {cost.currency}",
     )
     page = folder / "report.html"
-    evidence = flow.current_evidence(place, built.release)
-    write_bytes(page.absolute(), report(place, built.release, evidence, story=story.entries).encode())
+    evidence = flow.current_evidence(place, release)
+    write_bytes(page.absolute(), report(place, release, evidence, story=story.entries).encode())
     return page
 
 
@@ -128,7 +129,7 @@ def start(folder: Path, story: Story, learning: dict[str, Any], *, set_aside: tu
     return open_workspace(folder)
 
 
-def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> flow.Built:
+def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> tuple[str, ...]:
     """The first attempt, with every column: it must be refused, and for the true reason."""
     built = flow.build(place, tables, progress=story.step)
     case, evidence = built.case, built.release.evidence
@@ -150,10 +151,10 @@ def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> flow.Bui
         story.tell("promotion", "ACCEPTED, which should not have happened")
     except NotFit as no:
         story.tell("promotion", f"refused: {no.problem}")
-    return built
+    return tuple(suspect.column for suspect in case["profile"].suspects)
 
 
-def accept(place: Workspace, tables: dict[str, Table], aside: tuple[str, ...], story: Story) -> flow.Built:
+def accept(place: Workspace, tables: dict[str, Table], aside: tuple[str, ...], story: Story) -> Release:
     """The second attempt, with the suspects set aside: judged, released, promoted."""
     built = flow.build(place, tables, progress=story.step)
     story.tell("second attempt", f"set aside {', '.join(aside)}; and the calendar, of which half a year shows half")
@@ -166,7 +167,7 @@ def accept(place: Workspace, tables: dict[str, Table], aside: tuple[str, ...], s
         story.tell("verify", required.sentence)
     release = flow.promote(place, by=APPROVER, why="the checklist holds")
     story.tell("release", f"{release.short} signed, promoted by {APPROVER}")
-    return built
+    return release
 
 
 def to_come(place: Workspace, tables: dict[str, Table]) -> Table:
@@ -177,10 +178,10 @@ def to_come(place: Workspace, tables: dict[str, Table]) -> Table:
     return raw.take(rows[np.argsort(seconds[rows], kind="stable")])
 
 
-def serve_and_watch(place: Workspace, built: flow.Built, traffic: Table, story: Story) -> None:
+def serve_and_watch(place: Workspace, release: Release, traffic: Table, story: Story) -> None:
     """Real requests to a real server, labels a day late; then what the watch says, as is and with a planted fault."""
     story.step("serving October to December")
-    with Server(built.release, place.log, place.project) as server:
+    with Server(release, place.log, place.project) as server:
         single = replay(traffic.head(2_000), server.address)
         story.tell("serve", f"one row a request: {single}")
         result = replay(traffic, server.address, label="late", delay=timedelta(days=1), time="time_hour", batch=BATCH)

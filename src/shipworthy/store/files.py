@@ -24,6 +24,7 @@ _PART = ".part"
 _HINTS = {
     errno.ENOSPC: ("the disk is full", "free some space and run it again; what was there before is intact"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run it again"),
+    errno.EFBIG: ("the disk takes no file of this size", "free some space, or raise the limit (ulimit -f)"),
     errno.EROFS: ("the folder is on a read-only disk", "choose a project folder that can be written"),
     errno.EACCES: (
         "the folder may not be written or read",

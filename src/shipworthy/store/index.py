@@ -117,8 +117,8 @@ def asked(engine: sa.Engine) -> Iterator[None]:
     """Turn the database's errors into a `StoreError` that says what to do."""
     try:
         yield
-    except exc.DBAPIError as error:
-        text = str(error.orig).strip()
+    except (exc.DBAPIError, sqlite3.Error) as error:
+        text = str(getattr(error, "orig", None) or error).strip()
         raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=_hint(text)) from error
 
 
@@ -150,8 +150,8 @@ def back_up(engine: sa.Engine, revision: str) -> Path | None:
 def _hint(text: str) -> str:
     if "not a database" in text or "malformed" in text:
         return "delete the index file; it is made again from the records when the project is next opened"
-    if "full" in text:
-        return "free some space and run it again; the records are intact"
+    if "full" in text or "I/O" in text:
+        return "the disk is full or failing: free some space and run it again; the records are intact"
     if "readonly" in text or "unable to open" in text:
         return "choose a project folder that can be written"
     if "locked" in text:
