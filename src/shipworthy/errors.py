@@ -15,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, AttributeError)
+"""What a fault in code raises, as against a problem that a user can act on."""
+
 
 class ShipworthyError(Exception):
     """A problem that a user can act on.

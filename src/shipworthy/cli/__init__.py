@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
 
 from shipworthy import __version__
-from shipworthy.errors import Misuse, ShipworthyError, nearest
+from shipworthy.errors import FAULTS, Misuse, ShipworthyError, nearest
 
 VERBS = {
     "demo": "The whole way on bundled flight data, in under four minutes.",
@@ -87,5 +88,19 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except OSError as error:
-        click.echo(f"error: {error.strerror or error}\n  at: {error.filename or 'the operating system'}", err=True)
+        told = Misuse(error.strerror or str(error), where=str(error.filename or "the operating system"),
+                      hint="check the disk and its permissions, then run it again; nothing was half-written")
+        click.echo(f"error: {told}", err=True)
         sys.exit(2)
+    except FAULTS as error:
+        fault(error)
+        sys.exit(2)
+
+
+def fault(error: Exception) -> None:
+    """Say that the program itself is at fault, with all that a report of it needs."""
+    traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    told = Misuse(f"shipworthy itself failed: {type(error).__name__}: {error}", where=f"{last.name}, line {last.lineno}",
+                  hint="please report this with the lines above; nothing was half-written")
+    click.echo(f"error: {told}", err=True)

@@ -12,11 +12,10 @@ import msgspec
 
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
 from shipworthy.core.registry import Marked
-from shipworthy.errors import BadProject, ShipworthyError, nearest
+from shipworthy.errors import FAULTS, BadProject, ShipworthyError, nearest
 from shipworthy.survey import ROWS
 
 Case = Mapping[str, Any]
-BROKEN = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, AttributeError)
 REPORT_IT = "a check must not fail itself: report it to whoever wrote the check"
 
 
@@ -95,7 +94,7 @@ def _heard(marked: Marked, case: Case, settings: Mapping[str, Any]) -> Finding:
     except ShipworthyError as error:
         at = f" ({error.where})" if error.where else ""
         return say("unknown", f"The check could not judge: {error.problem}{at}.", remedy=error.hint)
-    except BROKEN as error:
+    except FAULTS as error:
         return say("unknown", f"The check itself failed: {type(error).__name__}: {_one_line(error)}.", remedy=REPORT_IT)
     if isinstance(finding, Finding):
         return finding

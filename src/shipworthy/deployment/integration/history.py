@@ -142,9 +142,12 @@ def _catch_up(store: Home, told: list[Line]) -> None:
 
 def _append(path: Path, made: Line) -> None:
     """A half line left by a killed process is cut first, so that lines never run together."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    with os.fdopen(handle, "rb+") as file:
+    from shipworthy.store.files import told  # here: a server reads no ledger and needs none of the store's libraries
+
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with told(path), os.fdopen(handle, "rb+") as file:
         whole = file.read()
         file.seek(whole.rfind(b"\n") + 1)
         file.truncate()
