@@ -96,7 +96,7 @@ def reasons(project: Project, model: Model, parts: Parts, steps: Steps, *, rows:
                counterexample={} if verdict == "pass" else {"row": worst, "moved": float(moved[worst])},
                remedy="" if verdict == "pass" else "cite exact contributions against the model's own reference, and "
                                                    "only those "
-               "that count: shipworthy explain ethics.decisions")
+               "that count")
 
 
 def resets(model: Model, inputs: Floats, shares: Floats) -> Floats:
