@@ -101,6 +101,6 @@ def fault(error: Exception) -> None:
     """Say that the program itself is at fault, with all that a report of it needs."""
     traceback.print_exception(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
-    told = Misuse(f"shipworthy itself failed: {type(error).__name__}: {error}", where=f"{last.name}, line {last.lineno}",
+    told = Misuse(f"the program failed: {type(error).__name__}: {error}", where=f"{last.name}, line {last.lineno}",
                   hint="please report this with the lines above; nothing was half-written")
     click.echo(f"error: {told}", err=True)
