@@ -15,7 +15,7 @@ from shipworthy.core.predictions import Predictions
 from shipworthy.data.collection.read import read
 from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
-from shipworthy.store.files import temporary
+from shipworthy.store.files import temporary, told
 from shipworthy.store.workspace import open_workspace
 
 
@@ -31,9 +31,16 @@ def command(address: str, output: Path, folder: Path, release_id: str) -> None:
     if release is None:
         raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
     answers = release.model.predict(read(address))
-    part = temporary(output.absolute())
-    pq.write_table(columns(answers), part)
-    part.replace(output)
+    output = output.absolute()
+    if not output.parent.is_dir():
+        raise Misuse("there is no such folder to write into", where=str(output.parent), hint="make it first")
+    part = temporary(output)
+    with told(output):
+        try:
+            pq.write_table(columns(answers), part)
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
     say(f"{len(answers):,} rows scored into {output}")
 
 

@@ -10,6 +10,8 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import progress, project_option, say
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.integration.log import read_log
+from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
 
@@ -22,15 +24,13 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
 def command(folder: Path, by: str, address: str, labels: str) -> None:
     """Train on newer labelled traffic, judge by the same checklist, promote only if better. Exit 1 if not."""
+    place = open_workspace(folder)
+    if address and not labels:
+        raise Misuse("a log of your own needs its labels", where="--log", hint="give them too: --labels TABLE")
+    log, known = (read(address), None) if address else read_log(place.log)
     with progress() as step:
-        renewal = flow.renew(
-            open_workspace(folder),
-            by=by,
-            progress=step,
-            log=read(address) if address else None,
-            labels=read(labels) if labels else None,
-        )
+        renewal = flow.renew(place, by=by, progress=step, log=log, labels=read(labels) if labels else known)
     for finding in renewal.findings:
-        say(f"{finding.verdict:<14} {finding.check}: {finding.sentence}")
+        say(f"{finding.verdict:<14} {finding.sentence}")
     click.echo(renewal.sentence)
     sys.exit(0 if renewal.won else 1)

@@ -21,7 +21,7 @@ from shipworthy.core.project import FILE, Learning, Project
 from shipworthy.core.registry import registry
 from shipworthy.core.table import Table
 from shipworthy.data.collection.read import read
-from shipworthy.errors import Misuse
+from shipworthy.errors import Misuse, nearest
 from shipworthy.sabotage.bank import TWINS, run_bank
 from shipworthy.sabotage.world import PROJECT, world, world_project
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -64,7 +64,8 @@ def bank(
     known = registry()
     for name in only:
         if name not in known.checks:
-            raise Misuse(f'there is no check "{name}"')
+            raise Misuse(f'there is no check "{name}"', where="--check",
+                         hint=nearest(name, known.checks) or "shipworthy checklist names the checks")
     with tempfile.TemporaryDirectory() as home:
         make = partial(_world_case, Path(home)) if not address else _drawn(Path(home), address, folder)
         results = run_bank(make, known, twins=twins, only=only, progress=progress)

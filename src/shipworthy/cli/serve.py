@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import click
@@ -28,8 +29,21 @@ def command(folder: Path, release_id: str, host: str, port: int) -> None:
     if release is None:
         raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
     host, port = host or place.project.serve.host, port or place.project.serve.port
+    _may_listen(host, port)
     record = flow.stored(release)["holdout"].head(1).select(release.model.sheet.schema.names).records()[0]
     body = json.dumps(msgspec.to_builtins(record))
     say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
     say(f"try: curl -s http://{host}:{port}/v1/predict -d '{body}'")
     serve(release, place.log, place.project, host, port, contributions=flow.shares)
+
+
+def _may_listen(host: str, port: int) -> None:
+    """Said before anything starts. Raises Misuse when the address is taken or is none of this machine's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise Misuse(f"nothing can listen there: {error.strerror or error}", where=f"{host}:{port}",
+                     hint="choose another: --host 127.0.0.1 --port 8001") from error

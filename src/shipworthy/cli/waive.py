@@ -30,12 +30,13 @@ def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
 def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> None:
     """Accept a row by name until a day at most a year ahead; the row keeps its verdict. Raises Misuse."""
     if row not in BY_ID:
-        raise Misuse(f'there is no row "{row}"', hint=nearest(row, BY_ID))
+        raise Misuse(f'there is no row "{row}"', where="ROW", hint=nearest(row, BY_ID) or "see: shipworthy checklist")
     try:
         last = date.fromisoformat(until)
     except ValueError as error:
-        raise Misuse(f"{until!r} is not a day", hint="write it as 2027-01-31") from error
+        raise Misuse(f"{until!r} is not a day", where="--until", hint="write it as 2027-01-31") from error
     if not date.today() <= last <= date.today() + timedelta(days=366):
-        raise Misuse("a waiver ends between today and a year from now", where=until)
+        raise Misuse("a waiver ends between today and a year from now", where=f"--until {until}",
+                     hint="choose a day within a year")
     place.add_waiver(Waiver(row, by, reason, until))
     history.record(place.store, actor=by, role="accepter", action="waive", subject={"row": row}, why=reason)

@@ -10,6 +10,7 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import figure, json_option, project_option, put
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.integration.log import read_log
 from shipworthy.store.workspace import open_workspace
 
 
@@ -22,11 +23,13 @@ from shipworthy.store.workspace import open_workspace
 @json_option
 def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called. Exit 1 on a page."""
-    watched = flow.watch(
-        open_workspace(folder), log=read(address) if address else None, labels=read(labels) if labels else None
-    )
+    place = open_workspace(folder)
+    log, known = (read(address), None) if address else read_log(place.log)
+    watched = flow.watch(place, log=log, labels=read(labels) if labels else known)
     if as_json:
-        put({"findings": watched.findings, "incidents": watched.incidents})
+        put({"rows": log.rows, "findings": watched.findings, "incidents": watched.incidents})
+    elif not log.rows:
+        click.echo("no data yet: nothing was served since the promotion; start it with: shipworthy serve")
     else:
         for finding in watched.findings:
             click.echo(f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())

@@ -29,6 +29,7 @@ def collect(tables: Mapping[str, Table], project: Project) -> Table:
     for join in project.join:
         table = look_up(table, _named(tables, join.table, "[[join]] table"), join)
     table = make_target(table, project)
+    _differ_beyond_case(table)
     return with_roles(table, project)
 
 
@@ -188,6 +189,16 @@ def _are_there(table: Table, project: Project) -> None:
                 raise BadProject(f'column "{name}" is missing', where=f"[data] {key}, {table.origin}",
                                  hint=nearest(name, table.schema.names)
                                  or f"the table has {', '.join(table.schema.names[:8])}")
+
+
+def _differ_beyond_case(table: Table) -> None:
+    """Before anything is learnt: the stored training table holds "a" and "A" for one. Raises BadData."""
+    seen: dict[str, str] = {}
+    for name in table.schema.names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise BadData(f'columns "{other}" and "{name}" differ only in case', where=table.origin or table.name,
+                          hint="rename one of them in the source")
 
 
 def _is_time(schema: Schema, name: str) -> None:

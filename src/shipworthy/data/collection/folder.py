@@ -40,7 +40,7 @@ def list_sources(folder: str | Path) -> tuple[str, ...]:
     """
     root = Path(folder)
     if not root.exists():
-        raise BadData("there is no such folder", where=str(folder))
+        raise BadData("there is no such folder", where=str(folder), hint="name a folder that holds tables")
     if root.is_file():
         return _tables(root)
     found = [address for path in sorted(root.rglob("*")) if _wanted(path, root) for address in _tables(path)]

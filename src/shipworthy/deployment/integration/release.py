@@ -150,11 +150,21 @@ def packed(table: Table) -> bytes:
 def unpacked(raw: bytes, *, where: str = "") -> Table:
     """The table of `packed`; its digest is the same. Raises BadRelease."""
     try:
-        data = pq.read_table(io.BytesIO(raw))
+        data = pq.read_table(_arrow_owned(raw))
         about = msgspec.json.decode((data.schema.metadata or {})[SCHEMA_KEY], type=_About)
     except (pa.ArrowException, msgspec.MsgspecError, KeyError, OSError) as error:
         raise BadRelease(f"a table of the release cannot be read: {error}", where=where) from error
     return Table(data.replace_schema_metadata(None), about.schema, about.name, about.origin)
+
+
+def _arrow_owned(raw: bytes) -> Any:
+    """The bytes in memory that Arrow owns: its threads may free Python's after the interpreter ends, and abort.
+
+    Source: Apache Arrow issue 34314.
+    """
+    sink = pa.BufferOutputStream()
+    sink.write(raw)
+    return pa.BufferReader(sink.getvalue())
 
 
 class _About(msgspec.Struct, frozen=True):
