@@ -20,7 +20,7 @@ def worst_slice(
 ) -> Finding:
     """Whether the worst significantly weak slice of the holdout has at most `limit` times the error to be expected.
 
-    Error: share of wrong decisions, or squared error. To be expected: the overall error, or where that is more the
+    Error: share of wrong decisions, or absolute error. To be expected: the overall error, or where that is more the
     error that the model's own probabilities foretell in the slice: a slice that is hard, and that the model calls
     hard, is not a fault. Slices: up to `depth` columns, at least `support` rows and 2 %. The point value is held to the
     limit, because only slices that survive Benjamini-Hochberg at 5 % over all slices are considered.
@@ -79,10 +79,10 @@ def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats
 
 
 def error(model: Model, rows: Table) -> Floats:
-    """1 for every wrong decision, else 0; squared error for a regression, (n,)."""
+    """1 for every wrong decision, else 0; absolute error for a regression, (n,)."""
     truth, score = model.truth(rows), model.score(rows)
     if model.task == "regression":
-        return np.asarray((score - truth) ** 2, np.float64)
+        return np.asarray(np.abs(score - truth), np.float64)
     chosen = score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold).astype(np.int64)
     return np.asarray(chosen != truth, np.float64)
 
