@@ -157,11 +157,12 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     taught = kept("learn", lambda: _taught(cut, project, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
-    rules = contract(cut.learn)
+    made = steps(project)
+    rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project),
+        "grid": reference(model, cut.tune, cut.holdout), "steps": made,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
@@ -170,7 +171,8 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
 def steps(project: Project) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
+        profile=partial(profile, target=project.data.target), validate=validate,
+        contract=partial(contract, in_time=project.split.kind == "time"),
         clean=partial(_clean, project), train=partial(train, project=project), contributions=shares,
         suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
         answer=partial(_answer, {}, project),
