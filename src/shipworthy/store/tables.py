@@ -260,10 +260,9 @@ class Tables:
                 hint="read a newer version; pin a version to keep it",
             ) from error
         except (DeltaError, OSError) as error:
-            text = str(error).splitlines()[0]
-            missing = version is not None and "not the same as the specified end version" in text
-            problem = f"{which} does not exist" if missing else f"{which} refused: {text}"
-            hint = "history lists the versions" if missing else _disk_hint(str(error))
+            problem, hint = files.refusal(error, which)
+            if version is not None and "not the same as the specified end version" in str(error):
+                problem, hint = f"{which} does not exist", "history lists the versions"
             raise StoreError(problem, where=str(self._path(name)), hint=hint) from error
 
 
@@ -344,11 +343,3 @@ def _version(entry: Mapping[str, Any], pins: tuple[str, ...]) -> Version:
         schema_changes=note.schema_changes,
         pins=pins,
     )
-
-
-def _disk_hint(text: str) -> str:
-    if "No space left" in text:
-        return "the disk is full: free some space and run it again; the table is as it was"
-    if "Permission denied" in text or "Read-only" in text:
-        return "choose a project folder that can be written"
-    return ""
