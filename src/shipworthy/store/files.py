@@ -279,10 +279,8 @@ def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     foreign = any(mark in name for mark in ("\\", ":", "\0"))
     if foreign or not path.parts or path.is_absolute() or ".." in path.parts:
-        raise StoreError(
-            f"{name!r} is not a file name inside the folder",
-            hint="use a relative path with forward slashes, without '..'",
-        )
+        raise StoreError(f"{name!r} is not a file name inside the folder", where="the folder to be written",
+                         hint="use a relative path with forward slashes, without '..'")
     return path
 
 

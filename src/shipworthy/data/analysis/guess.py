@@ -13,7 +13,7 @@ from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile as look
 from shipworthy.data.analysis.suspects import named_after
 from shipworthy.data.collection.containment import words_of
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData, one_of
 
 PROTECTED = {
     "sex": "sex",
@@ -94,7 +94,7 @@ class Guess(msgspec.Struct, frozen=True):
 def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess:
     """What a table seems to be, each guess with its reason. Raises BadData if the target is missing or constant."""
     if target not in table.schema:
-        raise BadData(f'column "{target}" is missing', where=table.origin, hint=nearest(target, table.schema.names))
+        raise BadData(f'column "{target}" is missing', where=table.origin, hint=one_of(target, table.schema.names))
     seen = profile or look(table, target=target)
     reasons: list[tuple[str, str, str]] = []
     task, why = _task(table, seen[target])

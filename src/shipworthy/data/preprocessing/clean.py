@@ -20,6 +20,7 @@ from shipworthy.data.preprocessing.words import Fix, blanks, numbers, spaces, sp
 
 CODE_VALUES = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0)
 LEAST_CODED = 3
+LARGEST = float(np.finfo(np.float32).max)
 UNTOUCHED = ("target", "identifier", "group", "time")
 
 
@@ -167,6 +168,7 @@ def _odd(name: str, values: Floats, project: Project, seen: Ints) -> Iterable[tu
     if codes:
         yield Odd(np.isin(values, codes), "declared missing code"), ("project file",)
     yield Odd(np.isinf(values), "infinite"), ("not finite",)
+    yield Odd(np.abs(values) > LARGEST, f"beyond ±{LARGEST:.1e}, too large to learn from"), ("not finite in 32 bits",)
     learnt = values[seen]
     for code in CODE_VALUES:
         if code not in codes and _is_code(learnt, code):
@@ -212,7 +214,7 @@ def _dropped(raw: Table) -> list[tuple[int, str]]:
     if target:
         gone = np.asarray(raw.data[target.name].is_null().to_numpy(), np.bool_)
         if target.kind == "number" and pa.types.is_floating(raw.data[target.name].type):
-            gone = gone | ~np.isfinite(raw.numbers(target.name))
+            gone = gone | ~(np.abs(raw.numbers(target.name)) <= LARGEST)
         found += [(row, "no label") for row in np.flatnonzero(gone).tolist()]
     if raw.schema.one("identifier") and raw.rows:
         _, first = np.unique(row_hashes(raw.data), return_index=True)
