@@ -39,6 +39,7 @@ from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
@@ -146,7 +147,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
     rows = split(raw, project)
     progress("profiling")
-    seen = profile(raw.take(rows.learn), target=project.data.target)
+    seen = profile(joined(raw, project).take(rows.learn), target=project.data.target)
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)

@@ -83,7 +83,8 @@ class Data(Part, frozen=True):
     keeps it whole. identifiers: names of rows, never learnt from. protected: columns by which fairness is measured.
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
-    column → lowest and highest possible value. personal: columns with personal data, declared.
+    column → lowest and highest possible value. same: value of the target → the value that it means, where one class
+    has two spellings. personal: columns with personal data, declared.
     """
 
     target: str
@@ -99,6 +100,7 @@ class Data(Part, frozen=True):
     units: dict[str, str] = {}
     missing_codes: dict[str, tuple[str, ...]] = {}
     limits: dict[str, tuple[float, float]] = {}
+    same: dict[str, str] = {}
     personal: tuple[str, ...] = ()
 
 

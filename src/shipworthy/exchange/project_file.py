@@ -48,6 +48,10 @@ def _data(guess: Mapping[str, Any], why: Why) -> list[str]:
         lines += ["", "[data.missing_codes]"]
         for column, codes in guess["missing_codes"].items():
             lines += _line(column, list(codes), {column: why.get(f"missing_codes.{column}", [])})
+    if guess["same"]:
+        lines += ["", "[data.same]   # two spellings, one class"]
+        for value, meant in guess["same"].items():
+            lines += _line(value, meant, {value: why.get(f"same.{value}", [])})
     return lines
 
 

@@ -16,6 +16,8 @@ from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.data.analysis.impossible import Odd, impossible, powers_of_ten
 from shipworthy.data.analysis.rules import row_hashes
+from shipworthy.data.preprocessing import same
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.data.preprocessing.words import Fix, blanks, numbers, spaces, spellings
 
 CODE_VALUES = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0)
@@ -29,10 +31,11 @@ def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | Non
 
     Rows without a label are dropped, and rows that repeat another with the same identifier. Cells become null (missing
     codes, impossible values), a number (text such as "1,234"), or the frequent spelling; two voters must agree.
-    The target, identifiers, groups and times are never changed. train_rows: positions to learn from; all if None.
+    Identifiers, groups and times are never changed, and the target only by [data.same]. train_rows: positions to learn
+    from; all if None.
     """
     seen = np.arange(raw.rows) if train_rows is None else np.asarray(train_rows, np.int64)
-    table, changes = raw, []
+    table, changes = joined(raw, project), same.changes(raw, project)
     for column in raw.schema.columns:
         if column.role in UNTOUCHED or (column.role == "ignored" and not column.protected):
             continue
