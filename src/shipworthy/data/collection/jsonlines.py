@@ -24,9 +24,16 @@ def read_jsonlines(address: str, *, name: str = "", rows: int = 0, most_bytes: i
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
-            reader = connection.read_json(str(path), sample_size=-1).to_arrow_reader(BATCH)
+            records = connection.read_json(str(path), sample_size=-1, records="true")
+            reader = records.project(", ".join(map(_plain, records.columns, records.types))).to_arrow_reader(BATCH)
             data = gathered(reader, reader.schema, rows=rows, most_bytes=most_bytes or largest(), origin=address)
         except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
             raise BadData("the file does not hold JSON records", where=address,
                           hint=str(error).splitlines()[0]) from error
     return finish(data, name=name or table_name(address), origin=address)
+
+
+def _plain(name: str, kind: object) -> str:
+    """A column as SQL; one of mixed values, which DuckDB keeps as JSON, gives its words without their quotes."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    return f"{quoted} ->> '$' AS {quoted}" if str(kind) == "JSON" else quoted
