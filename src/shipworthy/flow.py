@@ -39,6 +39,7 @@ from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
@@ -50,7 +51,7 @@ from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
-from shipworthy.errors import BadProject, Misuse, NotFit, nearest
+from shipworthy.errors import BadProject, Misuse, NotFit, one_of
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn, train
@@ -133,7 +134,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
     names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name)
+    return {name: read(place.resolve(source.address), name=name, rows=source.rows)
             for name, source in zip(names, place.project.source, strict=True)}
 
 
@@ -146,7 +147,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
     rows = split(raw, project)
     progress("profiling")
-    seen = profile(raw.take(rows.learn), target=project.data.target)
+    seen = profile(joined(raw, project).take(rows.learn), target=project.data.target)
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
@@ -200,7 +201,7 @@ def required(project: Project) -> tuple[str, ...]:
     """
     for row in (*project.gate.also, *project.gate.without):
         if row not in BY_ID:
-            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=nearest(row, BY_ID))
+            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
     default = {row.id for row in ROWS if row.required}
     wanted = (default | set(project.gate.also)) - set(project.gate.without)
     return tuple(row.id for row in ROWS if row.id in wanted)
@@ -225,7 +226,8 @@ def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Rel
             where=str(release.folder),
             hint="see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
     if by == place.project.project.trainer:
-        raise NotFit(f"{by} trained this model and may not approve it", hint="someone else promotes: --by NAME")
+        raise NotFit(f"{by} trained this model and may not approve it", where="[project] trainer",
+                     hint="someone else promotes: --by NAME")
     history.promote(place.store, release, by=by, why=why)
     return release
 
@@ -387,7 +389,8 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
 def _standing(place: Workspace) -> Release:
     release = champion(place)
     if release is None:
-        raise Misuse("nothing is in production", hint="shipworthy promote --by YOU --why REASON")
+        raise Misuse("nothing is in production", where=str(place.folder),
+                     hint="shipworthy promote --by YOU --why REASON")
     return release
 
 

@@ -95,7 +95,8 @@ def seal(lines: Sequence[Line], *, by: str, key: bytes) -> Seal:
     """
     wrong = broken(lines)
     if wrong:
-        raise Misuse(f"a ledger that does not hold is not sealed: {wrong[0]}")
+        raise Misuse(f"a ledger that does not hold is not sealed: {wrong[0]}", where="the ledger",
+                     hint="restore it from a copy: a line was changed after it was written")
     head = str(lines[-1]["hash"]) if lines else START
     bare = Seal(len(lines), head, datetime.now(UTC).isoformat(timespec="seconds"), by, public_of(key))
     return msgspec.structs.replace(bare, signature=sign(bare, key))
@@ -130,4 +131,5 @@ def read_seal(path: Path | str) -> Seal:
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=Seal)
     except (OSError, msgspec.MsgspecError) as error:
-        raise BadData(f"this is not a seal: {error}", where=str(path)) from error
+        raise BadData(f"this is not a seal: {error}", where=str(path),
+                      hint="name the file that sealing wrote") from error

@@ -27,7 +27,8 @@ def contributions(program: Program, inputs: Floats, reference: Floats) -> Floats
     it is that of the class with the largest. Raises BadModel for a reference of another length.
     """
     if len(reference) != len(program.inputs):
-        raise BadModel(f"the reference has {len(reference)} inputs, the program reads {len(program.inputs)}")
+        raise BadModel(f"the reference has {len(reference)} inputs, the program reads {len(program.inputs)}",
+                       where="reference", hint="use the reference of the model that holds this program")
     out = np.zeros(inputs.shape)
     chosen = program.margin(inputs).argmax(axis=1) if program.outputs > 1 else np.zeros(len(inputs), np.int64)
     for output in np.unique(chosen):

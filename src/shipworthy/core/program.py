@@ -74,7 +74,8 @@ class Term:
         """Every tree of the term as the cells of its inputs and the leaves that each leaves open."""
         found = tuple(ranked.boxes(self.arrays, number) for number in range(len(self.arrays["root"])))
         if any(one is None for one in found):
-            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code")
+            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code",
+                           where="program", hint="lower the trees again from the library model")
         return tuple(one for one in found if one is not None)
 
     @property
@@ -105,11 +106,14 @@ class Calibration(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if len(self.score) != len(self.value) or not self.score:
-            raise BadModel("a calibration needs as many values as scores")
+            raise BadModel("a calibration needs as many values as scores", where="calibration",
+                           hint="give one value for each score, and at least one")
         if any(b < a for a, b in zip(self.score, self.score[1:], strict=False)):
-            raise BadModel("a calibration's scores must ascend")
+            raise BadModel("a calibration's scores must ascend", where="calibration",
+                           hint="sort the pairs of score and value by score")
         if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
-            raise BadModel("a calibration must not decrease")
+            raise BadModel("a calibration must not decrease", where="calibration",
+                           hint="fit it by isotonic regression, which never decreases")
 
     def __call__(self, score: Floats) -> Floats:
         return np.interp(score, self.score, self.value)
@@ -151,7 +155,8 @@ class Program:
     def margin(self, inputs: Floats) -> Floats:
         """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
         if inputs.shape[1] != len(self.inputs):
-            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}")
+            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}", where="inputs",
+                           hint="make them with the features of the same model: model.features.matrix(table)")
         total = np.zeros((len(inputs), self.outputs))
         for term in self.terms:
             total += term.margin(inputs)
@@ -230,7 +235,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     except (msgspec.MsgspecError, ValueError, KeyError, OSError, EOFError) as error:
         raise BadModel("the program cannot be read", where="program.json, program.npz", hint=str(error)) from error
     if head.format != FORMAT:
-        raise BadModel(f"program format {head.format} is unknown", hint=f"this version reads format {FORMAT}")
+        raise BadModel(f"program format {head.format} is unknown", where="program.json",
+                       hint=f"this version reads format {FORMAT}")
     terms = tuple(
         Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
         for n, kind in enumerate(head.terms)
@@ -248,9 +254,11 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
             term, inputs, outputs
         )
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise BadModel("a term of the program lacks an array or has one of the wrong shape", hint=str(error)) from error
+        raise BadModel("a term of the program lacks an array or has one of the wrong shape", where="program.npz",
+                       hint=str(error)) from error
     if not good:
-        raise BadModel("a term of the program points outside its arrays")
+        raise BadModel("a term of the program points outside its arrays", where="program.npz",
+                       hint="restore the release from a copy, or build it again: shipworthy run")
 
 
 def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:

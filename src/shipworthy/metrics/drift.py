@@ -72,7 +72,7 @@ def relevance_p(found: TwoSample, *, effect: float = 0.1) -> float:
     empty. An answer of 0 is usual at a million rows. Source: Cohen (1988), noncentral χ² with λ = nₑ·w₀².
     """
     if effect < 0:
-        raise Misuse(f"effect = {effect} is below 0")
+        raise Misuse(f"effect = {effect} is below 0", where="effect", hint="give 0 or more; 0.1 is small")
     if not found.rows:
         return float("nan")
     return noncentral_chi2_tail(found.x2, found.df, found.rows * effect**2)
@@ -89,7 +89,8 @@ def pool_cells(share: Array, rows: int, *, special: Array | None = None, least: 
     part = columns(share)[0]
     alone = np.zeros(len(part), dtype=np.bool_) if special is None else np.asarray(special, dtype=np.bool_)
     if len(alone) != len(part):
-        raise Misuse("special must mark every cell", where=f"{len(alone)} marks, {len(part)} cells")
+        raise Misuse("special must mark every cell", where=f"{len(alone)} marks, {len(part)} cells",
+                     hint="give one mark a cell")
     expected = part * (rows / part.sum()) if part.sum() > 0 else part
     pooled = np.full(len(part), RARE, dtype=np.int64)
     body = np.flatnonzero(~alone)
@@ -128,7 +129,8 @@ def column_drift(
     before, now = _counts(a, b)
     place = np.asarray(pooled)
     if len(place) != len(before):
-        raise Misuse("pooled must place every cell", where=f"{len(place)} places, {len(before)} cells")
+        raise Misuse("pooled must place every cell", where=f"{len(place)} places, {len(before)} cells",
+                     hint="give one place a cell, such as pool() returns")
     size = int(place.max(initial=RARE)) + 2
     left, right = (np.bincount(place + 1, weights=side, minlength=size) for side in (before, now))
     never = left == 0
@@ -182,7 +184,7 @@ def wasserstein(a: Array, b: Array, place: Array) -> float:
     before, now = _counts(a, b)
     at = columns(place, before)[0]
     if (np.diff(at) < 0).any():
-        raise Misuse("the places of the cells must rise")
+        raise Misuse("the places of the cells must rise", where="place", hint="sort the cells by their place")
     if not before.sum() or not now.sum():
         return float("nan")
     gap = np.cumsum(before) / before.sum() - np.cumsum(now) / now.sum()
@@ -192,5 +194,5 @@ def wasserstein(a: Array, b: Array, place: Array) -> float:
 def _counts(a: Array, b: Array) -> tuple[Floats, Floats]:
     before, now = columns(a, b)
     if (before < 0).any() or (now < 0).any():
-        raise Misuse("a count is below 0")
+        raise Misuse("a count is below 0", where="counts", hint="give counts of rows, 0 or more")
     return before, now

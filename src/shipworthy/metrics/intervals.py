@@ -65,7 +65,8 @@ def bootstrap(
     Source: Efron (1979); Davison and Hinkley (1997), 3.8, for groups.
     """
     if len({len(array) for array in arrays}) != 1:
-        raise Misuse("the arrays must have the same length", where=f"{[len(array) for array in arrays]}")
+        raise Misuse("the arrays must have the same length", where=f"{[len(array) for array in arrays]}",
+                     hint="give one value a row, for the same rows")
     rng, n = np.random.default_rng(seed), len(arrays[0])
     if not n:
         return _UNKNOWN
@@ -208,7 +209,7 @@ def noncentral_chi2_tail(x: float, df: float, shift: float) -> float:
 
 def _tail(level: float) -> float:
     if not 0 < level < 1:
-        raise Misuse(f"level = {level} is not between 0 and 1", hint="95 % is 0.95")
+        raise Misuse(f"level = {level} is not between 0 and 1", where="level", hint="95 % is 0.95")
     return (1 - level) / 2
 
 
@@ -222,7 +223,7 @@ def _student(free: int, tail: float) -> float:
 
 def _within(k: int, n: int) -> None:
     if not 0 <= k <= n:
-        raise Misuse(f"{k} of {n} is not a share")
+        raise Misuse(f"{k} of {n} is not a share", where="k of n", hint="give 0 ≤ k ≤ n")
 
 
 def _rows(rng: np.random.Generator, n: int) -> Callable[[], Ints]:

@@ -163,7 +163,7 @@ def test_protocol_v2_answers_as_records_do(served: App, release: Release) -> Non
 
 @pytest.mark.parametrize(("spoil", "words"), [
     (lambda c: c[1:], 'input "age" is missing; inputs, age; send a number, or null'),
-    (lambda c: [*c, c[0]], 'input "age" is sent twice; inputs, age'),
+    (lambda c: [*c, c[0]], 'input "age" is sent twice; inputs, age; send every input once'),
     (lambda c: [{**c[0], "shape": [9]}, *c[1:]],
      'input "age" holds 3 values, but its shape is [9]; inputs, age; send the shape [3]'),
     (lambda c: [{**c[0], "datatype": "BYTES"}, *c[1:]],

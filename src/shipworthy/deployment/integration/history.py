@@ -40,7 +40,7 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     """
     if release.evidence.refusals:
         raise NotFit(f"release {release.short} is not fit: {', '.join(release.evidence.refusals)}",
-                     hint="shipworthy checklist shows what each row needs")
+                     where=str(release.folder), hint="shipworthy checklist shows what each row needs")
     open_release(release.folder)
     return _move(store, release, "promote", by=by, why=why, role=role)
 
@@ -49,7 +49,8 @@ def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Relea
     """The release that was champion before the present one, made champion again after its digests were verified."""
     past = [entry["subject"] for entry in moves(ledger(store), ALIAS)]
     if not past or not past[-1]["before"]:
-        raise Misuse("there is no earlier champion to go back to", hint="promote a release first")
+        raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
+                     hint="promote a release first")
     earlier = open_release(_folder(store, _before(past)))
     _move(store, earlier, "rollback", by=by, why=why, role=role)
     return earlier
@@ -115,13 +116,14 @@ def _move(store: Home, release: Release, action: str, *, by: str, why: str, role
     from shipworthy.store.files import lock, write_bytes
 
     if not by.strip() or not why.strip():
-        raise Misuse("a champion changes only with a name and a reason", hint="say --by and --why")
+        raise Misuse("a champion changes only with a name and a reason", where=action, hint="say --by and --why")
     with lock(store.home / "locks" / "ledger.lock"):
         lines = ledger(store)
         past = moves(lines, ALIAS)
         before = past[-1]["subject"]["release"] if past else ""
         if before == release.id:
-            raise Misuse(f"release {release.short} is the champion already")
+            raise Misuse(f"release {release.short} is the champion already", where=str(release.folder),
+                         hint="promote another release, or leave it as it is")
         subject = {"alias": ALIAS, "release": release.id, "before": before, "folder": _relative(store, release.folder)}
         made = line(lines, actor=by, role=role, action=action, why=why, subject=subject,
                     evidence=release.evidence.digest)

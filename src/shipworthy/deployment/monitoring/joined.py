@@ -33,7 +33,8 @@ def micros(table: Table, name: str) -> Ints:
     if column.type.tz is None:
         raise BadData(f'the times in "{name}" have no zone', where=table.name, hint="store them as timestamps in UTC")
     if column.null_count:
-        raise BadData(f'{column.null_count} rows have no "{name}"', where=table.name)
+        raise BadData(f'{column.null_count} rows have no "{name}"', where=table.name,
+                      hint="give every row its time, or leave out the rows without one")
     return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.int64()).to_numpy(), np.int64)
 
 

@@ -111,7 +111,8 @@ def watch(
     Raises BadData for times without a zone. Raises Misuse when the reference is of another model.
     """
     if reference.facts.model and reference.facts.model != model.digest:
-        raise Misuse("the reference grid describes another model", hint="use the grid of the release that served")
+        raise Misuse("the reference grid describes another model", where="reference",
+                     hint="use the grid of the release that served")
     labels = labels if labels is not None and labels.rows else None
     findings = _findings({"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
     known = state or State()
