@@ -94,12 +94,13 @@ class State(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching found. incidents: those opened in this look, each to be sent once."""
+    """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log."""
 
     findings: tuple[Finding, ...]
     incidents: tuple[Incident, ...]
     windows: tuple[Window, ...]
     state: State
+    rows: int = 0
 
     @property
     def pages(self) -> int:
@@ -146,7 +147,7 @@ def watch(
         raised += alarms
     late, alarms, after = _labels(look, after)
     windows, incidents, after = _incidents(look, tuple(rows + late), tuple(raised + alarms), after)
-    return Watched(findings, incidents, windows, after)
+    return Watched(findings, incidents, windows, after, traffic.rows)
 
 
 def _findings(case: dict[str, object]) -> tuple[Finding, ...]:
