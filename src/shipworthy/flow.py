@@ -123,7 +123,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
-        "code": place.plugins(), "history": history.ledger(place.store), "tables": place.store.tables,
+        "code": place.plugins(), "history": history.ledger(place.store),
+        "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
@@ -377,6 +378,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
+        **history.carried(case["seals"]),
         **case["grid"].files(), "learn.parquet": releases.packed(learn_rows), "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
     }
