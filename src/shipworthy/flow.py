@@ -19,7 +19,7 @@ import numpy as np
 from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.case import Steps
-from shipworthy.core.contributions import contributions
+from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, run
@@ -30,7 +30,7 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
@@ -43,12 +43,13 @@ from shipworthy.data.preprocessing.same import joined
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
-from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import provenance
 from shipworthy.deployment.integration.serve import Answerer, answerer
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
+from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.deployment.monitoring.watch import Watched
+from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import BadProject, Misuse, NotFit, one_of
@@ -123,7 +124,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
-        "code": place.plugins(), "history": history.ledger(place.store), "tables": place.store.tables,
+        "code": place.plugins(), "history": history.ledger(place.store),
+        "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
@@ -210,7 +212,6 @@ def required(project: Project) -> tuple[str, ...]:
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
 
 
-
 def current_evidence(place: Workspace, release: Release) -> Evidence:
     """A release's evidence, with the waivers and the gate as they are today."""
     return msgspec.structs.replace(release.evidence, waivers=place.waivers(), required=required(place.project))
@@ -240,7 +241,6 @@ def rollback(place: Workspace, *, by: str, why: str) -> Release:
 def champion(place: Workspace) -> Release | None:
     """The release in production now, or None."""
     return history.champion(place.store)
-
 
 
 def recheck(folder: Path) -> list[tuple[str, bool, str]]:
@@ -274,11 +274,21 @@ def stored(release: Release) -> Case:
 
 
 def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = None) -> Watched:
-    """Evidence about what the champion served, from its own log or from a table of predictions."""
+    """Evidence about what the champion served since the last look, on record if it pages.
+
+    log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
+    """
     release = _standing(place)
-    if log is None:
-        log, labels = read_log(place.log)
-    return watch_log(release.model, releases.stored(release)["grid"], log, labels, place.project)
+    look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
+                   release=release.id)
+    if log is not None:
+        return look(log, labels)
+
+    def own(state: State) -> Watched:
+        served, known = drained_log(place.log, place.store.tables, release=release.id)
+        return look(served, known if labels is None else labels, state=state)
+
+    return remembered(place.store, release.id, own)
 
 
 def renew(
@@ -291,7 +301,8 @@ def renew(
     """
     release = _standing(place)
     if log is None or labels is None:
-        log, labels = read_log(place.log)
+        served, known = drained_log(place.log, place.store.tables)
+        log, labels = served if log is None else log, known if labels is None else labels
     case = stored(release)
     known = _training(place, release)
     progress("admitting the new rows")
@@ -353,11 +364,6 @@ def _answer(known: dict[str, Answerer], project: Project, model: Model, record: 
     return known[model.digest].answer([record])[0]
 
 
-def shares(model: Model, inputs: Floats) -> Floats:
-    """Exact shares of the margin, (n, inputs), compared with the model's usual row."""
-    return contributions(model.program, inputs, model.reference)
-
-
 def _identity(place: Workspace, case: Case) -> Identity:
     return Identity(code_digest(place.plugins()), case["model"].digest, case["table"].digest)
 
@@ -375,15 +381,13 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
-        **case["grid"].files(), "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
+        **history.carried(case["seals"]), **case["grid"].files(),
+        "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
         "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
-
-
-
 
 
 def _standing(place: Workspace) -> Release:

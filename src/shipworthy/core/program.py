@@ -7,6 +7,7 @@ signed and released. Nothing in it can run code.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,8 +24,9 @@ from shipworthy.errors import BadModel
 from shipworthy.kernels import pure, ranked
 
 Link = Literal["identity", "logistic", "softmax", "share"]
-FORMAT = 1
+FORMAT = 2
 MANY_ROWS = 256
+TINY = 1e-12
 
 
 class Linear(msgspec.Struct, frozen=True, tag="linear"):
@@ -98,7 +100,7 @@ class Term:
         return {int(place): np.unique(threshold[feature == place]) for place in np.unique(feature)}
 
 
-class Calibration(msgspec.Struct, frozen=True):
+class Calibration(msgspec.Struct, frozen=True, tag="knots"):
     """A non-decreasing map of the score, linear between knots, constant beyond them."""
 
     score: tuple[float, ...]
@@ -119,6 +121,28 @@ class Calibration(msgspec.Struct, frozen=True):
         return np.interp(score, self.score, self.value)
 
 
+class Scaling(msgspec.Struct, frozen=True, tag="scaling"):
+    """Log-odds times a slope plus an intercept: (n,) probabilities of the second class, or (n, k) of every class.
+
+    Of a class the log-odds are those against all others together; of many classes the logarithms are scaled and
+    shared out again, so that they add up to 1. Source: Platt (1999); Guo et al. (2017) for the temperature 1 / slope.
+    """
+
+    slope: float
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
+            raise BadModel("a scaling needs a slope above 0, so that a higher score stays higher, and finite numbers")
+
+    def __call__(self, score: Floats) -> Floats:
+        chance = np.clip(score, TINY, 1.0)
+        if score.ndim == 2:
+            return softmax(self.slope * np.log(chance))
+        rest = np.clip(1.0 - score, TINY, 1.0)
+        return logistic(self.slope * (np.log(chance) - np.log(rest)) + self.intercept)
+
+
 class Head(msgspec.Struct, frozen=True):
     """The JSON part of a program."""
 
@@ -126,7 +150,7 @@ class Head(msgspec.Struct, frozen=True):
     terms: tuple[TermKind, ...]
     link: Link
     classes: tuple[str, ...]
-    calibration: Calibration | None
+    calibration: Calibration | Scaling | None
     label: str
     format: int = FORMAT
 
@@ -144,7 +168,7 @@ class Program:
     terms: tuple[Term, ...]
     link: Link
     classes: tuple[str, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Calibration | Scaling | None = None
     label: str = ""
 
     @property
@@ -168,17 +192,11 @@ class Program:
 
     def finish(self, margin: Floats) -> Floats:
         """Link and calibration of a margin (n, outputs)."""
-        if self.link == "softmax":
-            exp = np.exp(margin - margin.max(axis=1, keepdims=True))
-            return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
-        if self.link == "share":
-            return margin
-        flat = margin[:, 0]
-        if self.link == "logistic":
-            flat = logistic(flat)
-        return self.calibration(flat) if self.calibration else flat
+        score = margin if self.link == "share" else softmax(margin) if self.link == "softmax" else margin[:, 0]
+        score = logistic(score) if self.link == "logistic" else score
+        return self.calibration(score) if self.calibration else score
 
-    def calibrated(self, calibration: Calibration | None) -> Program:
+    def calibrated(self, calibration: Calibration | Scaling | None) -> Program:
         return replace(self, calibration=calibration)
 
     @property
@@ -242,6 +260,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
         for n, kind in enumerate(head.terms)
     )
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
+    if program.outputs > 1 and isinstance(program.calibration, Calibration):
+        raise BadModel("a calibration by knots is of one score, the program has one for every class")
     for term in terms:
         _audit(term, len(head.inputs), program.outputs)
     return program
@@ -314,6 +334,12 @@ def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
         and a["leaf"].ndim == 2
         and a["leaf"].shape[1] in (1, outputs)
     )
+
+
+def softmax(margin: Floats) -> Floats:
+    """Each exp(margin) as a share of its row's, (n, k)."""
+    exp = np.exp(margin - margin.max(axis=1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
 
 
 def logistic(margin: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 
 from shipworthy.errors import Misuse
 from shipworthy.metrics.arrays import Array, Floats, Ints, columns
-from shipworthy.metrics.intervals import binomial_tail, noncentral_chi2_tail
+from shipworthy.metrics.intervals import beta_binomial_tail, noncentral_chi2_tail
 
 RARE = -1
 _FEWEST_ROWS = 30
@@ -109,12 +109,13 @@ def pool_cells(share: Array, rows: int, *, special: Array | None = None, least: 
 def rare_p(a: int, n: int, b: int, m: int, *, unseen: float = 0.001) -> float:
     """Chance of b or more current rows in rare cells, in [0, 1], given a of n in the reference.
 
-    b of m: current. unseen: share tolerated beyond the reference's (a+1)/(n+1). 1 if b is 0.
-    It takes the reference's share as known, so it alarms too often when n is far below m. Measured without
-    change at p ≤ 0.025, n = 1,000, m = 50,000: 0.05 for a true share of 0.25 %, 0.19 for 1 %.
-    At n = m = 2,000 and 1 %: 0.028.
+    b of m: current. unseen: share tolerated beyond the reference's, as if it had held unseen·n more such rows.
+    1 if b or n is 0. The reference's share is not taken as known: it is Beta(a + 1, n − a), so that the count is
+    beta-binomial, and without tolerance p is exactly Fisher's one-sided p. It keeps its level whichever side is larger.
+    Source: Fisher (1935); Altham (1969) for the equality with the posterior.
     """
-    return binomial_tail(b, m, min(1.0, (a + 1) / (n + 1) + unseen))
+    held = min(float(n), a + unseen * n)
+    return beta_binomial_tail(b, m, held + 1, n - held) if n > held else 1.0
 
 
 def column_drift(
