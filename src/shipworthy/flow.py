@@ -22,7 +22,7 @@ from shipworthy.core.case import Steps
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
-from shipworthy.core.judge import bind, judge, run
+from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
@@ -52,14 +52,13 @@ from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
-from shipworthy.errors import BadProject, Misuse, NotFit, one_of
+from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn, train
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Workspace, code_digest
-from shipworthy.survey import BY_ID, ROWS
 
 Case = dict[str, Any]
 Progress = Callable[[str], None]
@@ -194,19 +193,6 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
                  if finding.check not in heard)
     missing = {row: why for row, why in evidence.missing.items() if row not in {finding.row for finding in more}}
     return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
-
-
-def required(project: Project) -> tuple[str, ...]:
-    """The rows that must hold for promotion: the survey's default, changed by the project's [gate].
-
-    Raises BadProject for a row that does not exist.
-    """
-    for row in (*project.gate.also, *project.gate.without):
-        if row not in BY_ID:
-            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
-    default = {row.id for row in ROWS if row.required}
-    wanted = (default | set(project.gate.also)) - set(project.gate.without)
-    return tuple(row.id for row in ROWS if row.id in wanted)
 
 
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
