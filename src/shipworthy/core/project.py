@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -49,7 +49,7 @@ class Source(Part, frozen=True):
     name: str = ""
     owner: str = ""
     licence: str = ""
-    rows: int = 0
+    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Join(Part, frozen=True):
@@ -289,8 +289,8 @@ def _hint(message: str) -> str:
     unknown = re.search(r"unknown field `(\w+)`", message)
     if unknown:
         return one_of(unknown.group(1), _keys(message))
-    wanted = re.search(r"Expected `([^`]+)`", message)
-    return f"write a value of type {wanted.group(1)}" if wanted else "see docs/reference/settings.md"
+    wanted = re.search(r"Expected `([^`]+)`((?: [<>]=? [-\d.]+)?)", message)
+    return f"write a value of type {wanted[1]}{wanted[2]}" if wanted else "see docs/reference/settings.md"
 
 
 def _keys(message: str) -> tuple[str, ...]:
