@@ -133,7 +133,8 @@ class Scaling(msgspec.Struct, frozen=True, tag="scaling"):
 
     def __post_init__(self) -> None:
         if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
-            raise BadModel("a scaling needs a slope above 0, so that a higher score stays higher, and finite numbers")
+            raise BadModel("a scaling needs a slope above 0 and finite numbers", where=f"slope {self.slope:g}",
+                           hint="a higher score must stay higher; calibrate it again")
 
     def __call__(self, score: Floats) -> Floats:
         chance = np.clip(score, TINY, 1.0)
@@ -261,7 +262,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     )
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
     if program.outputs > 1 and isinstance(program.calibration, Calibration):
-        raise BadModel("a calibration by knots is of one score, the program has one for every class")
+        raise BadModel("a calibration by knots is of one score, the program has one for every class",
+                       where="program.json", hint="the file was altered or written by another program")
     for term in terms:
         _audit(term, len(head.inputs), program.outputs)
     return program
