@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.evidence import Finding
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.history import ledger
 from shipworthy.deployment.monitoring.alarm import EARLY, early
@@ -168,3 +169,6 @@ def test_a_notebook_shows_the_open_incident_and_escapes_it(case: Case, serve: Se
     assert watched.incident is not None
     assert watched.incident.action in page
     assert "<td>column-drift</td><td>fail</td>" in page
+    hostile = Watched((Finding("c", "r", "fail", "<b>"),), (), (), State())
+    assert hostile._repr_html_() == ("<table><caption>no incident is open</caption>"
+                                     "<tr><td>c</td><td>fail</td><td>&lt;b&gt;</td></tr></table>")
