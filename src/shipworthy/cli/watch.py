@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from shipworthy import flow
-from shipworthy.cli.talk import figure, json_option, project_option, put
+from shipworthy.cli.talk import figure, json_option, project_option, put, say
 from shipworthy.data.collection.read import read
 from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.memory import closed
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.store.workspace import open_workspace
 
@@ -21,14 +22,22 @@ from shipworthy.store.workspace import open_workspace
     "--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default."
 )
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
+@click.option("--close", "why", default="", help="Close the open incident for this reason instead of looking.")
+@click.option("--by", default="", help="Who closes it.")
 @json_option
-def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
+def command(folder: Path, address: str, labels: str, *, why: str, by: str, as_json: bool) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called.
 
     A look at the server's log goes on from the last one; a table given with --log is judged on its own. An incident
-    is a PAGE once and OPEN until it has been quiet for weeks. Exit 1 while one is open.
+    is a PAGE once and OPEN until it has been quiet for weeks or somebody closes it. Exit 1 while one is open.
     """
-    watched = flow.watch(open_workspace(folder), log=read(address) if address else None,
+    place = open_workspace(folder)
+    if why or by:
+        release = flow.champion(place)
+        incident = closed(place.store, release.id if release else "", by=by, why=why)
+        say(f"closed by {by}: {incident.sentence}")
+        return
+    watched = flow.watch(place, log=read(address) if address else None,
                          labels=read(labels) if labels else None)
     if as_json:
         put({"rows": watched.rows, "findings": watched.findings, "incidents": watched.incidents,

@@ -176,7 +176,10 @@ def test_labels_of_a_regression_are_numbers(tmp_path: Path) -> None:
 def test_a_replay_of_history_is_dated_by_its_own_time(tmp_path: Path) -> None:
     log = Log(tmp_path, HEADING)
     log.served(block("a"))
-    assert predictions(tmp_path, time="seen").records()[0]["at"] == SEEN
+    log.labelled([label("a", "no")])
+    table, came_true = read_log(tmp_path, None, time="seen")
+    assert table.records()[0]["at"] == SEEN
+    assert came_true.records()[0]["received_at"] == came_true.records()[0]["observed_at"]
     log.close()
 
 

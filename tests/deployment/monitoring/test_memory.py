@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.evidence import Finding
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.history import ledger
 from shipworthy.deployment.monitoring.alarm import EARLY, early
-from shipworthy.deployment.monitoring.memory import recalled, remembered
+from shipworthy.deployment.monitoring.memory import closed, recalled, remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, watch
-from shipworthy.errors import StoreError
+from shipworthy.errors import Misuse, StoreError
 from shipworthy.sabotage.world import world
 from shipworthy.store import Store, open_store
 
@@ -69,6 +70,20 @@ def test_an_incident_pages_once_and_stays_open(store: Store, case: Case, serve: 
     assert looks[-1].incident is not None
     pages = [line for line in ledger(store) if line["action"] == "page"]
     assert [(line["actor"], line["subject"]["incident"]) for line in pages] == [("watch", looks[-1].incident.id)]
+
+
+def test_an_incident_is_closed_by_somebody_for_a_reason_and_on_record(store: Store, case: Case, serve: Serve) -> None:
+    log, labels = flooded(serve)
+    opened = looked(store, case, log, labels, np.inf).incident
+    assert opened is not None
+    with pytest.raises(Misuse, match="only with a name and a reason"):
+        closed(store, RELEASE, by=" ", why="mended")
+    assert closed(store, RELEASE, by="ann", why="mended").id == opened.id
+    assert recalled(store.home / "watch" / f"{RELEASE[:16]}.json").incident is None
+    assert [(line["actor"], line["why"]) for line in ledger(store)][1:] == [("ann", "mended")]
+    with pytest.raises(Misuse, match="no incident is open"):
+        closed(store, RELEASE, by="ann", why="mended")
+    assert looked(store, case, log, labels, np.inf).pages == 1  # the fault goes on
 
 
 def test_a_look_without_new_rows_changes_nothing(store: Store, case: Case, serve: Serve) -> None:
@@ -154,3 +169,6 @@ def test_a_notebook_shows_the_open_incident_and_escapes_it(case: Case, serve: Se
     assert watched.incident is not None
     assert watched.incident.action in page
     assert "<td>column-drift</td><td>fail</td>" in page
+    hostile = Watched((Finding("c", "r", "fail", "<b>"),), (), (), State())
+    assert hostile._repr_html_() == ("<table><caption>no incident is open</caption>"
+                                     "<tr><td>c</td><td>fail</td><td>&lt;b&gt;</td></tr></table>")

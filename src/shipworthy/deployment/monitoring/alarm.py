@@ -15,8 +15,11 @@ KEPT_STARTS = 1_024
 
 
 def threshold(*, per_year: int, families: int, pages_per_year: float = 1.0, levels: int = 1) -> float:
-    """A: windows a year, times the families and levels that share the budget, by the false pages allowed a year."""
-    return per_year * families * levels / max(pages_per_year, 1e-9)
+    """A: windows a year, times the families and levels that share the budget, by the false pages allowed a year.
+
+    A tenth of the budget is kept for windows that are tested while they fill; see `early`.
+    """
+    return per_year * families * levels / max(pages_per_year, 1e-9) / (1 - EARLY)
 
 
 def step(m: float, e: float) -> float:
@@ -31,7 +34,7 @@ def step(m: float, e: float) -> float:
 def early(test: int) -> float:
     """How many times its bar a window that is still filling must reach at its first, second, … test.
 
-    A tenth of the budget is for such tests, 1 / (j (j + 1)) of it for the j-th, which add up to 1: so a window may be
+    The j-th may spend 1 / (j (j + 1)) of what is kept for such tests, which adds up to all of it: so a window may be
     tested as often as one likes. Source: Bonferroni; Markov's inequality for the e-value of each test.
     """
     return (1 - EARLY) / EARLY * test * (test + 1)

@@ -16,40 +16,20 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
-from shipworthy.deployment.monitoring.cause import LEAST_ROWS, concept_drift, density_ratio
+from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
-from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance
+from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
-from shipworthy.deployment.monitoring.harm import (
-    FEWEST_LABELS,
-    bucket_evidence,
-    buckets,
-    harm,
-    harm_m,
-    recent_risk,
-    reference_risk,
-    risk_limit,
-)
-from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Harm, Incident, joined_by, opened, route
-from shipworthy.deployment.monitoring.joined import (
-    FEWEST_ROWS,
-    LEVELS,
-    PER_YEAR,
-    Joined,
-    Served,
-    join,
-    served,
-    start_of,
-    window_of,
-)
+from shipworthy.deployment.monitoring.harm import bucket_evidence, buckets, harm, harm_m, risk_limit
+from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
+from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, LEVELS, join, served, start_of, window_of
 from shipworthy.deployment.monitoring.late import bias_band, late_labels, outside, prediction_bias
+from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate, rate_limits
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
-RECENT_WINDOWS = {"hour": 24, "day": 7, "week": 4}
 GRACE = 60_000_000  # microseconds
-FAMILIES = ("broken", "drift", "harm", "outliers")
 CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
           feedback)
 
@@ -140,7 +120,7 @@ def watch(
         return Watched(findings, (), (), known)
     traffic = served(reference, log)
     joined = join(traffic, labels) if labels is not None else None
-    look = _Look(reference, traffic, joined, project, release)
+    look = Look(reference, traffic, joined, project, release)
     rows, raised, after = [], [], known
     for level in LEVELS[project.watch.window]:
         found, alarms, after = _inputs(look, level, after)
@@ -159,19 +139,6 @@ def _findings(case: dict[str, object]) -> tuple[Finding, ...]:
         if all(case.get(subject) is not None for subject in marked.subjects):
             found.append(run(marked, case, {}, Judged()))
     return tuple(found)
-
-
-@dataclass(frozen=True)
-class _Look:
-    reference: Reference
-    traffic: Served
-    joined: Joined | None
-    project: Project
-    release: str
-
-    def bar(self, level: str, *, levels: int = 1) -> float:
-        return alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=levels,
-                                 pages_per_year=self.project.watch.pages_per_year) / (1 - alarms_.EARLY)
 
 
 def _cut(at: Ints, level: str, until: int) -> list[tuple[int, int, int]]:
@@ -197,7 +164,7 @@ def _full(at: Ints, end: int, level: str) -> bool:
     return bool(window_of(at[end - 1 : end], level)[0] < window_of(at[-1:] - GRACE, level)[0])
 
 
-def _inputs(look: _Look, level: str, state: State) -> tuple[list[Window], list[Alarm], State]:
+def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Alarm], State]:
     at = look.traffic.at
     cut = _cut(at, level, state.until.get(level, -(2**62)))
     if not cut:
@@ -233,7 +200,7 @@ def _inputs(look: _Look, level: str, state: State) -> tuple[list[Window], list[A
 
 
 def _evidence(
-    look: _Look, cut: list[tuple[int, int, int]]
+    look: Look, cut: list[tuple[int, int, int]]
 ) -> tuple[Evidences, list[tuple[int, ...]], tuple[tuple[float, float], ...]]:
     reference, traffic = look.reference, look.traffic
     counts = {c.name: np.stack([np.bincount(traffic.cells[c.name][a:b], minlength=c.size) for a, b, _ in cut])
@@ -289,7 +256,7 @@ def strange_m(past: list[tuple[int, ...]], limits: tuple[tuple[float, float], ..
     return float(np.mean([alarms_.share_m(rows[:, k], rows[:, -1], limit) for k, (_, limit) in enumerate(limits)]))
 
 
-def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State]:
+def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]:
     joined, level = look.joined, look.project.watch.window
     if joined is None or not len(joined):
         return [], [], state
@@ -322,7 +289,7 @@ def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State
 
 
 def _incidents(
-    look: _Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
+    look: Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
 ) -> tuple[tuple[Window, ...], tuple[Incident, ...], State]:
     order = sorted({window.end for window in windows} | {alarm.at for alarm in alarms})
     known, quiet, pages, done = state.incident, state.quiet, [], {}
@@ -336,61 +303,10 @@ def _incidents(
             quiet += at in base
             known = None if quiet >= QUIET_WINDOWS[look.project.watch.window] else known
         elif known is None:
-            known, quiet = opened(now, verdict, look.release, why, _money(look, at)), 0
+            known, quiet = opened(now, verdict, look.release, why, money_lost(look, at)), 0
             pages.append(known)
         else:
             known, quiet = joined_by(known, now, verdict, windows=int(at in full)), 0
             pages = [known if page.id == known.id else page for page in pages]
     marked = tuple(msgspec.structs.replace(window, done=done[window.end]) for window in windows)
     return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet)
-
-
-def harm_status(look: _Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, str]:
-    """Whether the model does harm at a time, from labels if there are enough, else estimated, and why we say so."""
-    if any(alarm.family == "harm" for alarm in alarms):
-        return "yes", "the labels prove it"
-    limit, level = risk_limit(look.reference, look.project.watch.tolerance), look.project.watch.window
-    if look.joined is not None:
-        since = start_of(int(window_of(np.array([at]), level)[0]) - RECENT_WINDOWS[level], level)
-        recent = (look.traffic.at[look.joined.row] >= since) & (look.joined.arrived <= at)
-        risk, low, high, n = recent_risk(replace(look.joined, loss=look.joined.loss[recent]))
-        known = f"the risk is {risk:.3f} on {n} labels, at most {limit:.3f} is allowed"
-        if n >= FEWEST_LABELS and low > limit:
-            return "yes", known
-        if n >= FEWEST_LABELS and high <= limit:
-            return "no", known
-    widest = max((alarm.level for alarm in alarms), key=list(PER_YEAR).index)
-    since = start_of(int(window_of(np.array([at]), widest)[0]), widest)
-    end = int(np.searchsorted(look.traffic.at, at, side="right"))
-    start = max(0, min(int(np.searchsorted(look.traffic.at, since)), end - LEAST_ROWS))
-    return _estimated_harm(look, slice(start, end))
-
-
-def _estimated_harm(look: _Look, rows: slice) -> tuple[Harm, str]:
-    reference, tolerance = look.reference, look.project.watch.tolerance
-    cells = np.stack([look.traffic.cells[name][rows] for name in reference.plan.names], axis=1)
-    ratio = density_ratio(reference, cells)
-    if ratio is None or not ratio.usable:
-        return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    score = np.bincount(look.traffic.where[rows], minlength=reference.plan.score_cells)
-    found = estimate(reference, score, weights=ratio.weights)
-    drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
-    if not drops:
-        return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"
-    if max(low for _, low, _ in drops) > tolerance:
-        return "yes", f"estimated without labels, a drop of {max(d for d, _, _ in drops):.3f}"
-    if max(high for _, _, high in drops) <= tolerance:
-        return "no", "none estimated without labels"
-    return "unknown", "unknown, too few labels and the estimate is too wide"
-
-
-def _money(look: _Look, at: int) -> tuple[float | None, str]:
-    """What the extra errors per 1,000 decisions cost, in the project's currency; None without labels or a value."""
-    value = look.project.value
-    if value is None or look.joined is None or len(look.reference.plan.classes) != 2:
-        return None, ""
-    risk, _, _, n = recent_risk(replace(look.joined, loss=look.joined.loss[look.joined.arrived <= at]))
-    if n < FEWEST_LABELS:
-        return None, ""
-    each = ((value.true_positive - value.false_negative) + (value.true_negative - value.false_positive)) / 2
-    return round(max(0.0, risk - reference_risk(look.reference)) * 1_000 * each, 2), value.currency
