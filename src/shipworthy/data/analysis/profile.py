@@ -17,7 +17,7 @@ from shipworthy.data.analysis.impossible import impossible, may_be_impossible
 from shipworthy.data.analysis.personal import personal_kind
 from shipworthy.data.analysis.strength import codes_of
 from shipworthy.data.analysis.suspects import near_copies, suspects
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData, one_of
 
 SAMPLE = 65_536
 EXACT_ROWS = 131_072
@@ -38,7 +38,7 @@ def profile(table: Table, *, target: str = "") -> Profile:
     """
     target = target or (found.name if (found := table.schema.one("target")) else "")
     if target and target not in table.schema:
-        raise BadData(f'column "{target}" is missing', where=table.origin, hint=nearest(target, table.schema.names))
+        raise BadData(f'column "{target}" is missing', where=table.origin, hint=one_of(target, table.schema.names))
     frame = pl.DataFrame({name: _series(table.data[name]) for name in table.schema.names})
     place = sample_rows(table.rows)
     sample = table.take(place) if len(place) < table.rows else table
