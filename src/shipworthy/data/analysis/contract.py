@@ -19,12 +19,13 @@ from shipworthy.core.schema import Column
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.data.analysis.links import infer_links, measure_links
 from shipworthy.data.analysis.pairs import infer_pairs, measure_pair
-from shipworthy.data.analysis.rules import (
-    MEASURES,
+from shipworthy.data.analysis.rules import MEASURES
+from shipworthy.data.analysis.view import (
     View,
     cells,
     distance,
     family,
+    level_counts,
     level_shares,
     longest_run,
     row_hashes,
@@ -314,8 +315,8 @@ def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> lis
 
 
 def _level_rule(name: str, top: tuple[str, ...], sample: Table, blocks: list[Table]) -> Rule:
-    share = level_shares(sample.data[name], top)
-    slack = _slack(share, [level_shares(block.data[name], top) for block in blocks])
+    share = level_shares(level_counts(sample.data[name]), top)
+    slack = _slack(share, [level_shares(level_counts(block.data[name]), top) for block in blocks])
     rows = sample.rows - sample.data[name].null_count
     return Rule("levels", name, values=top, support=rows, detail={"share": share.tolist(), "slack": slack})
 
