@@ -21,6 +21,7 @@ CHANCE = 2e-6
 UNLIKELY = 1e-3
 TINY = 0.002
 TINY_SHIFT = 0.03
+LEAST_RUN = 10
 
 
 def _present(rule: Rule, view: View) -> Breach | None:
@@ -210,8 +211,10 @@ def _constant(rule: Rule, view: View) -> Breach | None:
     if rule.detail["top"] > 0.999:
         return None
     codes = _codes(view.batch.data[rule.column].combine_chunks())
+    if not np.any(codes[LEAST_RUN - 1 :] == codes[: 1 - LEAST_RUN]):
+        return None
     run = longest_run(codes)
-    if run < 10:
+    if run < LEAST_RUN:
         return None
     clustered = rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support, UNLIKELY)
     bound = max(_most_in_a_row(rule.detail["top"], len(codes)), 3 * rule.detail["run"] if clustered else 0)
