@@ -16,8 +16,9 @@ from scipy.special import ndtri
 
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
-from shipworthy.data.analysis.rules import CHANCE, View
+from shipworthy.data.analysis.rules import CHANCE
 from shipworthy.data.analysis.strength import binned, edges_of
+from shipworthy.data.analysis.view import View
 
 BINS = 12
 LEVELS = 30

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
-from shipworthy.data.analysis.rules import CHANCE, TINY_SHIFT, View, distance, unlike
+from shipworthy.data.analysis.rules import CHANCE, TINY_SHIFT
 from shipworthy.data.analysis.strength import binned, edges_of
+from shipworthy.data.analysis.view import View, distance, unlike
 
 BINS, LEVELS = 6, 6
 COLUMNS = 60
@@ -60,7 +61,9 @@ def measure_pair(rule: Rule, view: View) -> list[Breach]:
     if batch.rows < 100 or right not in batch.schema or _foreign(batch, left, rule) or _foreign(batch, right, rule, 1):
         return []
     one, other = rule.detail["scales"]
-    counts = _joint(placed(one, batch, left), placed(other, batch, right), (size(one), size(other)))
+    cells = (view.keep("cell", left, lambda: placed(one, batch, left)),
+             view.keep("cell", right, lambda: placed(other, batch, right)))
+    counts = _joint(*cells, (size(one), size(other)))
     share = np.array(rule.detail["share"]).reshape(counts.shape)
     expected = fitted(share, counts) / batch.rows
     far = distance(expected, counts / batch.rows)
@@ -96,11 +99,13 @@ def placed(scale: Scale, table: Table, name: str) -> Ints:
 
 def fitted(share: Floats, counts: Floats) -> Floats:
     """Counts with the odds ratios of `share` and the margins of `counts`, (cells, cells)."""
-    found: Floats = (share + 1e-6 / share.size) * counts.sum()
+    ratio = share + 1e-6 / share.size
+    rows, columns = counts.sum(axis=1), counts.sum(axis=0)
+    down = np.ones(len(columns))
     for _ in range(ROUNDS):
-        for axis in (1, 0):
-            have, want = found.sum(axis=axis, keepdims=True), counts.sum(axis=axis, keepdims=True)
-            found = found * np.divide(want, have, out=np.zeros_like(have), where=have > 0)
+        across = rows / (ratio @ down)
+        down = columns / (across @ ratio)
+    found: Floats = across[:, None] * ratio * down
     return found
 
 
