@@ -39,11 +39,12 @@ def closed(store: Home, release: str, *, by: str, why: str) -> Incident:
     Raises Misuse when none is open.
     """
     if not by.strip() or not why.strip():
-        raise Misuse("an incident is closed only with a name and a reason", hint="say --by and --close")
+        raise Misuse("an incident is closed only with a name and a reason", where="shipworthy watch --close",
+                     hint="say --by and --close")
     with _held(store, release) as path:
         state = recalled(path)
         if state.incident is None:
-            raise Misuse("no incident is open", hint="shipworthy watch")
+            raise Misuse("no incident is open", where=release[:16], hint="see what is open: shipworthy watch")
         record(store, actor=by, role="operator", action="close incident", why=why,
                subject={"release": release, "incident": state.incident.id})
         _keep(path, msgspec.structs.replace(state, incident=None, quiet=0))
