@@ -10,10 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 
 from shipworthy.core.found import Breach, Rule
-from shipworthy.core.table import Floats, Ints
+from shipworthy.core.table import Floats
 from shipworthy.data.analysis.view import DAY, View, counts_in, distance, family, longest_run, unlike
 from shipworthy.metrics.intervals import binomial_tail
 
@@ -210,7 +209,7 @@ def _order(rule: Rule, view: View) -> Breach | None:
 def _constant(rule: Rule, view: View) -> Breach | None:
     if rule.detail["top"] > 0.999:
         return None
-    codes = _codes(view.batch.data[rule.column].combine_chunks())
+    codes = view.codes(rule.column)
     if not np.any(codes[LEAST_RUN - 1 :] == codes[: 1 - LEAST_RUN]):
         return None
     run = longest_run(codes)
@@ -223,15 +222,6 @@ def _constant(rule: Rule, view: View) -> Breach | None:
     ):
         return None
     return Breach(rule, f"{run} in a row", f"{rule.column} holds one value {run} times in a row")
-
-
-def _codes(values: pa.Array) -> Ints:
-    """(n,) numbers that are equal where the values are; missing equals missing."""
-    if pa.types.is_int64(values.type) and not values.null_count:
-        return np.asarray(values.to_numpy(), np.int64)
-    if pa.types.is_float64(values.type) and not values.null_count:
-        return np.asarray(values.to_numpy(), np.float64).view(np.int64)
-    return np.asarray(values.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _repeat(rule: Rule, view: View) -> Breach | None:
