@@ -27,7 +27,7 @@ from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
-from shipworthy.core.registry import registry
+from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Floats, Table
@@ -102,7 +102,7 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
 
     tables: by source name; read from the project's sources when not given.
     """
-    bind(registry(place.plugins()).checks, place.project.checks)
+    bind(place.registry.checks, place.project.checks)
     required(place.project)
     case = prepare(place, tables or gather(place), progress=progress)
     with tempfile.TemporaryDirectory() as draft:
@@ -118,7 +118,7 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
 
 def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
     """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
-    case = study(place.project, tables, kept=partial(_keep, place), progress=progress)
+    case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
@@ -133,12 +133,19 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
     names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name)
+    return {name: read(place.resolve(source.address), name=name, plugins=place.plugins())
             for name, source in zip(names, place.project.source, strict=True)}
 
 
-def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, progress: Progress = quiet) -> Case:
-    """Everything that checks may judge before there is a release, by subject name: first data, then learning."""
+def study(
+    project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
+    progress: Progress = quiet,
+) -> Case:
+    """Everything that checks may judge before there is a release, by subject name: first data, then learning.
+
+    known: the marked functions to use; the installed ones by default.
+    """
+    known = known or registry()
     progress("discovering tables, keys and joins")
     catalogue = discover(list(tables.values()), project)
     progress("collecting one table")
@@ -154,24 +161,24 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     cut = parts(table, rows)
     table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
     at_hand: Case = {}
-    taught = kept("learn", lambda: _taught(cut, project, progress, at_hand), {"table": table.digest})
+    taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
     rules = contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project),
+        "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project, known),
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
 
 
-def steps(project: Project) -> Steps:
+def steps(project: Project, known: Registry) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
         profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
-        clean=partial(_clean, project), train=partial(train, project=project), contributions=shares,
+        clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")), contributions=shares,
         suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
         answer=partial(_answer, {}, project),
     )
@@ -181,7 +188,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
-    evidence = judge(case, registry(place.plugins()).checks, settings=place.project.checks, judged=about,
+    evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
                      required=required(place.project), waivers=place.waivers(),
                      progress=lambda name: progress(f"judging: {name}"))
     heard = {finding.check for finding in evidence.findings}
@@ -318,7 +325,7 @@ def renew(
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
     what = [project.data, project.source, project.join, project.split, project.learning, project.value]
-    return keep(place.store, step, compute, code=code_digest(place.plugins()),
+    return keep(place.store, step, compute, code=code_digest(place.registry),
                 settings={"settings": digest(what)}, inputs=inputs).outputs
 
 
@@ -332,12 +339,12 @@ def _clean(project: Project, raw: Table) -> Any:
     return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
 
 
-def _taught(cut: Parts, project: Project, progress: Progress, at_hand: Case) -> dict[str, Any]:
+def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, at_hand: Case) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
-    learned, margins = learn(cut, fit(cut.learn), project, progress=progress)
+    learned, margins = learn(cut, fit(cut.learn), project, learners=known.of("learner"), progress=progress)
     at_hand["library"] = margins[learned.chosen.learner]
     case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}
-    able = [m for m in registry().checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
+    able = [m for m in known.checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
     findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
     return {**pack_learned(learned), "findings": canonical(findings)}
 
@@ -355,7 +362,7 @@ def shares(model: Model, inputs: Floats) -> Floats:
 
 
 def _identity(place: Workspace, case: Case) -> Identity:
-    return Identity(code_digest(place.plugins()), case["model"].digest, case["table"].digest)
+    return Identity(code_digest(place.registry), case["model"].digest, case["table"].digest)
 
 
 def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Release:
