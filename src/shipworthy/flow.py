@@ -369,7 +369,6 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     """The release folder of a case, with all that proves it and all that is needed to judge it again."""
     cut: Parts = case["parts"]
     identity = _identity(place, case)
-    learn_rows = cut.learn if cut.learn.rows <= CARRIED_ROWS else cut.learn.head(CARRIED_ROWS)
     extras = {
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
@@ -379,7 +378,8 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
-        **case["grid"].files(), "learn.parquet": releases.packed(learn_rows), "tune.parquet": releases.packed(cut.tune),
+        **case["grid"].files(), "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
+        "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,

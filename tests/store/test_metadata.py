@@ -211,11 +211,12 @@ def test_moves_at_once_get_numbers_of_their_own(store: Store, tmp_path: Path, sp
     assert [m.number for m in store.metadata.moves("live")] == list(range(15, 0, -1))
 
 
-def test_every_reading_of_a_holdout_is_counted(store: Store) -> None:
-    assert store.metadata.read_holdout("abc", subject="run-1", reader="Ada") == 1
-    assert store.metadata.read_holdout("abc", subject="run-2", reader="Ben") == 2
-    assert store.metadata.read_holdout("def", subject="run-2", reader="Ben") == 1
-    assert {r.reader for r in store.metadata.find(HoldoutRead, holdout="abc")} == {"Ada", "Ben"}
+def test_a_holdout_counts_the_models_it_judged_and_records_every_reading(store: Store) -> None:
+    assert store.metadata.read_holdout("abc", subject="model-1", reader="Ada") == 1
+    assert store.metadata.read_holdout("abc", subject="model-2", reader="Ben") == 2
+    assert store.metadata.read_holdout("abc", subject="model-1", reader="Ben") == 2
+    assert store.metadata.read_holdout("def", subject="model-2", reader="Ben") == 1
+    assert [r.reader for r in store.metadata.find(HoldoutRead, holdout="abc")].count("Ben") == 2
 
 
 def test_eight_processes_may_start_a_project_at_once(tmp_path: Path, spawn: Any) -> None:

@@ -92,7 +92,8 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
             findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict)
         )
         for finding in shown:
-            lines.append(f"              {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
+            mark = SIGNS[finding.verdict][0]
+            lines.append(f"            {mark} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
             if finding.remedy and not finding.fine:
                 lines.append(f"              → {finding.remedy}")
         if not findings:

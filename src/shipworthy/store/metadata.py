@@ -97,10 +97,13 @@ class Metadata:
         return self.find(Move, alias=alias)
 
     def read_holdout(self, holdout: str, *, subject: str, reader: str) -> int:
-        """Record that a holdout was read for a run or release; how often it has now been read."""
+        """Record that a holdout was read to judge a subject; how many different subjects it has now judged.
+
+        subject: a model's digest. To judge the same model again teaches nothing that could choose another.
+        """
         self.add(HoldoutRead(holdout=holdout, subject=subject, reader=reader))
         table = INDEX["holdout_reads"]
-        query = sa.select(sa.func.count()).select_from(table).where(table.c.holdout == holdout)
+        query = sa.select(sa.func.count(table.c.subject.distinct())).where(table.c.holdout == holdout)
         with asked(self.engine), self.engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 

@@ -137,7 +137,7 @@ class Move(Record, frozen=True, kw_only=True):
 
 
 class HoldoutRead(Record, frozen=True, kw_only=True):
-    """One reading of a holdout. subject: the run or release it was read for."""
+    """One reading of a holdout. subject: the model that it judged."""
 
     holdout: str
     subject: str
