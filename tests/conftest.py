@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from shipworthy.deployment.integration.serve import answerer
 from shipworthy.learning.selection.ladder import task_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
+from shipworthy.metrics import METRICS
 from shipworthy.sabotage.world import world, world_project
 
 LEARNERS = {"boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {})}
@@ -85,6 +87,7 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
         "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "code": (),
+        "metrics": METRICS,
     }
 
 
@@ -96,6 +99,13 @@ def make_case() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def clean() -> dict[str, Any]:
     return dict(case(0))
+
+
+@pytest.fixture(scope="session")
+def plugin_text() -> str:
+    """The plugin file of the guide: a connector, a learner, a metric, and a check with its fault."""
+    guide = Path(__file__).resolve().parents[1] / "docs" / "guides" / "plugins.md"
+    return "\n".join(re.findall(r"^```python\n(.*?)^```$", guide.read_text("utf-8"), re.M | re.S))
 
 
 @pytest.fixture(scope="session")

@@ -16,25 +16,25 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shipworthy.again import PLUGINS, steps
+from shipworthy.again import recheck as recheck
+from shipworthy.again import shares as shares
+from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
-from shipworthy.core.case import Steps
-from shipworthy.core.contributions import contributions
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, run
 from shipworthy.core.learned import Learned, Parts
-from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
-from shipworthy.data.augmentation.label_noise import suspect_labels
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
@@ -44,7 +44,6 @@ from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.log import read_log
 from shipworthy.deployment.integration.provenance import provenance
-from shipworthy.deployment.integration.serve import Answerer, answerer
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import Watched
@@ -53,7 +52,7 @@ from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import BadProject, Misuse, NotFit, nearest
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
-from shipworthy.learning.selection.ladder import learn, train
+from shipworthy.learning.selection.ladder import learn
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Workspace, code_digest
@@ -169,19 +168,9 @@ def study(
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project, known),
-        "datasheet": datasheet(catalogue, seen, rules, ledger, project),
+        "metrics": known.metrics, "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
-
-
-def steps(project: Project, known: Registry) -> Steps:
-    """The stages as functions of this project, for checks that must make a noun again."""
-    return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
-        clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")), contributions=shares,
-        suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
-        answer=partial(_answer, {}, project),
-    )
 
 
 def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evidence:
@@ -211,8 +200,7 @@ def required(project: Project) -> tuple[str, ...]:
     return tuple(row.id for row in ROWS if row.id in wanted)
 
 
-# ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
-
+# ── promote, roll back ───────────────────────────────────────────────────────────────────────────────────
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
@@ -243,34 +231,6 @@ def rollback(place: Workspace, *, by: str, why: str) -> Release:
 def champion(place: Workspace) -> Release | None:
     """The release in production now, or None."""
     return history.champion(place.store)
-
-
-
-def recheck(folder: Path) -> list[tuple[str, bool, str]]:
-    """What was verified of a release folder, whether it held, and a sentence: digests, signature, evidence again."""
-    found = releases.verify(folder)
-    if not all(ok for _, ok, _ in found):
-        return found
-    release = releases.open_release(folder)
-    case = stored(release)
-    known = registry().checks
-    settings = {name: given for name, given in case["project"].checks.items() if name in known}
-    again = judge(case, known, settings=settings)
-    for finding in again.findings:
-        before = release.evidence.find(finding.check)
-        if before is not None:
-            same = before.verdict == finding.verdict
-            told = f"{finding.verdict} again" if same else f"was {before.verdict}, is {finding.verdict}"
-            found.append((finding.id, same, f"{told}: {finding.sentence}"))
-    return found
-
-
-def stored(release: Release) -> Case:
-    """The case that a release carries: what can be judged again without its project, offline."""
-    case = releases.stored(release)
-    project = msgspec.json.decode((release.folder / "project.json").read_bytes(), type=Project)
-    cut = Parts(case["learn"], case["tune"], case["holdout"])
-    return {**case, "project": project, "parts": cut, "steps": steps(project)}
 
 
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,11 +294,6 @@ def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, An
     return {**pack_table(table), **pack_ledger(ledger)}
 
 
-def _clean(project: Project, raw: Table) -> Any:
-    """A whole table cleaned by what it says of itself, (table, ledger): for drills, not for training."""
-    return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
-
-
 def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, at_hand: Case) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     learned, margins = learn(cut, fit(cut.learn), project, learners=known.of("learner"), progress=progress)
@@ -347,18 +302,6 @@ def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, a
     able = [m for m in known.checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
     findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
     return {**pack_learned(learned), "findings": canonical(findings)}
-
-
-def _answer(known: dict[str, Answerer], project: Project, model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
-    """One record answered as the server would; a model is compiled once."""
-    if model.digest not in known:
-        known[model.digest] = answerer(model, project)
-    return known[model.digest].answer([record])[0]
-
-
-def shares(model: Model, inputs: Floats) -> Floats:
-    """Exact shares of the margin, (n, inputs), compared with the model's usual row."""
-    return contributions(model.program, inputs, model.reference)
 
 
 def _identity(place: Workspace, case: Case) -> Identity:
@@ -373,6 +316,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
+        PLUGINS: canonical(place.registry.plugins),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
         "ladder.json": canonical(ladder(case["learned"])),
         "provenance.json": canonical(provenance(
@@ -384,9 +328,6 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
-
-
-
 
 
 def _standing(place: Workspace) -> Release:

@@ -30,7 +30,7 @@ def command(address: str, output: Path, folder: Path, release_id: str) -> None:
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
-    answers = release.model.predict(read(address))
+    answers = release.model.predict(read(address, plugins=place.plugins()))
     output = output.absolute()
     if not output.parent.is_dir():
         raise Misuse("there is no such folder to write into", where=str(output.parent), hint="make it first")

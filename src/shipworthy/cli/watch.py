@@ -24,8 +24,8 @@ from shipworthy.store.workspace import open_workspace
 def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called. Exit 1 on a page."""
     place = open_workspace(folder)
-    log, known = (read(address), None) if address else read_log(place.log)
-    watched = flow.watch(place, log=log, labels=read(labels) if labels else known)
+    log, known = (read(address, plugins=place.plugins()), None) if address else read_log(place.log)
+    watched = flow.watch(place, log=log, labels=read(labels, plugins=place.plugins()) if labels else known)
     if as_json:
         put({"rows": log.rows, "findings": watched.findings, "incidents": watched.incidents})
     elif not log.rows:

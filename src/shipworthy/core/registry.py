@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -17,10 +16,11 @@ from typing import Any
 
 import msgspec
 
-from shipworthy.core.canon import digest_parts
+from shipworthy.core.canon import digest, digest_parts
 from shipworthy.core.signature import faults
 from shipworthy.errors import Misuse, nearest
 from shipworthy.marks import MARK
+from shipworthy.metrics import METRICS, Metric
 
 GROUP = "shipworthy"
 Text = tuple[str, bytes]
@@ -75,6 +75,13 @@ class Registry:
     def checks(self) -> dict[str, Marked]:
         return self.of("check")
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics that a requirement may name: the package's own, and those that plugins mark."""
+        more = {name: Metric(name, frozenset(one.facts["tasks"]), one.facts["direction"], one.facts["needs"],
+                             one.function) for name, one in self.of("metric").items()}
+        return METRICS | more
+
 
 def registry(plugins: tuple[str, ...] = (), *, trusted: Collection[str] | None = None) -> Registry:
     """All marked functions of the installed entry points and of the plugin files named by a project.
@@ -86,9 +93,9 @@ def registry(plugins: tuple[str, ...] = (), *, trusted: Collection[str] | None =
     """
     texts = tuple(_text(path) for path in plugins)
     for path, raw in texts:
-        if trusted is not None and _digest(raw) not in trusted:
+        if trusted is not None and digest(raw) not in trusted:
             raise Misuse("the plugin file is another one than was recorded; it was not run", where=path,
-                         hint=f"its SHA-256 begins with {_digest(raw)[:16]}; recorded: "
+                         hint=f"its SHA-256 begins with {digest(raw)[:16]}; recorded: "
                               f"{', '.join(one[:16] for one in trusted) or 'none'}")
     return _collected(texts)
 
@@ -96,7 +103,7 @@ def registry(plugins: tuple[str, ...] = (), *, trusted: Collection[str] | None =
 @cache
 def _collected(texts: tuple[Text, ...]) -> Registry:
     kinds: dict[str, dict[str, Marked]] = {}
-    files = [(Path(path).name, _digest(raw), _file(path, raw)) for path, raw in texts]
+    files = [(Path(path).name, digest(raw), _file(path, raw)) for path, raw in texts]
     installed = list(_installed())
     for module in (*installed, *(module for *_, module in files)):
         for marked in _marked(module):
@@ -107,8 +114,8 @@ def _collected(texts: tuple[Text, ...]) -> Registry:
                              where=f"{known.module} and {marked.module}", hint="rename one of them")
             kind[marked.name] = marked
     _of_known_checks(kinds)
-    plugins = [Plugin(name, digest, tuple((one.facts["kind"], one.name) for one in _marked(module)))
-               for name, digest, module in files]
+    plugins = [Plugin(name, sum_of, tuple((one.facts["kind"], one.name) for one in _marked(module)))
+               for name, sum_of, module in files]
     code = digest_parts([*map(_source, installed), *(raw for _, raw in texts)])
     return Registry({kind: dict(sorted(found.items())) for kind, found in kinds.items()}, tuple(plugins), code)
 
@@ -150,12 +157,8 @@ def _text(path: str) -> Text:
         raise Misuse(f"the plugin file cannot be read: {error.strerror}", where=path) from error
 
 
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
-
-
 def _file(path: str, raw: bytes) -> ModuleType:
-    name = f"shipworthy_plugin_{Path(path).stem}_{_digest(raw)[:8]}"
+    name = f"shipworthy_plugin_{Path(path).stem}_{digest(raw)[:8]}"
     module = ModuleType(name)
     module.__file__ = path
     sys.modules[name] = module

@@ -8,6 +8,7 @@ from typing import Any
 
 from shipworthy.core.case import SUBJECTS
 from shipworthy.errors import nearest
+from shipworthy.metrics import METRICS
 from shipworthy.survey import BY_ID
 
 CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -40,6 +41,7 @@ def faults(function: Callable[..., Any], facts: Mapping[str, Any]) -> list[str]:
         wanted = ", ".join((*given, *(f'*, {name}=""' for name in named)))
         return [f"is called with ({wanted}), and takes {_shown(function)}: {error}"]
     found = [fault for task in facts.get("tasks", ()) for fault in _word("task", task, TASKS)]
+    found += ["has the name of a built-in metric"] if facts["kind"] == "metric" and facts["name"] in METRICS else []
     found += [fault for key, known in WORDS.items() if key in facts for fault in _word(key, facts[key], known)]
     return found
 

@@ -45,8 +45,9 @@ def _connector(place: str, plugins: tuple[str, ...]) -> Any:
     lower = place.lower()
     scheme = lower.partition("://")[0] if "://" in lower else ""
     known: list[str] = []
-    for marks in (_own(), tuple(each.function for each in registry(plugins).of("connector").values())):
-        for function in marks:
+    installed = lambda: tuple(each.function for each in registry(plugins).of("connector").values())  # noqa: E731
+    for marks in (installed,) if plugins else (_own, installed):
+        for function in marks():
             facts = getattr(function, MARK)
             if scheme in facts["schemes"] or (
                 (not scheme or scheme == "file") and lower.endswith(facts["suffixes"] or ("\0",))
