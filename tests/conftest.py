@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
 from shipworthy.metrics import METRICS
 from shipworthy.sabotage.world import world, world_project
+from shipworthy.store.postgres import connect
 
 LEARNERS = {"boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {})}
 
@@ -106,6 +109,20 @@ def plugin_text() -> str:
     """The plugin file of the guide: a connector, a learner, a metric, and a check with its fault."""
     guide = Path(__file__).resolve().parents[1] / "docs" / "guides" / "plugins.md"
     return "\n".join(re.findall(r"^```python\n(.*?)^```$", guide.read_text("utf-8"), re.M | re.S))
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of an empty PostgreSQL database, dropped afterwards."""
+    server = os.environ.get("SHIPWORTHY_POSTGRES")
+    if not server:
+        pytest.skip("no PostgreSQL server is named by SHIPWORTHY_POSTGRES; run: bash .ci/postgres make test")
+    name = f"test_{secrets.token_hex(6)}"
+    with closing(connect(server)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        yield f"{server.rpartition('/')[0]}/{name}"
+        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

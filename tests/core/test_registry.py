@@ -113,7 +113,8 @@ def test_the_bank_plants_a_plugin_s_fault(guide: str, clean: dict[str, Any]) -> 
 
 def test_a_changed_file_is_run_again_and_an_unchanged_one_is_not(tmp_path: Path) -> None:
     sys.modules.pop("counted", None)
-    text = "import types, sys\nseen = sys.modules.setdefault('counted', types.SimpleNamespace(runs=0))\nseen.runs += 1\n"
+    text = ("import types, sys\nseen = sys.modules.setdefault('counted', types.SimpleNamespace(runs=0))\n"
+            "seen.runs += 1\n")
     path = written(tmp_path, text)
     registry((path,))
     registry((path,))

@@ -26,7 +26,7 @@ LIBRARIES = (
     "interpret-core",
     "optuna",
 )
-EXTRAS = {"excel": "python_calamine", "postgres": "psycopg"}
+EXTRAS = {"excel": "python_calamine", "postgres": "pg8000"}
 
 
 @click.command()

@@ -32,8 +32,9 @@ def read(address: Any, *, name: str = "", plugins: tuple[str, ...] = (), **optio
         table = Table.of(address, name=name or "table")
         return finish(table.data, name=table.name, origin=table.origin)
     address = str(address)
-    place, _ = divide(address)
-    if any(mark in place for mark in "*?") or Path(place).is_dir():
+    remote = "://" in address
+    place = address.partition("#")[0] if remote else divide(address)[0]
+    if not remote and (any(mark in place for mark in "*?") or Path(place).is_dir()):
         parts = [read(part, plugins=plugins, **options) for part in parts_of(place)]
         return stack(parts, name=name or table_name(place), origin=address)
     table = _connector(place, plugins)(address, name=name, **options)
