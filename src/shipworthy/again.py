@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.case import Steps
-from shipworthy.core.contributions import contributions
+from shipworthy.core.contributions import shares
 from shipworthy.core.evidence import Finding
 from shipworthy.core.judge import judge
 from shipworthy.core.learned import Parts
@@ -19,7 +19,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Plugin, Registry, registry
 from shipworthy.core.release import Release
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.augmentation.label_noise import suspect_labels
@@ -38,7 +38,8 @@ Case = dict[str, Any]
 def steps(project: Project, known: Registry) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
+        profile=partial(profile, target=project.data.target), validate=validate,
+        contract=partial(contract, in_time=project.split.kind == "time"),
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
@@ -78,11 +79,6 @@ def recheck(folder: Path, *, plugins: tuple[str, ...] = ()) -> list[releases.Res
             found.append((finding.id, same, f"{told}: {finding.sentence}"))
     return found + [_not_run(finding, recorded) for finding in release.evidence.findings
                     if finding.check not in known.checks]
-
-
-def shares(model: Model, inputs: Floats) -> Floats:
-    """Exact shares of the margin, (n, inputs), compared with the model's usual row."""
-    return contributions(model.program, inputs, model.reference)
 
 
 def _recorded(release: Release) -> tuple[Plugin, ...]:

@@ -18,10 +18,10 @@ import numpy as np
 
 from shipworthy.again import PLUGINS, steps
 from shipworthy.again import recheck as recheck
-from shipworthy.again import shares as shares
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, run
@@ -31,25 +31,28 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
+from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
-from shipworthy.data.analysis.contract import contract, validate
+from shipworthy.data.analysis.contract import validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
-from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import provenance
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
+from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.deployment.monitoring.watch import Watched
+from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
-from shipworthy.errors import BadProject, Misuse, NotFit, nearest
+from shipworthy.errors import BadProject, Misuse, NotFit, one_of
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn
@@ -82,6 +85,9 @@ class Built:
         learned: Learned = self.case["learned"]
         return learned
 
+    def _repr_html_(self) -> str:
+        return self.release._repr_html_() + self.release.evidence._repr_html_()
+
 
 @dataclass(frozen=True)
 class Renewal:
@@ -91,6 +97,10 @@ class Renewal:
     sentence: str
     findings: tuple[Finding, ...]
     release: Release | None = None
+
+    def _repr_html_(self) -> str:
+        lines = [(one.verdict, one.check, one.sentence) for one in self.findings]
+        return shown(self.sentence, lines, letters=WORDS)
 
 
 # ── study, judge, release ────────────────────────────────────────────────────────────────────────────────────────
@@ -121,7 +131,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
-        "code": place.plugins(), "history": history.ledger(place.store), "tables": place.store.tables,
+        "code": place.plugins(), "history": history.ledger(place.store),
+        "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
@@ -132,7 +143,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
     names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name, plugins=place.plugins())
+    return {name: read(place.resolve(source.address), name=name, plugins=place.plugins(), rows=source.rows)
             for name, source in zip(names, place.project.source, strict=True)}
 
 
@@ -152,7 +163,7 @@ def study(
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
     rows = split(raw, project)
     progress("profiling")
-    seen = profile(raw.take(rows.learn), target=project.data.target)
+    seen = profile(joined(raw, project).take(rows.learn), target=project.data.target)
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
@@ -163,12 +174,13 @@ def study(
     taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
-    rules = contract(cut.learn)
+    made = steps(project, known)
+    rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project, known),
-        "metrics": known.metrics, "datasheet": datasheet(catalogue, seen, rules, ledger, project),
+        "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
+        "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
 
@@ -194,13 +206,17 @@ def required(project: Project) -> tuple[str, ...]:
     """
     for row in (*project.gate.also, *project.gate.without):
         if row not in BY_ID:
-            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=nearest(row, BY_ID))
+            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
     default = {row.id for row in ROWS if row.required}
     wanted = (default | set(project.gate.also)) - set(project.gate.without)
     return tuple(row.id for row in ROWS if row.id in wanted)
 
 
 # ── promote, roll back ───────────────────────────────────────────────────────────────────────────────────
+
+def checklist(place: Workspace, release_id: str = "") -> Evidence:
+    """The evidence about a release, the newest if none is named, with the waivers and the gate as they are today."""
+    return current_evidence(place, find_release(place.releases, release_id))
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
@@ -218,7 +234,8 @@ def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Rel
             where=str(release.folder),
             hint="see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
     if by == place.project.project.trainer:
-        raise NotFit(f"{by} trained this model and may not approve it", hint="someone else promotes: --by NAME")
+        raise NotFit(f"{by} trained this model and may not approve it", where="[project] trainer",
+                     hint="someone else promotes: --by NAME")
     history.promote(place.store, release, by=by, why=why)
     return release
 
@@ -237,11 +254,21 @@ def champion(place: Workspace) -> Release | None:
 
 
 def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = None) -> Watched:
-    """Evidence about what the champion served, from its own log or from a table of predictions."""
+    """Evidence about what the champion served since the last look, on record if it pages.
+
+    log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
+    """
     release = _standing(place)
-    if log is None:
-        log, labels = read_log(place.log)
-    return watch_log(release.model, releases.stored(release)["grid"], log, labels, place.project)
+    look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
+                   release=release.id)
+    if log is not None:
+        return look(log, labels)
+
+    def own(state: State) -> Watched:
+        served, known = drained_log(place.log, place.store.tables, release=release.id)
+        return look(served, known if labels is None else labels, state=state)
+
+    return remembered(place.store, release.id, own)
 
 
 def renew(
@@ -254,7 +281,8 @@ def renew(
     """
     release = _standing(place)
     if log is None or labels is None:
-        log, labels = read_log(place.log)
+        served, known = drained_log(place.log, place.store.tables)
+        log, labels = served if log is None else log, known if labels is None else labels
     case = stored(release)
     known = _training(place, release)
     progress("admitting the new rows")
@@ -322,7 +350,8 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
-        **case["grid"].files(), "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
+        **history.carried(case["seals"]), **case["grid"].files(),
+        "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
         "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
     }
@@ -333,7 +362,8 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
 def _standing(place: Workspace) -> Release:
     release = champion(place)
     if release is None:
-        raise Misuse("nothing is in production", hint="shipworthy promote --by YOU --why REASON")
+        raise Misuse("nothing is in production", where=str(place.folder),
+                     hint="shipworthy promote --by YOU --why REASON")
     return release
 
 

@@ -125,7 +125,7 @@ def test_find_filters_and_gives_the_newest_first(store: Store) -> None:
 def test_find_by_an_unknown_field_is_told_the_nearest(store: Store) -> None:
     with pytest.raises(Misuse) as error:
         store.metadata.find(Run, statu="done")
-    assert str(error.value) == 'runs have no field "statu"\n  hint: did you mean "status"?'
+    assert str(error.value) == 'runs have no field "statu"\n  at: runs\n  hint: did you mean "status"?'
 
 
 def test_text_from_data_is_only_text(store: Store) -> None:
@@ -191,7 +191,7 @@ def test_a_pointer_needs_a_release_a_name_and_a_reason(store: Store) -> None:
     _releases(store)
     with pytest.raises(StoreError) as error:
         store.metadata.move("live", "ones", who="Ada", why="typo")
-    assert str(error.value) == 'there is no release "ones"\n  hint: did you mean "one"?'
+    assert str(error.value) == 'there is no release "ones"\n  at: live\n  hint: did you mean "one"?'
     for who, why in (("", "x"), ("x", " ")):
         with pytest.raises(Misuse, match="only with a name and a reason"):
             store.metadata.move("live", "one", who=who, why=why)

@@ -88,7 +88,8 @@ def with_plugins(project: Project, place: Workspace | None) -> Project:
 
 def _drawn(home: Path, address: str, place: Workspace) -> Callable[[int], dict[str, Any]]:
     if place.project.join:
-        raise Misuse("the bank runs on one table; this project joins several", hint="run it without a TABLE")
+        raise Misuse("the bank runs on one table; this project joins several", where="[[join]]",
+                     hint="run it without a TABLE")
     table = read(address, plugins=place.plugins())
 
     def make(seed: int) -> dict[str, Any]:

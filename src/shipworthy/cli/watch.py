@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,7 +11,8 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import figure, json_option, project_option, put
 from shipworthy.data.collection.read import read
-from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.store.workspace import open_workspace
 
 
@@ -22,17 +24,39 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
 @json_option
 def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
-    """What moved since the release, whether it harms, and whether somebody should be called. Exit 1 on a page."""
+    """What moved since the release, whether it harms, and whether somebody should be called.
+
+    A look at the server's log goes on from the last one; a table given with --log is judged on its own. An incident
+    is a PAGE once and OPEN until it has been quiet for weeks. Exit 1 while one is open.
+    """
     place = open_workspace(folder)
-    log, known = (read(address, plugins=place.plugins()), None) if address else read_log(place.log)
-    watched = flow.watch(place, log=log, labels=read(labels, plugins=place.plugins()) if labels else known)
+    table = partial(read, plugins=place.plugins())
+    watched = flow.watch(place, log=table(address) if address else None, labels=table(labels) if labels else None)
     if as_json:
-        put({"rows": log.rows, "findings": watched.findings, "incidents": watched.incidents})
-    elif not log.rows:
-        click.echo("no data yet: nothing was served since the promotion; start it with: shipworthy serve")
+        put({"rows": watched.rows, "findings": watched.findings, "incidents": watched.incidents,
+             "open": watched.incident})
     else:
-        for finding in watched.findings:
-            click.echo(f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
-        for incident in watched.incidents:
-            click.echo(f"PAGE: {incident}")
-    sys.exit(1 if watched.incidents else 0)
+        for line in lines(watched):
+            click.echo(line)
+    sys.exit(1 if watched.incidents or watched.incident else 0)
+
+
+def lines(watched: Watched) -> list[str]:
+    """What a person reads: every finding, then every incident with what to do about it."""
+    if not watched.rows:
+        return ["no data yet: nothing was served since the promotion; start it with: shipworthy serve"]
+    found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
+             for finding in watched.findings]
+    for incident in watched.incidents:
+        found += told("PAGE", incident)
+    known = watched.incident
+    if known is not None and known.id not in {incident.id for incident in watched.incidents}:
+        found += told("OPEN", known)
+    return found
+
+
+def told(what: str, incident: Incident) -> list[str]:
+    """An incident in lines: severity and since when, what happened, what it costs where that is known, what to do."""
+    lost = f" Extra errors cost {incident.loss:,.2f} {incident.currency} per 1,000 decisions." if incident.loss else ""
+    return [f"{what} ({incident.severity}, since {incident.opened}): {incident.sentence}{lost}",
+            f"      → {incident.action}"]

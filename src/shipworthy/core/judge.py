@@ -12,7 +12,7 @@ import msgspec
 
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
 from shipworthy.core.registry import Marked
-from shipworthy.errors import FAULTS, BadProject, ShipworthyError, nearest
+from shipworthy.errors import FAULTS, BadProject, ShipworthyError, nearest, one_of
 from shipworthy.survey import ROWS
 
 Case = Mapping[str, Any]
@@ -23,7 +23,7 @@ def bind(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]
     """Raise BadProject when a setting names no check, no parameter of it, or is of another type."""
     for name, given in settings.items():
         if name not in checks:
-            raise BadProject(f'there is no check "{name}"', where=f"[checks.{name}]", hint=nearest(name, checks))
+            raise BadProject(f'there is no check "{name}"', where=f"[checks.{name}]", hint=one_of(name, checks))
         known = checks[name].settings
         for key, value in given.items():
             if key not in known:

@@ -7,6 +7,7 @@ signed and released. Nothing in it can run code.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,8 +24,9 @@ from shipworthy.errors import BadModel
 from shipworthy.kernels import pure, ranked
 
 Link = Literal["identity", "logistic", "softmax", "share"]
-FORMAT = 1
+FORMAT = 2
 MANY_ROWS = 256
+TINY = 1e-12
 
 
 class Linear(msgspec.Struct, frozen=True, tag="linear"):
@@ -74,7 +76,8 @@ class Term:
         """Every tree of the term as the cells of its inputs and the leaves that each leaves open."""
         found = tuple(ranked.boxes(self.arrays, number) for number in range(len(self.arrays["root"])))
         if any(one is None for one in found):
-            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code")
+            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code",
+                           where="program", hint="lower the trees again from the library model")
         return tuple(one for one in found if one is not None)
 
     @property
@@ -97,7 +100,7 @@ class Term:
         return {int(place): np.unique(threshold[feature == place]) for place in np.unique(feature)}
 
 
-class Calibration(msgspec.Struct, frozen=True):
+class Calibration(msgspec.Struct, frozen=True, tag="knots"):
     """A non-decreasing map of the score, linear between knots, constant beyond them."""
 
     score: tuple[float, ...]
@@ -105,14 +108,39 @@ class Calibration(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if len(self.score) != len(self.value) or not self.score:
-            raise BadModel("a calibration needs as many values as scores")
+            raise BadModel("a calibration needs as many values as scores", where="calibration",
+                           hint="give one value for each score, and at least one")
         if any(b < a for a, b in zip(self.score, self.score[1:], strict=False)):
-            raise BadModel("a calibration's scores must ascend")
+            raise BadModel("a calibration's scores must ascend", where="calibration",
+                           hint="sort the pairs of score and value by score")
         if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
-            raise BadModel("a calibration must not decrease")
+            raise BadModel("a calibration must not decrease", where="calibration",
+                           hint="fit it by isotonic regression, which never decreases")
 
     def __call__(self, score: Floats) -> Floats:
         return np.interp(score, self.score, self.value)
+
+
+class Scaling(msgspec.Struct, frozen=True, tag="scaling"):
+    """Log-odds times a slope plus an intercept: (n,) probabilities of the second class, or (n, k) of every class.
+
+    Of a class the log-odds are those against all others together; of many classes the logarithms are scaled and
+    shared out again, so that they add up to 1. Source: Platt (1999); Guo et al. (2017) for the temperature 1 / slope.
+    """
+
+    slope: float
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
+            raise BadModel("a scaling needs a slope above 0, so that a higher score stays higher, and finite numbers")
+
+    def __call__(self, score: Floats) -> Floats:
+        chance = np.clip(score, TINY, 1.0)
+        if score.ndim == 2:
+            return softmax(self.slope * np.log(chance))
+        rest = np.clip(1.0 - score, TINY, 1.0)
+        return logistic(self.slope * (np.log(chance) - np.log(rest)) + self.intercept)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -122,7 +150,7 @@ class Head(msgspec.Struct, frozen=True):
     terms: tuple[TermKind, ...]
     link: Link
     classes: tuple[str, ...]
-    calibration: Calibration | None
+    calibration: Calibration | Scaling | None
     label: str
     format: int = FORMAT
 
@@ -140,7 +168,7 @@ class Program:
     terms: tuple[Term, ...]
     link: Link
     classes: tuple[str, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Calibration | Scaling | None = None
     label: str = ""
 
     @property
@@ -151,7 +179,8 @@ class Program:
     def margin(self, inputs: Floats) -> Floats:
         """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
         if inputs.shape[1] != len(self.inputs):
-            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}")
+            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}", where="inputs",
+                           hint="make them with the features of the same model: model.features.matrix(table)")
         total = np.zeros((len(inputs), self.outputs))
         for term in self.terms:
             total += term.margin(inputs)
@@ -163,17 +192,11 @@ class Program:
 
     def finish(self, margin: Floats) -> Floats:
         """Link and calibration of a margin (n, outputs)."""
-        if self.link == "softmax":
-            exp = np.exp(margin - margin.max(axis=1, keepdims=True))
-            return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
-        if self.link == "share":
-            return margin
-        flat = margin[:, 0]
-        if self.link == "logistic":
-            flat = logistic(flat)
-        return self.calibration(flat) if self.calibration else flat
+        score = margin if self.link == "share" else softmax(margin) if self.link == "softmax" else margin[:, 0]
+        score = logistic(score) if self.link == "logistic" else score
+        return self.calibration(score) if self.calibration else score
 
-    def calibrated(self, calibration: Calibration | None) -> Program:
+    def calibrated(self, calibration: Calibration | Scaling | None) -> Program:
         return replace(self, calibration=calibration)
 
     @property
@@ -230,12 +253,15 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     except (msgspec.MsgspecError, ValueError, KeyError, OSError, EOFError) as error:
         raise BadModel("the program cannot be read", where="program.json, program.npz", hint=str(error)) from error
     if head.format != FORMAT:
-        raise BadModel(f"program format {head.format} is unknown", hint=f"this version reads format {FORMAT}")
+        raise BadModel(f"program format {head.format} is unknown", where="program.json",
+                       hint=f"this version reads format {FORMAT}")
     terms = tuple(
         Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
         for n, kind in enumerate(head.terms)
     )
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
+    if program.outputs > 1 and isinstance(program.calibration, Calibration):
+        raise BadModel("a calibration by knots is of one score, the program has one for every class")
     for term in terms:
         _audit(term, len(head.inputs), program.outputs)
     return program
@@ -248,9 +274,11 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
             term, inputs, outputs
         )
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise BadModel("a term of the program lacks an array or has one of the wrong shape", hint=str(error)) from error
+        raise BadModel("a term of the program lacks an array or has one of the wrong shape", where="program.npz",
+                       hint=str(error)) from error
     if not good:
-        raise BadModel("a term of the program points outside its arrays")
+        raise BadModel("a term of the program points outside its arrays", where="program.npz",
+                       hint="restore the release from a copy, or build it again: shipworthy run")
 
 
 def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:
@@ -306,6 +334,12 @@ def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
         and a["leaf"].ndim == 2
         and a["leaf"].shape[1] in (1, outputs)
     )
+
+
+def softmax(margin: Floats) -> Floats:
+    """Each exp(margin) as a share of its row's, (n, k)."""
+    exp = np.exp(margin - margin.max(axis=1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
 
 
 def logistic(margin: Floats) -> Floats:

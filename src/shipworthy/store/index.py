@@ -90,6 +90,7 @@ def connect_to(address: str | sa.URL) -> sa.Engine:
     except (ImportError, exc.ArgumentError) as error:
         raise StoreError(
             f"this database cannot be used: {error}",
+            where="the address of the index",
             hint="install its driver, for PostgreSQL by: pip install 'shipworthy[postgres]'; and write "
             "postgresql://user@host/name",
         ) from error

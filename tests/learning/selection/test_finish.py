@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.project import Value
-from shipworthy.learning.selection.choice import row_losses
-from shipworthy.learning.selection.finish import finish, isotonic, threshold
+from shipworthy.learning.selection.finish import finish, threshold
 
 
 def regrets(truth: Any, scores: Any, cut: float) -> list[float]:
@@ -50,15 +49,6 @@ def test_without_a_value_the_threshold_balances_the_classes(clean: dict[str, Any
     scores = np.linspace(0, 0.3, 100)
     for nothing in (None, Value()):
         assert 0.26 < threshold(scores, truth, model, nothing) < 0.28
-
-
-def test_calibration_mends_an_overconfident_score() -> None:
-    random = np.random.default_rng(0)
-    honest = random.random(4_000)
-    truth = (random.random(4_000) < honest).astype(np.int64)
-    bold = np.clip(honest * 3 - 1, 0.001, 0.999)
-    mended = isotonic(bold, truth)(bold)
-    assert row_losses(mended, truth, "binary").mean() < row_losses(bold, truth, "binary").mean() - 0.05
 
 
 def test_a_calibrated_model_scores_through_its_calibration(clean: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from shipworthy.core.found import Breach, Contract, Profile, Rule
 from shipworthy.core.schema import Column
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.data.analysis.links import infer_links, measure_links
+from shipworthy.data.analysis.pairs import infer_pairs, measure_pair
 from shipworthy.data.analysis.rules import (
     MEASURES,
     View,
@@ -41,20 +42,24 @@ CUTS = (0.5, 0.75)
 PARTS = {"hour": 24, "day": 31, "weekday": 7}
 
 
-def contract(table: Table, profile: Profile | None = None, *, batch_rows: int = 0) -> Contract:
+def contract(
+    table: Table, profile: Profile | None = None, *, batch_rows: int = 0, in_time: bool = True
+) -> Contract:
     """The promises that training rows keep: presence, type, gaps, range, levels, shapes, times, links to the target.
 
-    table: training rows in their order. batch_rows: how many rows a batch should have; 0 is not known. Columns that
-    the project sets aside are not promised.
+    table: training rows in their order. batch_rows: how many rows a batch should have; 0 is not known. in_time:
+    whether newer batches may differ as stretches of the table do; if not, rows (or whole groups, where the schema
+    names one) are held to be exchangeable, as they are in a random split. Columns that the project sets aside are
+    not promised.
     """
     judged = [
         column.name for column in table.schema.columns if column.role not in ("ignored", "suspect") or column.protected
     ]
     table = table.select(judged)
-    broken = _backtest(table) if table.rows >= LEAST_BACKTEST else set()
+    broken = _backtest(table) if in_time and table.rows >= LEAST_BACKTEST else set()
     rules = [
         _widened(rule) if _key(rule) in broken else rule
-        for rule in _infer(table)
+        for rule in _infer(table, in_time=in_time)
         if _key(rule) not in broken or rule.kind == "range"
     ]
     if len(broken) >= max(3, 0.05 * len(rules)):
@@ -84,22 +89,24 @@ def validate(promised: Contract, batch: Table, *, previous: Table | None = None)
     for rule in promised.rules:
         if rule.kind == "association":
             found += measure_links(rule, view, broken)
+        elif rule.kind == "pair" and not broken & {rule.column, *rule.values}:
+            found += measure_pair(rule, view)
     if previous is not None and previous.rows and batch.rows:
         found += _delivered_again(batch, previous)
     return tuple(found)
 
 
-def _infer(table: Table) -> list[Rule]:
+def _infer(table: Table, *, in_time: bool = True) -> list[Rule]:
     step = max(1, table.rows // ROWS)
     sample = table.take(np.arange(0, table.rows, step)) if step > 1 else table
-    blocks = _blocks(table)
+    stretches = _blocks(table)
+    blocks = stretches if in_time else _blocks(table, _mixed(table))
     rules: list[Rule] = []
     for column in table.schema.columns:
         rules += _column_rules(column, table, sample, blocks)
     hashes = row_hashes(sample.data)
     rules.append(Rule("repeat", support=table.rows, detail={"distinct": len(np.unique(hashes)) / max(1, len(hashes))}))
-    links = infer_links(sample, blocks)
-    return [*rules, links] if links else rules
+    return [*rules, *infer_links(sample, blocks, stretches), *infer_pairs(sample, blocks)]
 
 
 def _backtest(table: Table) -> set[tuple[str, str, str]]:
@@ -131,7 +138,7 @@ def _widened(rule: Rule) -> Rule:
 
 def _loosened(rule: Rule) -> Rule:
     """The rule with room for a table that is known to drift: a tenth of rows may move, one in twenty levels be new."""
-    room = {"quantile": 0.1, "levels": 0.1, "unseen-share": 0.05, "null-share": 0.05}.get(rule.kind)
+    room = {"quantile": 0.1, "levels": 0.1, "unseen-share": 0.05, "null-share": 0.05, "pair": 0.1}.get(rule.kind)
     if room is not None:
         return msgspec.structs.replace(rule, detail={**rule.detail, "slack": rule.detail["slack"] + room})
     if rule.kind == "association":
@@ -163,11 +170,22 @@ def _delivered_again(batch: Table, previous: Table) -> list[Breach]:
     return [Breach(Rule("repeat"), f"{share:.0%}", f"{share:.0%} of the rows were in the batch before")]
 
 
-def _blocks(table: Table) -> list[Table]:
-    """At most 60 stretches of 500 consecutive rows, spread evenly."""
+def _blocks(table: Table, order: Ints | None = None) -> list[Table]:
+    """At most 60 stretches of 500 consecutive rows, spread evenly; in another order where one is given."""
     count = min(BLOCKS, table.rows // BLOCK)
     starts: list[int] = np.linspace(0, table.rows - BLOCK, count).astype(np.int64).tolist() if count else []
+    if order is not None:
+        return [table.take(order[start : start + BLOCK]) for start in starts]
     return [Table(table.data.slice(int(start), BLOCK), table.schema, table.name) for start in starts]
+
+
+def _mixed(table: Table) -> Ints:
+    """The rows in random order; rows of one group stay together, because a random split moves whole groups."""
+    random, group = np.random.default_rng(0), table.schema.one("group")
+    if group is None:
+        return random.permutation(table.rows)
+    _, codes = np.unique(np.array([str(word) for word in table.words(group.name)]), return_inverse=True)
+    return np.argsort(random.permutation(int(codes.max(initial=0)) + 1)[codes], kind="stable")
 
 
 def _column_rules(column: Column, table: Table, sample: Table, blocks: list[Table]) -> list[Rule]:

@@ -20,6 +20,7 @@ from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.metrics.intervals import binomial_tail
 
 CHANCE = 2e-6
+UNLIKELY = 1e-3
 DAY = 86_400.0
 TINY = 0.002
 TINY_SHIFT = 0.03
@@ -327,10 +328,8 @@ def _constant(rule: Rule, view: View) -> Breach | None:
     run = longest_run(codes)
     if run < 10 or rule.detail["top"] > 0.999:
         return None
-    bound = max(
-        _most_in_a_row(rule.detail["top"], len(codes)),
-        3 * rule.detail["run"] if rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support) else 0,
-    )
+    clustered = rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support, UNLIKELY)
+    bound = max(_most_in_a_row(rule.detail["top"], len(codes)), 3 * rule.detail["run"] if clustered else 0)
     if run <= bound and not (
         run == len(codes) and run >= 100 and rule.detail["run"] < run and rule.detail["top"] < 0.9
     ):
@@ -365,11 +364,11 @@ def _rows(rule: Rule, view: View) -> Breach | None:
     )
 
 
-def _most_in_a_row(share: float, rows: int) -> float:
-    """The run of a value of this share that independent rows exceed with a chance of two in a million."""
+def _most_in_a_row(share: float, rows: int, chance: float = CHANCE) -> float:
+    """The run of a value of this share that independent rows exceed with the chance given."""
     if share <= 0:
         return 1.0
-    return float("inf") if share >= 1 else 1 + float(np.log(CHANCE / max(rows, 1)) / np.log(share))
+    return float("inf") if share >= 1 else 1 + float(np.log(chance / max(rows, 1)) / np.log(share))
 
 
 def _date(seconds: float) -> str:

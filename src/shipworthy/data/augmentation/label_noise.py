@@ -47,7 +47,8 @@ def codes_of_labels(table: Table, target: str, classes: tuple[str, ...] = ()) ->
     words = table.words(target).astype(str)
     names = classes or tuple(str(word) for word in np.unique(words))
     if len(names) < 2:
-        raise BadData(f"every row has the label {names[0] if names else None!r}", where=target)
+        raise BadData(f"every row has the label {names[0] if names else None!r}", where=target,
+                      hint="name a target with two classes or more")
     place = {word: code for code, word in enumerate(names)}
     return np.array([place[word] for word in words], np.int64), names
 

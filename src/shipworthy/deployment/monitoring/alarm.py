@@ -10,6 +10,7 @@ import numpy as np
 from shipworthy.core.table import Floats, Ints
 
 LARGEST = 1e290
+EARLY = 0.1
 KEPT_STARTS = 1_024
 
 
@@ -25,6 +26,15 @@ def step(m: float, e: float) -> float:
     Source: Shin, Ramdas and Rinaldo (2024), e-detectors.
     """
     return min(LARGEST, (1.0 + m) * e)
+
+
+def early(test: int) -> float:
+    """How many times its bar a window that is still filling must reach at its first, second, … test.
+
+    A tenth of the budget is for such tests, 1 / (j (j + 1)) of it for the j-th, which add up to 1: so a window may be
+    tested as often as one likes. Source: Bonferroni; Markov's inequality for the e-value of each test.
+    """
+    return (1 - EARLY) / EARLY * test * (test + 1)
 
 
 def combined(log_e: Floats, weights: Floats) -> Floats:

@@ -7,12 +7,11 @@ import numpy as np
 
 from shipworthy.core.learned import Candidate, Parts
 from shipworthy.core.model import Model
-from shipworthy.core.program import Calibration
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
+from shipworthy.learning.selection.calibrate import calibration
 from shipworthy.learning.selection.choice import row_losses
 
-KNOTS = 40
 LEAST_GAIN = 0.001
 CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 MOVES = (0.75, 1.25)
@@ -28,35 +27,17 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
     model, scores = candidate.model, candidate.scores
     truth = model.truth(parts.tune)
     fit, judge = np.arange(len(truth)) % 2 == 1, np.arange(len(truth)) % 2 == 0
-    if model.task == "binary":
-        calibration = isotonic(scores[fit], truth[fit])
-        before = row_losses(scores[judge], truth[judge], "binary").mean()
-        after = row_losses(calibration(scores[judge]), truth[judge], "binary").mean()
+    found = calibration(scores[fit], truth[fit], model.task)
+    if found is not None:
+        before = row_losses(scores[judge], truth[judge], model.task).mean()
+        after = row_losses(found(scores[judge]), truth[judge], model.task).mean()
         if after < before * (1 - LEAST_GAIN):
-            model, scores = model.with_program(model.program.calibrated(calibration)), calibration(scores)
+            model, scores = model.with_program(model.program.calibrated(found)), found(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
     sheet = msgspec.structs.replace(
         model.sheet, threshold=threshold(scores, truth, model, project.value), conformal=edge
     )
     return Model(sheet, model.program)
-
-
-def isotonic(scores: Floats, truth: Floats | Ints) -> Calibration:
-    """The non-decreasing map from score to observed share, as at most 40 knots of equal mass.
-
-    Source: Zadrozny and Elkan (2002); pooled by equal mass so that no knot rests on a few rows.
-    """
-    from sklearn.isotonic import IsotonicRegression
-
-    order = np.argsort(scores, kind="stable")
-    groups = np.array_split(order, min(KNOTS, max(2, len(order) // 50)))
-    middle = np.array([scores[group].mean() for group in groups])
-    share = np.array([truth[group].mean() for group in groups])
-    weight = np.array([len(group) for group in groups], np.float64)
-    smooth = (share * weight + 0.5) / (weight + 1)
-    value = IsotonicRegression(y_min=0.0, y_max=1.0).fit(middle, smooth, sample_weight=weight).predict(middle)
-    knots, first = np.unique(middle, return_index=True)
-    return Calibration(tuple(map(float, knots)), tuple(map(float, np.maximum.accumulate(value[first]))))
 
 
 def conformal_edge(scores: Floats, truth: Floats | Ints, model: Model) -> float:

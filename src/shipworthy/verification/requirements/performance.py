@@ -11,7 +11,7 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Requirement
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.errors import BadProject, nearest
+from shipworthy.errors import BadProject, one_of
 from shipworthy.marks import check
 from shipworthy.metrics import METRICS, Metric
 from shipworthy.metrics.classification import auc
@@ -57,7 +57,7 @@ def _figure(
     metric = metrics.get(one.metric)
     if metric is None:
         raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]",
-                         hint=nearest(one.metric, metrics))
+                         hint=one_of(one.metric, metrics))
     if model.task not in metric.task:
         raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
                          hint="use one of "
