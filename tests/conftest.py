@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,9 @@ from shipworthy.deployment.integration.serve import answerer
 from shipworthy.learning.selection.ladder import task_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
+from shipworthy.metrics import METRICS
 from shipworthy.sabotage.world import world, world_project
+from shipworthy.store.postgres import connect
 
 LEARNERS = {"boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {})}
 
@@ -85,6 +90,7 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
         "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "seals": (), "code": (),
+        "metrics": METRICS,
     }
 
 
@@ -96,6 +102,27 @@ def make_case() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def clean() -> dict[str, Any]:
     return dict(case(0))
+
+
+@pytest.fixture(scope="session")
+def plugin_text() -> str:
+    """The plugin file of the guide: a connector, a learner, a metric, and a check with its fault."""
+    guide = Path(__file__).resolve().parents[1] / "docs" / "guides" / "plugins.md"
+    return "\n".join(re.findall(r"^```python\n(.*?)^```$", guide.read_text("utf-8"), re.M | re.S))
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of an empty PostgreSQL database, dropped afterwards."""
+    server = os.environ.get("SHIPWORTHY_POSTGRES")
+    if not server:
+        pytest.skip("no PostgreSQL server is named by SHIPWORTHY_POSTGRES; run: bash .ci/postgres make test")
+    name = f"test_{secrets.token_hex(6)}"
+    with closing(connect(server)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        yield f"{server.rpartition('/')[0]}/{name}"
+        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

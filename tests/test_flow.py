@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from shipworthy import flow
+from shipworthy.cli.sabotage import bank
+from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
 from shipworthy.deployment.integration.drain import drained_log
@@ -14,7 +20,7 @@ from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.replay import replay
 from shipworthy.errors import BadProject, Misuse, NotFit
 from shipworthy.sabotage.world import PROJECT, world
-from shipworthy.store.workspace import Workspace, open_workspace
+from shipworthy.store.workspace import Workspace, code_digest, open_workspace
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +48,9 @@ def test_a_release_judged_again_from_its_own_folder_says_the_same(built: flow.Bu
 
 
 def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: Workspace, built: flow.Built) -> None:
+    soon = (date.today() + timedelta(days=30)).isoformat()
     for row in built.release.evidence.refusals:
-        waive(place, row=row, by="owner@example.org", reason="a small world", until="2027-03-01")
+        waive(place, row=row, by="owner@example.org", reason="a small world", until=soon)
     with pytest.raises(NotFit, match=r"trainer@example\.org trained this model and may not approve it"):
         flow.promote(place, by="trainer@example.org", why="mine")
     release = flow.promote(place, by="approver@example.org", why="the checklist holds")
@@ -81,3 +88,111 @@ def test_a_row_that_does_not_exist_cannot_be_required(tmp_path: Path) -> None:
     with pytest.raises(BadProject) as caught:
         flow.build(open_workspace(tmp_path), {"world": world(0, rows=300)})
     assert caught.value.hint == 'did you mean "data.discovery"?'
+
+
+# ── with code of the project's own ───────────────────────────────────────────────────────────────────────────────
+
+OWN = """
+[project]
+name = "own"
+subject = "thing"
+plugins = ["my_checks.py"]
+
+[data]
+target = "outcome"
+positive = "yes"
+identifiers = ["entity"]
+
+[[source]]
+address = "world.logfmt"
+
+[learning]
+seconds = 3.0
+search = false
+learners = ["trivial", "centroids"]
+
+[[requirement]]
+metric = "g_mean"
+at_least = 0.5
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory, plugin_text: str) -> Workspace:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / FILE).write_text(OWN, encoding="utf-8")
+    (folder / "my_checks.py").write_text(plugin_text, encoding="utf-8")
+    rows = world(5, rows=1_500).drop("when", "sex").records()
+    lines = [" ".join(f"{key}={value}" for key, value in row.items() if value is not None) for row in rows]
+    (folder / "world.logfmt").write_text("\n".join(lines), encoding="utf-8")
+    return open_workspace(folder)
+
+
+@pytest.fixture(scope="module")
+def owned(own: Workspace) -> flow.Built:
+    return flow.build(own)
+
+
+def test_a_project_s_own_connector_learner_metric_and_check_take_part_in_a_run(owned: flow.Built) -> None:
+    assert [one.learner for one in owned.learned.candidates] == ["trivial", "centroids"]
+    assert owned.release.model.program.label == "centroids"
+    evidence = owned.release.evidence
+    told = {name: evidence.find(name) for name in ("doubts", "requirements", "plugins-conform")}
+    assert {name: finding.verdict for name, finding in told.items() if finding} == {
+        "doubts": "pass", "requirements": "pass", "plugins-conform": "pass"}
+
+
+def test_a_release_holds_the_digest_of_its_plugins_and_none_of_their_code(owned: flow.Built, plugin_text: str) -> None:
+    files = [path for path in owned.release.folder.rglob("*") if path.is_file()]
+    assert [path.name for path in files if path.suffix == ".py"] == []
+    assert hashlib.sha256(plugin_text.encode()).hexdigest() in (owned.release.folder / "plugins.json").read_text()
+    assert [path.name for path in files if b"def doubts" in path.read_bytes()] == []
+
+
+def test_without_their_file_a_project_s_own_checks_are_said_not_to_be_verified(
+    owned: flow.Built, plugin_text: str
+) -> None:
+    begins = hashlib.sha256(plugin_text.encode()).hexdigest()[:16]
+    said = CliRunner().invoke(verify, [str(owned.release.folder), "--json"])
+    told = {one["what"]: one["sentence"] for one in json.loads(said.stdout) if not one["ok"]}
+    assert told["ethics.decisions/doubts"] == (
+        "was pass, not judged again: it is code of the project's, run only if you name its file: "
+        f"--plugin my_checks.py (SHA-256 {begins}…)")
+    assert told["verification.performance/requirements"].startswith(
+        'was pass, is unknown: The check could not judge: there is no metric "g_mean"')
+    assert len(told) == 2
+    assert said.exit_code == 1
+
+
+def test_with_their_file_a_project_s_own_checks_are_judged_again(own: Workspace, owned: flow.Built) -> None:
+    said = CliRunner().invoke(verify, [str(owned.release.folder), "--plugin", own.plugins()[0]])
+    assert [line for line in said.stdout.splitlines() if not line.startswith("✓")] == []
+    assert said.exit_code == 0
+    assert "✓ ethics.decisions/doubts: pass again" in said.stdout
+    assert "✓ deployment.custom-tooling/plugins-conform: pass again" in said.stdout
+
+
+def test_a_file_that_the_release_was_not_judged_by_is_not_run(
+    owned: flow.Built, tmp_path: Path, plugin_text: str
+) -> None:
+    other = tmp_path / "my_checks.py"
+    other.write_text(plugin_text + f"\nopen({str(tmp_path / 'ran')!r}, 'w').close()\n", encoding="utf-8")
+    with pytest.raises(Misuse, match="the plugin file is another one than was recorded; it was not run"):
+        flow.recheck(owned.release.folder, plugins=(str(other),))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_bank_of_a_project_plants_its_own_faults_in_the_clean_world(own: Workspace) -> None:
+    results = bank(folder=own.folder, twins=1, only=("doubts",))
+    assert [(one.check, one.caught, one.false_alarms) for one in results] == [("doubts", True, 0)]
+    with pytest.raises(Misuse, match='there is no check "doubts"'):
+        bank(only=("doubts",))
+
+
+def test_steps_kept_by_other_plugin_code_are_not_used(own: Workspace, owned: flow.Built, plugin_text: str) -> None:
+    assert owned.release.manifest.identity.code == code_digest(own.registry)
+    assert "library" not in flow.prepare(own, flow.gather(own))
+    path = own.folder / "my_checks.py"
+    path.write_text(plugin_text + "\n# changed\n", encoding="utf-8")
+    assert owned.release.manifest.identity.code != code_digest(own.registry)
+    assert "library" in flow.prepare(own, flow.gather(own))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PLACES = {
-    "build": "flow", "champion": "flow", "open_workspace": "store.workspace", "profile": "data.analysis.profile",
-    "promote": "flow", "read": "data.collection.read", "renew": "flow", "rollback": "flow", "watch": "flow",
+    "build": "flow", "champion": "flow", "checklist": "flow", "discover": "data.collection.discovery",
+    "gather": "flow", "open_workspace": "store.workspace", "profile": "data.analysis.profile", "promote": "flow",
+    "read": "data.collection.read", "recheck": "again", "renew": "flow", "rollback": "flow", "watch": "flow",
     "Evidence": "core.evidence", "Features": "core.features", "Finding": "core.evidence", "Model": "core.model",
     "Predictions": "core.predictions", "Program": "core.program", "Project": "core.project", "Schema": "core.schema",
     "ShipworthyError": "errors", "Table": "core.table", "check": "marks", "connector": "marks", "labeler": "marks",

@@ -16,25 +16,26 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shipworthy.again import PLUGINS, steps
+from shipworthy.again import recheck as recheck
+from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
-from shipworthy.core.case import Steps
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
-from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
-from shipworthy.core.registry import registry
+from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
+from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
-from shipworthy.data.analysis.contract import contract, validate
+from shipworthy.data.analysis.contract import validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
-from shipworthy.data.augmentation.label_noise import suspect_labels
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
@@ -45,7 +46,6 @@ from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import provenance
-from shipworthy.deployment.integration.serve import Answerer, answerer
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
@@ -55,7 +55,7 @@ from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
-from shipworthy.learning.selection.ladder import learn, train
+from shipworthy.learning.selection.ladder import learn
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Workspace, code_digest
@@ -84,6 +84,9 @@ class Built:
         learned: Learned = self.case["learned"]
         return learned
 
+    def _repr_html_(self) -> str:
+        return self.release._repr_html_() + self.release.evidence._repr_html_()
+
 
 @dataclass(frozen=True)
 class Renewal:
@@ -94,6 +97,10 @@ class Renewal:
     findings: tuple[Finding, ...]
     release: Release | None = None
 
+    def _repr_html_(self) -> str:
+        lines = [(one.verdict, one.check, one.sentence) for one in self.findings]
+        return shown(self.sentence, lines, letters=WORDS)
+
 
 # ── study, judge, release ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -103,7 +110,7 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
 
     tables: by source name; read from the project's sources when not given.
     """
-    bind(registry(place.plugins()).checks, place.project.checks)
+    bind(place.registry.checks, place.project.checks)
     required(place.project)
     case = prepare(place, tables or gather(place), progress=progress)
     with tempfile.TemporaryDirectory() as draft:
@@ -119,7 +126,7 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
 
 def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
     """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
-    case = study(place.project, tables, kept=partial(_keep, place), progress=progress)
+    case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
@@ -135,12 +142,19 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
     names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name, rows=source.rows)
+    return {name: read(place.resolve(source.address), name=name, plugins=place.plugins(), rows=source.rows)
             for name, source in zip(names, place.project.source, strict=True)}
 
 
-def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, progress: Progress = quiet) -> Case:
-    """Everything that checks may judge before there is a release, by subject name: first data, then learning."""
+def study(
+    project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
+    progress: Progress = quiet,
+) -> Case:
+    """Everything that checks may judge before there is a release, by subject name: first data, then learning.
+
+    known: the marked functions to use; the installed ones by default.
+    """
+    known = known or registry()
     progress("discovering tables, keys and joins")
     catalogue = discover(list(tables.values()), project)
     progress("collecting one table")
@@ -156,36 +170,25 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     cut = parts(table, rows)
     table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
     at_hand: Case = {}
-    taught = kept("learn", lambda: _taught(cut, project, progress, at_hand), {"table": table.digest})
+    taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
-    made = steps(project)
+    made = steps(project, known)
     rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "grid": reference(model, cut.tune, cut.holdout), "steps": made,
+        "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
-
-
-def steps(project: Project) -> Steps:
-    """The stages as functions of this project, for checks that must make a noun again."""
-    return Steps(
-        profile=partial(profile, target=project.data.target), validate=validate,
-        contract=partial(contract, in_time=project.split.kind == "time"),
-        clean=partial(_clean, project), train=partial(train, project=project), contributions=shares,
-        suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
-        answer=partial(_answer, {}, project),
-    )
 
 
 def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evidence:
     """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
-    evidence = judge(case, registry(place.plugins()).checks, settings=place.project.checks, judged=about,
+    evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
                      required=required(place.project), waivers=place.waivers(),
                      progress=lambda name: progress(f"judging: {name}"))
     heard = {finding.check for finding in evidence.findings}
@@ -196,6 +199,11 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
 
 
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
+
+
+def checklist(place: Workspace, release_id: str = "") -> Evidence:
+    """The evidence about a release, the newest if none is named, with the waivers and the gate as they are today."""
+    return current_evidence(place, find_release(place.releases, release_id))
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
@@ -227,33 +235,6 @@ def rollback(place: Workspace, *, by: str, why: str) -> Release:
 def champion(place: Workspace) -> Release | None:
     """The release in production now, or None."""
     return history.champion(place.store)
-
-
-def recheck(folder: Path) -> list[tuple[str, bool, str]]:
-    """What was verified of a release folder, whether it held, and a sentence: digests, signature, evidence again."""
-    found = releases.verify(folder)
-    if not all(ok for _, ok, _ in found):
-        return found
-    release = releases.open_release(folder)
-    case = stored(release)
-    known = registry().checks
-    settings = {name: given for name, given in case["project"].checks.items() if name in known}
-    again = judge(case, known, settings=settings)
-    for finding in again.findings:
-        before = release.evidence.find(finding.check)
-        if before is not None:
-            same = before.verdict == finding.verdict
-            told = f"{finding.verdict} again" if same else f"was {before.verdict}, is {finding.verdict}"
-            found.append((finding.id, same, f"{told}: {finding.sentence}"))
-    return found
-
-
-def stored(release: Release) -> Case:
-    """The case that a release carries: what can be judged again without its project, offline."""
-    case = releases.stored(release)
-    project = msgspec.json.decode((release.folder / "project.json").read_bytes(), type=Project)
-    cut = Parts(case["learn"], case["tune"], case["holdout"])
-    return {**case, "project": project, "parts": cut, "steps": steps(project)}
 
 
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -319,7 +300,7 @@ def renew(
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
     what = [project.data, project.source, project.join, project.split, project.learning, project.value]
-    return keep(place.store, step, compute, code=code_digest(place.plugins()),
+    return keep(place.store, step, compute, code=code_digest(place.registry),
                 settings={"settings": digest(what)}, inputs=inputs).outputs
 
 
@@ -328,30 +309,18 @@ def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, An
     return {**pack_table(table), **pack_ledger(ledger)}
 
 
-def _clean(project: Project, raw: Table) -> Any:
-    """A whole table cleaned by what it says of itself, (table, ledger): for drills, not for training."""
-    return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
-
-
-def _taught(cut: Parts, project: Project, progress: Progress, at_hand: Case) -> dict[str, Any]:
+def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, at_hand: Case) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
-    learned, margins = learn(cut, fit(cut.learn), project, progress=progress)
+    learned, margins = learn(cut, fit(cut.learn), project, learners=known.of("learner"), progress=progress)
     at_hand["library"] = margins[learned.chosen.learner]
     case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}
-    able = [m for m in registry().checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
+    able = [m for m in known.checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
     findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
     return {**pack_learned(learned), "findings": canonical(findings)}
 
 
-def _answer(known: dict[str, Answerer], project: Project, model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
-    """One record answered as the server would; a model is compiled once."""
-    if model.digest not in known:
-        known[model.digest] = answerer(model, project)
-    return known[model.digest].answer([record])[0]
-
-
 def _identity(place: Workspace, case: Case) -> Identity:
-    return Identity(code_digest(place.plugins()), case["model"].digest, case["table"].digest)
+    return Identity(code_digest(place.registry), case["model"].digest, case["table"].digest)
 
 
 def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Release:
@@ -362,6 +331,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
+        PLUGINS: canonical(place.registry.plugins),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
         "ladder.json": canonical(ladder(case["learned"])),
         "provenance.json": canonical(provenance(

@@ -289,17 +289,6 @@ def test_the_tables_can_be_said_in_postgresql() -> None:
     assert any("DOUBLE PRECISION" in line for line in said)
 
 
-@pytest.mark.skipif("SHIPWORTHY_POSTGRESQL" not in os.environ, reason="SHIPWORTHY_POSTGRESQL is not set")
-def test_postgresql_keeps_the_index_as_sqlite_does(tmp_path: Path) -> None:
-    store = open_store(tmp_path, url=os.environ["SHIPWORTHY_POSTGRESQL"])
-    store.metadata.rebuild()
-    store.metadata.add(*ONE_OF_EACH)
-    assert [store.metadata.get(type(r), r.id) for r in ONE_OF_EACH] == ONE_OF_EACH
-    assert store.metadata.move("live", "one", who="Ada", why="again").number == 2
-    assert open_store(tmp_path, url=os.environ["SHIPWORTHY_POSTGRESQL"]).metadata.rebuild()["pointers"] == 2
-    assert not (store.home / "index.db").exists()
-
-
 def test_an_unusable_address_is_told(tmp_path: Path) -> None:
     for url in ("nonsense://x/y", "no url at all"):
         with pytest.raises(StoreError) as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from shipworthy.core.case import SUBJECTS
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.project import Project
 from shipworthy.errors import nearest
 from shipworthy.marks import check
 from shipworthy.survey import BY_ID
@@ -16,20 +15,20 @@ KINDS = ("check", "sabotage", "twin", "learner", "connector", "metric", "labeler
 
 
 @check("plugins-conform", row="deployment.custom-tooling")
-def plugins_conform(project: Project) -> Finding:
+def plugins_conform(code: tuple[str, ...]) -> Finding:
     """Whether every plugin function is documented and typed, and says truly what it takes.
 
     A check: row of the survey, subjects that exist, settings with a default and a type, and a sabotage that it is to
-    catch. Others: a docstring, types, and the mark's name. Paths are as in the project file.
+    catch. Others: a docstring, types, and the mark's name. code: paths of the plugin files.
     """
-    plugins = project.project.plugins
+    plugins = [path for path in code if str(path).endswith(".py")]
     if not plugins:
         return say("not-applicable", "The project installs no plugin.")
     problems: list[str] = []
     judged = 0
     for path in plugins:
         if not Path(path).is_file():
-            problems.append(f"{path} does not exist")
+            problems.append(f"{Path(path).name} does not exist")
             continue
         found, count = conformity(Path(path).read_text(encoding="utf-8"))
         problems += [f"{Path(path).name}: {one}" for one in found]

@@ -26,7 +26,7 @@ LIBRARIES = (
     "interpret-core",
     "optuna",
 )
-EXTRAS = {"excel": "python_calamine", "postgres": "psycopg"}
+EXTRAS = {"excel": "python_calamine", "postgres": "pg8000"}
 
 
 @click.command()
@@ -43,10 +43,10 @@ def command(folder: Path, rebuild: bool) -> None:
         "extras: "
         + ", ".join(f"{name} {'present' if find_spec(module) else 'absent'}" for name, module in EXTRAS.items())
     )
-    for kind, found in sorted(registry().kinds.items()):
+    place = open_workspace(folder) if (folder / FILE).is_file() else None
+    for kind, found in sorted((place.registry if place else registry()).kinds.items()):
         click.echo(f"{kind}s: {len(found)}")
-    if (folder / FILE).is_file():
-        place = open_workspace(folder)
+    if place:
         if rebuild:
             counts = place.store.metadata.rebuild()
             click.echo(

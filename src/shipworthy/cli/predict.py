@@ -31,7 +31,7 @@ def command(address: str, output: Path, folder: Path, release_id: str) -> None:
     if release is None:
         raise Misuse("nothing is in production", where=str(place.folder),
                      hint="shipworthy promote first, or name one: --release ID")
-    answers = release.model.predict(read(address))
+    answers = release.model.predict(read(address, plugins=place.plugins()))
     output = output.absolute()
     if not output.parent.is_dir():
         raise Misuse("there is no such folder to write into", where=str(output.parent), hint="make it first")

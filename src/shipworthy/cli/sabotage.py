@@ -33,7 +33,7 @@ MOST_ROWS = 6_000
 @click.command()
 @click.argument("address", default="", metavar="[TABLE]")
 @click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path),
-              help="Folder with the shipworthy.toml of TABLE.")
+              help="Folder with the shipworthy.toml of TABLE; its plugins are in the bank.")
 @click.option("--twins", default=TWINS, show_default=True, type=click.IntRange(1, 200), help="Clean twins per check.")
 @click.option("--check", "only", multiple=True, help="Only this check; may be repeated.")
 @json_option
@@ -59,37 +59,44 @@ def bank(
 ) -> list[BankResult]:
     """The bank's results, on the clean world or on a table of one source with its project.
 
-    On a table the twins are draws of four fifths of its rows, at most 6,000. Raises Misuse for a project with joins.
+    The checks and faults of the project in the folder belong to the bank, if there is one. On a table the twins are
+    draws of four fifths of its rows, at most 6,000. Raises Misuse for a project with joins.
     """
-    known = registry()
+    place = open_workspace(folder) if address or (folder / FILE).is_file() else None
+    known = place.registry if place else registry()
     for name in only:
         if name not in known.checks:
             raise Misuse(f'there is no check "{name}"', where="--check",
                          hint=nearest(name, known.checks) or "shipworthy checklist names the checks")
     with tempfile.TemporaryDirectory() as home:
-        make = partial(_world_case, Path(home)) if not address else _drawn(Path(home), address, folder)
+        make = _drawn(Path(home), address, place) if address and place else partial(_world_case, Path(home), place)
         results = run_bank(make, known, twins=twins, only=only, progress=progress)
         for path in Path(home).rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
     return results
 
 
-def _world_case(home: Path, seed: int) -> dict[str, Any]:
-    return _case(home / f"world-{seed}", world_project(), world(seed), PROJECT)
+def _world_case(home: Path, place: Workspace | None, seed: int) -> dict[str, Any]:
+    return _case(home / f"world-{seed}", with_plugins(world_project(), place), world(seed), PROJECT)
 
 
-def _drawn(home: Path, address: str, folder: Path) -> Callable[[int], dict[str, Any]]:
-    place = open_workspace(folder)
+def with_plugins(project: Project, place: Workspace | None) -> Project:
+    """The project with the plugins of a workspace, named so that they are found from any folder."""
+    about = msgspec.structs.replace(project.project, plugins=place.plugins() if place else ())
+    return msgspec.structs.replace(project, project=about)
+
+
+def _drawn(home: Path, address: str, place: Workspace) -> Callable[[int], dict[str, Any]]:
     if place.project.join:
         raise Misuse("the bank runs on one table; this project joins several", where="[[join]]",
                      hint="run it without a TABLE")
-    table = read(address)
+    table = read(address, plugins=place.plugins())
 
     def make(seed: int) -> dict[str, Any]:
         rows = min(int(table.rows * SHARE), MOST_ROWS)
         drawn = table.take(np.sort(np.random.default_rng(seed).choice(table.rows, rows, replace=False)))
         learning = Learning(seconds=6.0, search=False, learners=("trivial", "linear", "tree", "boosted"))
-        project = msgspec.structs.replace(place.project, learning=learning)
+        project = msgspec.structs.replace(with_plugins(place.project, place), learning=learning)
         return _case(home / f"drawn-{seed}", project, drawn, (place.folder / FILE).read_text("utf-8"))
 
     return make

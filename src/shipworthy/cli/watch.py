@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -37,8 +38,8 @@ def command(folder: Path, address: str, labels: str, *, why: str, by: str, as_js
         incident = closed(place.store, release.id if release else "", by=by, why=why)
         say(f"closed by {by}: {incident.sentence}")
         return
-    watched = flow.watch(place, log=read(address) if address else None,
-                         labels=read(labels) if labels else None)
+    table = partial(read, plugins=place.plugins())
+    watched = flow.watch(place, log=table(address) if address else None, labels=table(labels) if labels else None)
     if as_json:
         put({"rows": watched.rows, "findings": watched.findings, "incidents": watched.incidents,
              "open": watched.incident})

@@ -17,6 +17,7 @@ SUBJECTS: dict[str, str] = {
     "datasheet": "the filled datasheet (dict: question → answer)",
     "parts": "learn, tune and holdout tables (core.learned.Parts)",
     "learned": "candidates, choice, cost (core.learned.Learned)",
+    "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
     "book": "how often this holdout was opened for this release (int)",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from html import escape
 from typing import Any, Literal
 
 import msgspec
 
 from shipworthy.core.canon import digest
+from shipworthy.core.shown import WORDS, shown
 from shipworthy.survey import ROWS, Row
 
 Verdict = Literal["pass", "fail", "unknown", "attested", "not-applicable"]
@@ -125,13 +125,9 @@ class Evidence(msgspec.Struct, frozen=True):
         return tuple(f for f in self.findings if f.at and datetime.fromisoformat(f.at) < edge)
 
     def _repr_html_(self) -> str:
-        lines = "".join(
-            f"<tr><td>{escape(row.id)}</td><td>{escape(verdict)}</td>"
-            f"<td>{escape(' '.join(f.sentence for f in findings) or self.missing.get(row.id, ''))}</td></tr>"
-            for row, verdict, findings in self.rows()
-        )
-        head = "fit" if self.fit else "not fit: " + ", ".join(self.refusals)
-        return f"<table><caption>{escape(head)}</caption>{lines}</table>"
+        lines = [(row.id, verdict, " ".join(f.sentence for f in findings) or self.missing.get(row.id, ""))
+                 for row, verdict, findings in self.rows()]
+        return shown("fit" if self.fit else "not fit: " + ", ".join(self.refusals), lines, letters=WORDS)
 
 
 def held(value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool) -> Verdict:

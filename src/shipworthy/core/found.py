@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from shipworthy.core.shown import shown
+
 
 class Listed(msgspec.Struct, frozen=True):
     """One table of the catalogue. keys: columns whose values are unique and never null."""
@@ -47,6 +49,12 @@ class Catalogue(msgspec.Struct, frozen=True):
     tables: tuple[Listed, ...]
     joins: tuple[JoinPath, ...] = ()
     trace: dict[str, str] = {}
+
+    def _repr_html_(self) -> str:
+        tables = [(one.name, f"{one.rows:,} rows", ", ".join(one.keys)) for one in self.tables]
+        joins = [(f"{one.left} → {one.right}", f"{one.coverage:.2%} found",
+                  ", ".join(f"{left} = {right}" for left, right in one.on.items())) for one in self.joins]
+        return shown(f"{len(tables)} tables, {len(joins)} joins", [*tables, *joins], head=("what", "how much", "keys"))
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,6 +109,13 @@ class Profile(msgspec.Struct, frozen=True):
 
     def __getitem__(self, name: str) -> ColumnProfile:
         return next(column for column in self.columns if column.name == name)
+
+    def _repr_html_(self) -> str:
+        lines = [(one.name, one.kind, f"{one.missing_share:.1%}", f"{one.distinct:,}", one.minimum, one.maximum,
+                  ", ".join(suspect.kind for suspect in self.suspects if suspect.column == one.name))
+                 for one in self.columns]
+        return shown(f"{self.rows:,} rows × {len(self.columns)} columns, {self.duplicates:,} duplicates", lines,
+                     head=("column", "kind", "missing", "distinct", "lowest", "highest", "suspect"))
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):

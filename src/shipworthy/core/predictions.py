@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Floats, Mask
 
 
@@ -47,5 +47,5 @@ class Predictions:
         return answer
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{n}</td><td>{escape(str(self[n]))}</td></tr>" for n in range(min(8, len(self))))
-        return f"<table><caption>{len(self):,} predictions</caption>{rows}</table>"
+        rows = [(n, self[n]) for n in range(min(8, len(self)))]
+        return shown(f"{len(self):,} predictions", rows, letters=WORDS)

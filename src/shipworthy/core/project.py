@@ -273,12 +273,18 @@ def read_project(path: Path | str) -> Project:
 def parse(text: str, *, where: str = FILE) -> Project:
     """A project from TOML text. Raises BadProject."""
     try:
-        return msgspec.toml.decode(text.encode(), type=Project)
+        project = msgspec.toml.decode(text.encode(), type=Project)
     except msgspec.ValidationError as error:
         raise BadProject(_plain(str(error)), where=where, hint=_hint(str(error))) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
+    for source in project.source:
+        if re.match(r"[^:/?#]+://[^/@:]*:[^/]+@", source.address):
+            raise BadProject("the address of a source holds a password, and releases hold the project file",
+                             where=f"{where}, [[source]] {source.name}".rstrip(),
+                             hint="take it out; for PostgreSQL, set PGPASSWORD instead")
+    return project
 
 
 def _plain(message: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest_parts
 from shipworthy.core.schema import Role, Schema, infer
+from shipworthy.core.shown import COLUMNS, shown
 from shipworthy.errors import BadData, one_of
 
 Floats = npt.NDArray[np.float64]
@@ -124,13 +124,9 @@ class Table:
         return list(self.data.to_pylist())
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.schema.names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in row.values()) + "</tr>"
-            for row in self.head(8).records()
-        )
         size = f"{self.rows:,} rows × {len(self.schema.columns)} columns"
-        return f"<table><caption>{escape(self.name)}: {size}</caption><tr>{head}</tr>{body}</table>"
+        rows = [list(row.values()) for row in self.head(8).select(self.schema.names[: COLUMNS + 1]).records()]
+        return shown(f"{self.name}: {size}", rows, head=self.schema.names)
 
 
 def to_numbers(values: pa.ChunkedArray | pa.Array, name: str = "") -> Floats:

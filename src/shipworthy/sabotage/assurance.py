@@ -239,13 +239,13 @@ def tidy(case: Case, seed: int) -> Case:
 @sabotage("a plugin that lies about its signature", check="plugins-conform")
 def lying_plugin(case: Case) -> Case:
     """A plugin check that judges a subject which does not exist, without a docstring or a sabotage."""
-    return {**case, "project": _with_plugin(case, LYING)}
+    return {**case, "code": (_file("plugin.py", LYING),)}
 
 
 @twin("plugins-conform")
 def honest_plugin(case: Case, seed: int) -> Case:
     """A plugin check as the guide asks for it."""
-    return {**case, "project": _with_plugin(case, HONEST)}
+    return {**case, "code": (_file("plugin.py", HONEST),)}
 
 
 def _rotated(case: Case) -> Any:
@@ -306,11 +306,6 @@ def _file(name: str, text: str) -> str:
     path = Path(tempfile.mkdtemp(prefix="shipworthy-sabotage-")) / name
     path.write_text(text, encoding="utf-8")
     return str(path)
-
-
-def _with_plugin(case: Case, text: str) -> Any:
-    about = msgspec.structs.replace(case["project"].project, plugins=(_file("plugin.py", text),))
-    return msgspec.structs.replace(case["project"], project=about)
 
 
 SMELLY = '''

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from shipworthy.errors import StoreError
+from shipworthy.store import postgres
 from shipworthy.store.records import KINDS, Record
 
 BUSY_MILLISECONDS = 30_000
@@ -81,6 +82,8 @@ def connect_to(address: str | sa.URL) -> sa.Engine:
     """An engine for the index. Raises `StoreError` if the address is none or its driver is not installed."""
     try:
         url = sa.make_url(address)
+        if postgres.ours(address):
+            return postgres.engine(url)
         if url.get_backend_name() != "sqlite":
             return sa.create_engine(url, pool_pre_ping=True)
         engine = sa.create_engine(url, poolclass=sa.NullPool)
@@ -88,7 +91,8 @@ def connect_to(address: str | sa.URL) -> sa.Engine:
         raise StoreError(
             f"this database cannot be used: {error}",
             where="the address of the index",
-            hint="install its driver (psycopg for PostgreSQL) and write postgresql+psycopg://user@host/name",
+            hint="install its driver, for PostgreSQL by: pip install 'shipworthy[postgres]'; and write "
+            "postgresql://user@host/name",
         ) from error
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -119,8 +123,9 @@ def asked(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     except (exc.DBAPIError, sqlite3.Error) as error:
-        text = str(getattr(error, "orig", None) or error).strip()
-        raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=_hint(text)) from error
+        cause = getattr(error, "orig", None) or error
+        text, hint = postgres.told(cause) if engine.driver == "pg8000" else (str(cause).strip(), "")
+        raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=hint or _hint(text)) from error
 
 
 def use_wal(engine: sa.Engine) -> None:

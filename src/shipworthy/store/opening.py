@@ -28,7 +28,7 @@ class Store:
 def open_store(folder: str | os.PathLike[str], *, url: str | None = None) -> Store:
     """The store of a project folder, made if it is new, its index upgraded or mended if it has to be.
 
-    url: a database for the index instead of a SQLite file, such as `postgresql+psycopg://user@host/name`.
+    url: a database for the index instead of a SQLite file, such as `postgresql://user@host/name`.
     Raises `StoreError` if the folder is missing or cannot be written.
     """
     project = Path(folder).absolute()

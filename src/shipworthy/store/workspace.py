@@ -12,6 +12,7 @@ import msgspec
 from shipworthy.core.canon import digest_parts
 from shipworthy.core.evidence import Waiver
 from shipworthy.core.project import Project, read_project
+from shipworthy.core.registry import Registry, registry
 from shipworthy.store.files import write_bytes
 from shipworthy.store.opening import Store, open_store
 
@@ -54,6 +55,11 @@ class Workspace:
         """The plugin files of the project, as absolute paths."""
         return tuple(str((self.folder / plugin).resolve()) for plugin in self.project.project.plugins)
 
+    @property
+    def registry(self) -> Registry:
+        """Everything marked: what is installed, and what the project's plugin files bring. Runs those files."""
+        return registry(self.plugins())
+
     def resolve(self, address: str) -> str:
         """A source address: URLs as they are, paths from the project folder."""
         return address if "://" in address else str((self.folder / address).resolve())
@@ -67,10 +73,14 @@ def open_workspace(folder: Path | str) -> Workspace:
     return Workspace(folder, project, open_store(folder))
 
 
+def code_digest(known: Registry) -> str:
+    """SHA-256 over the package's own source files and those of all plugins: what a kept step was computed by."""
+    return digest_parts([_own_code().encode(), known.code.encode()])
+
+
 @cache
-def code_digest(plugins: tuple[str, ...] = ()) -> str:
-    """SHA-256 over the package's own source files and the project's plugins: what a kept step was computed by."""
+def _own_code() -> str:
     root = Path(str(files("shipworthy")))
     own = sorted(root.rglob("*.py"))
-    parts = [part for path in own for part in (path.relative_to(root).as_posix().encode(), path.read_bytes())]
-    return digest_parts([*parts, *(Path(plugin).read_bytes() for plugin in plugins)])
+    return digest_parts(part for path in own for part in (path.relative_to(root).as_posix().encode(),
+                                                          path.read_bytes()))

@@ -38,8 +38,9 @@ def read(
         table = Table.of(address, name=name or "table")
         return bounded(finish(table.data, name=table.name, origin=table.origin), rows=rows, most_bytes=most)
     address = str(address)
-    place, _ = divide(address)
-    if any(mark in place for mark in "*?") or Path(place).is_dir():
+    remote = "://" in address
+    place = address.partition("#")[0] if remote else divide(address)[0]
+    if not remote and (any(mark in place for mark in "*?") or Path(place).is_dir()):
         parts: list[Table] = []
         for part in parts_of(place):
             parts.append(read(part, plugins=plugins, most_bytes=most, **options))
@@ -59,8 +60,9 @@ def _connector(place: str, plugins: tuple[str, ...]) -> Any:
     lower = place.lower()
     scheme = lower.partition("://")[0] if "://" in lower else ""
     known: list[str] = []
-    for marks in (_own(), tuple(each.function for each in registry(plugins).of("connector").values())):
-        for function in marks:
+    installed = lambda: tuple(each.function for each in registry(plugins).of("connector").values())  # noqa: E731
+    for marks in (installed,) if plugins else (_own, installed):
+        for function in marks():
             facts = getattr(function, MARK)
             if scheme in facts["schemes"] or (
                 (not scheme or scheme == "file") and lower.endswith(facts["suffixes"] or ("\0",))

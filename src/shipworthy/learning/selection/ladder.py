@@ -27,6 +27,7 @@ from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
 from shipworthy.metrics.regression import r2
 
+Learners = Mapping[str, Marked]
 Margins = dict[str, Callable[[Floats], Floats]]
 Progress = Callable[[str], None]
 SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "boosted": 0.3}
@@ -55,14 +56,15 @@ def learn(
     features: Features,
     project: Project,
     *,
+    learners: Learners | None = None,
     progress: Progress = lambda name: None,
     warm: Mapping[str, Any] | None = None,
 ) -> tuple[Learned, Margins]:
     """Every rung of the ladder, the search, the choice and its cost; and each rung's library margin by learner.
 
     The wall clock is kept within project.learning.seconds: every rung has its share, the search what is left. A rung
-    for which no time is left is not fitted, and the reason says so. warm: settings to try early in the search, such as
-    the champion's.
+    for which no time is left is not fitted, and the reason says so. learners: those known, by name; the installed ones
+    by default. warm: settings to try early in the search, such as the champion's.
     """
     clock, meter = time.monotonic(), start()
     stage = set_up(parts, features, project)
@@ -70,7 +72,7 @@ def learn(
     candidates: list[Candidate] = []
     margins: Margins = {}
     course, skipped = Course(), []
-    for marked in rungs(project, stage.task):
+    for marked in rungs(project, stage.task, learners):
         left = end - time.monotonic()
         if candidates and left < LEAST_SECONDS:
             skipped.append(marked.name)
@@ -142,6 +144,7 @@ def train(
     table: Table,
     *,
     project: Project,
+    learners: Learners | None = None,
     learner: str = "boosted",
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
@@ -149,7 +152,7 @@ def train(
 ) -> Model:
     """One learner fitted on a whole table, its encoders too; not calibrated. For drills, sabotages and quick looks."""
     features = fit_features(table)
-    known = registry().of("learner")
+    known = _installed() if learners is None else learners
     if learner not in known:
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
     task, classes = task_of(table, project)
@@ -211,15 +214,19 @@ def task_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
     return ("binary" if len(classes) == 2 else "multiclass"), tuple(classes)
 
 
-def rungs(project: Project, task: str) -> list[Marked]:
+def rungs(project: Project, task: str, learners: Learners | None = None) -> list[Marked]:
     """The learners that the project asks for, simplest first; all that fit the task when it names none."""
-    known = registry().of("learner")
+    known = _installed() if learners is None else learners
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
     wanted = project.learning.learners or tuple(known)
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
     return sorted(chosen, key=lambda marked: int(marked.facts["order"]))
+
+
+def _installed() -> Learners:
+    return registry().of("learner")
 
 
 def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from shipworthy.core.evidence import Finding, Verdict, held, say, settled
@@ -11,7 +13,7 @@ from shipworthy.core.project import Project, Requirement
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import BadProject, one_of
 from shipworthy.marks import check
-from shipworthy.metrics import METRICS
+from shipworthy.metrics import METRICS, Metric
 from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference, auc_interval, bootstrap, paired_mean_difference
 from shipworthy.metrics.regression import r2
@@ -24,15 +26,18 @@ MOST = 20_000
 
 
 @check("requirements", row="verification.performance")
-def requirements(project: Project, model: Model, parts: Parts, *, draws: int = 1000) -> Finding:
+def requirements(
+    project: Project, model: Model, parts: Parts, metrics: Mapping[str, Metric] = METRICS, *, draws: int = 1000
+) -> Finding:
     """Whether every declared requirement holds at the pessimistic end of its 95 % interval on the holdout.
 
     AUC of two classes by DeLong, everything else by bootstrap, whole groups redrawn where the schema names a group.
+    metrics: those that a requirement may name.
     """
     if not project.requirement:
         return say("not-applicable", "No requirement is declared, so the model is held to beating a trivial rule only.",
                    remedy="declare one: [[requirement]] metric = \"auc\", at_least = 0.8")
-    figures = [_figure(model, parts.holdout, one, draws) for one in project.requirement]
+    figures = [_figure(model, parts.holdout, one, metrics, draws) for one in project.requirement]
     verdicts = [verdict for verdict, *_ in figures]
     order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
     worst = next(v for v in order if v in verdicts)
@@ -47,16 +52,16 @@ def requirements(project: Project, model: Model, parts: Parts, *, draws: int = 1
 
 
 def _figure(
-    model: Model, holdout: Table, one: Requirement, draws: int
+    model: Model, holdout: Table, one: Requirement, metrics: Mapping[str, Metric], draws: int
 ) -> tuple[Verdict, str, float, float, float, float, int]:
-    metric = METRICS.get(one.metric)
+    metric = metrics.get(one.metric)
     if metric is None:
         raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]",
-                         hint=one_of(one.metric, METRICS))
+                         hint=one_of(one.metric, metrics))
     if model.task not in metric.task:
         raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
                          hint="use one of "
-                              f"{', '.join(sorted(m.name for m in METRICS.values() if model.task in m.task))}")
+                              f"{', '.join(sorted(m.name for m in metrics.values() if model.task in m.task))}")
     if one.at_least is None and one.at_most is None:
         raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint="add at_least or at_most")
     rows, name = _segment(holdout, one), _name(one)
@@ -67,7 +72,7 @@ def _figure(
         return "unknown", few, np.nan, np.nan, np.nan, limit, rows.rows
     truth, answer = model.truth(rows), asked(model, model.score(rows), metric.needs)
     value = metric.function(truth, answer)
-    low, high = _ends(one.metric, truth, answer, _groups(rows), draws)
+    low, high = _ends(metric, truth, answer, _groups(rows), draws)
     verdict = held(value, limit=limit, low=low, high=high, at_most=at_most)
     end, sign = (high, "at most") if at_most else (low, "at least")
     verb = "holds" if verdict == "pass" else "does not hold" if verdict == "fail" else "cannot be told"
@@ -83,12 +88,14 @@ def asked(model: Model, score: Floats, needs: str) -> Floats | Ints:
     return (score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold)).astype(np.int64)
 
 
-def _ends(name: str, truth: Floats | Ints, answer: Floats | Ints, groups: object, draws: int) -> tuple[float, float]:
-    if name == "auc" and np.ndim(answer) == 1:
+def _ends(
+    metric: Metric, truth: Floats | Ints, answer: Floats | Ints, groups: object, draws: int
+) -> tuple[float, float]:
+    if metric.name == "auc" and np.ndim(answer) == 1:
         return auc_interval(truth, answer, groups=groups)  # type: ignore[arg-type]
     kept = slice(None) if len(truth) <= MOST else np.random.default_rng(0).permutation(len(truth))[:MOST]
     chosen = None if groups is None else np.asarray(groups)[kept]
-    return bootstrap(METRICS[name].function, np.asarray(truth)[kept], np.asarray(answer)[kept], seed=0, draws=draws,
+    return bootstrap(metric.function, np.asarray(truth)[kept], np.asarray(answer)[kept], seed=0, draws=draws,
                      groups=chosen)
 
 

@@ -1,0 +1,108 @@
+"""Judging again: the stages as functions that make a noun once more, and a release's evidence re-executed offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from shipworthy.core.case import Steps
+from shipworthy.core.contributions import shares
+from shipworthy.core.evidence import Finding
+from shipworthy.core.judge import judge
+from shipworthy.core.learned import Parts
+from shipworthy.core.model import Model
+from shipworthy.core.project import Project
+from shipworthy.core.registry import Plugin, Registry, registry
+from shipworthy.core.release import Release
+from shipworthy.core.table import Table
+from shipworthy.data.analysis.contract import contract, validate
+from shipworthy.data.analysis.profile import profile
+from shipworthy.data.augmentation.label_noise import suspect_labels
+from shipworthy.data.collection.discovery import discover
+from shipworthy.data.preprocessing.clean import clean
+from shipworthy.deployment.integration import release as releases
+from shipworthy.deployment.integration.serve import Answerer, answerer
+from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.errors import BadRelease
+from shipworthy.learning.selection.ladder import train
+
+PLUGINS = "plugins.json"
+Case = dict[str, Any]
+
+
+def steps(project: Project, known: Registry) -> Steps:
+    """The stages as functions of this project, for checks that must make a noun again."""
+    return Steps(
+        profile=partial(profile, target=project.data.target), validate=validate,
+        contract=partial(contract, in_time=project.split.kind == "time"),
+        clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
+        contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
+        reference=reference, discover=discover, answer=partial(_answer, {}, project),
+    )
+
+
+def stored(release: Release, known: Registry | None = None) -> Case:
+    """The case that a release carries: what can be judged again without its project, offline."""
+    case, known = releases.stored(release), known or registry()
+    project = msgspec.json.decode((release.folder / "project.json").read_bytes(), type=Project)
+    cut = Parts(case["learn"], case["tune"], case["holdout"])
+    return {**case, "project": project, "parts": cut, "steps": steps(project, known), "metrics": known.metrics}
+
+
+def recheck(folder: Path, *, plugins: tuple[str, ...] = ()) -> list[releases.Result]:
+    """What was verified of a release folder, whether it held, and a sentence: digests, signature, evidence again.
+
+    plugins: files of the checks that are not installed. No code of a release is ever run: a release holds only the
+    digests of its plugins, and a file with another digest is refused unrun. A finding whose check is not at hand does
+    not hold, and its sentence says what is lacking. Raises Misuse for a plugin that the release does not name.
+    """
+    found = releases.verify(folder)
+    if not all(ok for _, ok, _ in found):
+        return found
+    release = releases.open_release(folder)
+    recorded = _recorded(release)
+    known = registry(plugins, trusted=[one.digest for one in recorded])
+    case = stored(release, known)
+    if {one.digest for one in known.plugins} == {one.digest for one in recorded}:
+        case["code"] = plugins
+    settings = {name: given for name, given in case["project"].checks.items() if name in known.checks}
+    for finding in judge(case, known.checks, settings=settings).findings:
+        before = release.evidence.find(finding.check)
+        if before is not None:
+            same = before.verdict == finding.verdict
+            told = f"{finding.verdict} again" if same else f"was {before.verdict}, is {finding.verdict}"
+            found.append((finding.id, same, f"{told}: {finding.sentence}"))
+    return found + [_not_run(finding, recorded) for finding in release.evidence.findings
+                    if finding.check not in known.checks]
+
+
+def _recorded(release: Release) -> tuple[Plugin, ...]:
+    path = release.folder / PLUGINS
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=tuple[Plugin, ...]) if path.exists() else ()
+    except msgspec.MsgspecError as error:
+        raise BadRelease(f"a file of the release cannot be read: {error}", where=PLUGINS) from error
+
+
+def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:
+    home = next((one for one in recorded if ("check", finding.check) in one.marks), None)
+    lacks = (f"it is code of the project's, run only if you name its file: --plugin {home.file} "
+             f"(SHA-256 {home.digest[:16]}…)" if home else "no installed package has this check")
+    return finding.id, False, f"was {finding.verdict}, not judged again: {lacks}"
+
+
+def _clean(project: Project, raw: Table) -> Any:
+    """A whole table cleaned by what it says of itself, (table, ledger): for drills, not for training."""
+    return clean(raw, profile(raw, target=project.data.target), project, np.arange(raw.rows))
+
+
+def _answer(known: dict[str, Answerer], project: Project, model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
+    """One record answered as the server would; a model is compiled once."""
+    if model.digest not in known:
+        known[model.digest] = answerer(model, project)
+    return known[model.digest].answer([record])[0]

@@ -1,0 +1,136 @@
+"""The way from Python, as in a notebook: every value shows itself small, and text from data stays text."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import shipworthy as sw
+from shipworthy.cli.waive import waive
+from shipworthy.core.project import FILE
+from shipworthy.flow import Renewal
+
+HOSTILE = "<script>alert('x')</script>&\""
+PROJECT = """
+[project]
+name = "<i>orders</i>"
+subject = "thing"
+trainer = "ann@example.org"
+
+[data]
+target = "returned"
+identifiers = ["order"]
+
+[[source]]
+address = "orders.parquet"
+
+[learning]
+seconds = 2.0
+search = false
+learners = ["trivial", "linear"]
+"""
+MOST_BYTES = 60_000
+TAGS = {"table", "caption", "tr", "th", "td", "p", "b"}
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and whether any has an attribute."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.attributes: list[Any] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes += attrs
+
+
+def checked(value: Any) -> str:
+    """The value's HTML, once it is small and holds no tag but those of a plain table."""
+    text: str = value._repr_html_()
+    assert len(text.encode()) < MOST_BYTES
+    tags = Tags(text)
+    assert tags.seen <= TAGS
+    assert tags.attributes == []
+    return text
+
+
+def orders(rows: int = 1_200) -> dict[str, Any]:
+    random = np.random.default_rng(4)
+    price, shop = random.normal(size=rows), random.choice([HOSTILE, "mill", "high street"], rows)
+    returned = random.random(rows) < 1 / (1 + np.exp(1 - 2 * price - (shop == "mill")))
+    return {"order": [f"o{n}" for n in range(rows)], HOSTILE: price, "shop": shop,
+            "returned": np.where(returned, "yes", "no")}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("orders")
+    (folder / FILE).write_text(PROJECT, encoding="utf-8")
+    return sw.open_workspace(folder)
+
+
+@pytest.fixture(scope="module")
+def built(place: Any) -> Any:
+    return sw.build(place, {"orders": sw.read(orders(), name="orders")})
+
+
+def test_a_table_and_its_profile_show_hostile_names_as_text() -> None:
+    table = sw.read(orders(), name=HOSTILE)
+    told = checked(table)
+    assert "&lt;script&gt;" in told
+    assert "1,200 rows × 4 columns" in told
+    profile = sw.profile(table, target="returned")
+    assert checked(profile).count("&lt;script&gt;") == 1
+    assert "<td>order</td>" in checked(sw.discover([table]))
+
+
+def test_a_wide_table_of_long_text_stays_small() -> None:
+    wide = sw.read({f"column {n}": ["word " * 4_000] * 20 for n in range(200)})
+    assert len(checked(wide)) < 30_000
+    checked(sw.profile(sw.read({f"c{n}": [n, n + 1.5] for n in range(500)})))
+
+
+@pytest.fixture(scope="module")
+def promoted(place: Any, built: Any) -> Any:
+    soon = (date.today() + timedelta(days=30)).isoformat()
+    for row in sw.checklist(place).refusals:
+        waive(place, row=row, by="owner@example.org", reason="a small table", until=soon)
+    return sw.promote(place, by="ben@example.org", why="the checklist holds")
+
+
+def test_a_release_candidate_shows_its_verdict_and_the_checklist_what_was_waived(
+    place: Any, built: Any, promoted: Any
+) -> None:
+    assert "&lt;i&gt;orders&lt;/i&gt;" in checked(built)
+    assert "<caption>not fit: " in checked(built)
+    assert "<caption>fit</caption>" in checked(sw.checklist(place))
+
+
+def test_the_champion_answers_and_is_verified_again(place: Any, promoted: Any) -> None:
+    standing = sw.champion(place)
+    assert standing.id == promoted.id
+    checked(standing)
+    checked(standing.model)
+    assert "30 predictions" in checked(standing.model.predict(sw.read(orders(30))))
+    assert [told for told in sw.recheck(standing.folder) if not told[1]] == []
+
+
+def test_watching_and_renewing_show_their_findings(place: Any, built: Any, promoted: Any) -> None:
+    checked(sw.watch(place))
+    finding = msgspec.structs.replace(built.release.evidence.findings[0], sentence=HOSTILE)
+    assert "&lt;script&gt;" in checked(Renewal(False, HOSTILE, (finding,)))
+
+
+def test_every_public_name_can_be_had_and_is_listed() -> None:
+    assert [name for name in sw.__all__ if not hasattr(sw, name)] == []
+    assert set(sw.__all__) <= set(dir(sw))
+    with pytest.raises(AttributeError, match="has no attribute 'bild'"):
+        sw.bild  # noqa: B018
