@@ -40,7 +40,7 @@ from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
-from shipworthy.data.preprocessing.same import joined
+from shipworthy.data.preprocessing.same import joined, joined_labels
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
@@ -246,6 +246,7 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     """
     release = _standing(place)
+    labels = None if labels is None else joined_labels(labels, place.project)
     look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
                    release=release.id)
     if log is not None:
@@ -253,7 +254,7 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
 
     def own(state: State) -> Watched:
         served, known = drained_log(place.log, place.store.tables, release=release.id)
-        return look(served, known if labels is None else labels, state=state)
+        return look(served, joined_labels(known, place.project) if labels is None else labels, state=state)
 
     return remembered(place.store, release.id, own)
 
@@ -270,6 +271,7 @@ def renew(
     if log is None or labels is None:
         served, known = drained_log(place.log, place.store.tables)
         log, labels = served if log is None else log, known if labels is None else labels
+    labels = joined_labels(labels, place.project)
     case = stored(release)
     known = _training(place, release)
     progress("admitting the new rows")

@@ -23,7 +23,7 @@ from shipworthy.sabotage import learning as faults
 JUDGES = {
     beats_simplest: (("learned", "parts", "project"), (faults.huge,)),
     black_box_earns_it: (("learned", "parts", "project"), (faults.opaque,)),
-    latency: (("model", "parts", "project"), (faults.slow,)),
+    latency: (("model", "parts", "project", "steps"), (faults.slow,)),
     size: (("model", "project"), (faults.big,)),
     cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent)),
     metered: (("learned",), (faults.unmetered,)),

@@ -30,7 +30,7 @@ def nobody(project: Project) -> str:
 def abstain_band(project: Project, model: Model, parts: Parts) -> Finding:
     """Whether the model is right more often where it decides than where it abstains, at the pessimistic end.
 
-    Abstains: the prediction set holds no class, or more than one. On tune and holdout rows that were not learnt from.
+    Abstains: the prediction set holds no class, or more than one. Judged on holdout rows.
     """
     absent = nobody(project)
     if absent:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from pathlib import Path
 
 import click
-import msgspec
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.deployment.integration.example import example
 from shipworthy.deployment.integration.host import serve
 from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
@@ -31,10 +32,9 @@ def command(folder: Path, release_id: str, host: str, port: int) -> None:
                      hint="shipworthy promote first, or name one: --release ID")
     host, port = host or place.project.serve.host, port or place.project.serve.port
     _may_listen(host, port)
-    record = flow.stored(release)["holdout"].head(1).select(release.model.sheet.schema.names).records()[0]
-    body = json.dumps(msgspec.to_builtins(record))
+    body = json.dumps(example(release.model), ensure_ascii=False)
     say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
-    say(f"try: curl -s http://{host}:{port}/v1/predict -d '{body}'")
+    say(f"try: curl -s http://{host}:{port}/v1/predict -d {shlex.quote(body)}")
     serve(release, place.log, place.project, host, port, contributions=flow.shares)
 
 

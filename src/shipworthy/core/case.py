@@ -45,7 +45,7 @@ class Steps:
     train: (table, *, learner, seed, settings) → Model, quick and uncalibrated, encoders fitted on that table.
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
-    reference: (model, table) → Reference grid. watch: (release parts…) → findings.
+    reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     """
 
     profile: Callable[..., Any]

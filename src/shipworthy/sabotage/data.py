@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shipworthy.core.found import Change, Ledger
 from shipworthy.core.learned import Parts
@@ -148,6 +150,22 @@ def overlap(case: Case) -> Case:
     rows = max(1, parts.holdout.rows // 10)
     holdout = parts.holdout
     data = pa.concat_tables([holdout.data.slice(rows), parts.learn.data.slice(0, rows)])
+    return {**case, "parts": replace(parts, holdout=replace(holdout, data=data))}
+
+
+@sabotage("training-rows-under-new-numbers", check="split-overlap")
+def entered_again(case: Case) -> Case:
+    """One holdout row in ten is a tuning row that was entered again, under another number and a minute later."""
+    parts: Parts = case["parts"]
+    rows = max(1, parts.holdout.rows // 10)
+    holdout, copied = parts.holdout, parts.tune.head(rows)
+    for column in copied.schema.columns:
+        if column.role == "identifier":
+            copied = copied.with_column(column.name, pa.array([f"again-{n}" for n in range(copied.rows)]))
+        elif column.role == "time":
+            later = pc.add(copied.data[column.name], pa.scalar(timedelta(minutes=1), pa.duration("us")))
+            copied = copied.with_column(column.name, later)
+    data = pa.concat_tables([holdout.data.slice(rows), copied.data.cast(holdout.data.schema)])
     return {**case, "parts": replace(parts, holdout=replace(holdout, data=data))}
 
 

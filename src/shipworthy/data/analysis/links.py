@@ -24,7 +24,6 @@ BINS = 12
 LEVELS = 30
 LEAST = 500
 SMOOTH = 10.0
-WEAK = 0.02
 LAGS = (1, -1)
 
 

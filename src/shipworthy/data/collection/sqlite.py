@@ -14,8 +14,6 @@ from shipworthy.data.collection.values import column_of
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import connector
 
-BATCH = 50_000
-
 
 @connector("sqlite", suffixes=(".sqlite", ".sqlite3", ".db"), schemes=("sqlite",))
 def read_sqlite(address: str, *, name: str = "") -> Table:

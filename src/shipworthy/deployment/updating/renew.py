@@ -1,9 +1,8 @@
-"""Renewal: is it due, may these rows be learnt from, what is the next training set, and who wins."""
+"""Renewal: may these rows be learnt from, what is the next training set, and who wins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -28,33 +27,6 @@ STRANGE_LIMIT = 0.2
 TAIL_SHARE = 0.3
 FEWEST_TAIL = 100
 _CLIP = 1e-6
-
-
-def renewal_due(
-    labels: Table | None, created: str | datetime, trained_rows: int, *, harm: Finding | None = None,
-    age_days: float = 180.0, growth: float = 2.0, now: datetime | None = None,
-) -> Finding:
-    """Whether a release should be renewed: fail says it is due, and why.
-
-    labels: what came true since. created: when the release was made, with a zone. trained_rows: rows it learnt from.
-    Due when it is older than age_days, when harm failed, or when labelled rows have grown by the factor `growth`.
-    """
-    made = datetime.fromisoformat(created) if isinstance(created, str) else created
-    if made.tzinfo is None:
-        raise BadData("the release's time has no zone", where="created", hint="store UTC times")
-    age = ((now or datetime.now(UTC)) - made).total_seconds() / 86_400
-    rows = labels.rows if labels is not None else 0
-    reasons = [
-        *([f"the model does harm: {harm.sentence}"] if harm is not None and harm.verdict == "fail" else []),
-        *([f"it is {age:.0f} days old, at most {age_days:g} are allowed"] if age > age_days else []),
-        *([f"{rows:,} labelled rows have come to the {trained_rows:,} it learnt from"]
-          if trained_rows and rows >= (growth - 1) * trained_rows else []),
-    ]
-    if reasons:
-        return say("fail", f"Renewal is due: {'; '.join(reasons)}.", value=age, limit=age_days, n=rows,
-                   remedy="shipworthy renew")
-    return say("pass", f"Renewal is not due: the release is {age:.0f} days old and {rows:,} labels have come to the "
-                       f"{trained_rows:,} rows it learnt from.", value=age, limit=age_days, n=rows)
 
 
 def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
@@ -166,16 +138,6 @@ def compare(
     verdict: Literal["fail", "unknown"] = "fail" if low > 0 else "unknown"
     return say(verdict, f"The challenger is {'worse' if low > 0 else 'not shown to be better'}: {span}.", **facts,
                remedy="keep the champion")
-
-
-def choose(admitted: Finding, better: Finding, *, harmful: bool = False) -> Literal["promote", "keep", "fall-back"]:
-    """What to do after a renewal.
-
-    A harmful champion that no challenger beats falls back to deciding without a model.
-    """
-    if admitted.verdict != "fail" and better.verdict == "pass":
-        return "promote"
-    return "fall-back" if harmful else "keep"
 
 
 def _loss(model: Model, tail: Table) -> Floats:

@@ -1,4 +1,4 @@
-"""The map from score to probability, fitted on rows that chose nothing: by a slope, or by steps where rows abound."""
+"""The map from score to probability, fitted on the tune part: by a slope, or by steps where rows abound."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference
 
 CLIP = 1e-6
-DRAWS = 400
 
 
 def row_losses(scores: Floats, truth: Floats | Ints, task: str) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -19,7 +19,8 @@ FEWEST = 10
 def split(table: Table, project: Project) -> Split:
     """Row positions to learn from, tune on and hold out; rows after the last date are the future.
 
-    Rows that share the group column never fall apart. In time, every learning row is older than every tuning row.
+    Grouped: rows that share the group column stay in one part. In time: every learning row is older than every tuning
+    row, whatever group it belongs to.
     Raises BadData for too few rows, one class only, or an empty part; BadProject for dates out of order.
     """
     if table.rows < 3 * FEWEST:
@@ -120,7 +121,7 @@ def _in_time(table: Table, project: Project) -> Split:
 def _time_shares(seconds: Floats, rule: Splitting) -> Split:
     first, second = np.quantile(seconds, [1 - rule.tune - rule.holdout, 1 - rule.holdout])
     masks = [seconds < first, (seconds >= first) & (seconds < second), seconds >= second, np.zeros(len(seconds), bool)]
-    day = datetime.fromtimestamp(first).date().isoformat()
+    day = datetime.fromtimestamp(first, UTC).date().isoformat()
     return _ordered(seconds, masks, f"in time: the oldest {1 - rule.tune - rule.holdout:.0%} to learn, until {day}")
 
 
