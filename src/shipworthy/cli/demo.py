@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from shipworthy import flow
-from shipworthy.cli.discover import told
+from shipworthy.cli.discover import as_line
 from shipworthy.cli.report import report
 from shipworthy.cli.talk import progress, say
 from shipworthy.core.features import moment
@@ -134,7 +134,7 @@ def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> tuple[st
     built = flow.build(place, tables, progress=story.step)
     case, evidence = built.case, built.release.evidence
     used = [join for join in case["catalogue"].joins if join.used]
-    story.tell("discover", f"{len(tables)} tables; " + "; ".join(told(join) for join in used))
+    story.tell("discover", f"{len(tables)} tables; " + "; ".join(as_line(join) for join in used))
     story.tell("collect", f"{case['raw'].rows:,} flights, {len(case['raw'].schema.columns)} columns")
     weather = profile(tables["weather"])
     odd = [f"{column.name}: {words}" for column in weather.columns for words in column.impossible]

@@ -124,7 +124,7 @@ def asked(engine: sa.Engine) -> Iterator[None]:
         yield
     except (exc.DBAPIError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
-        text, hint = postgres.told(cause) if engine.driver == "pg8000" else (str(cause).strip(), "")
+        text, hint = postgres.refusal(cause) if engine.driver == "pg8000" else (str(cause).strip(), "")
         raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=hint or _hint(text)) from error
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats
-from shipworthy.data.analysis.view import DAY, View, counts_in, distance, family, longest_run, unlike
+from shipworthy.data.analysis.view import DAY, View, chance_of, counts_in, distance, family, longest_run
 from shipworthy.metrics.intervals import binomial_tail
 
 CHANCE = 2e-6
@@ -121,7 +121,7 @@ def _shape(rule: Rule, what: str, share: Floats, counts: Floats, names: tuple[st
     far = distance(share, now)
     if far <= rule.detail["slack"] or far < TINY_SHIFT:
         return None
-    if unlike(share, rule.support, counts) >= CHANCE:
+    if chance_of(share, rule.support, counts) >= CHANCE:
         return None
     at = int(np.argmax(np.abs(now - share)))
     where = f': "{names[at]}" is {now[at]:.1%}, against {share[at]:.1%} before' if names else ""

@@ -171,7 +171,7 @@ def longest_run(codes: Ints, *, only: int | None = None) -> int:
     return int(lengths.max(initial=0))
 
 
-def unlike(share: Floats, before: int, counts: Floats) -> float:
+def chance_of(share: Floats, before: int, counts: Floats) -> float:
     """Chance of counts so far from the shares of `before` reference rows; cells that expect under 5 are pooled."""
     n = float(counts.sum())
     if not n:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from shipworthy.core.project import Join, Project
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
-from shipworthy.data.collection.tidy import as_kind
+from shipworthy.data.collection.tidy import as_kind, without_zone
 from shipworthy.errors import BadData, BadProject, nearest
 
 YES, NO = "yes", "no"
@@ -119,7 +119,10 @@ def with_roles(table: Table, project: Project) -> Table:
     data = project.data
     _are_there(table, project)
     for name, kind in data.kinds.items():
-        table = table.with_column(name, as_kind(table.column(name), kind, name), kind=kind)
+        words = table.column(name)
+        table = table.with_column(name, as_kind(words, kind, name), kind=kind)
+        if kind == "timestamp" and without_zone(words):
+            table = replace(table, notes={**table.notes, name: "times without a zone are read as UTC"})
     schema = table.schema
     for name, unit in data.units.items():
         schema = schema.replace(name, unit=unit)

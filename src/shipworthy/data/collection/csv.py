@@ -20,7 +20,7 @@ from shipworthy.core.table import Table
 from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
 from shipworthy.data.collection.places import local, table_name
 from shipworthy.data.collection.size import gathered, largest
-from shipworthy.data.collection.tidy import MOST_COLUMNS, finish, too_wide, twice
+from shipworthy.data.collection.tidy import MOST_COLUMNS, tidied, too_wide, twice
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
 
@@ -66,7 +66,7 @@ def read_csv(
         part = {"rows": rows, "most_bytes": most_bytes or largest(), "origin": address}
         data = _load(connection, plain, dialect, part).rename_columns(list(dialect.names))
     notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
-    return finish(data, name=name or table_name(address), origin=address, notes=notes)
+    return tidied(data, name=name or table_name(address), origin=address, notes=notes)
 
 
 def _dialect(

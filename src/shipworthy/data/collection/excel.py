@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import divide, local, table_name
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.data.collection.values import column_of
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import connector
@@ -45,7 +45,7 @@ def read_excel(address: str, *, name: str = "", sheet: str = "") -> Table:
     if len(rows) < 2:
         raise BadData("the sheet has a header but no rows", where=address, hint="check that the export finished")
     columns = [column_of([row[place] for row in rows[1:]]) for place in range(len(header))]
-    return finish(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
+    return tidied(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
 
 
 def _rows(book: Any, sheet: str, address: str) -> list[list[Any]]:

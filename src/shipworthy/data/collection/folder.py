@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.sqlite import sqlite_tables
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 
 READABLE = (
@@ -88,7 +88,7 @@ def stack(parts: list[Table], *, name: str, origin: str) -> Table:
         raise BadData(f"the files disagree about a type: {error}", where=origin,
                       hint="make that column one type in all files, or read them as separate sources") from error
     notes = {key: note for part in parts for key, note in part.notes.items()}
-    return finish(data, name=name, origin=origin, notes=notes)
+    return tidied(data, name=name, origin=origin, notes=notes)
 
 
 def _wanted(path: Path, root: Path) -> bool:
