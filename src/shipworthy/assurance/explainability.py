@@ -60,23 +60,19 @@ def explainability_score(
     score = scored(model, parts, steps, asked, retrains)
     listed = ", ".join(f"{name} {value:.2f}" for name, value in score.parts.items())
     if score.gap > additivity:
-        return say("fail", f"The shares do not add up: they miss the margin by up to {score.gap:.2g} on "
-                           f"{len(inputs)} rows "
-                   f"({additivity:g} is allowed).", value=score.gap, limit=additivity, n=len(inputs),
+        return say("fail", f"The shares do not add up: they miss the margin by up to {score.gap:.2g} on {len(inputs)} "
+                   f"rows ({additivity:g} is allowed).", value=score.gap, limit=additivity, n=len(inputs),
                    remedy="explain with the contributions of this very model and its own reference")
     low = min(score.parts, key=lambda name: score.parts[name])
     good = score.total >= limit and score.parts[low] >= each
     return say("pass" if good else "fail", f"The explainability score is {score.total:.0f} of 100 on {len(inputs)} "
-                                           "rows "
-               f"({listed}); the lowest part is {low}. At least {limit:g}, and {each:g} in every part, is asked. "
+               f"rows ({listed}); the lowest part is {low}. At least {limit:g}, and {each:g} in every part, is asked. "
                "How well people foretell the model was not measured.", value=score.total, limit=limit, n=len(inputs),
                chart={"kind": "bars", "name": list(score.parts), "value": list(score.parts.values()), "low": [],
-                      "high": [],
-                      "limit": [each] * len(score.parts)},
-               remedy="" if good else {"simulatability": "a simpler model can be foretold: look at the front in "
-                                                         "learning.complexity",
-                                       "parsimony": "fewer features carry further: look at those that bring "
-                                                    "nothing"}.get(
+                      "high": [], "limit": [each] * len(score.parts)},
+               remedy="" if good
+               else {"simulatability": "a simpler model can be foretold: look at the front in learning.complexity",
+                     "parsimony": "fewer features carry further: look at those that bring nothing"}.get(
                    low, "compare the explanations with shipworthy explain trust.explainability"))
 
 

@@ -31,8 +31,7 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
     if wrong:
         return say("fail", f"{len(wrong)} of {len(topics)} duties are not validly attested: "
                    f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)),
-                   limit=0.0,
-                   n=len(topics), counterexample=dict(wrong), remedy=remedy)
+                   limit=0.0, n=len(topics), counterexample=dict(wrong), remedy=remedy)
     if missing:
         return say("unknown", f"{len(missing)} of {len(topics)} duties are not attested: {', '.join(missing)}.",
                    value=float(len(missing)), limit=0.0, n=len(topics), remedy=remedy)

@@ -34,14 +34,12 @@ def approver(project: Project, history: Lines) -> Finding:
     acts = [line for line in history if line.get("action") in APPROVES]
     own = [line for line in acts if _same(str(line.get("actor", "")), _trained(history, line) or about.trainer)]
     if own:
-        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} of "
-                           "the ledger).",
-                   value=float(len(own)), limit=0.0, n=len(acts), counterexample=dict(own[0]),
+        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} "
+                   "of the ledger).", value=float(len(own)), limit=0.0, n=len(acts), counterexample=dict(own[0]),
                    remedy="roll back and let somebody else approve: shipworthy rollback")
     if not acts:
         return say("attested", f"{about.owner} owns it, {about.trainer} trains, {about.approver} is to approve; "
-                               "nothing has "
-                   "been promoted yet.", value=0.0, limit=0.0, n=3)
+                   "nothing has been promoted yet.", value=0.0, limit=0.0, n=3)
     return say("pass", f"All {len(acts)} approvals in the ledger were given by somebody other than the trainer; "
                f"{about.owner} owns it.", value=0.0, limit=0.0, n=len(acts))
 

@@ -91,12 +91,9 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     del tables, traffic
     renew(place, story, seconds=seconds)
     cost = meter.cost(place.project.learning)
-    story.tell(
-        "cost",
-        f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
-        f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
-        f"{cost.money:.4f} {cost.currency}",
-    )
+    story.tell("cost", f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
+               f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
+               f"{cost.money:.4f} {cost.currency}")
     page = folder / "report.html"
     evidence = flow.current_evidence(place, release)
     write_bytes(page.absolute(), report(place, release, evidence, story=story.entries).encode())
@@ -194,11 +191,8 @@ def serve_and_watch(place: Workspace, release: Release, traffic: Table, story: S
     story.tell("watch", f"{_pages(seen.pages)}; " + " ".join(f.sentence for f in seen.findings if f.check in WATCHED))
     broken = log.with_column("weather.temp", pc.multiply(pc.subtract(log.column("weather.temp"), 32.0), 5 / 9))
     alarmed = flow.watch(place, log=broken, labels=labels)
-    story.tell(
-        "planted fault",
-        f"temperature in Celsius: {_pages(alarmed.pages)}"
-        + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]),
-    )
+    story.tell("planted fault", f"temperature in Celsius: {_pages(alarmed.pages)}"
+               + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]))
 
 
 WATCHED = ("column-drift", "harm")

@@ -68,11 +68,8 @@ def figure(finding: Finding) -> str:
     """The number of a finding with its interval and limit, as short text."""
     if finding.value is None:
         return ""
-    interval = (
-        f" [{short(finding.low)}, {short(finding.high)}]"
-        if finding.low is not None and finding.high is not None
-        else ""
-    )
+    interval = (f" [{short(finding.low)}, {short(finding.high)}]" if finding.low is not None
+                and finding.high is not None else "")
     limit = f" limit {short(finding.limit)}" if finding.limit is not None else ""
     return f"{short(finding.value)}{interval}{limit}"
 
@@ -91,9 +88,8 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
         lines.append(f"{sign}{must} {row.id}")
-        shown = sorted(
-            findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict)
-        )
+        shown = sorted(findings,
+                       key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict))
         for finding in shown:
             mark = SIGNS[finding.verdict][0]
             lines.append(f"            {mark} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
@@ -110,8 +106,6 @@ def conclusion(evidence: Evidence) -> str:
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     waived = f" {len(evidence.waivers)} waived by name." if evidence.waivers else ""
     if evidence.fit:
-        return (
-            click.style("FIT", fg="green", bold=True)
-            + f": all {len(evidence.required)} required rows hold ({tally}).{waived}"
-        )
+        return (click.style("FIT", fg="green", bold=True) + f": all {len(evidence.required)} required rows hold "
+                f"({tally}).{waived}")
     return click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)} ({tally}).{waived}"

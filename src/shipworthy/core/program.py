@@ -208,36 +208,26 @@ class Program:
     @property
     def complexity(self) -> int:
         """How many separate statements a reader would have to check: leaves, cells and weights."""
-        return sum(
-            int(term.arrays["leaf"].shape[0])
-            if isinstance(term.kind, Trees)
-            else int(np.prod(term.arrays["values"].shape[:-1]))
-            if isinstance(term.kind, Lookup)
-            else int(term.arrays["weight"].shape[0]) + 1
-            for term in self.terms
-        )
+        return sum(int(term.arrays["leaf"].shape[0]) if isinstance(term.kind, Trees)
+                   else int(np.prod(term.arrays["values"].shape[:-1])) if isinstance(term.kind, Lookup)
+                   else int(term.arrays["weight"].shape[0]) + 1 for term in self.terms)
 
     @property
     def head(self) -> Head:
-        return Head(
-            self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes, self.calibration, self.label
-        )
+        return Head(self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes, self.calibration,
+                    self.label)
 
     @cached_property
     def digest(self) -> str:
-        arrays = [
-            f"{n}.{key}:{digest_array(term.arrays[key])}".encode()
-            for n, term in enumerate(self.terms)
-            for key in sorted(term.arrays)
-        ]
+        arrays = [f"{n}.{key}:{digest_array(term.arrays[key])}".encode() for n, term in enumerate(self.terms)
+                  for key in sorted(term.arrays)]
         return digest_parts([canonical(self.head), *arrays])
 
     def files(self) -> dict[str, bytes]:
         """The program as `program.json` and `program.npz`; no pickle."""
         packed = io.BytesIO()
-        arrays: dict[str, Any] = {
-            f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms) for key in sorted(term.arrays)
-        }
+        arrays: dict[str, Any] = {f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms)
+                                  for key in sorted(term.arrays)}
         np.savez_compressed(packed, allow_pickle=False, **arrays)
         return {"program.json": canonical(self.head), "program.npz": packed.getvalue()}
 
@@ -256,10 +246,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     if head.format != FORMAT:
         raise BadModel(f"program format {head.format} is unknown", where="program.json",
                        hint=f"this version reads format {FORMAT}")
-    terms = tuple(
-        Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
-        for n, kind in enumerate(head.terms)
-    )
+    terms = tuple(Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
+                  for n, kind in enumerate(head.terms))
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
     if program.outputs > 1 and isinstance(program.calibration, Calibration):
         raise BadModel("a calibration by knots is of one score, the program has one for every class",
@@ -273,8 +261,7 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
     """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
     try:
         good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
-            term, inputs, outputs
-        )
+                term, inputs, outputs)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise BadModel("a term of the program lacks an array or has one of the wrong shape", where="program.npz",
                        hint=str(error)) from error
@@ -297,11 +284,9 @@ def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:
 def _audit_lookup(term: Term, inputs: int, outputs: int) -> bool:
     assert isinstance(term.kind, Lookup)
     values, places = term.arrays["values"], term.kind.places
-    fits = all(
-        0 <= place < inputs
-        and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
-        for axis, place in enumerate(places)
-    )
+    fits = all(0 <= place < inputs
+               and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
+               for axis, place in enumerate(places))
     return bool(
         fits
         and values.ndim == len(places) + 1

@@ -260,9 +260,8 @@ def read_project(path: Path | str) -> Project:
     path = Path(path)
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
-        raise BadProject(
-            "there is no project file", where=str(path), hint="make one: shipworthy init TABLE --target COLUMN"
-        )
+        raise BadProject("there is no project file", where=str(path),
+                         hint="make one: shipworthy init TABLE --target COLUMN")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -88,12 +88,9 @@ def connect_to(address: str | sa.URL) -> sa.Engine:
             return sa.create_engine(url, pool_pre_ping=True)
         engine = sa.create_engine(url, poolclass=sa.NullPool)
     except (ImportError, exc.ArgumentError) as error:
-        raise StoreError(
-            f"this database cannot be used: {error}",
-            where="the address of the index",
-            hint="install its driver, for PostgreSQL by: pip install 'shipworthy[postgres]'; and write "
-            "postgresql://user@host/name",
-        ) from error
+        raise StoreError(f"this database cannot be used: {error}", where="the address of the index",
+                         hint="install its driver, for PostgreSQL by: pip install 'shipworthy[postgres]'; and write "
+                         "postgresql://user@host/name") from error
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

@@ -40,31 +40,9 @@ PROTECTED = {
     "dob": "age",
     "country": "nationality",
 }
-PEOPLE = frozenset(
-    [
-        "customer",
-        "patient",
-        "person",
-        "client",
-        "employee",
-        "applicant",
-        "borrower",
-        "student",
-        "user",
-        "member",
-        "marital",
-        "gender",
-        "sex",
-        "race",
-        "spouse",
-        "dependents",
-        "occupation",
-        "salary",
-        "income",
-        "emp",
-        "job",
-    ]
-)
+PEOPLE = frozenset(["customer", "patient", "person", "client", "employee", "applicant", "borrower", "student", "user",
+                    "member", "marital", "gender", "sex", "race", "spouse", "dependents", "occupation", "salary",
+                    "income", "emp", "job"])
 TIMES = frozenset(["time", "date", "timestamp", "datetime", "day", "when", "created", "at", "hour"])
 POSITIVE = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "fraud", "churn", "late", ">50k", "up", "fail")
 MISSING_WORDS = ("?", "unknown", "n/a", "none given", "not reported", "missing", "undefined", "unspecified")
@@ -118,10 +96,8 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     codes = _codes(left, table, reasons)
     subject = _subject(others, protected, personal, reasons)
     suspects = _suspects(seen, left, reasons)
-    return Guess(
-        task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, suspects,
-        tuple(reasons),
-    )
+    return Guess(task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, suspects,
+                 tuple(reasons))
 
 
 def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dict[str, str]:
@@ -145,11 +121,8 @@ def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dic
 
 def _task(table: Table, column: ColumnProfile) -> tuple[Task, str]:
     if column.distinct < 2:
-        raise BadData(
-            f'the target "{column.name}" has {column.distinct} value{"" if column.distinct == 1 else "s"}',
-            where=table.origin,
-            hint="name another target",
-        )
+        raise BadData(f'the target "{column.name}" has {column.distinct} value{"" if column.distinct == 1 else "s"}',
+                      where=table.origin, hint="name another target")
     if column.distinct == 2:
         return "binary", f"{column.name} has two values"
     if column.kind == "number" and (column.distinct > MOST_CLASSES or not table.schema[column.name].integer):
@@ -169,9 +142,8 @@ def _positive(column: ColumnProfile, reasons: list[tuple[str, str, str]]) -> str
     rare = values[-1]
     chosen = telling[0] if len(telling) == 1 else rare
     share = dict(column.frequent)[chosen]
-    reasons.append(
-        ("positive", f'"{chosen}"', f"{'it says so' if len(telling) == 1 else 'the rarer class'}, {share:.1%} of rows")
-    )
+    reasons.append(("positive", f'"{chosen}"', f"{'it says so' if len(telling) == 1 else 'the rarer class'}, "
+                    f"{share:.1%} of rows"))
     return chosen
 
 
@@ -226,9 +198,8 @@ def _group(
         whole = column.kind == "category" or table.schema[column.name].integer
         many = column.rows / 50 < column.distinct < 0.98 * column.rows and column.distinct > 50
         if named and whole and many and column.name not in taken:
-            reasons.append(
-                ("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} rows: some repeat")
-            )
+            reasons.append(("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} "
+                            "rows: some repeat"))
             return column.name
     return ""
 
@@ -259,13 +230,8 @@ def _personal(
     for column in columns:
         if column.personal or column.name in protected:
             found.append(column.name)
-            reasons.append(
-                (
-                    "personal",
-                    f'"{column.name}"',
-                    f"it holds {column.personal}" if column.personal else "it describes a person",
-                )
-            )
+            reasons.append(("personal", f'"{column.name}"', f"it holds {column.personal}" if column.personal
+                            else "it describes a person"))
     return tuple(found)
 
 
@@ -309,13 +275,8 @@ def _subject(
 ) -> Literal["person", "thing", "undeclared"]:
     hints = [column.name for column in columns if PEOPLE & set(words_of(column.name))]
     if personal or len(hints) >= 2 or [name for name in protected if "country" not in words_of(name)]:
-        reasons.append(
-            (
-                "subject",
-                '"person"',
-                f"columns such as {', '.join(list(dict.fromkeys((*personal, *hints)))[:3])} describe people",
-            )
-        )
+        reasons.append(("subject", '"person"', "columns such as "
+                        f"{', '.join(list(dict.fromkeys((*personal, *hints)))[:3])} describe people"))
         return "person"
     if hints:
         return "undeclared"
@@ -325,13 +286,8 @@ def _subject(
 
 def _suspects(seen: Profile, columns: list[ColumnProfile], reasons: list[tuple[str, str, str]]) -> tuple[Suspect, ...]:
     for suspect in seen.suspects:
-        reasons.append(
-            (
-                "suspect",
-                f'"{suspect.column}"',
-                f"{suspect.kind}: {suspect.proof}; a person must decide whether it is known in time",
-            )
-        )
+        reasons.append(("suspect", f'"{suspect.column}"', f"{suspect.kind}: {suspect.proof}; a person must decide "
+                        "whether it is known in time"))
     known = {suspect.column for suspect in seen.suspects}
     for column in columns:
         if column.name not in known and named_after(column.name):

@@ -31,22 +31,15 @@ def no_leak(project: Project, profile: Profile, table: Table, *, accept: list[st
     note = f" Accepted by the project: {', '.join(accepted)}." if accepted else ""
     facts = {"value": len(found), "limit": 0, "n": profile.rows}
     if not found:
-        return say(
-            "pass",
-            f"None of {len(features)} features is suspected of holding the answer ({profile.rows:,} rows).{note}",
-            **facts,
-        )
+        return say("pass", f"None of {len(features)} features is suspected of holding the answer ({profile.rows:,} "
+                   f"rows).{note}", **facts)
     aside = [*project.data.set_aside, *(suspect.column for suspect in found)]
     listed = ", ".join(f'"{name}"' for name in dict.fromkeys(aside))
     said = "; ".join(f"{suspect.column}: {suspect.proof}" for suspect in found)
-    return say(
-        "fail",
-        f"{len(found)} of {len(features)} features may hold the answer ({profile.rows:,} rows). {said}.{note}",
-        remedy=f"in [data] write set_aside = [{listed}]",
-        counterexample={"suspects": [[s.column, s.kind, s.strength, s.proof] for s in found]},
-        chart={"kind": "bars", "name": [s.column for s in found], "value": [s.strength for s in found]},
-        **facts,
-    )
+    return say("fail", f"{len(found)} of {len(features)} features may hold the answer ({profile.rows:,} rows). "
+               f"{said}.{note}", remedy=f"in [data] write set_aside = [{listed}]",
+               counterexample={"suspects": [[s.column, s.kind, s.strength, s.proof] for s in found]},
+               chart={"kind": "bars", "name": [s.column for s in found], "value": [s.strength for s in found]}, **facts)
 
 
 @check("split-overlap", row="data.profiling")
@@ -73,12 +66,12 @@ def split_overlap(parts: Parts, *, limit: float = 0.01) -> Finding:
     told = f" {both:,} groups of {group.name} have rows on both sides." if group and both else ""
     told = f" No group of {group.name} is on both sides." if group and not both else told
     aside = f", {copies:,} of them under another identifier or time" if copies else ""
-    return say(verdict, f"{hits:,} of {n:,} holdout rows are learn or tune rows too{aside}"
-               f"{f', at the most {high:.1%}' if hits else ''} ({limit:.0%} is allowed).{told}",
+    return say(verdict, f"{hits:,} of {n:,} holdout rows are learn or tune rows "
+               f"too{aside}{f', at the most {high:.1%}' if hits else ''} ({limit:.0%} is allowed).{told}",
                value=hits / n, low=low, high=high, limit=limit, n=n,
                counterexample={"holdout rows": np.flatnonzero(exact | near)[:5].tolist()} if hits else {},
                remedy="" if verdict == "pass" else 'write kind = "grouped" in [split] with group in [data], or drop '
-               "repeated rows")
+               'repeated rows')
 
 
 @check("contract-holds", row="data.profiling")
@@ -92,16 +85,11 @@ def contract_holds(contract: Contract, parts: Parts, steps: Steps) -> Finding:
     if breaches:
         said = "; ".join(breach.sentence for breach in breaches[:3])
         more = f"; and {len(breaches) - 3} more" if len(breaches) > 3 else ""
-        return say(
-            "fail",
-            f"The holdout of {n:,} rows breaks {len(breaches)} of {len(contract.rules)} rules: {said}{more}.",
-            remedy="find what changed between training and holdout: shipworthy profile",
-            counterexample={"breaches": [breach.sentence for breach in breaches[:10]]},
-            **facts,
-        )
-    return say(
-        "pass", f"All {len(contract.rules)} rules inferred from training rows hold on {n:,} holdout rows.", **facts
-    )
+        return say("fail", f"The holdout of {n:,} rows breaks {len(breaches)} of {len(contract.rules)} rules: "
+                   f"{said}{more}.", remedy="find what changed between training and holdout: shipworthy profile",
+                   counterexample={"breaches": [breach.sentence for breach in breaches[:10]]}, **facts)
+    return say("pass", f"All {len(contract.rules)} rules inferred from training rows hold on {n:,} holdout rows.",
+               **facts)
 
 
 def _known(parts: Parts, names: list[str]) -> Mask:

@@ -67,7 +67,8 @@ def measure_pair(rule: Rule, view: View) -> list[Breach]:
     share = np.array(rule.detail["share"]).reshape(counts.shape)
     expected = fitted(share, counts) / batch.rows
     far = distance(expected, counts / batch.rows)
-    if far < max(TINY_SHIFT, rule.detail["slack"]) or chance_of(expected.ravel(), rule.support, counts.ravel()) >= CHANCE:
+    chance = chance_of(expected.ravel(), rule.support, counts.ravel())
+    if far < max(TINY_SHIFT, rule.detail["slack"]) or chance >= CHANCE:
         return []
     told = f"{left} no longer goes with {right} as before ({far:.0%} of rows out of step)"
     return [Breach(rule, f"{far:.2f}", told)]

@@ -24,11 +24,8 @@ def family(kind: pa.DataType) -> str:
         return "number"
     if pa.types.is_temporal(kind):
         return "time"
-    return (
-        "text"
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
-        else "other"
-    )
+    return ("text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+            else "other")
 
 
 def row_hashes(data: pa.Table) -> Ints:

@@ -84,13 +84,8 @@ def _dialect(
     first, rest = rows[0], rows[1:]
     known = header if header is not None else has_header or _looks_like_names(first)
     if not known:
-        return Dialect(
-            delimiter,
-            quote,
-            tuple(f"column{n}" for n in range(1, len(first) + 1)),
-            skip,
-            {"header": "no header was found; columns are numbered"},
-        )
+        return Dialect(delimiter, quote, tuple(f"column{n}" for n in range(1, len(first) + 1)), skip,
+                       {"header": "no header was found; columns are numbered"})
     if not rest:
         raise BadData("the file has a header but no rows", where=address, hint="check that the export finished")
     names, notes = _names(first, rest)
@@ -151,11 +146,9 @@ def _looks_like_names(cells: list[str]) -> bool:
 def _not_ragged(rows: list[list[str]], width: int, address: str, skip: int) -> None:
     for place, row in enumerate(rows):
         if len(row) != width and not (len(row) == 1 and row[0].strip() == ""):
-            raise BadData(
-                f"row {place + 1} has {len(row)} fields where the header has {width}",
-                where=f"{address}, about line {skip + place + 2}",
-                hint='quote fields that hold the delimiter, or name another one: delimiter = ";"',
-            )
+            raise BadData(f"row {place + 1} has {len(row)} fields where the header has {width}",
+                          where=f"{address}, about line {skip + place + 2}",
+                          hint='quote fields that hold the delimiter, or name another one: delimiter = ";"')
 
 
 def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, part: dict[str, Any]) -> pa.Table:

@@ -41,11 +41,8 @@ def discover(tables: Sequence[Table], project: Project | None = None) -> Catalog
         on = {left.column: right.column}
         if (left.table, right.table, tuple(on.items())) not in known:
             joins.append(verify_join(named[left.table], named[right.table], on, score=score, by_chance=chance))
-    joins += [
-        join
-        for join in _composite(named, sketches)
-        if (join.left, join.right, tuple(sorted(join.on.items()))) not in known
-    ]
+    joins += [join for join in _composite(named, sketches)
+              if (join.left, join.right, tuple(sorted(join.on.items()))) not in known]
     joins.sort(key=lambda join: (not join.used, -join.score))
     traced = trace(named, project) if project and base_name_or_none(named, project) else {}
     return Catalogue(listed, tuple(joins), traced)
@@ -64,19 +61,10 @@ def verify_join(
     orphans = mine.filter(pl.col("found").is_null()).sort(["rows", *keys], descending=[True] + [False] * len(keys))
     one = int(mine.filter(pl.col("found") == 1)["rows"].sum())
     examples = tuple(", ".join(str(value) for value in row[: len(keys)]) for row in orphans.head(EXAMPLES).iter_rows())
-    return JoinPath(
-        left.name,
-        right.name,
-        dict(on),
-        coverage=one / ours.height if ours.height else 0.0,
-        orphans=orphans.height,
-        orphan_rows=int(orphans["rows"].sum()),
-        many=counts.filter(pl.col("found") > 1).height,
-        examples=examples,
-        score=score,
-        used=used,
-        by_chance=by_chance,
-    )
+    return JoinPath(left.name, right.name, dict(on), coverage=one / ours.height if ours.height else 0.0,
+                    orphans=orphans.height, orphan_rows=int(orphans["rows"].sum()),
+                    many=counts.filter(pl.col("found") > 1).height, examples=examples, score=score, used=used,
+                    by_chance=by_chance)
 
 
 def base_name_or_none(tables: Mapping[str, Table], project: Project) -> str:
@@ -155,18 +143,11 @@ def _listed(table: Table, sketches: Sequence[Sketch], source: Source | None) -> 
     path = Path(divide(table.origin)[0])
     there = path.is_file()
     facts = path.stat() if there else None
-    return Listed(
-        table.name,
-        table.origin,
-        table.rows,
-        table.schema.names,
-        tuple(each.column for each in sketches if each.is_key),
-        bytes=facts.st_size if facts else table.data.nbytes,
-        modified=datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds") if facts else "",
-        digest=table.digest,
-        owner=source.owner if source else "",
-        licence=source.licence if source else "",
-    )
+    return Listed(table.name, table.origin, table.rows, table.schema.names,
+                  tuple(each.column for each in sketches if each.is_key),
+                  bytes=facts.st_size if facts else table.data.nbytes,
+                  modified=datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds") if facts else "",
+                  digest=table.digest, owner=source.owner if source else "", licence=source.licence if source else "")
 
 
 def _source(table: Table, project: Project | None) -> Source | None:

@@ -27,11 +27,8 @@ def read_excel(address: str, *, name: str = "", sheet: str = "") -> Table:
     try:
         calamine = importlib.import_module("python_calamine")
     except ModuleNotFoundError as error:
-        raise BadData(
-            "reading workbooks needs python-calamine",
-            where=address,
-            hint="pip install 'shipworthy[excel]', or save the sheet as CSV",
-        ) from error
+        raise BadData("reading workbooks needs python-calamine", where=address,
+                      hint="pip install 'shipworthy[excel]', or save the sheet as CSV") from error
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
         rows = _rows(book, sheet or wanted, place)
@@ -51,17 +48,15 @@ def read_excel(address: str, *, name: str = "", sheet: str = "") -> Table:
 def _rows(book: Any, sheet: str, address: str) -> list[list[Any]]:
     names = list(book.sheet_names)
     if sheet and sheet not in names:
-        raise BadData(
-            f'there is no sheet "{sheet}"', where=address, hint=nearest(sheet, names) or f"it has {', '.join(names)}"
-        )
+        raise BadData(f'there is no sheet "{sheet}"', where=address,
+                      hint=nearest(sheet, names) or f"it has {', '.join(names)}")
     filled = {each: _trim(book.get_sheet_by_name(each).to_python()) for each in ([sheet] if sheet else names)}
     filled = {each: rows for each, rows in filled.items() if rows}
     if not filled:
         raise BadData("the workbook holds no rows", where=address, hint="check that the export finished")
     if len(filled) > 1:
-        raise BadData(
-            f"{len(filled)} sheets hold rows", where=address, hint=f"name one: {address}#{next(iter(filled))}"
-        )
+        raise BadData(f"{len(filled)} sheets hold rows", where=address,
+                      hint=f"name one: {address}#{next(iter(filled))}")
     return next(iter(filled.values()))
 
 

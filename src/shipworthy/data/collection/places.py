@@ -36,9 +36,8 @@ def local(address: str) -> Path:
         near = nearest(path.name, [each.name for each in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise BadData("there is no such file", where=address, hint=near or "check the path in [[source]] address")
     if path.is_dir():
-        raise BadData(
-            "this is a folder, not a file", where=address, hint="name one table in it, or a pattern such as *.csv"
-        )
+        raise BadData("this is a folder, not a file", where=address,
+                      hint="name one table in it, or a pattern such as *.csv")
     try:
         with path.open("rb") as stream:
             head = stream.read(1)

@@ -113,8 +113,8 @@ def _schema(cursor: Any, fields: list[tuple[str, int]], asked: Asked) -> pa.Sche
         kind, category = types[oid]
         if category in NESTED:
             raise BadData(f'column "{column}" holds {NESTED[category]} ({kind.lstrip("_")})', where=asked.where,
-                          hint="name the columns in a query: postgresql://…#SELECT a, array_to_string(b, ' ') AS b "
-                               "FROM …")
+                          hint="name the columns in a query: postgresql://…#SELECT a, array_to_string(b, ' ') "
+                          "AS b FROM …")
     return pa.schema([(column, ARROW.get(types[oid][0], pa.string())) for column, oid in fields])
 
 

@@ -72,11 +72,8 @@ def _connector(place: str, plugins: tuple[str, ...]) -> Any:
     if not Path(place).exists() and not scheme:
         raise BadData("there is no such file", where=place, hint="check the path in [[source]] address")
     suffix = Path(place).suffix or place
-    raise BadData(
-        f'no connector reads "{suffix}"',
-        where=place,
-        hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}",
-    )
+    raise BadData(f'no connector reads "{suffix}"', where=place,
+                  hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}")
 
 
 @cache

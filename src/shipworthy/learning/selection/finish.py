@@ -34,9 +34,8 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
         if after < before * (1 - LEAST_GAIN):
             model, scores = model.with_program(model.program.calibrated(found)), found(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
-    sheet = msgspec.structs.replace(
-        model.sheet, threshold=threshold(scores, truth, model, project.value), conformal=edge
-    )
+    sheet = msgspec.structs.replace(model.sheet, threshold=threshold(scores, truth, model, project.value),
+                                    conformal=edge)
     return Model(sheet, model.program)
 
 

@@ -114,7 +114,7 @@ def _searched(
     held = folds(parts.learn.take(chosen), truth, project)
     last = end if rules.search else min(end, time.monotonic() + job.seconds)
     course = search(inputs, truth, job, held, clock=clock, end=last, trials=rules.search,
-                    most_bytes=rules.max_megabytes * 1e6, warm=warm)  # fmt: skip
+                    most_bytes=rules.max_megabytes * 1e6, warm=warm)
     assert course.kept is not None
     left, grown, rows = end - time.monotonic(), course.kept, int((~held[0]).sum())
     if left > 0.7 * course.refit:
@@ -134,10 +134,8 @@ def _fits(stage: Stage, made: Fitted, project: Project) -> bool:
     rules = project.learning
     if rules.max_megabytes and sum(map(len, made.program.files().values())) > rules.max_megabytes * 1e6:
         return False
-    return (
-        not rules.max_row_microseconds
-        or row_microseconds(made.program, stage.tune[0][:40]) <= rules.max_row_microseconds
-    )
+    return (not rules.max_row_microseconds
+            or row_microseconds(made.program, stage.tune[0][:40]) <= rules.max_row_microseconds)
 
 
 def train(
@@ -157,33 +155,20 @@ def train(
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
     task, classes = task_of(table, project)
     truth = encode_target(table, project.data.target, classes)
-    job = Job(
-        task,
-        classes,
-        features.inputs,
-        seconds=seconds,
-        seed=seed,
-        settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}),
-    )
+    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed,
+              settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
     inputs = features.matrix(table)
     made: Fitted = known[learner].function(inputs, truth, job)
-    sheet = Sheet(
-        features,
-        table.schema.only(features.columns),
-        task,
-        project.data.target,
-        classes,
-        reference=usual(inputs, features),
-    )
+    sheet = Sheet(features, table.schema.only(features.columns), task, project.data.target, classes,
+                  reference=usual(inputs, features))
     return Model(sheet, made.program)
 
 
 def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     """Inputs and truth of the learn and tune parts, and what the task is."""
     task, classes = task_of(parts.learn, project)
-    sides = [
-        (features.matrix(part), encode_target(part, project.data.target, classes)) for part in (parts.learn, parts.tune)
-    ]
+    sides = [(features.matrix(part), encode_target(part, project.data.target, classes))
+             for part in (parts.learn, parts.tune)]
     schema = parts.learn.schema.only(features.columns)
     return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1])
 
@@ -197,19 +182,13 @@ def task_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
         return "regression", ()
     classes = sorted({word for word in to_words(values) if word is not None})
     if len(classes) > MANY_CLASSES:
-        raise BadProject(
-            f'the target "{project.data.target}" has {len(classes)} classes, more than {MANY_CLASSES}',
-            where="[data] target",
-            hint="group rare classes, or give a number to predict",
-        )
+        raise BadProject(f'the target "{project.data.target}" has {len(classes)} classes, more than {MANY_CLASSES}',
+                         where="[data] target", hint="group rare classes, or give a number to predict")
     positive = project.data.positive
     if positive:
         if positive not in classes:
-            raise BadProject(
-                f'"{positive}" is not a value of {project.data.target}',
-                where="[data] positive",
-                hint=nearest(positive, classes) or f"it has {', '.join(classes[:5])}",
-            )
+            raise BadProject(f'"{positive}" is not a value of {project.data.target}', where="[data] positive",
+                             hint=nearest(positive, classes) or f"it has {', '.join(classes[:5])}")
         classes = [name for name in classes if name != positive] + [positive]
     return ("binary" if len(classes) == 2 else "multiclass"), tuple(classes)
 
@@ -244,14 +223,8 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
-    return Job(
-        stage.task,
-        stage.classes,
-        stage.features.inputs,
-        seconds=seconds,
-        threads=project.learning.threads,
-        seed=project.learning.seed,
-    )
+    return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
+               seed=project.learning.seed)
 
 
 def _scores(stage: Stage, made: Fitted) -> Floats:
@@ -261,27 +234,15 @@ def _scores(stage: Stage, made: Fitted) -> Floats:
 
 def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: float) -> Candidate:
     scores = _scores(stage, made)
-    sheet = Sheet(
-        stage.features,
-        stage.schema,
-        stage.task,
-        stage.target,
-        stage.classes,
-        reference=usual(stage.learn[0], stage.features),
-    )
+    sheet = Sheet(stage.features, stage.schema, stage.task, stage.target, stage.classes,
+                  reference=usual(stage.learn[0], stage.features))
     model = Model(sheet, made.program)
     sample = stage.tune[0][:200]
     metric = r2(stage.tune[1], scores) if stage.task == "regression" else quality(scores, stage.tune[1], stage.task)
-    figures = Figures(
-        loss=float(row_losses(scores, stage.tune[1], stage.task).mean()),
-        metric=float(metric),
-        complexity=made.program.complexity,
-        bytes=sum(map(len, made.program.files().values())),
-        row_microseconds=row_microseconds(model.program, sample),
-        fit_seconds=wall,
-        cpu_seconds=cpu,
-        library_difference=float(np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)),
-    )
-    return Candidate(
-        marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings), dict(made.bounds)
-    )
+    figures = Figures(loss=float(row_losses(scores, stage.tune[1], stage.task).mean()), metric=float(metric),
+                      complexity=made.program.complexity, bytes=sum(map(len, made.program.files().values())),
+                      row_microseconds=row_microseconds(model.program, sample), fit_seconds=wall, cpu_seconds=cpu,
+                      library_difference=float(
+                          np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)))
+    return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),
+                     dict(made.bounds))

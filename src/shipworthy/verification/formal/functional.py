@@ -41,10 +41,9 @@ def output_range(model: Model, parts: Parts, *, margin: float = 20.0, stretch: f
         return say("fail", f"Refuted: one row has a margin of {value:.4g}; {told}.", value=value, limit=limits[1], n=1,
                    counterexample={"inputs": record, "margin": value},
                    remedy="a leaf, cell or weight is out of proportion: train with more rows a leaf, or look for a "
-                          "broken label")
+                   "broken label")
     return say("unknown", f"The bound for {where} is {words}, wider than allowed ({told}), but no row among those "
-                          "tried "
-               f"goes beyond {value:.4g}.", value=value, low=float(least.min()), high=float(most.max()),
+               f"tried goes beyond {value:.4g}.", value=value, low=float(least.min()), high=float(most.max()),
                limit=limits[1],
                remedy="a smaller model has a tighter bound; or declare wider limits in [checks.output-range]")
 
@@ -106,17 +105,16 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     broken = [name for name in aside if name in reads]
     n = len(aside) + len(protected)
     if broken:
-        return say("fail", f"The model reads {', '.join(broken)}, which {'was' if len(broken) == 1 else 'were'} set "
-                           "aside.",
-                   value=float(len(broken)), limit=0.0, n=n, counterexample={"columns": broken},
+        return say("fail", f"The model reads {', '.join(broken)}, which "
+                   f"{'was' if len(broken) == 1 else 'were'} set aside.", value=float(len(broken)), limit=0.0, n=n,
+                   counterexample={"columns": broken},
                    remedy="train again: shipworthy run builds the features from the roles in the project file")
     used = [name for name in protected if name in reads]
     free = [name for name in (*aside, *protected) if name not in reads]
     proof = f"proved for all inputs without effect: {', '.join(free)}" if free else "no column is proved without effect"
     if used:
         return say("unknown", f"The protected column {', '.join(used)} is read by the model, and how far it moves an "
-                              "answer "
-                   f"is not proved; {proof}.", value=float(len(used)), limit=0.0, n=n,
+                   f"answer is not proved; {proof}.", value=float(len(used)), limit=0.0, n=n,
                    remedy=f"set it aside: [data] set_aside = [\"{used[0]}\"], or answer for it in ethics.fairness")
     return say("pass", f"No part of the program reads them, so {proof}.", value=0.0, limit=0.0, n=n)
 

@@ -38,11 +38,11 @@ def value_above_nothing(project: Project, model: Model, parts: Parts) -> Finding
     gain, low, high = (1000 * x for x in paired_mean_difference(earned, idle))
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     assumed = " The amounts are assumed, not measured." if value.assumed else ""
-    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, "
-                        "at the "
-               f"least {low:,.0f}, on {len(truth):,} holdout rows.{assumed}", value=gain, low=low, high=high, limit=0.0,
-               n=len(truth), remedy="" if verdict == "pass" else "the model does not pay at this threshold: check the "
-               "amounts in [value], or do not deploy")
+    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, at "
+               f"the least {low:,.0f}, on {len(truth):,} holdout rows.{assumed}", value=gain, low=low, high=high,
+               limit=0.0, n=len(truth),
+               remedy="" if verdict == "pass" else "the model does not pay at this threshold: check the amounts in "
+               "[value], or do not deploy")
 
 
 @check("threshold-stands", row="verification.business")
@@ -67,12 +67,10 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
     n = min(MOST, parts.tune.rows) + min(MOST, parts.holdout.rows)
     cut = "no case at all" if best > 1 else f"a threshold of {best:.3f}"
     return say(verdict, f"With {name.replace('_', ' ')} at {factor:.0%}, {cut} would earn {regret:.1%} more than the "
-                        "deployed "
-               f"{model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
-               value=regret,
-               low=low, high=high, limit=limit, n=n, remedy="" if verdict == "pass" else
-               "settle the amounts in [value] and run again, for the threshold is chosen from them; or accept more: "
-               "[checks.threshold-stands] limit")
+               f"deployed {model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
+               value=regret, low=low, high=high, limit=limit, n=n,
+               remedy="" if verdict == "pass" else "settle the amounts in [value] and run again, for the threshold is "
+               "chosen from them; or accept more: [checks.threshold-stands] limit")
 
 
 def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, float, float]:
@@ -112,9 +110,8 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     n = len(learned.candidates)
     if n < 5:
-        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are "
-                              "needed.", n=n,
-                   remedy="let the ladder try more learners: [learning] learners, or search = true")
+        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are needed.",
+                   n=n, remedy="let the ladder try more learners: [learning] learners, or search = true")
     truth = learned.chosen.model.truth(parts.tune)
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
     metric = np.array([one.figures.metric for one in learned.candidates])
@@ -123,13 +120,12 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
     low, high = percentiles(np.array([spearman(metric, column) for column in drawn.T]))
     verdict: Verdict = "unknown" if rho != rho else "pass" if rho >= limit else "fail" if high < limit else "unknown"
     return say(verdict, f"Over {n} candidates the metric and the value rank alike by {rho:.2f} ({low:.2f} to "
-                        f"{high:.2f} over "
-               f"{len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low, high=high, limit=limit,
-               n=n,
+               f"{high:.2f} over {len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low,
+               high=high, limit=limit, n=n,
                chart={"kind": "front", "x": metric.tolist(), "y": (1000 * earned.mean(axis=1)).tolist(),
                       "name": [one.learner for one in learned.candidates], "chosen": learned.chosen.learner},
-               remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement on "
-                                                   "what pays")
+               remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement "
+               "on what pays")
 
 
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:

@@ -135,11 +135,11 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
     scale = float(theirs[name].mean()) or 1.0
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     loss = "squared error" if model.task == "regression" else "log loss"
-    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule "
-                        f"({name}), at "
-               f"the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
-               limit=0.0, n=holdout.rows, remedy="" if verdict == "pass" else "the features do not carry the target: "
-               "look for better columns with shipworthy discover, and at the labels with shipworthy profile")
+    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule ({name}), "
+               f"at the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
+               limit=0.0, n=holdout.rows,
+               remedy="" if verdict == "pass" else "the features do not carry the target: look for better columns with "
+               "shipworthy discover, and at the labels with shipworthy profile")
 
 
 @check("not-worse-than-champion", row="verification.performance")

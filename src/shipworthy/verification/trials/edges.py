@@ -54,17 +54,16 @@ def _held(found: Found, foretold: Floats, model: Model, *, limit: float, cap: fl
     verdict: Verdict = "fail" if len(over) or times[at] > limit else "pass"
     source = "that the model foretells there" if foretold[at] > found.overall else "of all rows"
     top = np.argsort(-times, kind="stable")[:8]
-    return say(
-        verdict,
-        f"The worst of {found.tested:,} slices is {worst}: error {worst.loss:.3f} on {worst.rows:,} rows, "
-        f"{times[at]:.2f} times the {bar:.3f} {source}; {limit:g} times is allowed.{note}",
-        value=float(times[at]), low=worst.low / bar if bar else None, high=worst.high / bar if bar else None,
-        limit=limit, n=worst.rows, counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss},
-        chart={"kind": "bars", "name": [str(found.slices[n]) for n in top], "value": [float(loss[n]) for n in top],
-               "low": [found.slices[n].low for n in top], "high": [found.slices[n].high for n in top],
-               "limit": [limit * float(expected[n]) for n in top]},
-        remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add rows or a "
-        "column that tells them apart, or declare abstention there")
+    return say(verdict, f"The worst of {found.tested:,} slices is {worst}: error {worst.loss:.3f} on {worst.rows:,} "
+               f"rows, {times[at]:.2f} times the {bar:.3f} {source}; {limit:g} times is allowed.{note}",
+               value=float(times[at]), low=worst.low / bar if bar else None, high=worst.high / bar if bar else None,
+               limit=limit, n=worst.rows,
+               counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss},
+               chart={"kind": "bars", "name": [str(found.slices[n]) for n in top],
+                      "value": [float(loss[n]) for n in top], "low": [found.slices[n].low for n in top],
+                      "high": [found.slices[n].high for n in top], "limit": [limit * float(expected[n]) for n in top]},
+               remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add rows "
+               "or a column that tells them apart, or declare abstention there")
 
 
 def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats:

@@ -47,10 +47,9 @@ def outage(
         outcomes[name] = [_live(project, model, contract, steps, seen=seen, one=one) for one in made if one is not None]
     calm = outcomes.pop(CALM)
     if sum(outcome == REFUSED for outcome in calm) > len(calm) // 5:
-        return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, "
-                              "so that its "
-                   "refusals say nothing.", n=len(calm), remedy="see verification.data-validation: it raises false "
-                                                                "alarms")
+        return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, so "
+                   "that its refusals say nothing.", n=len(calm),
+                   remedy="see verification.data-validation: it raises false alarms")
     every = [outcome for found in outcomes.values() for outcome in found]
     bad = [outcome in (HARMED, CRASHED) for outcome in every]
     survived, n = len(bad) - sum(bad), len(bad)
@@ -122,9 +121,8 @@ def simulator_fidelity(model: Model, parts: Parts, steps: Steps, *, limit: float
     low, high = auc_interval(truth, logistic(score))
     value = (low + high) / 2
     verdict: Verdict = "unknown" if high != high else "pass" if high <= limit else "fail"
-    return say(verdict, f"A learner tells simulated rows from real ones with AUC {value:.2f}, at the most "
-                        f"{high:.2f}, on "
-               f"{halves[1].rows:,} rows; {limit:g} is allowed.", value=value, low=low, high=high, limit=limit,
+    return say(verdict, f"A learner tells simulated rows from real ones with AUC {value:.2f}, at the most {high:.2f}, "
+               f"on {halves[1].rows:,} rows; {limit:g} is allowed.", value=value, low=low, high=high, limit=limit,
                n=halves[1].rows,
                remedy="" if verdict == "pass" else "the learning rows are not like the later ones: renew the learning "
                "rows, and read the scenarios of outage with care")

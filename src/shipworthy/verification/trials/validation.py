@@ -50,26 +50,15 @@ def mutation_score(
     random = np.random.default_rng(0)
     applied = [name for name in OPERATORS if contract.batch_rows or name != CUT]
     struck = {name: _strikes(pool, contract, steps, name, runs=runs, random=random) for name in applied}
-    escaped = [
-        (name, place)
-        for name, found in struck.items()
-        for place, one in enumerate(found)
-        if not one.caught and OPERATORS[name][1]
-    ]
-    same = {
-        key
-        for key in escaped
-        if len(escaped) <= MOST_ESCAPED
-        and equivalent(model, steps, struck[key[0]][key[1]].before, struck[key[0]][key[1]].after, key[1])
-    }
-    told = {
-        name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
-        for name, found in struck.items()
-    }
+    escaped = [(name, place) for name, found in struck.items() for place, one in enumerate(found) if not one.caught
+               and OPERATORS[name][1]]
+    same = {key for key in escaped if len(escaped) <= MOST_ESCAPED
+            and equivalent(model, steps, struck[key[0]][key[1]].before, struck[key[0]][key[1]].after, key[1])}
+    told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
+            for name, found in struck.items()}
     false = sum(bool(steps.validate(contract, _batch(pool, random))) for _ in range(clean))
-    return _say(
-        {name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit, alarms=alarms
-    )
+    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit,
+                alarms=alarms)
 
 
 def about(contract: Contract, before: Table, after: Table) -> Contract:
@@ -93,11 +82,8 @@ def _partners(rule: Rule) -> tuple[str, ...]:
 def promised(table: Table, contract: Contract) -> Table:
     """The columns that the contract speaks of; those set aside were never promised anything."""
     named = {rule.column for rule in contract.rules}
-    return (
-        table.select([name for name in table.schema.names if name in named])
-        if named & set(table.schema.names)
-        else table
-    )
+    return (table.select([name for name in table.schema.names if name in named]) if named & set(table.schema.names)
+            else table)
 
 
 class _Strike(NamedTuple):
@@ -113,13 +99,9 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
     zeros = [name for name, hits in told.items() if not any(hits)]
     weak = [f"{name} {np.mean(hits):.0%}" for name, hits in told.items() if any(hits) and np.mean(hits) < limit]
     verdict: Verdict = "pass" if low >= limit and noise <= alarms else "fail"
-    tail = "".join(
-        (
-            f" {same} more that changed nothing visible are left out." if same else "",
-            f" Never caught: {', '.join(zeros)}." if zeros else "",
-            f" Partly caught: {', '.join(weak)}." if weak else "",
-        )
-    )
+    tail = "".join((f" {same} more that changed nothing visible are left out." if same else "",
+                    f" Never caught: {', '.join(zeros)}." if zeros else "",
+                    f" Partly caught: {', '.join(weak)}." if weak else ""))
     ends = [clopper_pearson(sum(hits), len(hits)) for hits in told.values()]
     return say(
         verdict,
