@@ -65,7 +65,7 @@ def outage(
                chart={"kind": "bars", "name": list(hurt), "value": [1 - share for share in hurt.values()],
                       "low": [], "high": [], "limit": [limit] * len(hurt)},
                remedy="" if verdict == "pass" else "tighten the contract for the scenario named, or let the model "
-                                                   "abstain there")
+               "abstain there")
 
 
 def _live(
