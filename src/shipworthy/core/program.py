@@ -20,7 +20,8 @@ from shipworthy.core.canon import canonical, digest_array, digest_parts
 from shipworthy.core.features import Input
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
-from shipworthy.kernels import pure, ranked
+from shipworthy.kernels import native, pure, ranked
+from shipworthy.kernels.pure import logistic as logistic
 
 Link = Literal["identity", "logistic", "softmax", "share"]
 FORMAT = 1
@@ -64,6 +65,15 @@ class Term:
         if len(inputs) >= MANY_ROWS and self._compiled is not None:
             return ranked.score(inputs, self.arrays, self._compiled, divisor=divisor, narrow=narrow)
         return pure.trees(inputs, self.arrays, divisor=divisor, narrow=narrow)
+
+    @property
+    def part(self) -> native.Part:
+        """The term as the compiled kernel takes it."""
+        if isinstance(self.kind, Linear):
+            return native.Part("linear", self.arrays)
+        if isinstance(self.kind, Lookup):
+            return native.Part("lookup", self.arrays, places=self.kind.places)
+        return native.Part("trees", self.arrays, divisor=self.kind.divisor, narrow=self.kind.narrow)
 
     @cached_property
     def _compiled(self) -> ranked.Compiled | None:
@@ -110,9 +120,11 @@ class Calibration(msgspec.Struct, frozen=True):
             raise BadModel("a calibration's scores must ascend")
         if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
             raise BadModel("a calibration must not decrease")
+        if not np.isfinite([*self.score, *self.value]).all():
+            raise BadModel("a calibration's numbers must be finite")
 
     def __call__(self, score: Floats) -> Floats:
-        return np.interp(score, self.score, self.value)
+        return pure.interpolate(score, np.array(self.score), np.array(self.value))
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -150,8 +162,9 @@ class Program:
 
     def margin(self, inputs: Floats) -> Floats:
         """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
-        if inputs.shape[1] != len(self.inputs):
-            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}")
+        self._fits(inputs)
+        if self.scorer is not None:
+            return self.scorer.margin(inputs)
         total = np.zeros((len(inputs), self.outputs))
         for term in self.terms:
             total += term.margin(inputs)
@@ -159,19 +172,39 @@ class Program:
 
     def score(self, inputs: Floats) -> Floats:
         """Value (n,) of a regression, probability of the second class (n,), or of every class (n, k)."""
-        return self.finish(self.margin(inputs))
+        self._fits(inputs)
+        if self.scorer is None:
+            return self.finish(self.margin(inputs))
+        score = self.scorer.batch(inputs)
+        return score if self.link in ("softmax", "share") else score[:, 0]
 
     def finish(self, margin: Floats) -> Floats:
         """Link and calibration of a margin (n, outputs)."""
         if self.link == "softmax":
-            exp = np.exp(margin - margin.max(axis=1, keepdims=True))
-            return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
+            return pure.softmax(margin)
         if self.link == "share":
             return margin
         flat = margin[:, 0]
         if self.link == "logistic":
             flat = logistic(flat)
         return self.calibration(flat) if self.calibration else flat
+
+    @cached_property
+    def scorer(self) -> native.Scorer | None:
+        """The program ready to score with the compiled kernel; None where the pure one is used.
+
+        Raises BadModel when the arrays of a term do not fit each other or point outside what they index.
+        """
+        knots = (self.calibration.score, self.calibration.value) if self.calibration else ((), ())
+        try:
+            return native.scorer([term.part for term in self.terms], inputs=len(self.inputs), outputs=self.outputs,
+                                 link=self.link, knots=knots)
+        except ValueError as error:
+            raise BadModel("a term of the program cannot be scored", hint=str(error)) from error
+
+    def _fits(self, inputs: Floats) -> None:
+        if inputs.shape[1] != len(self.inputs):
+            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}")
 
     def calibrated(self, calibration: Calibration | None) -> Program:
         return replace(self, calibration=calibration)
@@ -306,9 +339,3 @@ def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
         and a["leaf"].ndim == 2
         and a["leaf"].shape[1] in (1, outputs)
     )
-
-
-def logistic(margin: Floats) -> Floats:
-    """1 / (1 + exp(−margin)), as LightGBM computes it."""
-    with np.errstate(over="ignore"):
-        return np.asarray(1.0 / (1.0 + np.exp(-margin)), np.float64)
