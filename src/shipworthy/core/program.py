@@ -26,6 +26,8 @@ from shipworthy.kernels.pure import logistic as logistic
 Link = Literal["identity", "logistic", "softmax", "share"]
 FORMAT = 1
 MANY_ROWS = 256
+WHOLE = frozenset(("place", "root", "output", "feature", "left", "right", "flags", "words", "bits"))
+AXES = {"weight": 2, "missing": 2, "leaf": 2}
 
 
 class Linear(msgspec.Struct, frozen=True, tag="linear"):
@@ -269,6 +271,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
         for n, kind in enumerate(head.terms)
     )
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
+    if program.outputs < 1:
+        raise BadModel("the program has no classes to share out")
     for term in terms:
         _audit(term, len(head.inputs), program.outputs)
     return program
@@ -276,6 +280,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
 
 def _audit(term: Term, inputs: int, outputs: int) -> None:
     """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
+    if not all(_plain(key, array, AXES.get(key, 1)) for key, array in term.arrays.items() if key != "values"):
+        raise BadModel("a term of the program has an array of another kind")
     try:
         good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
             term, inputs, outputs
@@ -284,6 +290,15 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
         raise BadModel("a term of the program lacks an array or has one of the wrong shape", hint=str(error)) from error
     if not good:
         raise BadModel("a term of the program points outside its arrays")
+
+
+def _plain(key: str, array: npt.NDArray[Any], axes: int) -> bool:
+    """Whether an array holds plain numbers, whole ones where it points at something."""
+    return native.fits(array, whole=key in WHOLE and array.size > 0) and array.ndim == axes
+
+
+def _ascends(cuts: npt.NDArray[Any]) -> bool:
+    return bool(np.all(cuts[1:] >= cuts[:-1]) and not np.isnan(cuts).any())
 
 
 def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:
@@ -302,12 +317,13 @@ def _audit_lookup(term: Term, inputs: int, outputs: int) -> bool:
     values, places = term.arrays["values"], term.kind.places
     fits = all(
         0 <= place < inputs
+        and _ascends(term.arrays[f"cuts{axis}"])
         and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
         for axis, place in enumerate(places)
     )
     return bool(
         fits
-        and values.ndim == len(places) + 1
+        and _plain("values", values, len(places) + 1)
         and 1 <= len(places) <= 2
         and values.shape[-1] == outputs
         and min(values.shape) > 0

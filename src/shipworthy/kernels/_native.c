@@ -38,7 +38,8 @@ enum { PLAIN, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT, ONE_HOT, CODE, VIEWS }
 enum { DEFAULT_LEFT = 1, CATEGORICAL = 2, MISSING_SHIFT = 2, MISSING_ZERO = 1, MISSING_NAN = 2 };
 
 /* A node goes left if slot <= key (NUMBER), slot & key (HOT), or bit `slot` of the words at key >> 32 (WIDE, as many
- * as the low half of key says) is set. A child below 0 is leaf -1 - child. */
+ * as the low half of key says) is set. Leaves stand behind the nodes and are their own children, so that a walk that
+ * has ended may go on beside the others: leaf n of a term is node inner + n. */
 typedef struct { int64_t key; int32_t child[2]; int32_t slot; int32_t kind; } Node;
 typedef struct { int32_t place, view; } Slot;
 typedef struct { int64_t place, size, count; double *cuts; } Axis;
@@ -55,9 +56,9 @@ typedef struct {
     Slot *slots;
     uint32_t *bits;
     double *leaf, *base;                          /* trees: (leaves, width), (k,) */
-    int64_t slot_count, width;
+    int64_t inner, slot_count, width;
     double divisor;
-    int narrow;
+    int narrow, wide;
 } Term;
 
 typedef struct {
@@ -219,29 +220,36 @@ static int listed(const Term *term, int64_t key, int64_t code)
 }
 
 /* From at[i] to leaves, for LANES walks; walk i reads the slots at slots + i * stride. */
-static inline void walk(const Term *term, const int64_t *slots, int64_t stride, int32_t *at)
+static inline void step(const Term *term, const int64_t *slots, int64_t stride, int wide, int32_t *at)
 {
     const Node *nodes = term->nodes;
-    int32_t all;
+    int32_t last = (int32_t)term->inner - 1, all;
     do {
         all = -1;
         for (int i = 0; i < LANES; i++) {
-            int32_t done = -(at[i] < 0);
-            const Node *node = nodes + (at[i] & ~done);
+            const Node *node = nodes + at[i];
             int64_t slot = slots[i * stride + node->slot];
             int left = slot <= node->key, hot = (slot & node->key) != 0;
             left ^= (left ^ hot) & node->kind; /* the low bit of kind is set for HOT alone */
-            if (node->kind == WIDE)
+            if (wide && node->kind == WIDE)
                 left = listed(term, node->key, slot);
-            at[i] = (at[i] & done) | (node->child[!left] & ~done);
-            all &= at[i];
+            at[i] = node->child[!left];
+            all &= last - at[i]; /* below 0 while all are leaves */
         }
     } while (all >= 0);
 }
 
+static inline void walk(const Term *term, const int64_t *slots, int64_t stride, int32_t *at)
+{
+    if (term->wide)
+        step(term, slots, stride, 1, at);
+    else if (term->slot_count) /* else every tree is one leaf */
+        step(term, slots, stride, 0, at);
+}
+
 static void add_leaf(const Term *term, int64_t tree, int32_t reached, double *own)
 {
-    const double *leaf = term->leaf + (-1 - (int64_t)reached) * term->width;
+    const double *leaf = term->leaf + (reached - term->inner) * term->width;
     if (term->width == 1)
         own[term->output[tree]] += leaf[0];
     else
@@ -262,7 +270,7 @@ static void add_trees(const Term *term, const double *row, int64_t *slots, doubl
         int64_t lanes = term->count - tree < LANES ? term->count - tree : LANES;
         int32_t at[LANES];
         for (int i = 0; i < LANES; i++)
-            at[i] = i < lanes ? term->root[tree + i] : -1;
+            at[i] = i < lanes ? term->root[tree + i] : (int32_t)term->inner;
         walk(term, slots, 0, at);
         for (int i = 0; i < lanes; i++)
             add_leaf(term, tree + i, at[i], own);
@@ -303,7 +311,7 @@ static void add_trees_block(const Term *term, const double *rows, int64_t inputs
         for (int64_t n = 0; n < count; n += LANES) {
             int32_t at[LANES];
             for (int i = 0; i < LANES; i++)
-                at[i] = n + i < count ? term->root[tree] : -1;
+                at[i] = n + i < count ? term->root[tree] : (int32_t)term->inner;
             walk(term, slots + n * term->slot_count, term->slot_count, at);
             for (int i = 0; i < LANES && n + i < count; i++)
                 add_leaf(term, tree, at[i], own + (n + i) * k);
@@ -475,6 +483,11 @@ static int make_codes(Term *term, Node *node, double first, int64_t words, int64
     return node->kind == HOT ? ONE_HOT : CODE;
 }
 
+static int32_t placed(int64_t child, int64_t nodes) /* where a child or root stands: a leaf behind all nodes */
+{
+    return (int32_t)(child < 0 ? nodes - 1 - child : child);
+}
+
 /* How a node looks at its input, or -1 with an error set. */
 static int make_node(Term *term, Node *node, const Py_buffer **a, int64_t n)
 {
@@ -484,7 +497,7 @@ static int make_node(Term *term, Node *node, const Py_buffer **a, int64_t n)
         int64_t child = whole(a[LEFT + side], n);
         if (child >= nodes || child < -leaves || (child >= 0 && child <= n))
             return wrong("a node has a child that is not there, or not after it");
-        node->child[side] = (int32_t)child;
+        node->child[side] = placed(child, nodes);
     }
     if (flags & CATEGORICAL)
         return make_codes(term, node, threshold, whole(a[WORDS], n), a[BITS]->shape[0]);
@@ -500,9 +513,9 @@ static int make_node(Term *term, Node *node, const Py_buffer **a, int64_t n)
 
 static int make_nodes(const Scorer *self, Term *term, const Py_buffer **a)
 {
-    int64_t nodes = a[FEATURE]->shape[0], pairs = self->inputs * VIEWS;
+    int64_t nodes = a[FEATURE]->shape[0], leaves = a[LEAF]->shape[0], pairs = self->inputs * VIEWS;
     int32_t *known = calloc((size_t)pairs + 1, sizeof *known); /* 1 + the slot of an input and view, 0 if there is none */
-    term->nodes = calloc((size_t)nodes + 1, sizeof *term->nodes); /* one more, that a finished walk may stand on */
+    term->nodes = calloc((size_t)(nodes + leaves) + 1, sizeof *term->nodes);
     term->slots = calloc((size_t)(pairs < nodes ? pairs : nodes) + 1, sizeof *term->slots);
     int failed = !known || !term->nodes || !term->slots;
     if (failed)
@@ -520,7 +533,12 @@ static int make_nodes(const Scorer *self, Term *term, const Py_buffer **a)
             *slot = (int32_t)++term->slot_count;
         }
         node->slot = *slot - 1;
+        term->wide |= node->kind == WIDE;
     }
+    for (int64_t n = nodes; n < nodes + leaves && !failed; n++)
+        term->nodes[n].child[0] = term->nodes[n].child[1] = (int32_t)n;
+    for (int64_t n = 0; n < term->count && !failed; n++)
+        term->root[n] = placed(term->root[n], nodes);
     free(known);
     return failed ? -1 : 0;
 }
@@ -538,13 +556,13 @@ static int make_trees(const Scorer *self, Term *term, PyObject *parts, Held *hel
         if (!(a[n] = hold(held, o[n], n == THRESHOLD || n >= LEAF ? 'd' : 'q', n == LEAF ? 2 : 1)))
             return -1;
     int64_t k = self->outputs, nodes = a[FEATURE]->shape[0], leaves = a[LEAF]->shape[0], bits = a[BITS]->shape[0];
-    term->count = a[ROOT]->shape[0], term->width = a[LEAF]->shape[1];
+    term->count = a[ROOT]->shape[0], term->width = a[LEAF]->shape[1], term->inner = nodes;
     for (int n = LEFT; n <= THRESHOLD; n++)
         if (a[n]->shape[0] != nodes)
             return wrong("the arrays of a tree term do not fit each other");
     if (a[OUTPUT]->shape[0] != term->count || a[BASE]->shape[0] != k || (term->width != 1 && term->width != k))
         return wrong("the arrays of a tree term do not fit each other");
-    if (nodes > MOST || leaves > MOST || term->count > MOST || bits > MOST)
+    if (nodes > MOST / 2 || leaves > MOST / 2 || term->count > MOST || bits > MOST)
         return wrong("a tree term is too large");
     if (!(term->bits = calloc((size_t)bits + 1, sizeof *term->bits)))
         return PyErr_NoMemory(), -1;
@@ -559,7 +577,7 @@ static int make_trees(const Scorer *self, Term *term, PyObject *parts, Held *hel
 static int make_term(const Scorer *self, Term *term, PyObject *parts)
 {
     static int (*const makers[])(const Scorer *, Term *, PyObject *, Held *) = {make_linear, make_lookup, make_trees};
-    PyObject *first = PyTuple_Check(parts) ? PyTuple_GetItem(parts, 0) : NULL;
+    PyObject *first = PyTuple_Check(parts) && PyTuple_Size(parts) > 0 ? PyTuple_GetItem(parts, 0) : NULL;
     long kind = first ? PyLong_AsLong(first) : -1;
     if (PyErr_Occurred())
         return -1;
@@ -714,7 +732,7 @@ static int run(const Scorer *self, const double *rows, int64_t count, double *ou
 {
     int64_t k = self->outputs, inputs = self->inputs;
     size_t needed = (size_t)BLOCK * (size_t)(inputs + k + self->most_slots) + 1;
-    double *scratch = malloc(needed * sizeof(double));
+    double *scratch = calloc(needed, sizeof(double));
     if (!scratch)
         return -1;
     double *own = scratch + BLOCK * inputs;
@@ -735,7 +753,8 @@ static PyObject *batch_of(const Scorer *self, PyObject *args, int with_link)
 {
     PyObject *inputs, *out;
     Py_buffer given, made;
-    if (!PyArg_ParseTuple(args, "OO", &inputs, &out) || PyObject_GetBuffer(inputs, &given, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+    if (!PyArg_ParseTuple(args, "OO", &inputs, &out)
+        || PyObject_GetBuffer(inputs, &given, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
         return NULL;
     if (PyObject_GetBuffer(out, &made, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE) < 0) {
         PyBuffer_Release(&given);

@@ -100,9 +100,14 @@ def scorer(
     try:
         made = _native.Scorer(inputs, outputs, [_packed(part) for part in parts], LINKS[link],
                               *(np.asarray(each, np.float64) for each in knots))
-    except (KeyError, TypeError, OverflowError) as error:
+    except (LookupError, TypeError, OverflowError) as error:
         raise ValueError(f"{error.__class__.__name__}: {error}") from error
     return Scorer(made, outputs)
+
+
+def fits(array: npt.NDArray[Any], *, whole: bool) -> bool:
+    """Whether an array is of numbers that float64 holds, or of whole numbers that int64 holds."""
+    return array.dtype.kind in "biuf" and np.can_cast(array.dtype, np.int64 if whole else np.float64)
 
 
 def _packed(part: Part) -> tuple[Any, ...]:
@@ -120,12 +125,12 @@ def _packed(part: Part) -> tuple[Any, ...]:
 
 
 def _numbers(array: npt.NDArray[Any]) -> Floats:
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+    if not fits(array, whole=False):
         raise ValueError(f"an array of {array.dtype} is not of numbers")
     return np.ascontiguousarray(array, np.float64)
 
 
 def _whole(array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    if array.dtype.kind not in "biu" and array.size:
+    if array.size and not fits(array, whole=True):
         raise ValueError(f"an array of {array.dtype} is not of whole numbers")
     return np.ascontiguousarray(array, np.int64)
