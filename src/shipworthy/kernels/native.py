@@ -107,7 +107,7 @@ def scorer(
 
 def fits(array: npt.NDArray[Any], *, whole: bool) -> bool:
     """Whether an array is of numbers that float64 holds, or of whole numbers that int64 holds."""
-    return array.dtype.kind in "biuf" and np.can_cast(array.dtype, np.int64 if whole else np.float64)
+    return array.dtype.kind in "iuf" and np.can_cast(array.dtype, np.int64 if whole else np.float64)
 
 
 def _packed(part: Part) -> tuple[Any, ...]:
