@@ -84,7 +84,7 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
     return {
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
-        "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "code": (),
+        "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "seals": (), "code": (),
     }
 
 

@@ -9,6 +9,9 @@ import pytest
 from shipworthy import flow
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
+from shipworthy.deployment.integration.drain import drained_log
+from shipworthy.deployment.integration.host import Server
+from shipworthy.deployment.integration.replay import replay
 from shipworthy.errors import BadProject, Misuse, NotFit
 from shipworthy.sabotage.world import PROJECT, world
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -49,6 +52,21 @@ def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: 
     assert standing.id == release.id == built.release.id
     with pytest.raises(Misuse, match="no earlier champion"):
         flow.rollback(place, by="approver@example.org", why="to see")
+
+
+def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
+    place: Workspace, built: flow.Built
+) -> None:
+    assert flow.watch(place).rows == 0
+    with Server(built.release, place.log, place.project) as server:
+        replay(world(3, rows=300), server.address, label="outcome", batch=50)
+    first, again = flow.watch(place), flow.watch(place)
+    assert (first.rows, again.rows) == (300, 300)
+    assert not list(place.log.glob("*.log"))
+    assert again.state == first.state
+    assert [path.stem for path in (place.store.home / "watch").iterdir()] == [built.release.id[:16]]
+    log, labels = drained_log(place.log, place.store.tables)
+    assert (log.rows, labels.rows) == (300, 300)
 
 
 def test_a_second_run_on_the_same_rows_learns_nothing_again(place: Workspace, built: flow.Built) -> None:

@@ -84,3 +84,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_fold = {word.casefold(): word for word in known}
     close = get_close_matches(name.casefold(), list(by_fold), n=1, cutoff=0.6)
     return f'did you mean "{by_fold[close[0]]}"?' if close else ""
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """A hint that is never empty: the known word closest to a misspelt one, or the first of those there are.
+
+    >>> one_of("tagret", ["target", "time"])
+    'did you mean "target"?'
+    >>> one_of("size", ["target", "time"])
+    'choose one of: target, time'
+    """
+    words = list(known)
+    more = ", …" if len(words) > 8 else ""
+    return nearest(name, words) or (f"choose one of: {', '.join(words[:8])}{more}" if words else "there is none yet")

@@ -19,10 +19,10 @@ import numpy as np
 from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.case import Steps
-from shipworthy.core.contributions import contributions
+from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
-from shipworthy.core.judge import bind, judge, run
+from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
@@ -30,7 +30,7 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import registry
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.schema import Schema
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
@@ -39,25 +39,26 @@ from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
-from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import provenance
 from shipworthy.deployment.integration.serve import Answerer, answerer
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
+from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.deployment.monitoring.watch import Watched
+from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
-from shipworthy.errors import BadProject, Misuse, NotFit, nearest
+from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn, train
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Workspace, code_digest
-from shipworthy.survey import BY_ID, ROWS
 
 Case = dict[str, Any]
 Progress = Callable[[str], None]
@@ -122,7 +123,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
-        "code": place.plugins(), "history": history.ledger(place.store), "tables": place.store.tables,
+        "code": place.plugins(), "history": history.ledger(place.store),
+        "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
@@ -133,7 +135,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
     names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name)
+    return {name: read(place.resolve(source.address), name=name, rows=source.rows)
             for name, source in zip(names, place.project.source, strict=True)}
 
 
@@ -146,7 +148,7 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
     rows = split(raw, project)
     progress("profiling")
-    seen = profile(raw.take(rows.learn), target=project.data.target)
+    seen = profile(joined(raw, project).take(rows.learn), target=project.data.target)
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
@@ -157,11 +159,12 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
     taught = kept("learn", lambda: _taught(cut, project, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
-    rules = contract(cut.learn)
+    made = steps(project)
+    rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "grid": reference(model, cut.tune, cut.holdout), "steps": steps(project),
+        "grid": reference(model, cut.tune, cut.holdout), "steps": made,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
@@ -170,7 +173,8 @@ def study(project: Project, tables: Mapping[str, Table], *, kept: Kept = fresh, 
 def steps(project: Project) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
-        profile=partial(profile, target=project.data.target), contract=contract, validate=validate,
+        profile=partial(profile, target=project.data.target), validate=validate,
+        contract=partial(contract, in_time=project.split.kind == "time"),
         clean=partial(_clean, project), train=partial(train, project=project), contributions=shares,
         suspect_labels=partial(suspect_labels, target=project.data.target), reference=reference, discover=discover,
         answer=partial(_answer, {}, project),
@@ -191,21 +195,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
 
 
-def required(project: Project) -> tuple[str, ...]:
-    """The rows that must hold for promotion: the survey's default, changed by the project's [gate].
-
-    Raises BadProject for a row that does not exist.
-    """
-    for row in (*project.gate.also, *project.gate.without):
-        if row not in BY_ID:
-            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=nearest(row, BY_ID))
-    default = {row.id for row in ROWS if row.required}
-    wanted = (default | set(project.gate.also)) - set(project.gate.without)
-    return tuple(row.id for row in ROWS if row.id in wanted)
-
-
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
-
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
@@ -223,7 +213,8 @@ def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Rel
             where=str(release.folder),
             hint="see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
     if by == place.project.project.trainer:
-        raise NotFit(f"{by} trained this model and may not approve it", hint="someone else promotes: --by NAME")
+        raise NotFit(f"{by} trained this model and may not approve it", where="[project] trainer",
+                     hint="someone else promotes: --by NAME")
     history.promote(place.store, release, by=by, why=why)
     return release
 
@@ -236,7 +227,6 @@ def rollback(place: Workspace, *, by: str, why: str) -> Release:
 def champion(place: Workspace) -> Release | None:
     """The release in production now, or None."""
     return history.champion(place.store)
-
 
 
 def recheck(folder: Path) -> list[tuple[str, bool, str]]:
@@ -270,11 +260,21 @@ def stored(release: Release) -> Case:
 
 
 def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = None) -> Watched:
-    """Evidence about what the champion served, from its own log or from a table of predictions."""
+    """Evidence about what the champion served since the last look, on record if it pages.
+
+    log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
+    """
     release = _standing(place)
-    if log is None:
-        log, labels = read_log(place.log)
-    return watch_log(release.model, releases.stored(release)["grid"], log, labels, place.project)
+    look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
+                   release=release.id)
+    if log is not None:
+        return look(log, labels)
+
+    def own(state: State) -> Watched:
+        served, known = drained_log(place.log, place.store.tables, release=release.id)
+        return look(served, known if labels is None else labels, state=state)
+
+    return remembered(place.store, release.id, own)
 
 
 def renew(
@@ -287,7 +287,8 @@ def renew(
     """
     release = _standing(place)
     if log is None or labels is None:
-        log, labels = read_log(place.log)
+        served, known = drained_log(place.log, place.store.tables)
+        log, labels = served if log is None else log, known if labels is None else labels
     case = stored(release)
     known = _training(place, release)
     progress("admitting the new rows")
@@ -349,11 +350,6 @@ def _answer(known: dict[str, Answerer], project: Project, model: Model, record: 
     return known[model.digest].answer([record])[0]
 
 
-def shares(model: Model, inputs: Floats) -> Floats:
-    """Exact shares of the margin, (n, inputs), compared with the model's usual row."""
-    return contributions(model.program, inputs, model.reference)
-
-
 def _identity(place: Workspace, case: Case) -> Identity:
     return Identity(code_digest(place.plugins()), case["model"].digest, case["table"].digest)
 
@@ -362,7 +358,6 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     """The release folder of a case, with all that proves it and all that is needed to judge it again."""
     cut: Parts = case["parts"]
     identity = _identity(place, case)
-    learn_rows = cut.learn if cut.learn.rows <= CARRIED_ROWS else cut.learn.head(CARRIED_ROWS)
     extras = {
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
@@ -372,20 +367,20 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
-        **case["grid"].files(), "learn.parquet": releases.packed(learn_rows), "tune.parquet": releases.packed(cut.tune),
+        **history.carried(case["seals"]), **case["grid"].files(),
+        "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
+        "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
 
 
-
-
-
 def _standing(place: Workspace) -> Release:
     release = champion(place)
     if release is None:
-        raise Misuse("nothing is in production", hint="shipworthy promote --by YOU --why REASON")
+        raise Misuse("nothing is in production", where=str(place.folder),
+                     hint="shipworthy promote --by YOU --why REASON")
     return release
 
 

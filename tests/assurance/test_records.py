@@ -1,8 +1,7 @@
-"""Attestations, the ledger and its seal: what people sign and what it shows."""
+"""Attestations and the signed ledger: what people sign and what it shows."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,15 @@ import msgspec
 import pytest
 
 from shipworthy.assurance.attest import attest, read_attestations
-from shipworthy.assurance.ledger import append, read, read_seal, seal, verify, write_seal
 from shipworthy.assurance.nontechnical import TOPICS, attested
 from shipworthy.assurance.teams import approver, ledger_holds
 from shipworthy.core.attested import genuine
-from shipworthy.core.ledger import broken
+from shipworthy.core.ledger import Line, line, seal
 from shipworthy.core.signed import new_key, public_of
-from shipworthy.errors import BadData, Misuse, StoreError
+from shipworthy.errors import BadData, Misuse
 
 SOON = (datetime.now(UTC) + timedelta(days=100)).date().isoformat()
+KEY = bytes(range(32))
 ROW = "law.non-technical"
 
 
@@ -56,59 +55,40 @@ def test_duties_are_missing_until_each_is_signed(tmp_path: Path, clean: dict[str
     assert finding.sentence == f"All 4 duties are signed by ann and fresh until {SOON}."
 
 
-def test_a_ledger_grows_and_holds(tmp_path: Path) -> None:
-    path = tmp_path / "people.jsonl"
-    append(path, actor="tom", role="trainer", action="trained", subject="r1")
-    append(path, actor="ann", role="approver", action="promote", subject="r1", why="fit")
-    append(path, actor="ann", role="approver", action="promote", subject="r2", why="better")
-    lines = read(path)
-    assert [line["action"] for line in lines] == ["trained", "promote", "promote"]
-    assert lines[2]["subject"] == {"alias": "champion", "release": "r2", "before": "r1"}
-    assert not broken(lines)
-    assert ledger_holds(lines).verdict == "pass"
+def written(*acts: tuple[str, str, str]) -> list[Line]:
+    lines: list[Line] = []
+    for actor, action, release in acts:
+        lines.append(line(lines, actor=actor, action=action, subject={"release": release}))
+    return lines
 
 
-def test_a_torn_last_line_is_cut_before_the_next(tmp_path: Path) -> None:
-    path = tmp_path / "people.jsonl"
-    append(path, actor="tom", role="trainer", action="trained")
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"n":1,"prev":"')
-    append(path, actor="ann", role="approver", action="approved")
-    assert path.read_bytes().startswith(whole)
-    assert [line["n"] for line in read(path)] == [0, 1]
+def test_a_ledger_that_is_whole_and_signed_passes() -> None:
+    lines = written(("tom", "train", "r1"), ("ann", "approve", "r1"))
+    head = seal(lines, key=KEY)
+    finding = ledger_holds(lines, (head,))
+    assert finding.verdict == "pass"
+    assert finding.sentence == ("All 2 lines of the ledger are in their place and as they were written; the head of 2 "
+                                f"is signed by the key {public_of(KEY)[:16]}.")
+    assert ledger_holds([*lines, line(lines, actor="ann", action="waive")], (head,)).verdict == "pass"
 
 
-def test_nothing_is_added_to_a_ledger_that_was_changed(tmp_path: Path) -> None:
-    path = tmp_path / "people.jsonl"
-    append(path, actor="tom", role="trainer", action="trained")
-    path.write_bytes(path.read_bytes().replace(b"tom", b"tim"))
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="does not hold"):
-        append(path, actor="ann", role="approver", action="approved")
-    assert path.read_bytes() == before
+def test_a_tail_that_was_cut_off_fails_by_the_signed_head() -> None:
+    lines = written(("tom", "train", "r1"), ("ann", "approve", "r1"), ("ann", "promote", "r1"))
+    finding = ledger_holds(lines[:1], (seal(lines, key=KEY),))
+    assert finding.verdict == "fail"
+    assert finding.sentence == "The ledger of 1 lines does not verify: 2 of 3 signed lines are gone from the end."
+    assert ledger_holds([], (seal(lines, key=KEY),)).verdict == "fail"
 
 
-def test_a_seal_shows_a_tail_that_was_cut_off(tmp_path: Path) -> None:
-    path, key = tmp_path / "people.jsonl", new_key()
-    for n in range(3):
-        append(path, actor="tom", role="trainer", action="trained", subject=f"r{n}")
-    lines = read(path)
-    write_seal(seal(lines, by="ann", key=key), tmp_path / "head.json")
-    sealed = read_seal(tmp_path / "head.json")
-    assert verify(lines, sealed, public=public_of(key)) == []
-    assert verify(lines[:2]) == []
-    assert verify(lines[:2], sealed) == ["1 of the 3 sealed lines are gone from the end"]
-    assert verify(lines, sealed, public=public_of(new_key())) == ["the seal was made with another key"]
-    forged = msgspec.structs.replace(sealed, lines=2)
-    assert verify(lines[:2], forged) == ["the seal's signature does not fit"]
+def test_without_a_signed_head_a_cut_tail_is_unknown_and_an_empty_ledger_does_not_apply() -> None:
+    assert ledger_holds(written(("tom", "train", "r1")), ()).verdict == "unknown"
+    assert ledger_holds((), ()).verdict == "not-applicable"
 
 
-def test_names_alone_are_attested_and_the_ledger_proves(tmp_path: Path, clean: dict[str, Any]) -> None:
+def test_names_alone_are_attested_and_the_ledger_proves(clean: dict[str, Any]) -> None:
     assert approver(clean["project"], ()).verdict == "attested"
-    path = tmp_path / "people.jsonl"
-    append(path, actor="trainer@example.org", role="trainer", action="trained", subject="r1")
-    append(path, actor="approver@example.org", role="approver", action="promote", subject="r1")
-    assert approver(clean["project"], read(path)).verdict == "pass"
+    lines = written(("trainer@example.org", "trained", "r1"), ("approver@example.org", "promote", "r1"))
+    assert approver(clean["project"], lines).verdict == "pass"
 
 
 def test_an_unnamed_role_fails(clean: dict[str, Any]) -> None:
@@ -116,9 +96,3 @@ def test_an_unnamed_role_fails(clean: dict[str, Any]) -> None:
     finding = approver(msgspec.structs.replace(clean["project"], project=nobody), ())
     assert finding.sentence == "No approver is named."
     assert finding.verdict == "fail"
-
-
-def test_a_ledger_line_is_plain_json(tmp_path: Path) -> None:
-    path = tmp_path / "people.jsonl"
-    append(path, actor="tom", role="trainer", action="trained")
-    assert json.loads(path.read_text())["actor"] == "tom"

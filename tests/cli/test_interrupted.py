@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shipworthy.deployment.integration.release import open_release
@@ -38,11 +40,11 @@ def not_above_the_rules() -> None:
             ctypes.CDLL(None).prctl(DROP, power, 0, 0, 0)
 
 
-def small_disk() -> None:
-    """In the child: the operating system refuses to let any file grow beyond 230 kB."""
+def small_disk(most: int) -> Callable[[], None]:
+    """In the child: the operating system refuses to let any file grow beyond so many bytes."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (230_000, 230_000))
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def test_a_run_killed_while_learning_is_finished_by_the_next(
@@ -91,9 +93,11 @@ def test_a_read_only_folder_is_said_and_left_as_it_was(start: Any, project: Call
 def test_a_full_disk_is_said_and_the_next_run_finishes(
     call: Any, start: Any, project: Callable[..., Path], as_csv: Any, lines: list[list[str]]
 ) -> None:
-    many = [[f"{float(row[0]) + n}", f"{float(row[1]) * (n + 1)}", *row[2:]] for n in range(100) for row in lines]
+    """The index takes 0.2 MB, the numbers, which nothing can squeeze, 1.6 MB: the limit lies far from both."""
+    numbers = np.random.default_rng(0).normal(size=(100_000, 2)).tolist()
+    many = [[repr(a), repr(b), *lines[n % len(lines)][2:]] for n, (a, b) in enumerate(numbers)]
     folder = project(as_csv(many))
-    child = start("run", "-p", folder, preexec_fn=small_disk)
+    child = start("run", "-p", folder, preexec_fn=small_disk(600_000))
     _, err = child.communicate()
     assert child.returncode == 2, err
     assert "error: the disk takes no file of this size\n  at: " in err
@@ -105,14 +109,28 @@ def test_a_full_disk_is_said_and_the_next_run_finishes(
 
 
 def test_an_index_that_the_disk_refuses_is_said(start: Any, project: Callable[..., Path]) -> None:
-    import resource
-
-    folder = project()
-    child = start("doctor", "-p", folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
+    child = start("doctor", "-p", project(), preexec_fn=small_disk(100))
     _, err = child.communicate()
     assert child.returncode == 2, err
     assert "error: the index refused: disk I/O error\n  at: " in err
     assert "hint: the disk is full or failing" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_table_that_may_not_be_written_is_said_and_left_as_it_was(
+    call: Any, start: Any, made: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(made[0], tmp_path / "own"))
+    table = folder / ".shipworthy" / "tables" / "training"
+    before = sorted(path.name for path in table.rglob("*"))
+    table.chmod(0o555)
+    child = start("run", "-p", folder, preexec_fn=not_above_the_rules)
+    _, err = child.communicate()
+    table.chmod(0o755)
+    assert child.returncode == 2
+    assert f"error: the folder may not be written or read\n  at: {table}\n  hint: change its permissions" in err
+    assert sorted(path.name for path in table.rglob("*")) == before
+    finishes(call, folder, releases=2)
 
 
 def test_two_runs_at_once_both_end_well(start: Any, project: Callable[..., Path]) -> None:

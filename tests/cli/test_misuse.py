@@ -68,6 +68,8 @@ def test_a_misspelt_target_is_told_the_nearest_column(call: Any, project: Callab
 
 @pytest.mark.parametrize("old, new, words", [
     ("seconds = 2", 'seconds = "two"', ('Expected "float", got "str" - at "learning.seconds"', "type float")),
+    ('address = "t.csv"', 'address = "t.csv"\nrows = -1', ('Expected "int" >= 0', "write a value of type int >= 0")),
+    ("[learning]", '[data.same]\nyep = "yes"\nyes = "y"\n[learning]', ('"yep" means "yes", which means "y"',)),
     ("seconds = 2", "secnds = 2", ('there is no setting "secnds"', 'did you mean "seconds"?')),
     ("[learning]", "[learnin]", ('there is no setting "learnin"', 'did you mean "learning"?')),
     ('target = "bought"', 'target = "boght"', ('column "boght" is missing', 'did you mean "bought"?')),
@@ -146,3 +148,12 @@ def test_a_fault_of_the_program_says_so_and_asks_for_a_report(capsys: pytest.Cap
     assert "Traceback" in told
     assert "error: the program failed: KeyError: 'odd'" in told
     assert "hint: please report this" in told
+
+
+def test_rows_are_drawn_once_asked_for(call: Any, project: Callable[..., Path], tmp_path: Path) -> None:
+    table = project() / "t.csv"
+    assert call("profile", table, "--rows", "100").out.startswith("100 rows, 4 columns")
+    told = call("init", table, "--target", "bought", "--rows", "100", "-p", tmp_path / "new")
+    assert told.code == 0, told.err
+    assert "\nrows = 100 " in (tmp_path / "new" / "shipworthy.toml").read_text()
+    ends_well(call("profile", table, "--rows", "-3"), "-3 is not in the range")

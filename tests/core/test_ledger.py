@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from shipworthy.core.ledger import Line, broken, line, moves
+import msgspec
+
+from shipworthy.core.ledger import Line, broken, line, moves, seal, unsealed
+from shipworthy.core.signed import new_key
+
+KEY = bytes(range(32))
 
 
 def ledger(*releases: str) -> list[Line]:
@@ -43,3 +48,19 @@ def test_a_line_hashed_anew_breaks_the_next() -> None:
 def test_a_line_that_is_no_line_is_noticed() -> None:
     assert broken([{}]) == ["line 0 has the number None", "line 0 does not follow from the line before it",
                             "line 0 was changed after it was written"]
+
+
+def test_signed_heads_speak_for_every_line_they_cover() -> None:
+    lines = ledger("a", "b", "c")
+    heads = (seal(lines, key=KEY), seal(lines[:1], key=KEY))
+    assert unsealed(lines, heads) == []
+    assert unsealed(lines[:2], heads) == ["1 of 3 signed lines are gone from the end"]
+    assert unsealed(ledger("a", "x", "y"), heads) == ["line 2 is not the one that was signed"]
+
+
+def test_a_head_that_was_changed_or_signed_by_another_is_noticed() -> None:
+    lines = ledger("a", "b", "c")
+    forged = msgspec.structs.replace(seal(lines, key=KEY), lines=2)
+    assert unsealed(lines[:2], (forged,)) == ["the signature of the head of 2 lines does not fit"]
+    assert unsealed(lines, (seal(lines, key=new_key()), seal(lines[:1], key=KEY))) == [
+        "the head of 1 lines was signed with another key"]

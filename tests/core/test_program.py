@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shipworthy.core.features import Input
-from shipworthy.core.program import Calibration, Linear, Lookup, Program, Term, Trees, read_program
+from shipworthy.core.program import Calibration, Linear, Lookup, Program, Scaling, Term, Trees, read_program
 from shipworthy.errors import BadModel
 
 INPUTS = (Input("a"), Input("b", 3))
@@ -60,7 +60,7 @@ def test_a_pickled_array_is_refused_unread() -> None:
 def test_a_program_of_another_format_is_refused() -> None:
     files = stump().files()
     with pytest.raises(BadModel, match="program format 9 is unknown"):
-        read_program({**files, "program.json": files["program.json"].replace(b'"format":1', b'"format":9')})
+        read_program({**files, "program.json": files["program.json"].replace(b'"format":2', b'"format":9')})
 
 
 def test_a_row_of_another_width_is_refused() -> None:
@@ -87,3 +87,41 @@ def test_a_line_takes_its_fill_and_its_own_weight_for_missing() -> None:
                            "missing": np.array([[10.0]]), "intercept": np.array([1.0])})
     program = Program(INPUTS, (line,), "identity")
     assert program.score(np.array([[2.0, 0.0], [np.nan, 0.0]])).tolist() == [2.0, 13.0]
+
+
+def test_a_scaling_of_log_odds_by_hand() -> None:
+    found = Scaling(2.0, np.log(3.0))(np.array([0.0, 0.25, 0.5, 1.0]))
+    assert found == pytest.approx([0, 1 / 4, 3 / 4, 1], abs=1e-15)
+    spread = Scaling(2.0)(np.array([[0.2, 0.4, 0.4], [1.0, 0.0, 0.0]]))
+    assert spread == pytest.approx(np.array([[1 / 9, 4 / 9, 4 / 9], [1, 0, 0]]), abs=1e-15)
+    assert np.isnan(Scaling(2.0)(np.array([np.nan]))).all()
+
+
+def test_a_scaled_program_of_two_or_more_classes_is_read_as_it_was_written() -> None:
+    scaled = stump().calibrated(Scaling(0.5, 0.1))
+    rows = np.array([[0.5, 0.0], [1.0, 1.0]])
+    again = read_program(scaled.files())
+    assert again.digest == scaled.digest
+    assert again.score(rows).tolist() == scaled.score(rows).tolist()
+    for link in ("share", "softmax"):
+        term = Term(Lookup((1,)), {"cuts0": np.empty(0), "values": np.array([[0.2, 0.3, 0.5]] * 4)})
+        program = Program(INPUTS, (term,), link, ("x", "y", "z"))  # type: ignore[arg-type]
+        cooled = read_program(program.calibrated(Scaling(2.0)).files())
+        plain = program.score(rows)
+        assert cooled.score(rows) == pytest.approx(plain**2 / (plain**2).sum(axis=1, keepdims=True))
+        with pytest.raises(BadModel, match="a calibration by knots is of one score"):
+            read_program(program.calibrated(Calibration((0.1,), (0.2,))).files())
+
+
+def test_a_scaling_answers_one_row_as_it_does_many() -> None:
+    scores = np.random.default_rng(0).random((2_000, 5))
+    scores /= scores.sum(axis=1, keepdims=True)
+    one, many = Scaling(0.7, 0.2), Scaling(1.3)
+    assert [float(one(score[None])[0]) for score in scores[:, 0]] == one(scores[:, 0]).tolist()
+    assert [many(row[None])[0].tolist() for row in scores] == many(scores).tolist()
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_scaling_that_turns_the_order_round_is_refused(slope: float) -> None:
+    with pytest.raises(BadModel, match="a scaling needs a slope above 0"):
+        Scaling(slope)

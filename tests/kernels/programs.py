@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shipworthy.core.features import Input
-from shipworthy.core.program import Calibration, Linear, Lookup, Program, Term, Trees
+from shipworthy.core.program import Calibration, Linear, Lookup, Program, Scaling, Term, Trees
 from shipworthy.kernels import pure
 
 D = 5
@@ -23,8 +23,10 @@ def random_program(random: np.random.Generator) -> Program:
     k = int(random.integers(2, 11)) if link in ("softmax", "share") else 1
     makers = (_linear, _lookup, _trees, _trees)
     terms = tuple(makers[int(random.integers(4))](random, k) for _ in range(random.integers(1, 5)))
-    calibration = None
-    if k == 1 and random.random() < 0.5:
+    calibration: Calibration | Scaling | None = None
+    if random.random() < 0.3:
+        calibration = Scaling(float(random.uniform(0.1, 3)), float(random.normal()))
+    elif k == 1 and random.random() < 0.5:
         knots = int(random.integers(1, 6))
         calibration = Calibration(*(tuple(np.sort(random.integers(-4, 5, knots) / 4).tolist()) for _ in range(2)))
     names = tuple(f"class {n}" for n in range(max(k, 2))) if link != "identity" else ()

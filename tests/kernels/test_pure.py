@@ -17,6 +17,15 @@ def test_exp_is_within_one_unit_in_the_last_place() -> None:
     assert float(np.max(np.abs(pure.exp(x) - exact) / np.spacing(exact.astype(np.float64)))) < 1
 
 
+def test_log_is_within_one_unit_in_the_last_place() -> None:
+    random = np.random.default_rng(0)
+    wide = 10.0 ** random.uniform(-300, 300, 100_000)
+    x = np.concatenate([random.random(100_000), wide, np.linspace(0.9, 1.1, 9_999)])
+    exact = np.log(x.astype(np.longdouble))
+    assert float(np.max(np.abs(pure.log(x) - exact) / np.spacing(np.abs(exact.astype(np.float64))))) < 1
+    assert pure.log(np.array([1.0]))[0] == 0 and np.isnan(pure.log(np.array([np.nan])))[0]
+
+
 def test_exp_has_the_usual_ends() -> None:
     x = np.array([0.0, -0.0, np.inf, -np.inf, 710.0, 1e300, -746.0, -745.0, np.nan])
     wanted = [1.0, 1.0, np.inf, 0.0, np.inf, np.inf, 0.0, 5e-324, np.nan]

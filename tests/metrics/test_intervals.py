@@ -280,3 +280,15 @@ def test_the_binomial_tail_equals_scipy(k: int, p: float) -> None:
 def test_the_noncentral_tail_without_shift_is_the_central_one() -> None:
     assert i.noncentral_chi2_tail(50, 31, 0) == pytest.approx(stats.chi2.sf(50, 31))
     assert np.isnan(i.noncentral_chi2_tail(50, 0, 1))
+
+
+@given(st.integers(1, 200), st.data())
+def test_the_beta_binomial_tail_equals_scipy(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(-1, n + 1))
+    alpha, beta = data.draw(st.floats(1, 500)), data.draw(st.floats(1, 500))
+    expected = stats.betabinom.sf(k - 1, n, alpha, beta)
+    assert i.beta_binomial_tail(k, n, alpha, beta) == pytest.approx(expected, rel=1e-8, abs=1e-11)
+
+
+def test_a_far_beta_binomial_tail_is_small_not_zero() -> None:
+    assert 0 < i.beta_binomial_tail(40_000, 100_000, 3, 998) < 1e-100

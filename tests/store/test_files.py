@@ -12,7 +12,7 @@ import pytest
 
 from shipworthy.errors import StoreError
 from shipworthy.store import lock, read_bytes, staged_folder, write_bytes, write_folder
-from shipworthy.store.files import sweep, temporary, write_files
+from shipworthy.store.files import refusal, sweep, temporary, write_files
 
 
 def _refuse(number: int) -> Any:
@@ -179,3 +179,16 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, spawn: Any) -> Non
     process.communicate()
     with lock(tmp_path / "l", 5):
         pass
+
+
+@pytest.mark.parametrize("text, problem", [
+    ("Unable to copy data to file: No space left on device (os error 28)", "the disk is full"),
+    ("Generic error\n   \x1b[31m↳\x1b[0m Read-only file system (os error 30)", "the folder is on a read-only disk"),
+    ("Error writing bytes to file. Detail: [errno 28] No space left on device", "the disk is full"),
+    ("Permission denied (os error 13)", "the folder may not be written or read"),
+    ("one\n   \x1b[31m↳\x1b[0m two", 'table "t" refused: one: two'),
+])
+def test_what_a_library_says_of_the_disk_is_understood(text: str, problem: str) -> None:
+    said, hint = refusal(OSError(text), 'table "t"')
+    assert said == problem
+    assert hint

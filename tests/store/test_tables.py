@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -302,3 +303,32 @@ def test_a_lost_data_file_is_told(store: Store) -> None:
         store.tables.read("t")
     shutil.rmtree(store.home / "tables")
     assert store.tables.names() == []
+
+
+FULL_DISK = """
+import resource
+import numpy as np, pyarrow as pa
+from pathlib import Path
+from shipworthy.errors import StoreError
+from shipworthy.store import open_store
+tables = open_store(Path(sys.argv[1])).tables
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+rows = {"data": 100_000, "log": 10}[sys.argv[2]]
+numbers = pa.table({"y": np.random.default_rng(0).normal(size=rows)})
+try:
+    tables.write("t", numbers, "overwrite", migration="x" * 200_000 if sys.argv[2] == "log" else "wider")
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
+@pytest.mark.parametrize("file", ["data", "log"])
+def test_a_full_disk_is_told_and_leaves_the_table_as_it_was(
+    store: Store, tmp_path: Path, spawn: Any, file: str
+) -> None:
+    store.tables.write("t", _people(1, "a"))
+    out, err = spawn(FULL_DISK, tmp_path, file).communicate()
+    assert out.startswith("the disk takes no file of this size\n  at: "), out + err
+    assert "\n  hint: free some space" in out
+    assert store.tables.read("t").to_pylist() == [{"id": 1, "name": "a"}]

@@ -9,7 +9,7 @@ import msgspec
 
 from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.canon import canonical, digest
-from shipworthy.errors import BadData, Misuse, StoreError, nearest
+from shipworthy.errors import BadData, Misuse, StoreError, one_of
 from shipworthy.survey import BY_ID
 
 FOLDER = "attestations"
@@ -24,12 +24,13 @@ def attest(
     Raises Misuse when the row is unknown, a word is missing or the date has passed.
     """
     if row not in BY_ID:
-        raise Misuse(f'there is no row "{row}"', hint=nearest(row, BY_ID))
+        raise Misuse(f'there is no row "{row}"', where="ROW", hint=one_of(row, BY_ID))
     if not (by.strip() and role.strip() and sentence.strip()):
-        raise Misuse("an attestation needs a name, a role and a sentence")
+        raise Misuse("an attestation needs a name, a role and a sentence", where=f"attestation of {row}",
+                     hint="give all three: --by, --role, --sentence")
     today = datetime.now(UTC).date()
     if _day(expires) <= today:
-        raise Misuse(f"{expires} has passed", hint="an attestation expires on a later day")
+        raise Misuse(f"{expires} has passed", where="--until", hint="an attestation expires on a later day")
     statement = signed_by(Attestation(row, topic, by, role, sentence, today.isoformat(), expires), key)
     path = Path(folder) / FOLDER / f"{row}.{topic or 'row'}.{digest(statement)[:12]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def _day(words: str) -> date:
     try:
         return date.fromisoformat(words)
     except ValueError as error:
-        raise Misuse(f'"{words}" is not a date', hint="write it as 2027-05-31") from error
+        raise Misuse(f'"{words}" is not a date', where="--until", hint="write it as 2027-05-31") from error
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -67,4 +68,5 @@ def _write(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise StoreError(f"the attestation was not written: {error.strerror}", where=str(path)) from error
+        raise StoreError(f"the attestation was not written: {error.strerror}", where=str(path),
+                         hint="check the disk and the permissions of the folder, then sign it again") from error

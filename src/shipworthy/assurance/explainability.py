@@ -18,7 +18,7 @@ from shipworthy.core.case import Steps
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
-from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.core.table import Floats, Table
 from shipworthy.errors import ShipworthyError
 from shipworthy.marks import check
 from shipworthy.metrics.ranks import midranks
@@ -100,18 +100,15 @@ def scored(model: Model, parts: Parts, steps: Steps, asked: Table, retrains: int
 
 
 def faithfulness(model: Model, inputs: Floats, shares: Floats) -> float:
-    """How much faster the margin moves when inputs are reset by the size of their share than in random order,
-    relative to resetting them by what each does alone; in [0, 1].
+    """How far the margin falls when the highest shares are reset first, and rises when the lowest are, relative to
+    resetting by what each input does alone; in [0, 1]. Random order moves it by 0 on the whole.
+
+    The sign counts: by size alone, resets that push up and down cancel, and true shares look like chance.
     """
-    random = np.random.default_rng(0)
     margin = model.program.margin(inputs)[:, 0]
     alone = np.stack([margin - _reset(model, inputs, place) for place in range(inputs.shape[1])], axis=1)
-    chance = float(np.mean([_moved(model, inputs,
-                                   random.permuted(np.tile(np.arange(inputs.shape[1]), (len(inputs), 1)), axis=1),
-                                   margin) for _ in range(3)]))
-    own, best = (_moved(model, inputs, np.argsort(-np.abs(one), axis=1, kind="stable"), margin)
-                 for one in (shares, alone))
-    return float(np.clip((own - chance) / (best - chance), 0, 1)) if best > chance else 0.0
+    own, best = (_parted(model, inputs, one) for one in (shares, alone))
+    return float(np.clip(own / best, 0, 1)) if best > 0 else 0.0
 
 
 def _reset(model: Model, inputs: Floats, place: int) -> Floats:
@@ -120,13 +117,14 @@ def _reset(model: Model, inputs: Floats, place: int) -> Floats:
     return np.asarray(model.program.margin(changed)[:, 0], np.float64)
 
 
-def _moved(model: Model, inputs: Floats, order: Ints, margin: Floats) -> float:
-    """Mean distance from the margin over rows and over how many inputs were reset so far."""
-    changed, every = inputs.copy(), np.arange(len(inputs))
-    total = 0.0
+def _parted(model: Model, inputs: Floats, by: Floats) -> float:
+    """Mean distance between the margins when the lowest are reset first and when the highest are, over all steps."""
+    order, every, total = np.argsort(by, axis=1, kind="stable"), np.arange(len(inputs)), 0.0
+    lowest, highest = inputs.copy(), inputs.copy()
     for step in range(inputs.shape[1]):
-        changed[every, order[:, step]] = model.reference[order[:, step]]
-        total += float(np.abs(model.program.margin(changed)[:, 0] - margin).mean())
+        for changed, at in ((lowest, order[:, step]), (highest, order[:, -1 - step])):
+            changed[every, at] = model.reference[at]
+        total += float((model.program.margin(lowest)[:, 0] - model.program.margin(highest)[:, 0]).mean())
     return float(total / inputs.shape[1])
 
 

@@ -36,7 +36,8 @@ def lint(path: Path | str) -> tuple[Smell, ...]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"the code cannot be read: {error}", where=str(path)) from error
+        raise BadData(f"the code cannot be read: {error}", where=str(path),
+                      hint="name a file of Python in UTF-8") from error
     return lint_text(text, where=str(path))
 
 
@@ -45,7 +46,8 @@ def lint_text(text: str, *, where: str = "code") -> tuple[Smell, ...]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        raise BadData(f"this is not Python: {error}", where=where) from error
+        raise BadData(f"this is not Python: {error}", where=where,
+                      hint="correct the syntax; the linter reads what Python can read") from error
     lines = text.splitlines()
     found = {Smell(name, severity, where, getattr(node, "lineno", 1), sentence)
              for name, (severity, rule) in RULES.items() for node, sentence in rule(tree)}

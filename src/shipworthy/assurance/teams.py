@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.ledger import broken
+from shipworthy.core.ledger import Seal, broken, unsealed
 from shipworthy.core.project import Project
 from shipworthy.marks import check
 
@@ -47,18 +47,22 @@ def approver(project: Project, history: Lines) -> Finding:
 
 
 @check("ledger", row="deployment.teams")
-def ledger_holds(history: Lines) -> Finding:
-    """Whether every line of the audit ledger is in its place and as it was written. A cut tail shows by its seal."""
-    if not history:
+def ledger_holds(history: Lines, seals: Sequence[Seal]) -> Finding:
+    """Whether every line of the audit ledger is in its place, as it was written, and none that was signed is gone."""
+    if not history and not seals:
         return say("not-applicable", "No line has been written to the ledger yet, so there is nothing to verify.")
-    wrong = broken([dict(line) for line in history])
+    lines = [dict(line) for line in history]
+    wrong = broken(lines) + unsealed(lines, seals)
     if wrong:
         return say("fail", f"The ledger of {len(history)} lines does not verify: {'; '.join(wrong[:3])}.",
                    value=float(len(wrong)), limit=0.0, n=len(history),
                    remedy="restore it from its copy, and find out who could write to it")
-    return say("pass", f"All {len(history)} lines of the ledger are in their place and as they were written.",
-               value=0.0,
-               limit=0.0, n=len(history))
+    told = f"All {len(history)} lines of the ledger are in their place and as they were written"
+    if not seals:
+        return say("unknown", f"{told}, but no signed head shows whether later ones were cut off.", n=len(history),
+                   remedy="the next act on record signs it, such as: shipworthy run")
+    return say("pass", f"{told}; the head of {max(one.lines for one in seals)} is signed by the key "
+                       f"{seals[0].public[:16]}.", value=0.0, limit=0.0, n=len(history))
 
 
 def _trained(history: Lines, act: Mapping[str, Any]) -> str:

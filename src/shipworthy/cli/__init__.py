@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from importlib import import_module
 
 import click
@@ -70,9 +71,15 @@ def misused(error: click.ClickException) -> Misuse:
 
 
 def main() -> None:
-    """Run the command line; every error a user can meet ends in problem, where, hint."""
+    """Run the command line; every error a user can meet ends in problem, where, hint.
+
+    Warnings of libraries speak to whoever writes Python, so they are shown only when asked for: python -W default.
+    """
     try:
-        group(standalone_mode=False)
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            group(standalone_mode=False)
     except ShipworthyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
@@ -90,6 +97,11 @@ def main() -> None:
     except OSError as error:
         told = Misuse(error.strerror or str(error), where=str(error.filename or "the operating system"),
                       hint="check the disk and its permissions, then run it again; nothing was half-written")
+        click.echo(f"error: {told}", err=True)
+        sys.exit(2)
+    except MemoryError:
+        told = Misuse("the machine ran out of memory", where="shipworthy",
+                      hint="read a part of the table, drawn at random: [[source]] rows = 100000, or --rows 100000")
         click.echo(f"error: {told}", err=True)
         sys.exit(2)
     except FAULTS as error:

@@ -187,7 +187,7 @@ def serve_and_watch(place: Workspace, release: Release, traffic: Table, story: S
         result = replay(traffic, server.address, label="late", delay=timedelta(days=1), time="time_hour", batch=BATCH)
     story.tell("replay", str(result))
     story.step("watching")
-    log, labels = read_log(place.log, time="time_hour")
+    log, labels = read_log(place.log, place.store.tables, time="time_hour")
     tried = set(single.ids)
     log = log.take(np.array([one not in tried for one in log.words("prediction_id")]))
     seen = flow.watch(place, log=log, labels=labels)
@@ -211,7 +211,7 @@ def page(incident: Any) -> str:
 
 def renew(place: Workspace, story: Story, *, seconds: float) -> None:
     """As of December: a poisoned batch is refused before training, an honest one makes a challenger; a rollback."""
-    log, labels = read_log(place.log, time="time_hour")
+    log, labels = read_log(place.log, place.store.tables, time="time_hour")
     known = set(labels.words("prediction_id"))
     early = log.numbers("at") < moment(RENEWED).timestamp()
     log = log.take(early & np.array([one in known for one in log.words("prediction_id")]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from shipworthy.cli.talk import say
+from shipworthy.cli.talk import rows_option, say
 from shipworthy.core.project import FILE, parse
 from shipworthy.data.analysis.guess import guess
 from shipworthy.data.collection.read import read
@@ -23,15 +23,17 @@ from shipworthy.store.files import write_bytes
 @click.option(
     "--project", "-p", "folder", default=".", type=click.Path(path_type=Path), help="Where to write the file."
 )
+@rows_option
 @click.option("--force", is_flag=True, help="Overwrite an existing project file.")
-def command(address: str, target: str, folder: Path, force: bool) -> None:
+def command(address: str, target: str, folder: Path, rows: int, force: bool) -> None:
     """Guess task, roles, time, groups and protected columns of TABLE, and write shipworthy.toml with each reason."""
     path = folder / FILE
     if path.exists() and not force:
         raise Misuse("there is a project file already", where=str(path), hint="use --force to overwrite it")
-    found = guess(read(address), target)
+    found = guess(read(address, rows=rows), target)
     local = address if "://" in address else os.path.relpath(address, folder)
-    text = project_text(msgspec.structs.asdict(found), name=Path(address.split("#")[-1]).stem or "table", address=local)
+    text = project_text(msgspec.structs.asdict(found), name=Path(address.split("#")[-1]).stem or "table", address=local,
+                        rows=rows)
     parse(text, where=str(path))
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path.absolute(), text.encode())

@@ -29,7 +29,8 @@ def command(address: str, output: Path, folder: Path, release_id: str) -> None:
     place = open_workspace(folder)
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
-        raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
+        raise Misuse("nothing is in production", where=str(place.folder),
+                     hint="shipworthy promote first, or name one: --release ID")
     answers = release.model.predict(read(address))
     output = output.absolute()
     if not output.parent.is_dir():

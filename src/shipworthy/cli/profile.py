@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shipworthy.cli.talk import json_option, put, short
+from shipworthy.cli.talk import json_option, put, rows_option, short
 from shipworthy.data.analysis.profile import profile as look
 from shipworthy.data.collection.read import read
 
@@ -12,10 +12,11 @@ from shipworthy.data.collection.read import read
 @click.command()
 @click.argument("address", metavar="TABLE")
 @click.option("--target", default="", help="Look for columns that give this one away.")
+@rows_option
 @json_option
-def command(address: str, target: str, as_json: bool) -> None:
+def command(address: str, target: str, rows: int, as_json: bool) -> None:
     """Look once at every cell of TABLE: types, gaps, distinct values, quantiles, suspects, personal data."""
-    profile = look(read(address), target=target)
+    profile = look(read(address, rows=rows), target=target)
     if as_json:
         put(profile)
         return

@@ -10,7 +10,6 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import progress, project_option, say
 from shipworthy.data.collection.read import read
-from shipworthy.deployment.integration.log import read_log
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
@@ -27,9 +26,9 @@ def command(folder: Path, by: str, address: str, labels: str) -> None:
     place = open_workspace(folder)
     if address and not labels:
         raise Misuse("a log of your own needs its labels", where="--log", hint="give them too: --labels TABLE")
-    log, known = (read(address), None) if address else read_log(place.log)
     with progress() as step:
-        renewal = flow.renew(place, by=by, progress=step, log=log, labels=read(labels) if labels else known)
+        renewal = flow.renew(place, by=by, progress=step, log=read(address) if address else None,
+                             labels=read(labels) if labels else None)
     for finding in renewal.findings:
         say(f"{finding.verdict:<14} {finding.sentence}")
     click.echo(renewal.sentence)

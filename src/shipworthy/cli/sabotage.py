@@ -81,7 +81,8 @@ def _world_case(home: Path, seed: int) -> dict[str, Any]:
 def _drawn(home: Path, address: str, folder: Path) -> Callable[[int], dict[str, Any]]:
     place = open_workspace(folder)
     if place.project.join:
-        raise Misuse("the bank runs on one table; this project joins several", hint="run it without a TABLE")
+        raise Misuse("the bank runs on one table; this project joins several", where="[[join]]",
+                     hint="run it without a TABLE")
     table = read(address)
 
     def make(seed: int) -> dict[str, Any]:

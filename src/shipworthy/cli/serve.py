@@ -27,7 +27,8 @@ def command(folder: Path, release_id: str, host: str, port: int) -> None:
     place = open_workspace(folder)
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
-        raise Misuse("nothing is in production", hint="shipworthy promote first, or name one: --release ID")
+        raise Misuse("nothing is in production", where=str(place.folder),
+                     hint="shipworthy promote first, or name one: --release ID")
     host, port = host or place.project.serve.host, port or place.project.serve.port
     _may_listen(host, port)
     record = flow.stored(release)["holdout"].head(1).select(release.model.sheet.schema.names).records()[0]

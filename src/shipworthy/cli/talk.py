@@ -31,6 +31,9 @@ project_option = click.option(
     show_default=True,
     help="Folder that holds shipworthy.toml.",
 )
+rows_option = click.option(
+    "--rows", default=0, type=click.IntRange(min=0), help="Read at most so many rows, drawn at random; 0 is all."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON to stdout.")
 
 
@@ -92,7 +95,8 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
             findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict)
         )
         for finding in shown:
-            lines.append(f"              {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
+            mark = SIGNS[finding.verdict][0]
+            lines.append(f"            {mark} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
             if finding.remedy and not finding.fine:
                 lines.append(f"              → {finding.remedy}")
         if not findings:

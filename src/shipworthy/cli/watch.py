@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from shipworthy import flow
-from shipworthy.cli.talk import figure, json_option, project_option, put
+from shipworthy.cli.talk import figure, json_option, project_option, put, say
 from shipworthy.data.collection.read import read
-from shipworthy.deployment.integration.log import read_log
+from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.memory import closed
+from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.store.workspace import open_workspace
 
 
@@ -20,19 +22,48 @@ from shipworthy.store.workspace import open_workspace
     "--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default."
 )
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
+@click.option("--close", "why", default="", help="Close the open incident for this reason instead of looking.")
+@click.option("--by", default="", help="Who closes it.")
 @json_option
-def command(folder: Path, address: str, labels: str, as_json: bool) -> None:
-    """What moved since the release, whether it harms, and whether somebody should be called. Exit 1 on a page."""
+def command(folder: Path, address: str, labels: str, *, why: str, by: str, as_json: bool) -> None:
+    """What moved since the release, whether it harms, and whether somebody should be called.
+
+    A look at the server's log goes on from the last one; a table given with --log is judged on its own. An incident
+    is a PAGE once and OPEN until it has been quiet for weeks or somebody closes it. Exit 1 while one is open.
+    """
     place = open_workspace(folder)
-    log, known = (read(address), None) if address else read_log(place.log)
-    watched = flow.watch(place, log=log, labels=read(labels) if labels else known)
+    if why or by:
+        release = flow.champion(place)
+        incident = closed(place.store, release.id if release else "", by=by, why=why)
+        say(f"closed by {by}: {incident.sentence}")
+        return
+    watched = flow.watch(place, log=read(address) if address else None,
+                         labels=read(labels) if labels else None)
     if as_json:
-        put({"rows": log.rows, "findings": watched.findings, "incidents": watched.incidents})
-    elif not log.rows:
-        click.echo("no data yet: nothing was served since the promotion; start it with: shipworthy serve")
+        put({"rows": watched.rows, "findings": watched.findings, "incidents": watched.incidents,
+             "open": watched.incident})
     else:
-        for finding in watched.findings:
-            click.echo(f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
-        for incident in watched.incidents:
-            click.echo(f"PAGE: {incident}")
-    sys.exit(1 if watched.incidents else 0)
+        for line in lines(watched):
+            click.echo(line)
+    sys.exit(1 if watched.incidents or watched.incident else 0)
+
+
+def lines(watched: Watched) -> list[str]:
+    """What a person reads: every finding, then every incident with what to do about it."""
+    if not watched.rows:
+        return ["no data yet: nothing was served since the promotion; start it with: shipworthy serve"]
+    found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
+             for finding in watched.findings]
+    for incident in watched.incidents:
+        found += told("PAGE", incident)
+    known = watched.incident
+    if known is not None and known.id not in {incident.id for incident in watched.incidents}:
+        found += told("OPEN", known)
+    return found
+
+
+def told(what: str, incident: Incident) -> list[str]:
+    """An incident in lines: severity and since when, what happened, what it costs where that is known, what to do."""
+    lost = f" Extra errors cost {incident.loss:,.2f} {incident.currency} per 1,000 decisions." if incident.loss else ""
+    return [f"{what} ({incident.severity}, since {incident.opened}): {incident.sentence}{lost}",
+            f"      → {incident.action}"]

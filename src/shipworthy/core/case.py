@@ -23,6 +23,7 @@ SUBJECTS: dict[str, str] = {
     "champion": "the model in production now (Model)",
     "release": "the release folder opened (core.release.Release)",
     "history": "the audit ledger of people and pointer moves (list of lines)",
+    "seals": "signed heads of that ledger, the newest first (tuple of core.ledger.Seal)",
     "attestations": "what people signed (tuple of core.attested.Attestation)",
     "grid": "the frozen reference grid (core.grid.Reference)",
     "log": "what was served (Table)",

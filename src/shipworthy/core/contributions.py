@@ -12,6 +12,7 @@ from math import factorial
 
 import numpy as np
 
+from shipworthy.core.model import Model
 from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
 from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import BadModel
@@ -27,7 +28,8 @@ def contributions(program: Program, inputs: Floats, reference: Floats) -> Floats
     it is that of the class with the largest. Raises BadModel for a reference of another length.
     """
     if len(reference) != len(program.inputs):
-        raise BadModel(f"the reference has {len(reference)} inputs, the program reads {len(program.inputs)}")
+        raise BadModel(f"the reference has {len(reference)} inputs, the program reads {len(program.inputs)}",
+                       where="reference", hint="use the reference of the model that holds this program")
     out = np.zeros(inputs.shape)
     chosen = program.margin(inputs).argmax(axis=1) if program.outputs > 1 else np.zeros(len(inputs), np.int64)
     for output in np.unique(chosen):
@@ -35,6 +37,11 @@ def contributions(program: Program, inputs: Floats, reference: Floats) -> Floats
         for term in program.terms:
             out[rows] += _shares(term, inputs[rows], reference, int(output))
     return out
+
+
+def shares(model: Model, inputs: Floats) -> Floats:
+    """Exact shares of the margin, (n, inputs), compared with the model's usual row."""
+    return contributions(model.program, inputs, model.reference)
 
 
 def _shares(term: Term, inputs: Floats, reference: Floats, output: int) -> Floats:

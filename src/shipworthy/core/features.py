@@ -107,7 +107,8 @@ class Features(msgspec.Struct, frozen=True):
         out = np.empty(len(self.encoders))
         for place, encoder in enumerate(self.encoders):
             if encoder.column not in record:
-                raise BadData(f'field "{encoder.column}" is missing', hint="send null if the value is unknown")
+                raise BadData(f'field "{encoder.column}" is missing', where=encoder.column,
+                              hint="send null if the value is unknown")
             out[place] = _one(encoder, record[encoder.column])
         return out
 
@@ -206,9 +207,10 @@ def moment(value: Any) -> datetime:
     try:
         stamp = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise BadData(f"{value!r} is not a time", hint="write it as 2013-09-01T06:00:00Z") from error
+        raise BadData(f"{value!r} is not a time", where="a column of times",
+                      hint="write it as 2013-09-01T06:00:00Z") from error
     if stamp.tzinfo is None:
-        raise BadData(f"{value!r} has no time zone", hint="add Z for UTC, or the offset")
+        raise BadData(f"{value!r} has no time zone", where="a column of times", hint="add Z for UTC, or the offset")
     return stamp.astimezone(UTC)
 
 

@@ -50,8 +50,9 @@ class Catalogue(msgspec.Struct, frozen=True):
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One column in one pass. distinct: exact below 4,096, else within 1.6 %. quantiles: at 0, 1, 5, 25, 50, 75,
-    95, 99, 100 %. frequent: the most frequent values with their share.
+    """One column in one pass. distinct: exact in short tables and where it matters, else within 3 %, and equal to the
+    rows only if counted. quantiles: at 0, 1, 5, 25, 50, 75, 95, 99, 100 %. frequent: the most frequent values with
+    their share.
     """
 
     name: str
@@ -106,7 +107,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     """One executable promise about a batch.
 
     kind: present, type, null-share, range, levels, unseen-share, unique, mean, quantile, rows, repeat, order,
-    constant, pattern. low and high bound the measured figure. support: rows it was inferred from.
+    constant, pattern, association, pair. low and high bound the measured figure. support: rows it was inferred from.
     """
 
     kind: str

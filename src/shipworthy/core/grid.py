@@ -194,7 +194,8 @@ def _audit(found: Reference) -> None:
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
     if facts.format != FORMAT or not fits:
-        raise BadRelease("the reference grid does not fit its plan", where="grid.json, grid.npz")
+        raise BadRelease("the reference grid does not fit its plan", where="grid.json, grid.npz",
+                         hint="restore the release from a copy, or build it again: shipworthy run")
 
 
 def plan(
@@ -293,9 +294,10 @@ def decided(table: Table, classes: tuple[str, ...]) -> Ints:
 def add(left: Grid, right: Grid) -> Grid:
     """The counts of both: exact, in any order. Raises Misuse for different plans or a count near 2⁶³."""
     if left.plan != right.plan:
-        raise Misuse("grids of different plans cannot be added", where=f"{left.plan[:12]} and {right.plan[:12]}")
+        raise Misuse("grids of different plans cannot be added", where=f"{left.plan[:12]} and {right.plan[:12]}",
+                     hint="add grids that one reference made")
     if max(left.rows, right.rows) >= _FULL:
-        raise Misuse("the counts are too large to add", hint="start a new grid")
+        raise Misuse("the counts are too large to add", where="grid", hint="start a new grid")
     columns = {name: left.columns[name] + right.columns[name] for name in left.columns}
     return Grid(left.plan, columns, left.score + right.score, left.rows + right.rows)
 
@@ -310,7 +312,7 @@ def _loose(values: pa.ChunkedArray) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Values as float64 and where they are null; text that is no number is NaN, so one bad value hides no other."""
     null = np.asarray(values.is_null().to_numpy(), np.bool_)
     if pa.types.is_temporal(values.type):
-        raise BadData("a timestamp has no cells", hint="grid the features made from it")
+        raise BadData("a timestamp has no cells", where="grid", hint="grid the features made from it")
     try:
         numbers = pc.cast(values, pa.float64()).to_numpy().astype(np.float64)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

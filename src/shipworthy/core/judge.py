@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
+from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
-from shipworthy.errors import FAULTS, BadProject, ShipworthyError, nearest
-from shipworthy.survey import ROWS
+from shipworthy.errors import FAULTS, BadProject, ShipworthyError, nearest, one_of
+from shipworthy.survey import BY_ID, ROWS
 
 Case = Mapping[str, Any]
 REPORT_IT = "a check must not fail itself: report it to whoever wrote the check"
@@ -23,7 +24,7 @@ def bind(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]
     """Raise BadProject when a setting names no check, no parameter of it, or is of another type."""
     for name, given in settings.items():
         if name not in checks:
-            raise BadProject(f'there is no check "{name}"', where=f"[checks.{name}]", hint=nearest(name, checks))
+            raise BadProject(f'there is no check "{name}"', where=f"[checks.{name}]", hint=one_of(name, checks))
         known = checks[name].settings
         for key, value in given.items():
             if key not in known:
@@ -116,3 +117,16 @@ def _missing(case: Case, checks: Mapping[str, Marked], heard: set[str]) -> dict[
         lacking = sorted({s for marked in waiting for s in marked.subjects if case.get(s) is None})
         found[row.id] = f"waits for: {', '.join(lacking)}" if waiting else row.absent or "no check yet"
     return found
+
+
+def required(project: Project) -> tuple[str, ...]:
+    """The rows that must hold for promotion: the survey's default, changed by the project's [gate].
+
+    Raises BadProject for a row that does not exist.
+    """
+    for row in (*project.gate.also, *project.gate.without):
+        if row not in BY_ID:
+            raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
+    default = {row.id for row in ROWS if row.required}
+    wanted = (default | set(project.gate.also)) - set(project.gate.without)
+    return tuple(row.id for row in ROWS if row.id in wanted)

@@ -1,4 +1,9 @@
-"""The ledger: append-only lines about who did what; each line carries the hash of the one before."""
+"""The ledger: append-only lines about who did what; each carries the hash of the one before, and the head is signed.
+
+The chain shows a line that was changed, removed or inserted. A tail that was cut off leaves no trace in it; the signed
+head does, as long as a copy of it is out of reach of whoever cuts: every release carries one.
+Source: Haber and Stornetta (1991), linked time-stamping; RFC 8032, Ed25519.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,25 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.signed import public_of, sign, verifies
 
 Line = dict[str, Any]
 START = "0" * 64
 MOVES = ("promote", "rollback")
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """The head of a ledger: how many lines, the hash of the last, who wrote it, and an Ed25519 signature, in hex."""
+
+    lines: int
+    head: str
+    at: str
+    by: str
+    public: str = ""
+    signature: str = ""
 
 
 def line(
@@ -48,7 +67,7 @@ def broken(lines: Sequence[Line]) -> list[str]:
     """What is wrong with a ledger, one sentence each; empty if every line follows from the one before.
 
     Sees a changed, removed, swapped or inserted line, and a pointer move whose `before` is not where the pointer was.
-    A cut tail shows only against a head kept elsewhere.
+    A cut tail shows only by `unsealed`.
     """
     found, before = [], START
     for place, entry in enumerate(lines):
@@ -60,6 +79,28 @@ def broken(lines: Sequence[Line]) -> list[str]:
         if "prev" not in entry or line_hash(entry) != before:
             found.append(f"line {place} was changed after it was written")
     return found + _jumps(lines)
+
+
+def seal(lines: Sequence[Line], *, key: bytes) -> Seal:
+    """The signed head of a ledger that has lines. key: 32 bytes, see core.signed.new_key."""
+    last = lines[-1]
+    bare = Seal(len(lines), str(last["hash"]), str(last["at"]), str(last["actor"]), public_of(key))
+    return msgspec.structs.replace(bare, signature=sign(bare, key))
+
+
+def unsealed(lines: Sequence[Line], seals: Sequence[Seal]) -> list[str]:
+    """What a ledger's signed heads say against it, one sentence each; empty if it holds every line they cover."""
+    found = []
+    for one in seals:
+        if not verifies(msgspec.structs.replace(one, signature=""), one.signature, one.public):
+            found.append(f"the signature of the head of {one.lines} lines does not fit")
+        elif one.public != seals[0].public:
+            found.append(f"the head of {one.lines} lines was signed with another key")
+        elif len(lines) < one.lines:
+            found.append(f"{one.lines - len(lines)} of {one.lines} signed lines are gone from the end")
+        elif one.lines < 1 or str(lines[one.lines - 1].get("hash")) != one.head:
+            found.append(f"line {one.lines - 1} is not the one that was signed")
+    return found
 
 
 def moves(lines: Sequence[Line], alias: str = "") -> list[Line]:

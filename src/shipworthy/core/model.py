@@ -127,7 +127,8 @@ def read_model(files: Mapping[str, bytes]) -> Model:
         raise BadModel("the model cannot be read", where="model.json", hint=str(error)) from error
     model = Model(sheet, read_program(files))
     if model.features.inputs != model.program.inputs:
-        raise BadModel("the features do not produce the inputs that the program reads", where="model.json")
+        raise BadModel("the features do not produce the inputs that the program reads", where="model.json",
+                       hint="restore the release from a copy, or build it again: shipworthy run")
     return model
 
 
@@ -136,12 +137,14 @@ def encode_target(table: Table, target: str, classes: tuple[str, ...]) -> Floats
     if not classes:
         values = table.numbers(target)
         if not np.isfinite(values).all():
-            raise BadData(f"{int((~np.isfinite(values)).sum())} rows have no finite {target}", where=table.origin)
+            raise BadData(f"{int((~np.isfinite(values)).sum())} rows have no finite {target}", where=table.origin,
+                          hint="drop the rows without an answer, or correct the target")
         return values
     places = {name: place for place, name in enumerate(classes)}
     codes = np.array([places.get(word, -1) for word in to_words(table.column(target))], np.int64)
     if (codes < 0).any():
         at = int(np.flatnonzero(codes < 0)[0])
         raise BadData(f"row {at} has the label {table.words(target)[at]!r}, which is none of {list(classes)}",
-                      where=f"{table.origin or table.name}, column {target}")
+                      where=f"{table.origin or table.name}, column {target}",
+                      hint="correct the label, or train again with rows of that class")
     return codes

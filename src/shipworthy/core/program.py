@@ -7,6 +7,7 @@ signed and released. Nothing in it can run code.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,10 +22,11 @@ from shipworthy.core.features import Input
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
 from shipworthy.kernels import native, pure, ranked
+from shipworthy.kernels.pure import TINY as TINY
 from shipworthy.kernels.pure import logistic as logistic
 
 Link = Literal["identity", "logistic", "softmax", "share"]
-FORMAT = 1
+FORMAT = 2
 MANY_ROWS = 256
 WHOLE = frozenset(("place", "root", "output", "feature", "left", "right", "flags", "words", "bits"))
 AXES = {"weight": 2, "missing": 2, "leaf": 2}
@@ -86,7 +88,8 @@ class Term:
         """Every tree of the term as the cells of its inputs and the leaves that each leaves open."""
         found = tuple(ranked.boxes(self.arrays, number) for number in range(len(self.arrays["root"])))
         if any(one is None for one in found):
-            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code")
+            raise BadModel("a tree of the program shares nodes, or reads an input both as a number and as a code",
+                           where="program", hint="lower the trees again from the library model")
         return tuple(one for one in found if one is not None)
 
     @property
@@ -109,7 +112,7 @@ class Term:
         return {int(place): np.unique(threshold[feature == place]) for place in np.unique(feature)}
 
 
-class Calibration(msgspec.Struct, frozen=True):
+class Calibration(msgspec.Struct, frozen=True, tag="knots"):
     """A non-decreasing map of the score, linear between knots, constant beyond them."""
 
     score: tuple[float, ...]
@@ -117,16 +120,38 @@ class Calibration(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if len(self.score) != len(self.value) or not self.score:
-            raise BadModel("a calibration needs as many values as scores")
+            raise BadModel("a calibration needs as many values as scores", where="calibration",
+                           hint="give one value for each score, and at least one")
         if any(b < a for a, b in zip(self.score, self.score[1:], strict=False)):
-            raise BadModel("a calibration's scores must ascend")
+            raise BadModel("a calibration's scores must ascend", where="calibration",
+                           hint="sort the pairs of score and value by score")
         if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
-            raise BadModel("a calibration must not decrease")
+            raise BadModel("a calibration must not decrease", where="calibration",
+                           hint="fit it by isotonic regression, which never decreases")
         if not np.isfinite([*self.score, *self.value]).all():
-            raise BadModel("a calibration's numbers must be finite")
+            raise BadModel("a calibration's numbers must be finite", where="calibration", hint="calibrate it again")
 
     def __call__(self, score: Floats) -> Floats:
         return pure.interpolate(score, np.array(self.score), np.array(self.value))
+
+
+class Scaling(msgspec.Struct, frozen=True, tag="scaling"):
+    """Log-odds times a slope plus an intercept: (n,) probabilities of the second class, or (n, k) of every class.
+
+    Of a class the log-odds are those against all others together; of many classes the logarithms are scaled and
+    shared out again, so that they add up to 1. Source: Platt (1999); Guo et al. (2017) for the temperature 1 / slope.
+    """
+
+    slope: float
+    intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
+            raise BadModel("a scaling needs a slope above 0 and finite numbers", where=f"slope {self.slope:g}",
+                           hint="a higher score must stay higher; calibrate it again")
+
+    def __call__(self, score: Floats) -> Floats:
+        return pure.scale(score, self.slope, self.intercept)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -136,7 +161,7 @@ class Head(msgspec.Struct, frozen=True):
     terms: tuple[TermKind, ...]
     link: Link
     classes: tuple[str, ...]
-    calibration: Calibration | None
+    calibration: Calibration | Scaling | None
     label: str
     format: int = FORMAT
 
@@ -154,7 +179,7 @@ class Program:
     terms: tuple[Term, ...]
     link: Link
     classes: tuple[str, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Calibration | Scaling | None = None
     label: str = ""
 
     @property
@@ -182,14 +207,9 @@ class Program:
 
     def finish(self, margin: Floats) -> Floats:
         """Link and calibration of a margin (n, outputs)."""
-        if self.link == "softmax":
-            return pure.softmax(margin)
-        if self.link == "share":
-            return margin
-        flat = margin[:, 0]
-        if self.link == "logistic":
-            flat = logistic(flat)
-        return self.calibration(flat) if self.calibration else flat
+        score = margin if self.link == "share" else pure.softmax(margin) if self.link == "softmax" else margin[:, 0]
+        score = logistic(score) if self.link == "logistic" else score
+        return self.calibration(score) if self.calibration else score
 
     @cached_property
     def scorer(self) -> native.Scorer | None:
@@ -197,18 +217,22 @@ class Program:
 
         Raises BadModel when the arrays of a term do not fit each other or point outside what they index.
         """
-        knots = (self.calibration.score, self.calibration.value) if self.calibration else ((), ())
+        after = self.calibration
+        knots = (after.score, after.value) if isinstance(after, Calibration) else ((), ())
+        scaling = (after.slope, after.intercept) if isinstance(after, Scaling) else None
         try:
             return native.scorer([term.part for term in self.terms], inputs=len(self.inputs), outputs=self.outputs,
-                                 link=self.link, knots=knots)
+                                 link=self.link, knots=knots, scaling=scaling)
         except ValueError as error:
-            raise BadModel("a term of the program cannot be scored", hint=str(error)) from error
+            raise BadModel(f"the program cannot be scored: {error}", where="program",
+                           hint="lower it again from the library model") from error
 
     def _fits(self, inputs: Floats) -> None:
         if inputs.shape[1] != len(self.inputs):
-            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}")
+            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}", where="inputs",
+                           hint="make them with the features of the same model: model.features.matrix(table)")
 
-    def calibrated(self, calibration: Calibration | None) -> Program:
+    def calibrated(self, calibration: Calibration | Scaling | None) -> Program:
         return replace(self, calibration=calibration)
 
     @property
@@ -265,14 +289,19 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     except (msgspec.MsgspecError, ValueError, KeyError, OSError, EOFError) as error:
         raise BadModel("the program cannot be read", where="program.json, program.npz", hint=str(error)) from error
     if head.format != FORMAT:
-        raise BadModel(f"program format {head.format} is unknown", hint=f"this version reads format {FORMAT}")
+        raise BadModel(f"program format {head.format} is unknown", where="program.json",
+                       hint=f"this version reads format {FORMAT}")
     terms = tuple(
         Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
         for n, kind in enumerate(head.terms)
     )
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
     if program.outputs < 1:
-        raise BadModel("the program has no classes to share out")
+        raise BadModel("the program has no classes to share out", where="program.json",
+                       hint="the file was altered or written by another program")
+    if program.outputs > 1 and isinstance(program.calibration, Calibration):
+        raise BadModel("a calibration by knots is of one score, the program has one for every class",
+                       where="program.json", hint="the file was altered or written by another program")
     for term in terms:
         _audit(term, len(head.inputs), program.outputs)
     return program
@@ -281,15 +310,18 @@ def read_program(files: Mapping[str, bytes]) -> Program:
 def _audit(term: Term, inputs: int, outputs: int) -> None:
     """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
     if not all(_plain(key, array, AXES.get(key, 1)) for key, array in term.arrays.items() if key != "values"):
-        raise BadModel("a term of the program has an array of another kind")
+        raise BadModel("a term of the program has an array of another kind", where="program.npz",
+                       hint="restore the release from a copy, or build it again: shipworthy run")
     try:
         good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
             term, inputs, outputs
         )
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise BadModel("a term of the program lacks an array or has one of the wrong shape", hint=str(error)) from error
+        raise BadModel("a term of the program lacks an array or has one of the wrong shape", where="program.npz",
+                       hint=str(error)) from error
     if not good:
-        raise BadModel("a term of the program points outside its arrays")
+        raise BadModel("a term of the program points outside its arrays", where="program.npz",
+                       hint="restore the release from a copy, or build it again: shipworthy run")
 
 
 def _plain(key: str, array: npt.NDArray[Any], axes: int) -> bool:

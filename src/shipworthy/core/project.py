@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from shipworthy.core.canon import digest
-from shipworthy.errors import BadProject, nearest
+from shipworthy.errors import BadProject, one_of
 
 FILE = "shipworthy.toml"
 
@@ -41,13 +41,15 @@ class Source(Part, frozen=True):
     """[[source]] One table or folder: address, owner and licence.
 
     address: a path from the project folder, or a URL. name: what joins and the report call it; the file's stem if
-    empty. owner: who answers for the data. licence: its SPDX identifier, such as CC0-1.0, or words.
+    empty. owner: who answers for the data. licence: its SPDX identifier, such as CC0-1.0, or words. rows: at most so
+    many are read, drawn at random by their place, for tables that the machine cannot hold; 0 is all.
     """
 
     address: str
     name: str = ""
     owner: str = ""
     licence: str = ""
+    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Join(Part, frozen=True):
@@ -81,7 +83,8 @@ class Data(Part, frozen=True):
     keeps it whole. identifiers: names of rows, never learnt from. protected: columns by which fairness is measured.
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
-    column → lowest and highest possible value. personal: columns with personal data, declared.
+    column → lowest and highest possible value. same: value of the target → the value that it means, where one class
+    has two spellings. personal: columns with personal data, declared.
     """
 
     target: str
@@ -97,6 +100,7 @@ class Data(Part, frozen=True):
     units: dict[str, str] = {}
     missing_codes: dict[str, tuple[str, ...]] = {}
     limits: dict[str, tuple[float, float]] = {}
+    same: dict[str, str] = {}
     personal: tuple[str, ...] = ()
 
 
@@ -273,7 +277,8 @@ def parse(text: str, *, where: str = FILE) -> Project:
     except msgspec.ValidationError as error:
         raise BadProject(_plain(str(error)), where=where, hint=_hint(str(error))) from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise BadProject(f"the file is not TOML: {error}", where=where) from error
+        raise BadProject(f"the file is not TOML: {error}", where=where,
+                         hint="correct that line; see docs/reference/settings.md") from error
 
 
 def _plain(message: str) -> str:
@@ -283,9 +288,9 @@ def _plain(message: str) -> str:
 def _hint(message: str) -> str:
     unknown = re.search(r"unknown field `(\w+)`", message)
     if unknown:
-        return nearest(unknown.group(1), _keys(message))
-    wanted = re.search(r"Expected `([^`]+)`", message)
-    return f"write a value of type {wanted.group(1)}" if wanted else ""
+        return one_of(unknown.group(1), _keys(message))
+    wanted = re.search(r"Expected `([^`]+)`((?: [<>]=? [-\d.]+)?)", message)
+    return f"write a value of type {wanted[1]}{wanted[2]}" if wanted else "see docs/reference/settings.md"
 
 
 def _keys(message: str) -> tuple[str, ...]:

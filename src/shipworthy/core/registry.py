@@ -98,7 +98,8 @@ def _file(path: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the edge: a stranger's plugin may fail in any way
-        raise Misuse(f"the plugin cannot be imported: {error}", where=path) from error
+        raise Misuse(f"the plugin cannot be imported: {error}", where=path,
+                     hint="correct the file, or take it out of plugins in shipworthy.toml") from error
     return module
 
 

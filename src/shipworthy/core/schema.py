@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from shipworthy.core.canon import digest
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData, one_of
 
 Kind = Literal["number", "category", "text", "boolean", "timestamp"]
 Role = Literal["feature", "target", "time", "group", "identifier", "weight", "ignored", "suspect"]
@@ -40,7 +40,8 @@ class Schema(msgspec.Struct, frozen=True, dict=True):
         seen: set[str] = set()
         for column in self.columns:
             if column.name in seen:
-                raise BadData(f'two columns are named "{column.name}"', hint="rename one of them in the source")
+                raise BadData(f'two columns are named "{column.name}"', where="schema",
+                              hint="rename one of them in the source")
             seen.add(column.name)
 
     @cached_property
@@ -79,7 +80,7 @@ class Schema(msgspec.Struct, frozen=True, dict=True):
     def __getitem__(self, name: str) -> Column:
         if name in self._named:
             return self._named[name]
-        raise BadData(f'column "{name}" is missing', hint=nearest(name, self.names))
+        raise BadData(f'column "{name}" is missing', where="schema", hint=one_of(name, self.names))
 
     def replace(self, name: str, **changes: object) -> Schema:
         """The same schema with one column changed."""

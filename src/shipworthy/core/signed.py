@@ -46,5 +46,6 @@ def _private(key: bytes) -> Any:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if len(key) != KEY_BYTES:
-        raise Misuse(f"a private key has {KEY_BYTES} bytes, this one {len(key)}", hint="make one with new_key()")
+        raise Misuse(f"a private key has {KEY_BYTES} bytes, this one {len(key)}", where="private key",
+                     hint="make one with new_key()")
     return Ed25519PrivateKey.from_private_bytes(key)

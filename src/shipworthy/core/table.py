@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest_parts
 from shipworthy.core.schema import Role, Schema, infer
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData, one_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -37,7 +37,8 @@ class Table:
 
     def __post_init__(self) -> None:
         if tuple(self.data.column_names) != self.schema.names:
-            raise BadData("the schema does not name the table's columns, in order", where=self.origin)
+            raise BadData("the schema does not name the table's columns, in order", where=self.origin,
+                          hint="make the schema from the table: infer(data.schema)")
 
     @classmethod
     def of(cls, rows: Any, *, schema: Schema | None = None, name: str = "table", origin: str = "memory") -> Table:
@@ -67,7 +68,7 @@ class Table:
         """The values of one column. Raises BadData naming the nearest column when it is missing."""
         if name not in self.schema:
             raise BadData(
-                f'column "{name}" is missing', where=self.origin or self.name, hint=nearest(name, self.schema.names)
+                f'column "{name}" is missing', where=self.origin or self.name, hint=one_of(name, self.schema.names)
             )
         return self.data[name]
 
@@ -140,7 +141,8 @@ def to_numbers(values: pa.ChunkedArray | pa.Array, name: str = "") -> Floats:
     try:
         return _floats(values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadData(f'column "{name}" does not hold numbers', hint=str(error).splitlines()[0]) from error
+        raise BadData(f'column "{name}" does not hold numbers', where=f"column {name}",
+                      hint=str(error).splitlines()[0]) from error
 
 
 def to_words(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.object_]:

@@ -17,11 +17,11 @@ VALUE = {
 REQUIREMENT = {"binary": ("auc", 0.65), "multiclass": ("accuracy", 0.5), "regression": ("r2", 0.3)}
 
 
-def project_text(guess: Mapping[str, Any], *, name: str, address: str) -> str:
-    """TOML text of a project of one table. guess: the fields of a guess, as a mapping."""
+def project_text(guess: Mapping[str, Any], *, name: str, address: str, rows: int = 0) -> str:
+    """TOML text of a project of one table. guess: the fields of a guess, as a mapping. rows: read at most; 0 is all."""
     why = _by_setting(guess["reasons"])
     lines = [f"# {name}: written by `shipworthy init`. Every guess has its reason; correct what is wrong.",
-             *_project(guess, why, name), *_data(guess, why), *_rest(guess, name=name, address=address)]
+             *_project(guess, why, name), *_data(guess, why), *_rest(guess, name=name, address=address, rows=rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -48,15 +48,20 @@ def _data(guess: Mapping[str, Any], why: Why) -> list[str]:
         lines += ["", "[data.missing_codes]"]
         for column, codes in guess["missing_codes"].items():
             lines += _line(column, list(codes), {column: why.get(f"missing_codes.{column}", [])})
+    if guess["same"]:
+        lines += ["", "[data.same]   # two spellings, one class"]
+        for value, meant in guess["same"].items():
+            lines += _line(value, meant, {value: why.get(f"same.{value}", [])})
     return lines
 
 
-def _rest(guess: Mapping[str, Any], *, name: str, address: str) -> list[str]:
+def _rest(guess: Mapping[str, Any], *, name: str, address: str, rows: int) -> list[str]:
     task = guess["task"]
     kind = "grouped" if guess["group"] else "random" if task == "regression" else "stratified"
     metric, limit = REQUIREMENT[task]
     lines = [
         "", "[[source]]", f"address = {_text(address)}", f"name = {_text(name)}",
+        *([f"rows = {rows}   # drawn at random; 0 is all"] if rows else []),
         'owner = ""       # who may say what these rows are used for',
         'licence = ""     # such as "CC-BY-4.0" or "internal"',
         "", "[split]",

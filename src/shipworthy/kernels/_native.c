@@ -30,6 +30,9 @@
 #define FREE_FROM 16 /* rows of a batch from which on other threads may run meanwhile */
 #define LOCAL 512    /* doubles of scratch that one row takes from the stack */
 #define MOST 0x7ffffff0
+#define TINY 1e-12
+#define LN2_HIGH 6.93147180369123816490e-01
+#define LN2_LOW 1.90821492927058770002e-10
 
 enum { LINEAR, LOOKUP, TREES };
 enum { IDENTITY, LOGISTIC, SOFTMAX, SHARE };
@@ -64,8 +67,9 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     int64_t inputs, outputs, count, knots, most_slots;
-    int link;
-    double *score, *value; /* calibration, (knots,) */
+    int link, scaled;
+    double slope, intercept; /* calibration, if scaled */
+    double *score, *value;   /* calibration, (knots,) */
     Term *terms;
 } Scorer;
 
@@ -85,13 +89,53 @@ static double exponential(double x) /* pure.exp */
         return x;
     x = x < -746.0 ? -746.0 : x > 710.0 ? 710.0 : x;
     double k = floor(x * 1.44269504088896338700e+00 + 0.5);
-    double high = x - k * 6.93147180369123816490e-01, low = k * 1.90821492927058770002e-10;
+    double high = x - k * LN2_HIGH, low = k * LN2_LOW;
     double r = high - low, t = r * r;
     double c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * (6.61375632143793436117e-05
                + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08))));
     double y = 1.0 - ((low - (r * c) / (2.0 - c)) - high);
     double half = floor(k / 2.0);
     return y * power_of_two((int64_t)half) * power_of_two((int64_t)(k - half));
+}
+
+static double logarithm(double x) /* pure.log */
+{
+    if (x != x)
+        return x;
+    int exponent;
+    double m = frexp(x, &exponent), k = exponent;
+    if (m < 0.70710678118654752440) {
+        m *= 2.0;
+        k -= 1.0;
+    }
+    double f = m - 1.0, s = f / (2.0 + f), z = s * s, w = z * z;
+    double even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+    double odd = z * (6.666666666666735130e-01 + w * (2.857142874366239149e-01
+                      + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+    double half = 0.5 * f * f;
+    return k * LN2_HIGH - ((half - (s * (half + (odd + even)) + k * LN2_LOW)) - f);
+}
+
+static double log_of_chance(double x)
+{
+    return logarithm(x < TINY ? TINY : x > 1.0 ? 1.0 : x);
+}
+
+static double logistic(double x)
+{
+    return 1.0 / (1.0 + exponential(-x));
+}
+
+static void softmax(double *margin, int64_t k)
+{
+    double most = margin[0], total = 0.0;
+    for (int64_t j = 1; j < k; j++)
+        if (margin[j] > most || margin[j] != margin[j])
+            most = margin[j];
+    for (int64_t j = 0; j < k; j++)
+        total += margin[j] = exponential(margin[j] - most);
+    for (int64_t j = 0; j < k; j++)
+        margin[j] /= total;
 }
 
 static int64_t upto(const double *sorted, int64_t count, double x) /* how many are <= x; x is not NaN */
@@ -124,22 +168,19 @@ static double interpolate(const Scorer *self, double x) /* pure.interpolate */
 static void finish(const Scorer *self, double *margin) /* link and calibration, in place */
 {
     int64_t k = self->outputs;
-    if (self->link == SHARE)
-        return;
-    if (self->link == SOFTMAX) {
-        double most = margin[0], total = 0.0;
-        for (int64_t j = 1; j < k; j++)
-            if (margin[j] > most || margin[j] != margin[j])
-                most = margin[j];
+    int each = self->link == SOFTMAX || self->link == SHARE;
+    if (self->link == SOFTMAX)
+        softmax(margin, k);
+    else if (self->link == LOGISTIC)
+        margin[0] = logistic(margin[0]);
+    if (self->scaled && each) {
         for (int64_t j = 0; j < k; j++)
-            total += margin[j] = exponential(margin[j] - most);
-        for (int64_t j = 0; j < k; j++)
-            margin[j] /= total;
-        return;
-    }
-    if (self->link == LOGISTIC)
-        margin[0] = 1.0 / (1.0 + exponential(-margin[0]));
-    if (self->knots)
+            margin[j] = self->slope * log_of_chance(margin[j]);
+        softmax(margin, k);
+    } else if (self->scaled)
+        margin[0] = logistic(self->slope * (log_of_chance(margin[0]) - log_of_chance(1.0 - margin[0]))
+                             + self->intercept);
+    else if (self->knots)
         margin[0] = interpolate(self, margin[0]);
 }
 
@@ -601,7 +642,9 @@ static int make_knots(Scorer *self, PyObject *score, PyObject *value)
         code = (PyErr_NoMemory(), -1);
     if (!code) {
         self->knots = s->shape[0];
-        if (!ascends(self->score, self->knots) || !ascends(self->value, self->knots))
+        if (self->knots && self->link >= SOFTMAX)
+            code = wrong("a calibration by knots is of one score, the program has one for every class");
+        else if (!ascends(self->score, self->knots) || !ascends(self->value, self->knots))
             code = wrong("a calibration does not ascend");
     }
     let_go(&held);
@@ -612,7 +655,8 @@ static int make(Scorer *self, PyObject *args)
 {
     Py_ssize_t inputs, outputs;
     PyObject *terms, *score, *value;
-    if (!PyArg_ParseTuple(args, "nnO!iOO", &inputs, &outputs, &PyList_Type, &terms, &self->link, &score, &value))
+    if (!PyArg_ParseTuple(args, "nnO!iOOpdd", &inputs, &outputs, &PyList_Type, &terms, &self->link, &score, &value,
+                          &self->scaled, &self->slope, &self->intercept))
         return -1;
     if (inputs < 0 || inputs > MOST / VIEWS || outputs < 1 || outputs > MOST || self->link < IDENTITY
         || self->link > SHARE || (outputs > 1 && self->link < SOFTMAX))
@@ -793,7 +837,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Scorer(inputs, outputs, terms, link, score, value): a program, checked and packed."},
+    {Py_tp_doc, "Scorer(inputs, outputs, terms, link, score, value, scaled, slope, intercept): a program, checked and packed."},
     {Py_tp_new, scorer_new},
     {Py_tp_dealloc, scorer_free},
     {Py_tp_methods, methods},

@@ -88,18 +88,20 @@ def told() -> str:
 
 
 def scorer(
-    parts: Sequence[Part], *, inputs: int, outputs: int, link: str, knots: tuple[Sequence[float], Sequence[float]]
+    parts: Sequence[Part], *, inputs: int, outputs: int, link: str, knots: tuple[Sequence[float], Sequence[float]],
+    scaling: tuple[float, float] | None,
 ) -> Scorer | None:
     """A scorer of terms that add up, or None where programs are scored by the pure kernel.
 
-    knots: scores and values of a calibration, both empty for none.
+    knots: scores and values of a calibration, both empty for none; scaling: or its slope and intercept.
     Raises ValueError for arrays that do not fit each other, point outside what they index, or run in a circle.
     """
     if not wanted():
         return None
     try:
-        made = _native.Scorer(inputs, outputs, [_packed(part) for part in parts], LINKS[link],
-                              *(np.asarray(each, np.float64) for each in knots))
+        score, value = (np.asarray(each, np.float64) for each in knots)
+        made = _native.Scorer(inputs, outputs, [_packed(part) for part in parts], LINKS[link], score, value,
+                              scaling is not None, *(scaling or (1.0, 0.0)))
     except (LookupError, TypeError, OverflowError) as error:
         raise ValueError(f"{error.__class__.__name__}: {error}") from error
     return Scorer(made, outputs)

@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 BLOCK_CELLS = 400_000
 ZERO = float(np.float32(1e-35))
+TINY = 1e-12
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 
 MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
 DEFAULT_LEFT, CATEGORICAL, MISSING_SHIFT = 1, 2, 2
@@ -159,6 +161,34 @@ def softmax(margin: Floats) -> Floats:
     return np.asarray(each / total[:, None], np.float64)
 
 
+def scale(score: Floats, slope: float, intercept: float) -> Floats:
+    """Log-odds of probabilities (n,) times a slope plus an intercept, or of every class (n, k) and shared out again."""
+    chance = np.clip(score, TINY, 1.0)
+    if score.ndim == 2:
+        return softmax(slope * log(chance))
+    return logistic(slope * (log(chance) - log(np.clip(1.0 - score, TINY, 1.0))) + intercept)
+
+
+def log(x: Floats) -> Floats:
+    """Natural logarithm of finite numbers above 0, within one unit in the last place; NaN stays NaN.
+
+    Source: Sun Microsystems (1993), fdlibm, `e_log.c`: x = 2^k (1 + f), then a polynomial in f / (2 + f).
+    """
+    m, k = np.frexp(np.where(np.isnan(x), 1.0, x))
+    low = m < 0.70710678118654752440
+    m, k = np.where(low, m * 2.0, m), np.where(low, k - 1, k).astype(np.float64)
+    f = m - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01))
+    odd = z * (6.666666666666735130e-01 + w * (2.857142874366239149e-01 + w * (
+        1.818357216161805012e-01 + w * 1.479819860511658591e-01)))
+    half = 0.5 * f * f
+    found = k * LN2_HIGH - ((half - (s * (half + (odd + even)) + k * LN2_LOW)) - f)
+    return np.asarray(np.where(np.isnan(x), x, found), np.float64)
+
+
 def exp(x: Floats) -> Floats:
     """e to the x, within one unit in the last place.
 
@@ -167,7 +197,7 @@ def exp(x: Floats) -> Floats:
     """
     x = np.clip(x, -746.0, 710.0)
     k = np.floor(np.where(np.isnan(x), 0.0, x) * 1.44269504088896338700e00 + 0.5)
-    high, low = x - k * 6.93147180369123816490e-01, k * 1.90821492927058770002e-10
+    high, low = x - k * LN2_HIGH, k * LN2_LOW
     r = high - low
     t = r * r
     c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * (

@@ -17,7 +17,8 @@ def krippendorff_alpha(codes: Array) -> float:
     Source: Krippendorff (2011), "Computing Krippendorff's alpha-reliability", nominal data.
     """
     if np.ndim(codes) != 2:
-        raise Misuse("codes must be a table of units by raters", where=f"shape {np.shape(codes)}")
+        raise Misuse("codes must be a table of units by raters", where=f"shape {np.shape(codes)}",
+                     hint="give an array with one row a unit and one column a rater")
     classes = np.unique(codes[codes >= 0])
     counts = np.zeros((len(codes), len(classes)))
     for place, code in enumerate(classes):

@@ -20,7 +20,8 @@ def same_length(*arrays: Array) -> None:
     shapes = [np.shape(array) for array in arrays]
     if any(len(shape) != 1 or shape != shapes[0] for shape in shapes):
         listed = ", ".join(str(shape) for shape in shapes)
-        raise Misuse("the arrays must have one dimension and the same length", where=f"shapes {listed}")
+        raise Misuse("the arrays must have one dimension and the same length", where=f"shapes {listed}",
+                     hint="give one value a row, for the same rows")
 
 
 def columns(*arrays: Array) -> list[Floats]:

@@ -36,10 +36,10 @@ def reliability(truth: Array, probability: Array, *, bins: int = 15, level: floa
     Source: DeGroot and Fienberg (1983); bins: Nguyen and O'Connor (2015); interval: Wilson (1927).
     """
     if bins < 1:
-        raise Misuse(f"bins = {bins} is less than 1")
+        raise Misuse(f"bins = {bins} is less than 1", where="bins", hint="give 1 or more")
     actual, chance = columns(truth, probability)
     if np.isnan(chance).any():
-        raise Misuse("a probability is NaN", hint="leave out the rows without a prediction")
+        raise Misuse("a probability is NaN", where="probability", hint="leave out the rows without a prediction")
     place = ((midranks(chance) - 0.5) * bins / max(len(chance), 1)).astype(np.int64)
     n = np.bincount(place, minlength=bins)
     full = n > 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from shipworthy.errors import Misuse
 from shipworthy.metrics.arrays import Array, Floats, Ints, columns
-from shipworthy.metrics.intervals import binomial_tail, noncentral_chi2_tail
+from shipworthy.metrics.intervals import beta_binomial_tail, noncentral_chi2_tail
 
 RARE = -1
 _FEWEST_ROWS = 30
@@ -72,7 +72,7 @@ def relevance_p(found: TwoSample, *, effect: float = 0.1) -> float:
     empty. An answer of 0 is usual at a million rows. Source: Cohen (1988), noncentral χ² with λ = nₑ·w₀².
     """
     if effect < 0:
-        raise Misuse(f"effect = {effect} is below 0")
+        raise Misuse(f"effect = {effect} is below 0", where="effect", hint="give 0 or more; 0.1 is small")
     if not found.rows:
         return float("nan")
     return noncentral_chi2_tail(found.x2, found.df, found.rows * effect**2)
@@ -89,7 +89,8 @@ def pool_cells(share: Array, rows: int, *, special: Array | None = None, least: 
     part = columns(share)[0]
     alone = np.zeros(len(part), dtype=np.bool_) if special is None else np.asarray(special, dtype=np.bool_)
     if len(alone) != len(part):
-        raise Misuse("special must mark every cell", where=f"{len(alone)} marks, {len(part)} cells")
+        raise Misuse("special must mark every cell", where=f"{len(alone)} marks, {len(part)} cells",
+                     hint="give one mark a cell")
     expected = part * (rows / part.sum()) if part.sum() > 0 else part
     pooled = np.full(len(part), RARE, dtype=np.int64)
     body = np.flatnonzero(~alone)
@@ -108,12 +109,13 @@ def pool_cells(share: Array, rows: int, *, special: Array | None = None, least: 
 def rare_p(a: int, n: int, b: int, m: int, *, unseen: float = 0.001) -> float:
     """Chance of b or more current rows in rare cells, in [0, 1], given a of n in the reference.
 
-    b of m: current. unseen: share tolerated beyond the reference's (a+1)/(n+1). 1 if b is 0.
-    It takes the reference's share as known, so it alarms too often when n is far below m. Measured without
-    change at p ≤ 0.025, n = 1,000, m = 50,000: 0.05 for a true share of 0.25 %, 0.19 for 1 %.
-    At n = m = 2,000 and 1 %: 0.028.
+    b of m: current. unseen: share tolerated beyond the reference's, as if it had held unseen·n more such rows.
+    1 if b or n is 0. The reference's share is not taken as known: it is Beta(a + 1, n − a), so that the count is
+    beta-binomial, and without tolerance p is exactly Fisher's one-sided p. It keeps its level whichever side is larger.
+    Source: Fisher (1935); Altham (1969) for the equality with the posterior.
     """
-    return binomial_tail(b, m, min(1.0, (a + 1) / (n + 1) + unseen))
+    held = min(float(n), a + unseen * n)
+    return beta_binomial_tail(b, m, held + 1, n - held) if n > held else 1.0
 
 
 def column_drift(
@@ -128,7 +130,8 @@ def column_drift(
     before, now = _counts(a, b)
     place = np.asarray(pooled)
     if len(place) != len(before):
-        raise Misuse("pooled must place every cell", where=f"{len(place)} places, {len(before)} cells")
+        raise Misuse("pooled must place every cell", where=f"{len(place)} places, {len(before)} cells",
+                     hint="give one place a cell, such as pool() returns")
     size = int(place.max(initial=RARE)) + 2
     left, right = (np.bincount(place + 1, weights=side, minlength=size) for side in (before, now))
     never = left == 0
@@ -182,7 +185,7 @@ def wasserstein(a: Array, b: Array, place: Array) -> float:
     before, now = _counts(a, b)
     at = columns(place, before)[0]
     if (np.diff(at) < 0).any():
-        raise Misuse("the places of the cells must rise")
+        raise Misuse("the places of the cells must rise", where="place", hint="sort the cells by their place")
     if not before.sum() or not now.sum():
         return float("nan")
     gap = np.cumsum(before) / before.sum() - np.cumsum(now) / now.sum()
@@ -192,5 +195,5 @@ def wasserstein(a: Array, b: Array, place: Array) -> float:
 def _counts(a: Array, b: Array) -> tuple[Floats, Floats]:
     before, now = columns(a, b)
     if (before < 0).any() or (now < 0).any():
-        raise Misuse("a count is below 0")
+        raise Misuse("a count is below 0", where="counts", hint="give counts of rows, 0 or more")
     return before, now

@@ -16,6 +16,7 @@ from shipworthy.metrics.ranks import midranks
 
 _UNKNOWN = (float("nan"), float("nan"))
 _CHUNK = 4_000_000  # drawn rows held at once, about 100 MB
+_TERMS = 16_384  # terms of a sum held at once
 _LOST = 0.05  # share of draws that may be undefined
 
 
@@ -65,7 +66,8 @@ def bootstrap(
     Source: Efron (1979); Davison and Hinkley (1997), 3.8, for groups.
     """
     if len({len(array) for array in arrays}) != 1:
-        raise Misuse("the arrays must have the same length", where=f"{[len(array) for array in arrays]}")
+        raise Misuse("the arrays must have the same length", where=f"{[len(array) for array in arrays]}",
+                     hint="give one value a row, for the same rows")
     rng, n = np.random.default_rng(seed), len(arrays[0])
     if not n:
         return _UNKNOWN
@@ -199,6 +201,18 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     return float(special.betainc(k, n - k + 1, p)) if 0 < k <= n else float(k <= 0)
 
 
+def beta_binomial_tail(k: int, n: int, alpha: float, beta: float) -> float:
+    """Chance of k or more hits in n tries of one unknown probability that is Beta(alpha, beta), both ≥ 1.
+
+    Source: Skellam (1948); each term follows from the one before by a ratio, so none is lost to rounding.
+    """
+    if not 0 < k <= n:
+        return float(k <= 0)
+    if k * (alpha + beta) <= n * alpha:  # below the mean the misses are the shorter sum
+        return 1.0 - _beta_binomial_upper(n - k + 1, n, beta, alpha)
+    return _beta_binomial_upper(k, n, alpha, beta)
+
+
 def noncentral_chi2_tail(x: float, df: float, shift: float) -> float:
     """Chance that a noncentral χ² variable is x or more. shift: the noncentrality, ≥ 0. NaN if df is 0."""
     from scipy.stats import ncx2  # scipy.stats takes half a second to import, and only this needs it
@@ -206,9 +220,23 @@ def noncentral_chi2_tail(x: float, df: float, shift: float) -> float:
     return float(ncx2.sf(x, df, shift)) if df > 0 else float("nan")
 
 
+def _beta_binomial_upper(k: int, n: int, alpha: float, beta: float) -> float:
+    first = special.betaln(k + alpha, n - k + beta) - special.betaln(alpha, beta)
+    first -= np.log(n + 1) + special.betaln(k + 1, n - k + 1)
+    total = term = 1.0
+    for start in range(k, n, _TERMS):
+        hits = np.arange(start, min(start + _TERMS, n), dtype=np.float64)
+        ratio = (n - hits) * (hits + alpha) / ((hits + 1) * (n - hits - 1 + beta))
+        terms = term * np.cumprod(ratio)
+        total, term = total + float(terms.sum()), float(terms[-1])
+        if term < 1e-18 * total:
+            break
+    return float(min(1.0, np.exp(first) * total))
+
+
 def _tail(level: float) -> float:
     if not 0 < level < 1:
-        raise Misuse(f"level = {level} is not between 0 and 1", hint="95 % is 0.95")
+        raise Misuse(f"level = {level} is not between 0 and 1", where="level", hint="95 % is 0.95")
     return (1 - level) / 2
 
 
@@ -222,7 +250,7 @@ def _student(free: int, tail: float) -> float:
 
 def _within(k: int, n: int) -> None:
     if not 0 <= k <= n:
-        raise Misuse(f"{k} of {n} is not a share")
+        raise Misuse(f"{k} of {n} is not a share", where="k of n", hint="give 0 ≤ k ≤ n")
 
 
 def _rows(rng: np.random.Generator, n: int) -> Callable[[], Ints]:

@@ -53,7 +53,7 @@ def pinball(truth: Array, prediction: Array, *, level: float = 0.5) -> float:
     Source: Koenker and Bassett (1978).
     """
     if not 0 < level < 1:
-        raise Misuse(f"level = {level} is not between 0 and 1", hint="the median is 0.5")
+        raise Misuse(f"level = {level} is not between 0 and 1", where="level", hint="the median is 0.5")
     actual, said = columns(truth, prediction)
     short = actual - said
     return mean(np.maximum(level * short, (level - 1) * short))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.features import Category
 from shipworthy.core.found import Catalogue
-from shipworthy.core.ledger import Line, line
+from shipworthy.core.ledger import Line, line, seal
 from shipworthy.core.model import Model
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Lookup, Term
@@ -158,27 +158,42 @@ def self_promoted(case: Case) -> Case:
 def torn(case: Case) -> Case:
     """The second line is gone."""
     lines = _history()
-    return {**case, "history": [lines[0], *lines[2:]]}
+    return _sealed({**case, "history": [lines[0], *lines[2:]]})
 
 
 @sabotage("two lines of the ledger swapped", check="ledger")
 def swapped(case: Case) -> Case:
     """The second and the third line changed places."""
     lines = _history()
-    return {**case, "history": [lines[0], lines[2], lines[1], *lines[3:]]}
+    return _sealed({**case, "history": [lines[0], lines[2], lines[1], *lines[3:]]})
 
 
 @sabotage("a line of the ledger rewritten", check="ledger")
 def rewritten(case: Case) -> Case:
     """The actor of the second line is somebody else now."""
     lines = _history()
-    return {**case, "history": [lines[0], {**lines[1], "actor": "nobody@example.org"}, *lines[2:]]}
+    return _sealed({**case, "history": [lines[0], {**lines[1], "actor": "nobody@example.org"}, *lines[2:]]})
+
+
+@sabotage("the last line of the ledger cut off", check="ledger")
+def shortened(case: Case) -> Case:
+    """The newest line is gone; the chain of the others is whole, and only the signed head knows."""
+    return _sealed({**case, "history": _history()[:-1]})
+
+
+@sabotage("the head of the ledger signed anew by another", check="ledger")
+def resealed(case: Case) -> Case:
+    """A whole new history, with a head to fit; only the head that a release carries was signed with the first key."""
+    lines = _history(1)
+    carried = seal(lines[:2], key=KEY)
+    return {**case, "history": lines, "seals": (seal(lines, key=KEY[::-1]), carried)}
 
 
 @twin("ledger")
 def whole_ledger(case: Case, seed: int) -> Case:
     """A ledger that nobody touched."""
-    return {**case, "history": _history(3 + seed % 5)}
+    lines = _history(3 + seed % 5)
+    return {**case, "history": lines, "seals": (seal(lines, key=KEY), seal(lines[:2], key=KEY))}
 
 
 @sabotage("an expired attestation", check="attestations")
@@ -275,6 +290,11 @@ def _history(more: int = 2) -> list[Line]:
                           subject={"alias": "champion", "release": f"r{n}", "before": before}))
         before = f"r{n}"
     return lines
+
+
+def _sealed(case: dict[str, Any]) -> Case:
+    """The case with the head of the ledger as it should be."""
+    return {**case, "seals": (seal(_history(), key=KEY),)}
 
 
 def _signed(expires: str, by: str = "officer@example.org") -> tuple[Attestation, ...]:

@@ -161,4 +161,5 @@ class _Versions:
         try:
             return pq.read_table(self.file(version))
         except FileNotFoundError as error:
-            raise StoreError("the version was cleaned up and cannot be read", where=name) from error
+            raise StoreError("the version was cleaned up and cannot be read", where=name,
+                             hint="read a newer version") from error

@@ -255,7 +255,8 @@ def _slice(table: Table, model: Model) -> tuple[np.ndarray[tuple[int], np.dtype[
         if least <= mask.sum() <= most and (best is None or mask.sum() < best[0].sum()):
             best = (mask, f"{a} = {x} and {b} = {y}")
     if best is None:
-        raise BadData("no slice of the right size can be made", hint="the world needs two category columns")
+        raise BadData("no slice of the right size can be made", where="the world",
+                      hint="the world needs two category columns")
     return best
 
 

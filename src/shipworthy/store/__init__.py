@@ -6,6 +6,9 @@ Everything lies under `<project>/.shipworthy`:
     index.db                   the same, indexed; made again from the records if it is deleted
     tables/<name>/             Delta tables
     kept/<key>/                outputs of steps, by the digest of code, settings and inputs
+    ledger.jsonl               who did what; its signed head beside it
+    log/                       what servers wrote and nobody drained yet
+    watch/<release>.json       what watching remembers of a release
     locks/                     one file a lock; what is in them does not matter
 """
 

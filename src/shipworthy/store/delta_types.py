@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.types as is_
 from deltalake import Schema as DeltaSchema
 
-from shipworthy.errors import BadData
+from shipworthy.errors import BadData, one_of
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 
@@ -53,7 +53,8 @@ def fit(table: pa.Table, casts: Mapping[str, pa.DataType] | None = None) -> tupl
     check_names(table.column_names)
     unknown = sorted(set(casts or {}) - set(table.column_names))
     if unknown:
-        raise BadData(f'column "{unknown[0]}" is to be cast but is not in the table')
+        raise BadData(f'column "{unknown[0]}" is to be cast but is not in the table', where="casts",
+                      hint=one_of(unknown[0], table.column_names))
     columns, fields, changed = [], [], {}
     for field, column in zip(table.schema, table.columns, strict=True):
         wanted = stored_type((casts or {}).get(field.name, field.type), field.name)
@@ -76,7 +77,8 @@ def stored_type(kind: pa.DataType, column: str) -> pa.DataType:
         return _stored_time(kind, column)
     for known, hint in _REFUSED:
         if known(kind):
-            raise BadData(f'column "{column}" has type {kind}, which a Delta table cannot keep', hint=hint)
+            raise BadData(f'column "{column}" has type {kind}, which a Delta table cannot keep',
+                          where=f"column {column}", hint=hint)
     if is_.is_nested(kind):
         return _stored_nested(kind, column)
     if is_.is_dictionary(kind) or is_.is_run_end_encoded(kind):
@@ -85,7 +87,8 @@ def stored_type(kind: pa.DataType, column: str) -> pa.DataType:
         return pa.decimal128(kind.precision, kind.scale)
     if isinstance(kind, pa.BaseExtensionType):
         return stored_type(kind.storage_type, column)
-    raise BadData(f'column "{column}" has type {kind}, which a Delta table cannot keep', hint="cast it first")
+    raise BadData(f'column "{column}" has type {kind}, which a Delta table cannot keep', where=f"column {column}",
+                  hint="cast it first")
 
 
 def check_names(names: list[str]) -> None:
@@ -93,13 +96,11 @@ def check_names(names: list[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         if not name:
-            raise BadData("a column has no name", hint="give every column a name")
+            raise BadData("a column has no name", where=", ".join(names[:8]), hint="give every column a name")
         other = seen.get(name.lower())
         if other is not None:
-            raise BadData(
-                f'columns "{other}" and "{name}" have the same name for a Delta table, which ignores case',
-                hint="rename one of them",
-            )
+            raise BadData(f'columns "{other}" and "{name}" have the same name for a Delta table, which ignores case',
+                          where=", ".join(names[:8]), hint="rename one of them")
         seen[name.lower()] = name
 
 
@@ -139,10 +140,8 @@ def _name_differences(old: list[str], new: list[str]) -> list[str]:
 
 def _stored_time(kind: pa.DataType, column: str) -> pa.DataType:
     if kind.tz is None:
-        raise BadData(
-            f'column "{column}" has times without a zone',
-            hint="say once, where the data comes in, which zone they are in, and convert them to UTC",
-        )
+        raise BadData(f'column "{column}" has times without a zone', where=f"column {column}",
+                      hint="say once, where the data comes in, which zone they are in, and convert them to UTC")
     return UTC_MICROSECONDS
 
 
@@ -154,7 +153,8 @@ def _stored_nested(kind: pa.DataType, column: str) -> pa.DataType:
     if is_.is_map(kind):
         return pa.map_(stored_type(kind.key_type, column), stored_type(kind.item_type, column))
     if is_.is_union(kind):
-        raise BadData(f'column "{column}" is a union, which a Delta table cannot keep', hint="use a struct")
+        raise BadData(f'column "{column}" is a union, which a Delta table cannot keep', where=f"column {column}",
+                      hint="use a struct")
     return pa.list_(pa.field("element", stored_type(kind.value_type, column), kind.value_field.nullable))
 
 
@@ -167,6 +167,7 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, wanted: pa.DataType) -> pa.C
         finer = is_.is_timestamp(field.type) and field.type.unit == "ns"
         raise BadData(
             f'column "{field.name}" cannot become {wanted} without changing a value: {error}',
+            where=f"column {field.name}",
             hint="round the times to microseconds first" if finer else "choose a type that holds every value",
         ) from error
 

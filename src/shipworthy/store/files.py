@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -21,6 +22,8 @@ from shipworthy.errors import StoreError
 Address = str | os.PathLike[str]
 
 _PART = ".part"
+_NUMBER = re.compile(r"(?:os error|errno|Errno) (\d+)")
+_MARKS = re.compile(r"\x1b\[\d*m|↳")
 _HINTS = {
     errno.ENOSPC: ("the disk is full", "free some space and run it again; what was there before is intact"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run it again"),
@@ -165,9 +168,25 @@ def told(path: Address) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        text = error.strerror or str(error)
-        problem, hint = _HINTS.get(error.errno or 0, (f"the disk refused: {text}", ""))
+        problem, hint = refusal(error)
         raise StoreError(problem, where=str(path), hint=hint) from error
+
+
+def refusal(error: Exception, who: str = "the disk") -> tuple[str, str]:
+    """What the disk said, as problem and hint: by its number, or by the number that a library put into its text.
+
+    Rust writes "File too large (os error 27)", Arrow "[errno 28] No space left on device"; neither sets `errno`.
+    who: who refused, where there is no number.
+
+    >>> refusal(OSError("Generic LocalFileSystem error: File too large (os error 27)"))[0]
+    'the disk takes no file of this size'
+    """
+    text = str(error)
+    named = _NUMBER.search(text)
+    number = getattr(error, "errno", None) or (int(named[1]) if named else 0)
+    causes = _MARKS.sub("", getattr(error, "strerror", None) or text).split("\n")
+    said = ": ".join(cause.strip() for cause in causes if cause.strip()) or type(error).__name__
+    return _HINTS.get(number, (f"{who} refused: {said}", "check the disk and its permissions, then run it again"))
 
 
 def _sign(handle: int) -> None:
@@ -260,10 +279,8 @@ def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     foreign = any(mark in name for mark in ("\\", ":", "\0"))
     if foreign or not path.parts or path.is_absolute() or ".." in path.parts:
-        raise StoreError(
-            f"{name!r} is not a file name inside the folder",
-            hint="use a relative path with forward slashes, without '..'",
-        )
+        raise StoreError(f"{name!r} is not a file name inside the folder", where="the folder to be written",
+                         hint="use a relative path with forward slashes, without '..'")
     return path
 
 

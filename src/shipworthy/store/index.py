@@ -87,6 +87,7 @@ def connect_to(address: str | sa.URL) -> sa.Engine:
     except (ImportError, exc.ArgumentError) as error:
         raise StoreError(
             f"this database cannot be used: {error}",
+            where="the address of the index",
             hint="install its driver (psycopg for PostgreSQL) and write postgresql+psycopg://user@host/name",
         ) from error
     event.listen(engine, "connect", _on_connect)

@@ -148,10 +148,8 @@ def _save(path: Path, name: str, value: object) -> Kind:
         path.write_bytes(value)
         return "bytes"
     if not isinstance(value, pa.Table):
-        raise Misuse(
-            f'output "{name}" is a {type(value).__name__}, which cannot be kept',
-            hint="return bytes or a pyarrow.Table for every name",
-        )
+        raise Misuse(f'output "{name}" is a {type(value).__name__}, which cannot be kept', where=f"output {name}",
+                     hint="return bytes or a pyarrow.Table for every name")
     table = value.combine_chunks()  # so that equal tables in other pieces give equal files
     distinct = len(set(table.column_names)) == table.num_columns > 0
     if distinct and all(_parquet_keeps(kind) for kind in table.schema.types):
@@ -249,10 +247,8 @@ def _digest(value: Any) -> str:
         plain = msgspec.to_builtins(value, order="deterministic")
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise Misuse(
-            f"the settings of a step cannot be written as JSON: {error}",
-            hint="use text, numbers, booleans, lists and mappings; no NaN or infinity",
-        ) from error
+        raise Misuse(f"the settings of a step cannot be written as JSON: {error}", where="settings",
+                     hint="use text, numbers, booleans, lists and mappings; no NaN or infinity") from error
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from shipworthy.errors import Misuse, StoreError, nearest
+from shipworthy.errors import Misuse, StoreError, one_of
 from shipworthy.store import files, migrations
 from shipworthy.store.index import INDEX, asked, back_up, connect_to, use_wal, when, writing
 from shipworthy.store.records import (
@@ -69,11 +69,11 @@ class Metadata:
         Raises `StoreError` if there is no such release, `Misuse` if who or why is empty.
         """
         if not who.strip() or not why.strip():
-            raise Misuse("a pointer moves only with a name and a reason", hint="say who and why")
+            raise Misuse("a pointer moves only with a name and a reason", where=alias, hint="say who and why")
         check_id(alias, "an alias")
         if self.get(Release, release) is None:
-            hint = nearest(release, [r.id for r in self.find(Release, limit=_CHUNK)])
-            raise StoreError(f'there is no release "{release}"', hint=hint)
+            hint = one_of(release, [r.id for r in self.find(Release, limit=_CHUNK)])
+            raise StoreError(f'there is no release "{release}"', where=alias, hint=hint)
         with self._writing() as connection:
             last = self._last_move(connection, alias, None)
             at = max(now(), last.at + _TICK) if last else now()
@@ -88,7 +88,7 @@ class Metadata:
     def live(self, alias: str, at: datetime | None = None) -> Move | None:
         """The move that says what an alias pointed at, now or at a moment; None if it pointed nowhere."""
         if at is not None and at.tzinfo is None:
-            raise Misuse("the moment has no zone", hint="use datetime(..., tzinfo=UTC)")
+            raise Misuse("the moment has no zone", where=alias, hint="use datetime(..., tzinfo=UTC)")
         with asked(self.engine), self.engine.connect() as connection:
             return self._last_move(connection, alias, at)
 
@@ -97,10 +97,13 @@ class Metadata:
         return self.find(Move, alias=alias)
 
     def read_holdout(self, holdout: str, *, subject: str, reader: str) -> int:
-        """Record that a holdout was read for a run or release; how often it has now been read."""
+        """Record that a holdout was read to judge a subject; how many different subjects it has now judged.
+
+        subject: a model's digest. To judge the same model again teaches nothing that could choose another.
+        """
         self.add(HoldoutRead(holdout=holdout, subject=subject, reader=reader))
         table = INDEX["holdout_reads"]
-        query = sa.select(sa.func.count()).select_from(table).where(table.c.holdout == holdout)
+        query = sa.select(sa.func.count(table.c.subject.distinct())).where(table.c.holdout == holdout)
         with asked(self.engine), self.engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -187,7 +190,7 @@ class Metadata:
 
     def _column(self, table: sa.Table, name: str) -> sa.Column[Any]:
         if name not in table.c:
-            raise Misuse(f'{table.name} have no field "{name}"', hint=nearest(name, table.c.keys()))
+            raise Misuse(f'{table.name} have no field "{name}"', where=table.name, hint=one_of(name, table.c.keys()))
         return table.c[name]
 
 

@@ -31,10 +31,8 @@ def new_id() -> str:
 def check_id(text: str, what: str = "id") -> str:
     """The text itself if it can name a file on every system; else `Misuse`."""
     if not _ID.fullmatch(text):
-        raise Misuse(
-            f"{text!r} cannot be used as {what}",
-            hint="use lower-case letters, digits, '.', '_' and '-', at most 160, a letter or digit first",
-        )
+        raise Misuse(f"{text!r} cannot be used as {what}", where=what,
+                     hint="use lower-case letters, digits, '.', '_' and '-', at most 160, a letter or digit first")
     return text
 
 
@@ -137,7 +135,7 @@ class Move(Record, frozen=True, kw_only=True):
 
 
 class HoldoutRead(Record, frozen=True, kw_only=True):
-    """One reading of a holdout. subject: the run or release it was read for."""
+    """One reading of a holdout. subject: the model that it judged."""
 
     holdout: str
     subject: str
@@ -182,8 +180,7 @@ def encode(record: Record) -> bytes:
     for name in record.__struct_fields__:
         value = getattr(record, name)
         if isinstance(value, datetime) and value.tzinfo is None:
-            raise Misuse(
-                f"{type(record).__name__}.{name} is a time without a zone",
-                hint="use shipworthy.store.now(), or datetime.now(UTC)",
-            )
+            raise Misuse(f"{type(record).__name__}.{name} is a time without a zone",
+                         where=f"{type(record).__name__} {record.id}",
+                         hint="use shipworthy.store.now(), or datetime.now(UTC)")
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"

@@ -18,7 +18,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from shipworthy.errors import BadData, Misuse, StoreError, nearest
+from shipworthy.errors import BadData, Misuse, StoreError, one_of
 from shipworthy.store import files
 from shipworthy.store.delta_types import differences, fit
 from shipworthy.store.metadata import Metadata
@@ -85,7 +85,8 @@ class Tables:
         Raises `BadData` if the rows do not fit, `StoreError` if the disk or another writer was in the way.
         """
         if mode not in ("append", "overwrite"):
-            raise Misuse(f'"{mode}" is not a way to write', hint='use mode="append" or mode="overwrite"')
+            raise Misuse(f'"{mode}" is not a way to write', where=f"table {name}",
+                         hint='use mode="append" or mode="overwrite"')
         fitted, changed = fit(table, casts)
         job = _Job(fitted, mode, _Note(changed, migration), tuple(statistics), transaction)
         return _retried(name, lambda: self._write_once(name, job))
@@ -97,7 +98,8 @@ class Tables:
             known = [field.name for field in delta.schema().fields]
             for column in columns:
                 if column not in known:
-                    raise BadData(f'table "{name}" has no column "{column}"', hint=nearest(column, known))
+                    raise BadData(f'table "{name}" has no column "{column}"', where=str(self._path(name)),
+                                  hint=one_of(column, known))
         with self._told(name, version):
             return delta.to_pyarrow_table(columns=None if columns is None else list(columns))
 
@@ -119,7 +121,8 @@ class Tables:
     def pin(self, name: str, version: int, reason: str) -> Pin:
         """The record that keeps a version readable, whatever `gc` does, until unpinned for that reason."""
         if not reason.strip():
-            raise Misuse("a pin needs a reason", hint="name the release or report that needs this version")
+            raise Misuse("a pin needs a reason", where=f"version {version} of table {name}",
+                         hint="name the release or report that needs this version")
         with self._held(name, shared=True):
             delta = self._open(name, version)
             with self._told(name, version):
@@ -132,7 +135,8 @@ class Tables:
         """End the pins of a version that have this reason. Raises `StoreError` if there is none."""
         found = self.metadata.find(Pin, table=name, version=version, reason=reason, ended=None)
         if not found:
-            raise StoreError(f'version {version} of table "{name}" is not pinned for "{reason}"')
+            raise StoreError(f'version {version} of table "{name}" is not pinned for "{reason}"',
+                             where=str(self._path(name)), hint="history lists the versions and their pins")
         self.metadata.add(*[msgspec.structs.replace(pin, ended=now()) for pin in found])
 
     def gc(self, name: str, *, hours: int = WEEK_HOURS) -> list[str]:
@@ -142,7 +146,7 @@ class Tables:
         longest read.
         """
         if hours < 0:
-            raise Misuse("hours cannot be negative")
+            raise Misuse("hours cannot be negative", where=f"hours = {hours}", hint="give 0 or more; 168 is a week")
         with self._held(name, shared=False):
             delta = self._open(name)
             pinned = sorted({pin.version for pin in self.metadata.find(Pin, table=name, ended=None)})
@@ -179,7 +183,7 @@ class Tables:
             try:
                 return DeltaTable(str(path), version=version)
             except TableNotFoundError as error:
-                known = nearest(name, self.names())
+                known = one_of(name, self.names())
                 raise StoreError(f'there is no table "{name}"', where=str(path), hint=known) from error
 
     def _write_once(self, name: str, job: _Job) -> int:
@@ -213,8 +217,8 @@ class Tables:
         """Keeps the log, since pins outlive checkpoints; no other statistics, since they outlive rows."""
         for column in job.statistics:
             if column not in job.rows.column_names:
-                hint = nearest(column, job.rows.column_names)
-                raise BadData(f'there is no column "{column}" to keep statistics of', hint=hint)
+                raise BadData(f'there is no column "{column}" to keep statistics of', where=str(self._path(name)),
+                              hint=one_of(column, job.rows.column_names))
         quoted = ",".join("`" + column.replace("`", "``") + "`" for column in job.statistics)
         with self._told(name, None), files.told(self._path(name)):
             self._path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -234,12 +238,14 @@ class Tables:
             delta = self._open(name)
             fields = {field.name: field for field in pa.schema(delta.schema().to_arrow())}
             if column not in fields:
-                raise BadData(f'table "{name}" has no column "{column}"', hint=nearest(column, fields))
+                raise BadData(f'table "{name}" has no column "{column}"', where=str(self._path(name)),
+                              hint=one_of(column, fields))
             try:
                 source = pa.table({column: pa.array(ids, fields[column].type)})
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 kind = fields[column].type
-                raise BadData(f'the ids do not fit column "{column}", which is {kind}: {error}') from error
+                raise BadData(f'the ids do not fit column "{column}", which is {kind}: {error}',
+                              where=str(self._path(name)), hint=f"give ids of type {kind}") from error
             quoted = "`" + column.replace("`", "``") + "`"
             with self._told(name, None):
                 merge = delta.merge(source, f"t.{quoted} = s.{quoted}", source_alias="s", target_alias="t")
@@ -260,10 +266,9 @@ class Tables:
                 hint="read a newer version; pin a version to keep it",
             ) from error
         except (DeltaError, OSError) as error:
-            text = str(error).splitlines()[0]
-            missing = version is not None and "not the same as the specified end version" in text
-            problem = f"{which} does not exist" if missing else f"{which} refused: {text}"
-            hint = "history lists the versions" if missing else _disk_hint(str(error))
+            problem, hint = files.refusal(error, which)
+            if version is not None and "not the same as the specified end version" in str(error):
+                problem, hint = f"{which} does not exist", "history lists the versions"
             raise StoreError(problem, where=str(self._path(name)), hint=hint) from error
 
 
@@ -297,10 +302,9 @@ def _retried(name: str, attempt: Callable[[], T]) -> T:
             return attempt()
         except CommitFailedError as error:
             if tried == RETRIES:
-                raise StoreError(
-                    f'other writers changed table "{name}" {RETRIES + 1} times in a row',
-                    hint="nothing was written; run it again when fewer processes write",
-                ) from error
+                raise StoreError(f'other writers changed table "{name}" {RETRIES + 1} times in a row',
+                                 where=f"table {name}",
+                                 hint="nothing was written; run it again when fewer processes write") from error
             time.sleep((0.5 + secrets.randbelow(1000) / 1000) * 0.02 * 2**tried)
     raise AssertionError("unreachable")
 
@@ -316,10 +320,8 @@ def _surrogate(id: int | str) -> int | str:
 
 
 def _no(text: str) -> str:
-    raise BadData(
-        "rows are deleted by surrogate id: an integer, a UUID or a hex digest",
-        hint="find the subject's ids first; a name or number of a person must not reach a log",
-    )
+    raise BadData("rows are deleted by surrogate id: an integer, a UUID or a hex digest", where="ids",
+                  hint="find the subject's ids first; a name or number of a person must not reach a log")
 
 
 def _check_files(delta: DeltaTable) -> None:
@@ -344,11 +346,3 @@ def _version(entry: Mapping[str, Any], pins: tuple[str, ...]) -> Version:
         schema_changes=note.schema_changes,
         pins=pins,
     )
-
-
-def _disk_hint(text: str) -> str:
-    if "No space left" in text:
-        return "the disk is full: free some space and run it again; the table is as it was"
-    if "Permission denied" in text or "Read-only" in text:
-        return "choose a project folder that can be written"
-    return ""

@@ -37,11 +37,6 @@ class Workspace:
         return self.store.home / "keys" / "signing.pem"
 
     @property
-    def people(self) -> Path:
-        """The hash-chained ledger of who did what."""
-        return self.store.home / "people.jsonl"
-
-    @property
     def attestations(self) -> Path:
         return self.folder / "attestations"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipworthy.core.table import Table
-from shipworthy.data.analysis.impossible import impossible
+from shipworthy.data.analysis.impossible import impossible, may_be_impossible
 from shipworthy.data.analysis.personal import iban, luhn, personal_kind
 from shipworthy.data.analysis.profile import profile
 from shipworthy.errors import BadData
@@ -43,6 +43,39 @@ def test_counts_agree_with_python(values: list[int | None]) -> None:
     assert column.nulls == values.count(None)
     assert column.distinct == len(set(known))
     assert column.mean == (pytest.approx(sum(known) / len(known)) if known else None)
+
+
+def test_a_long_table_counts_keys_and_few_levels_exactly_and_the_rest_closely() -> None:
+    random = np.random.default_rng(0)
+    rows = 140_000
+    levels, numbers = random.integers(0, 3_000, rows), np.round(random.normal(size=rows), 4)
+    key = random.permutation(rows)
+    almost = np.where(key == 1, 0, key)
+    data = {"level": levels, "number": numbers, "key": key, "almost": almost, "real": random.normal(size=rows)}
+    data["word"] = pa.array([f"w{each}" for each in key])
+    found = profile(Table.of(data))
+    counted = [found[name].distinct for name in ("level", "key", "almost", "word")]
+    assert counted == [3_000, rows, rows - 1, rows]
+    for name in ("number", "real"):
+        assert found[name].distinct == pytest.approx(len(np.unique(data[name])), rel=0.03)
+        assert found[name].distinct < rows
+    assert found.duplicates == 0
+
+
+def test_the_most_frequent_come_first_and_equals_in_order() -> None:
+    frequent = profile(Table.of({"a": [3.0, np.nan, 1.0, 3.0, 2.0, *np.arange(4.0, 30.0)]}))["a"].frequent
+    assert [value for value, _ in frequent] == ["3", "1", "2", *map(str, range(4, 13))]
+    assert frequent[0][1] == 2 / 30
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 3, 40]), st.sampled_from(["x", "age", "wind_speed"]))
+def test_a_column_that_is_not_looked_at_long_holds_nothing_impossible(seed: int, wild: int, name: str) -> None:
+    random = np.random.default_rng(seed)
+    scale = random.choice([1, 10, 1_000], 1_000, p=[0.9, 0.09, 0.01])
+    numbers = random.normal(20, random.choice([1, 30]), 1_000) * scale
+    numbers[:wild] *= 10.0 ** random.integers(1, 5)
+    if not may_be_impossible(name, numbers, float(numbers.min()), float(numbers.max())):
+        assert impossible(name, numbers) == ()
 
 
 def test_copies_constants_duplicates_and_dependencies_are_named() -> None:

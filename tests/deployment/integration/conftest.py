@@ -119,12 +119,15 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> sign.Key:
 def make_release(tmp_path: Path, key: sign.Key) -> Callable[..., Release]:
     """Writes a release of a model; another seed is another model."""
 
-    def make(model: Model | None = None, *, seed: int = 0, evidence: Evidence | None = None) -> Release:
+    def make(
+        model: Model | None = None, *, seed: int = 0, evidence: Evidence | None = None, more: Any = None
+    ) -> Release:
         model, table = model or small_model(seed=seed), patients()
         return write_release(
             tmp_path / "releases", name="ward", model=model, evidence=evidence or Evidence(()),
             identity=Identity("c0de", model.digest, table.digest), key=key,
-            extras={"holdout.parquet": packed(table), "card.md": b"# ward\n", "datasheet.json": b'{"why":"care"}'})
+            extras={"holdout.parquet": packed(table), "card.md": b"# ward\n", "datasheet.json": b'{"why":"care"}',
+                    **(more or {})})
 
     return make
 

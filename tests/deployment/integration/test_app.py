@@ -13,7 +13,7 @@ import pytest
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.app import App, app
-from shipworthy.deployment.integration.log import drain, labels, read_log
+from shipworthy.deployment.integration.log import labels, predictions, read_log
 from shipworthy.deployment.integration.serve import answerer
 
 from .conftest import ask, patients, record, small_model
@@ -24,7 +24,7 @@ def test_a_record_is_answered_with_its_prediction_id_and_release(served: App, re
     expected = answerer(small_model()).answer([record()])[0]
     assert status == 200
     assert {**expected, "release": release.id[:16], "prediction_id": answer["prediction_id"]} == answer
-    logged = drain(tmp_path / "log").records()[0]
+    logged = predictions(tmp_path / "log").records()[0]
     assert (logged["prediction_id"], logged["score"]) == (answer["prediction_id"], expected["probabilities"]["yes"])
     assert (logged["age"], logged["ward"], logged["grade"]) == (39.0, "east", "2")
 
@@ -117,7 +117,7 @@ def test_an_answer_that_cannot_be_logged_is_503_with_the_reason(served: App) -> 
     assert status == 503
     assert body["error"]["problem"] == "the disk is full: the answer cannot be logged"
     assert ask(served, "POST", "/v1/predict", record())[0] == 200
-    assert drain(served.log.folder).rows == sum(status == 200 for status, _ in statuses) + 1
+    assert predictions(served.log.folder).rows == sum(status == 200 for status, _ in statuses) + 1
 
 
 def test_labels_are_kept_late_corrected_and_idempotent(served: App, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_protocol_v2_answers_as_records_do(served: App, release: Release) -> Non
 
 @pytest.mark.parametrize(("spoil", "words"), [
     (lambda c: c[1:], 'input "age" is missing; inputs, age; send a number, or null'),
-    (lambda c: [*c, c[0]], 'input "age" is sent twice; inputs, age'),
+    (lambda c: [*c, c[0]], 'input "age" is sent twice; inputs, age; send every input once'),
     (lambda c: [{**c[0], "shape": [9]}, *c[1:]],
      'input "age" holds 3 values, but its shape is [9]; inputs, age; send the shape [3]'),
     (lambda c: [{**c[0], "datatype": "BYTES"}, *c[1:]],
@@ -234,7 +234,7 @@ def test_a_server_that_drains_is_not_ready_and_closes_its_log(served: App) -> No
 def test_rows_beyond_the_limit_are_refused_and_none_is_logged(served: App) -> None:
     status, body = ask(served, "POST", "/v1/predict", [record()] * 51)
     assert (status, body["error"]["problem"]) == (422, "51 records are more than the 50 allowed at once")
-    assert read_log(served.log.folder)[0].rows == 0
+    assert read_log(served.log.folder, None)[0].rows == 0
 
 
 def test_a_large_batch_is_answered_apart_and_alike(release: Release, project: Project, tmp_path: Path) -> None:
@@ -245,4 +245,4 @@ def test_a_large_batch_is_answered_apart_and_alike(release: Release, project: Pr
     expected = small_model().score(patients(600)).tolist()
     assert status == 200
     assert [answer["probabilities"]["yes"] for answer in answers] == expected
-    assert drain(tmp_path / "log").numbers("score").size == 600
+    assert predictions(tmp_path / "log").numbers("score").size == 600

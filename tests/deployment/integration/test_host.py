@@ -30,7 +30,8 @@ def test_a_server_answers_over_the_network_survives_nonsense_and_stops(
         pid = server.pid
     assert server.pid == 0
     assert pid
-    assert list(read_log(tmp_path / "log")[0].words("prediction_id")) == [msgspec.json.decode(body)["prediction_id"]]
+    logged, _ = read_log(tmp_path / "log", None)
+    assert list(logged.words("prediction_id")) == [msgspec.json.decode(body)["prediction_id"]]
     with pytest.raises(StoreError, match="nobody answers"):
         Connection(server.address)
 
@@ -47,7 +48,7 @@ def test_a_replay_serves_every_row_and_sends_labels_when_they_are_due(
     assert (single.rows, single.requests, single.labels, single.refused) == (130, 130, 130, 0)
     assert (batches.requests, batches.labels, batches.refused) == (3, 0, 0)
     assert 0 < single.quantile(0.5) <= single.quantile(0.99)
-    log, labels = read_log(tmp_path / "log")
+    log, labels = read_log(tmp_path / "log", None)
     scores = dict(zip(log.words("prediction_id"), log.numbers("score"), strict=True))
     expected = small_model().score(table).tolist()
     assert [scores[place] for place in single.ids] == expected

@@ -14,10 +14,10 @@ from shipworthy.deployment.integration.log import (
     Label,
     Log,
     Served,
-    drain,
     label_history,
     labels,
     new_ids,
+    predictions,
     read_log,
 )
 from shipworthy.deployment.integration.record import Field
@@ -43,7 +43,7 @@ def test_what_was_served_comes_back_as_columns(tmp_path: Path) -> None:
     log = Log(tmp_path, HEADING)
     log.served(block("b", "c"))
     log.served(block("a"))
-    table, _ = read_log(tmp_path)
+    table, _ = read_log(tmp_path, None)
     assert table.data.to_pylist()[0] == {
         "prediction_id": "a", "at": datetime.fromtimestamp(AT / 1e6, UTC), "release": "r" * 64, "arm": "champion",
         "propensity": 1.0, "score": 0.25, "decision": "no", "abstain": False, "age": 63.0, "seen": SEEN, "grade": "2"}
@@ -52,18 +52,18 @@ def test_what_was_served_comes_back_as_columns(tmp_path: Path) -> None:
     log.close()
 
 
-def test_draining_twice_gives_the_same_table(tmp_path: Path) -> None:
+def test_reading_twice_gives_the_same_table(tmp_path: Path) -> None:
     log = Log(tmp_path, HEADING)
     log.served(block("a"))
     log.served(block("a"))
-    first = drain(tmp_path)
+    first = predictions(tmp_path)
     assert first.rows == 1
-    assert drain(tmp_path).digest == first.digest
+    assert predictions(tmp_path).digest == first.digest
     log.close()
 
 
 def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
-    table, came_true = read_log(tmp_path / "none")
+    table, came_true = read_log(tmp_path / "none", None)
     assert (table.rows, came_true.rows) == (0, 0)
     assert table.data.column_names[:2] == ["prediction_id", "at"]
 
@@ -76,11 +76,11 @@ def test_a_half_written_tail_is_cut_and_counted(tmp_path: Path) -> None:
     path = segments.segments(tmp_path, "predictions")[0]
     whole = path.read_bytes()
     path.write_bytes(whole + whole[-20:-3])
-    assert list(drain(tmp_path).words("prediction_id")) == ["a", "b"]
+    assert list(predictions(tmp_path).words("prediction_id")) == ["a", "b"]
     again = Log(tmp_path, HEADING)
     assert again.cut == 17
     again.served(block("c"))
-    assert list(drain(tmp_path).words("prediction_id")) == ["a", "b", "c"]
+    assert list(predictions(tmp_path).words("prediction_id")) == ["a", "b", "c"]
     again.close()
 
 
@@ -176,7 +176,10 @@ def test_labels_of_a_regression_are_numbers(tmp_path: Path) -> None:
 def test_a_replay_of_history_is_dated_by_its_own_time(tmp_path: Path) -> None:
     log = Log(tmp_path, HEADING)
     log.served(block("a"))
-    assert drain(tmp_path, time="seen").records()[0]["at"] == SEEN
+    log.labelled([label("a", "no")])
+    table, came_true = read_log(tmp_path, None, time="seen")
+    assert table.records()[0]["at"] == SEEN
+    assert came_true.records()[0]["received_at"] == came_true.records()[0]["observed_at"]
     log.close()
 
 
@@ -184,7 +187,7 @@ def test_releases_with_other_fields_share_a_log(tmp_path: Path) -> None:
     first, second = Log(tmp_path, HEADING), Log(tmp_path, Heading("s" * 64, ("no", "yes"), HEADING.fields[:1]))
     first.served(block("a"))
     second.served(Served(["b"], AT, "champion", 1.0, [0.5], ["yes"], [True], [[40.0]]))
-    table = drain(tmp_path)
+    table = predictions(tmp_path)
     assert [(row["age"], row["grade"]) for row in table.records()] == [(63.0, "2"), (40.0, None)]
 
 

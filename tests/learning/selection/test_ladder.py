@@ -57,7 +57,7 @@ def test_an_unknown_learner_is_refused_with_the_nearest(clean: dict[str, Any]) -
 
 
 def test_a_search_records_its_trials_and_its_bounds(clean: dict[str, Any]) -> None:
-    asked = rules(clean, learners=("trivial", "boosted"), search=True, seconds=2.0)
+    asked = rules(clean, learners=("trivial", "boosted"), search=True, seconds=8.0)
     learned, margins = learn(clean["parts"], fit(clean["parts"].learn), asked)
     boosted = learned.candidates[-1]
     assert learned.cost.trials == len([step for step in learned.course if step.seconds > 0])

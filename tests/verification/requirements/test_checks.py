@@ -41,10 +41,10 @@ def test_a_misspelt_metric_is_told(clean: dict[str, Any]) -> None:
         requirements(requiring(clean, Requirement("acuracy", at_least=0.5)), clean["model"], clean["parts"])
 
 
-def test_a_second_look_at_the_holdout_fails() -> None:
+def test_a_holdout_that_judged_another_model_fails() -> None:
     assert holdout_untouched(1).verdict == "pass"
     finding = holdout_untouched(2)
-    assert finding.sentence == "This holdout was opened 2 times for this release; 1 is allowed."
+    assert finding.sentence == "These holdout rows have judged 2 different models; 1 is allowed."
     assert finding.verdict == "fail"
 
 

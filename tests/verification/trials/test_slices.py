@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
+from shipworthy.core.learned import Parts
 from shipworthy.core.table import Table
+from shipworthy.verification.trials.edges import error, worst_slice
 from shipworthy.verification.trials.slices import _hypergeometric, find, literals
 
 
@@ -48,3 +52,30 @@ def test_slices_under_the_support_are_not_tried() -> None:
 @pytest.mark.parametrize(("hits", "drawn", "bad", "n"), [(5, 10, 20, 100), (9, 10, 20, 100), (30, 50, 200, 1_000)])
 def test_the_tail_agrees_with_scipy(hits: int, drawn: int, bad: int, n: int) -> None:
     assert _hypergeometric(hits, drawn, bad, n) == pytest.approx(hypergeom.sf(hits - 1, n, bad, drawn), rel=1e-9)
+
+
+def honest(case: dict[str, Any], labels: Any) -> Parts:
+    """The parts with holdout labels drawn from the model's own probabilities, then changed."""
+    holdout = case["parts"].holdout
+    chance = case["model"].score(holdout)
+    drawn = np.random.default_rng(5).random(holdout.rows) < chance
+    words = np.where(labels(holdout, drawn), "yes", "no").tolist()
+    return Parts(case["parts"].learn, case["parts"].tune, holdout.with_column("outcome", words))
+
+
+def test_a_slice_that_the_model_calls_hard_is_not_a_fault(make_case: Any) -> None:
+    case = make_case(0, rows=12_000)
+    model = case["model"].with_sheet(threshold=0.1)
+    parts = honest(case, lambda holdout, drawn: drawn)
+    finding = worst_slice(model, parts, limit=1.3)
+    assert finding.verdict == "pass", finding.sentence
+    assert "that the model foretells there" in finding.sentence
+    assert finding.counterexample["error"] > 1.3 * error(model, parts.holdout).mean()
+
+
+def test_a_slice_whose_labels_are_turned_is_a_fault(make_case: Any) -> None:
+    case = make_case(0, rows=12_000)
+    parts = honest(case, lambda holdout, drawn: drawn ^ (holdout.words("cat2") == holdout.words("cat2")[0]))
+    finding = worst_slice(case["model"], parts)
+    assert finding.verdict == "fail"
+    assert "cat2" in finding.counterexample["slice"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from shipworthy.core.found import ColumnProfile, Profile, Suspect
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile as look
 from shipworthy.data.analysis.suspects import named_after
 from shipworthy.data.collection.containment import words_of
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData, one_of
 
 PROTECTED = {
     "sex": "sex",
@@ -68,6 +70,7 @@ POSITIVE = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "fraud",
 MISSING_WORDS = ("?", "unknown", "n/a", "none given", "not reported", "missing", "undefined", "unspecified")
 MISSING_NUMBERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
 MOST_CLASSES = 20
+MARKS = " .,;:!"
 Task = Literal["binary", "multiclass", "regression"]
 
 
@@ -86,6 +89,7 @@ class Guess(msgspec.Struct, frozen=True):
     protected: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
     missing_codes: dict[str, tuple[str, ...]] = {}
+    same: dict[str, str] = {}
     subject: Literal["person", "thing", "undeclared"] = "undeclared"
     suspects: tuple[Suspect, ...] = ()
     reasons: tuple[tuple[str, str, str], ...] = ()
@@ -94,9 +98,13 @@ class Guess(msgspec.Struct, frozen=True):
 def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess:
     """What a table seems to be, each guess with its reason. Raises BadData if the target is missing or constant."""
     if target not in table.schema:
-        raise BadData(f'column "{target}" is missing', where=table.origin, hint=nearest(target, table.schema.names))
-    seen = profile or look(table, target=target)
+        raise BadData(f'column "{target}" is missing', where=table.origin, hint=one_of(target, table.schema.names))
     reasons: list[tuple[str, str, str]] = []
+    same = _same(table, target, reasons)
+    if same:
+        words = [same.get(word, word) for word in table.words(target)]
+        table, profile = table.with_column(target, pa.array(words, pa.string())), None
+    seen = profile or look(table, target=target)
     task, why = _task(table, seen[target])
     reasons.append(("task", task, why))
     positive = _positive(seen[target], reasons) if task == "binary" else ""
@@ -111,8 +119,28 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     subject = _subject(others, protected, personal, reasons)
     suspects = _suspects(seen, left, reasons)
     return Guess(
-        task, target, positive, time, group, identifiers, protected, personal, codes, subject, suspects, tuple(reasons)
+        task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, suspects,
+        tuple(reasons),
     )
+
+
+def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dict[str, str]:
+    """Classes that differ only in case, blanks or a mark at the end → the most frequent spelling."""
+    if not pa.types.is_string(table.data[target].type):
+        return {}
+    counts = Counter(word for word in table.words(target) if word is not None).most_common(4 * MOST_CLASSES + 1)
+    kept: dict[str, str] = {}
+    found = {}
+    for word, count in counts if len(counts) <= 4 * MOST_CLASSES else ():
+        meant = kept.setdefault(" ".join(word.split()).rstrip(MARKS).casefold(), word)
+        if meant != word:
+            found[word] = meant, count
+    if len(kept) < 2:
+        return {}
+    for word, (meant, count) in found.items():
+        reasons.append((f"same.{word}", f'"{meant}"', f"{count:,} rows differ from {meant!r} only in case, blanks "
+                        "or a mark at the end; delete the line if they are another class"))
+    return {word: meant for word, (meant, _) in found.items()}
 
 
 def _task(table: Table, column: ColumnProfile) -> tuple[Task, str]:

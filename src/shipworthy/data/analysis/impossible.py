@@ -12,6 +12,7 @@ from shipworthy.data.collection.containment import words_of
 RARE = 0.005
 ALONE = 5.0
 FAR = 10.0
+MOST_ALONE = 0.001
 LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
     (frozenset({"wind", "speed"}), 0, 410, "no wind was ever measured above 408 km/h"),
     (frozenset({"wind", "gust"}), 0, 410, "no wind was ever measured above 408 km/h"),
@@ -83,6 +84,21 @@ def impossible(name: str, numbers: Floats, limits: tuple[float, float] | None = 
     return tuple(found)
 
 
+def may_be_impossible(name: str, sample: Floats, low: float | None, high: float | None) -> bool:
+    """False only where `impossible` would find nothing in the whole column, so that the long look is spared.
+
+    sample: some of its numbers, NaN for missing. low, high: the least and the greatest of all of them.
+    """
+    if low is None or high is None or not np.isfinite([low, high]).all():
+        return low is not None
+    least, most, _ = bounds(name)
+    if low < least or high > most:
+        return True
+    known = np.abs(sample[np.isfinite(sample)])
+    near = int((known > max(-low, high) / FAR).sum())
+    return near <= 3 + 3 * MOST_ALONE * len(known)
+
+
 def bounds(name: str) -> tuple[float, float, str]:
     """What a column of this name can hold, and why; an empty reason if the name says nothing.
 
@@ -113,12 +129,13 @@ def powers_of_ten(numbers: Floats, known: Mask) -> Mask:
     if len(values) < 200:
         return none
     ordered = np.sort(values)
-    edge = np.quantile(ordered, 0.999) if len(values) >= 2_000 else ordered[-3]
+    edge = np.quantile(ordered, 1 - MOST_ALONE) if len(values) >= 2_000 else ordered[-3]
     middle = np.quantile(ordered, [0.05, 0.95])
     if edge <= 0 or ordered[-1] < FAR * edge:
         return none
     first = int(np.searchsorted(ordered, FAR * edge))
-    if first == 0 or len(ordered) - first > max(2, 0.001 * len(ordered)) or ordered[first] < ALONE * ordered[first - 1]:
+    most = max(2, MOST_ALONE * len(ordered))
+    if first == 0 or len(ordered) - first > most or ordered[first] < ALONE * ordered[first - 1]:
         return none
     back = ordered[first:, None] / 10.0 ** np.arange(1, 7)[None, :]
     if not np.any((back >= middle[0]) & (back <= middle[1]), axis=1).all():

@@ -10,7 +10,7 @@ from shipworthy.core.found import Contract, Profile
 from shipworthy.core.learned import Parts
 from shipworthy.core.project import Project
 from shipworthy.core.table import Table
-from shipworthy.data.analysis.rules import row_hashes
+from shipworthy.data.analysis.view import row_hashes
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
 

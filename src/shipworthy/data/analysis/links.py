@@ -16,8 +16,9 @@ from scipy.special import ndtri
 
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
-from shipworthy.data.analysis.rules import CHANCE, View
+from shipworthy.data.analysis.rules import CHANCE
 from shipworthy.data.analysis.strength import binned, edges_of
+from shipworthy.data.analysis.view import View
 
 BINS = 12
 LEVELS = 30
@@ -27,16 +28,19 @@ WEAK = 0.02
 LAGS = (1, -1)
 
 
-def infer_links(sample: Table, blocks: list[Table]) -> Rule | None:
-    """The rule of every feature's link to the target; None without a target that varies over 500 rows."""
+def infer_links(sample: Table, blocks: list[Table], stretches: list[Table]) -> list[Rule]:
+    """The one rule of every feature's link to the target; none without a target that varies over 500 rows.
+
+    blocks: batches as they may come, for how far a link strays. stretches: consecutive rows, for links to neighbours.
+    """
     target = sample.schema.one("target")
     if target is None or sample.rows < LEAST or sample.data[target.name].null_count == sample.rows:
-        return None
+        return []
     answer = _answer(sample, target.name)
     known = np.isfinite(answer["values"])
     truth = np.where(known, answer["values"], 0.0)
     if not known.any() or truth[known].std() < 1e-12:
-        return None
+        return []
     mean, deviation = float(truth[known].mean()), float(truth[known].std())
     truth = np.where(known, (truth - mean) / deviation, 0.0)
     columns = {}
@@ -46,15 +50,15 @@ def infer_links(sample: Table, blocks: list[Table]) -> Rule | None:
             if scale:
                 columns[column.name] = scale
     if not columns:
-        return None
+        return []
     inputs = np.stack([score(each, sample, name) for name, each in columns.items()], axis=1)
     weights = np.linalg.solve(inputs.T @ inputs + SMOOTH * np.eye(inputs.shape[1]), inputs.T @ truth)
     for place, each in enumerate(columns.values()):
         each["weight"] = float(weights[place])
     detail: dict[str, Any] = {"positive": answer["positive"], "mean": mean, "deviation": deviation, "columns": columns}
     rule = Rule("association", target.name, support=sample.rows, detail=detail)
-    _calibrate(rule, sample, blocks)
-    return rule
+    _calibrate(rule, sample, blocks, stretches)
+    return [rule]
 
 
 def measure_links(rule: Rule, view: View, broken: set[str]) -> list[Breach]:
@@ -164,16 +168,17 @@ def _figures(rule: Rule, table: Table) -> tuple[Floats, Floats]:
     return same, np.where(same + beside > 0, beside - same, -np.abs(same))
 
 
-def _calibrate(rule: Rule, sample: Table, blocks: list[Table]) -> None:
+def _calibrate(rule: Rule, sample: Table, blocks: list[Table], stretches: list[Table]) -> None:
     inputs, left, _ = _products(rule, sample)
     products = inputs * left
-    figures = [_figures(rule, block) for block in blocks]
+    own = [_figures(rule, block)[0] for block in blocks]
+    beside = [_figures(rule, stretch)[1] for stretch in stretches]
     for place, each in enumerate(rule.detail["columns"].values()):
         each["link"] = float(products[:, place].mean())
         each["noise"] = float(products[:, place].std())
-        each["lagged"] = -each["link"]
+        each["lagged"] = max(-each["link"], float(np.mean([one[place] for one in beside]))) if beside else -each["link"]
         chance = 3.5 * each["noise"] / np.sqrt(blocks[0].rows if blocks else 1)
-        stray = max((abs(float(same[place]) - each["link"]) for same, _ in figures), default=0.0)
-        lag = max((float(shifted[place]) + each["link"] for _, shifted in figures), default=0.0)
+        stray = max((abs(float(same[place]) - each["link"]) for same in own), default=0.0)
+        lag = max((float(shifted[place]) - each["lagged"] for shifted in beside), default=0.0)
         each["slack"] = 0.0 if stray <= chance else 2 * stray
         each["slack_lagged"] = 0.0 if lag <= 1.6 * chance else 2 * lag

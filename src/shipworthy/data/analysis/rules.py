@@ -7,148 +7,21 @@ one rule is two in a million.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-from scipy.special import chdtrc
 
 from shipworthy.core.found import Breach, Rule
-from shipworthy.core.table import Floats, Ints, Table, to_words
+from shipworthy.core.table import Floats, Ints
+from shipworthy.data.analysis.view import DAY, View, counts_in, distance, family, longest_run, unlike
 from shipworthy.metrics.intervals import binomial_tail
 
 CHANCE = 2e-6
-DAY = 86_400.0
+UNLIKELY = 1e-3
 TINY = 0.002
 TINY_SHIFT = 0.03
-
-
-def family(kind: pa.DataType) -> str:
-    """The family of an Arrow type within which a batch may differ: number, text, truth, time, other."""
-    if pa.types.is_boolean(kind):
-        return "truth"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_temporal(kind):
-        return "time"
-    return (
-        "text"
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
-        else "other"
-    )
-
-
-def row_hashes(data: pa.Table) -> Ints:
-    """(n,) one hash a row; equal rows have equal hashes within one process."""
-    if not data.num_columns or not data.num_rows:
-        return np.zeros(data.num_rows, np.int64)
-    frame = pl.DataFrame({name: pl.Series(data[name]) for name in sorted(data.column_names)})
-    found: Ints = frame.hash_rows(seed=7).to_numpy().view(np.int64)
-    return found
-
-
-class View:
-    """A batch with what several rules share; figures of shape are taken from distinct rows, so that rows drawn twice
-    do not count twice.
-    """
-
-    def __init__(self, batch: Table) -> None:
-        self.batch = batch
-        self._numbers: dict[str, Floats] = {}
-
-    @cached_property
-    def repeats(self) -> Ints:
-        """How often each distinct row occurs."""
-        return np.unique(row_hashes(self.batch.data), return_counts=True)[1].astype(np.int64)
-
-    @cached_property
-    def once(self) -> Table:
-        """The batch with each distinct row once, in order, when most rows are distinct; else the batch."""
-        if len(self.repeats) == self.batch.rows or len(self.repeats) < 0.3 * self.batch.rows:
-            return self.batch
-        _, first = np.unique(row_hashes(self.batch.data), return_index=True)
-        return self.batch.take(np.sort(first))
-
-    def numbers(self, name: str) -> Floats:
-        """The finite and infinite numbers of a column, without gaps."""
-        if name not in self._numbers:
-            numbers = self.once.numbers(name)
-            self._numbers[name] = numbers[~np.isnan(numbers)]
-        return self._numbers[name]
-
-    def words(self, name: str) -> list[str]:
-        """The known values of a column as text."""
-        return [word for word in to_words(self.once.data[name]) if word is not None]
-
-    def part(self, name: str, part: str) -> Ints:
-        """Hour 0–23, day 0–30 or weekday 0–6 of every known time."""
-        seconds = self.numbers(name).astype(np.int64)
-        days = seconds // int(DAY)
-        if part == "hour":
-            return (seconds - days * int(DAY)) // 3_600
-        if part == "weekday":
-            return (days + 3) % 7
-        dates = days.astype("datetime64[D]")
-        found: Ints = (dates - dates.astype("datetime64[M]")).astype(np.int64)
-        return found
-
-
-def cells(numbers: Floats, edges: Floats) -> Floats:
-    """(k + 1,) share of the numbers in every cell that the edges cut."""
-    place = np.searchsorted(edges, numbers, side="right")
-    return np.bincount(place, minlength=len(edges) + 1) / max(1, len(numbers))
-
-
-def level_shares(values: pa.ChunkedArray, levels: tuple[str, ...]) -> Floats:
-    """(k + 1,) share of the known values in every level, and in none of them."""
-    counts = _level_counts(values, levels)
-    return counts / max(1.0, float(counts.sum()))
-
-
-def _level_counts(values: pa.ChunkedArray, levels: tuple[str, ...]) -> Floats:
-    known = values.drop_null()
-    known = known if pa.types.is_string(known.type) else pa.chunked_array([pa.array(to_words(known), pa.string())])
-    codes = pc.index_in(known, value_set=pa.array(levels, pa.string())).fill_null(len(levels)).to_numpy()
-    return np.bincount(codes, minlength=len(levels) + 1).astype(np.float64)
-
-
-def distance(left: Floats, right: Floats) -> float:
-    """Total variation between two distributions over the same cells, in [0, 1]."""
-    return float(0.5 * np.abs(left - right).sum())
-
-
-def longest_run(codes: Ints, *, only: int | None = None) -> int:
-    """The most equal codes in a row; of one code alone when it is given."""
-    if not len(codes):
-        return 0
-    edges = np.flatnonzero(np.diff(codes)) + 1
-    starts = np.concatenate([[0], edges])
-    lengths = np.diff(np.concatenate([starts, [len(codes)]]))
-    if only is not None:
-        lengths = lengths[codes[starts] == only]
-    return int(lengths.max(initial=0))
-
-
-def unlike(share: Floats, before: int, counts: Floats) -> float:
-    """Chance of counts so far from the shares of `before` reference rows; cells that expect under 5 are pooled."""
-    n = float(counts.sum())
-    if not n:
-        return 1.0
-    expected = share * n
-    small = expected < 5
-    if small.sum() > 1:
-        expected = np.append(expected[~small], expected[small].sum())
-        counts = np.append(counts[~small], counts[small].sum())
-    if len(expected) > 1 and expected[-1] < 5:
-        order = np.argsort(expected)
-        expected[order[1]] += expected[order[0]]
-        counts[order[1]] += counts[order[0]]
-        expected, counts = np.delete(expected, order[0]), np.delete(counts, order[0])
-    expected = np.maximum(expected, 0.5)
-    x2 = float(((counts - expected) ** 2 / expected).sum()) / (1 + n / max(before, 1))
-    return float(chdtrc(max(1, len(expected) - 1), x2))
+LEAST_RUN = 10
 
 
 def _present(rule: Rule, view: View) -> Breach | None:
@@ -165,8 +38,8 @@ def _type(rule: Rule, view: View) -> Breach | None:
 
 
 def _null_share(rule: Rule, view: View) -> Breach | None:
-    gone = np.asarray(view.once.data[rule.column].is_null().to_numpy(), np.int64)
-    n, nulls = len(gone), int(gone.sum())
+    values = view.once.data[rule.column]
+    n, nulls = len(values), values.null_count
     if not n:
         return None
     base = (rule.detail["share"] * rule.support + 0.5) / (rule.support + 1)
@@ -174,7 +47,7 @@ def _null_share(rule: Rule, view: View) -> Breach | None:
     spread = 1 + n / rule.support
     many = nulls / n > high and binomial_tail(int(nulls / spread), max(1, int(n / spread)), high) < CHANCE
     few = nulls / n < low and binomial_tail(int((n - nulls) / spread), max(1, int(n / spread)), 1 - low) < CHANCE
-    together = longest_run(gone, only=1)
+    together = longest_run(np.asarray(values.is_null().to_numpy(), np.int64), only=1) if nulls else 0
     clumped = (
         together > _most_in_a_row(base, n) and together > 3 * max(1, rule.detail["run"]) and rule.detail["slack"] == 0
     )
@@ -237,7 +110,7 @@ def _same_period(rule: Rule, numbers: Floats) -> bool:
 
 def _levels(rule: Rule, view: View) -> Breach | None:
     share = np.array(rule.detail["share"])
-    counts = _level_counts(view.once.data[rule.column], rule.values)
+    counts = counts_in(view.levels(rule.column), rule.values)
     return _shape(rule, rule.column, share, counts, (*rule.values, "other"))
 
 
@@ -259,38 +132,51 @@ def _shape(rule: Rule, what: str, share: Floats, counts: Floats, names: tuple[st
 
 
 def _unseen(rule: Rule, view: View) -> Breach | None:
-    known = set(rule.values)
-    words = view.words(rule.column)
+    words = view.levels(rule.column)
+    known = _known(rule.values)
     new = [word for word in words if word not in known]
     if not new:
         return None
     assert rule.high is not None
-    folded = {" ".join(word.split()).casefold() for word in known}
-    alike = [word for word in new if " ".join(word.split()).casefold() in folded]
+    alike = [word for word in new if _folded(word) in _known_folded(rule.values)]
+    n, strange = sum(words.values()), sum(words[word] for word in new)
     allowed = min(1.0, 2 * rule.high + rule.detail.get("slack", 0.0))
-    allowed = max(allowed, TINY) if len(words) > 5_000 else allowed
-    if len(alike) < 3 and binomial_tail(len(new), len(words), allowed) >= CHANCE:
+    allowed = max(allowed, TINY) if n > 5_000 else allowed
+    if sum(words[word] for word in alike) < 3 and binomial_tail(strange, n, allowed) >= CHANCE:
         return None
     example = (alike or new)[0]
-    return Breach(
-        rule,
-        f"{len(new) / len(words):.1%}",
-        f"{len(new) / len(words):.1%} of {rule.column} are values never seen, such as {example[:40]!r}",
-    )
+    told = f"{strange / n:.1%} of {rule.column} are values never seen, such as {example[:40]!r}"
+    return Breach(rule, f"{strange / n:.1%}", told)
+
+
+@lru_cache(maxsize=256)
+def _known(levels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(levels)
+
+
+@lru_cache(maxsize=256)
+def _known_folded(levels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_folded, levels))
+
+
+def _folded(word: str) -> str:
+    """A word without what typists differ in: case and blanks."""
+    return " ".join(word.split()).casefold()
 
 
 def _pattern(rule: Rule, view: View) -> Breach | None:
-    letters = set(rule.values[0])
-    words = view.words(rule.column)
-    strange = [word for word in words if len(word) > max(40, 3 * rule.detail["longest"]) or not set(word) <= letters]
-    allowed = max(min(1.0, 3 / rule.support), TINY if len(letters) > 100 or len(words) > 5_000 else 0.0)
-    if not words or binomial_tail(len(strange), len(words), allowed) >= CHANCE:
+    letters = frozenset(rule.values[0])
+    words = view.levels(rule.column)
+    longest = max(40, 3 * rule.detail["longest"])
+    odd = [word for word in words if len(word) > longest or not letters.issuperset(word)]
+    if not odd:
         return None
-    return Breach(
-        rule,
-        f"{len(strange) / len(words):.1%}",
-        f"{len(strange) / len(words):.1%} of {rule.column} hold signs never seen, such as {strange[0][:40]!r}",
-    )
+    n, strange = sum(words.values()), sum(words[word] for word in odd)
+    allowed = max(min(1.0, 3 / rule.support), TINY if len(letters) > 100 or n > 5_000 else 0.0)
+    if binomial_tail(strange, n, allowed) >= CHANCE:
+        return None
+    told = f"{strange / n:.1%} of {rule.column} hold signs never seen, such as {odd[0][:40]!r}"
+    return Breach(rule, f"{strange / n:.1%}", told)
 
 
 def _unique(rule: Rule, view: View) -> Breach | None:
@@ -322,20 +208,30 @@ def _order(rule: Rule, view: View) -> Breach | None:
 
 
 def _constant(rule: Rule, view: View) -> Breach | None:
-    values = view.batch.data[rule.column].combine_chunks()
-    codes = values.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    run = longest_run(codes)
-    if run < 10 or rule.detail["top"] > 0.999:
+    if rule.detail["top"] > 0.999:
         return None
-    bound = max(
-        _most_in_a_row(rule.detail["top"], len(codes)),
-        3 * rule.detail["run"] if rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support) else 0,
-    )
+    codes = _codes(view.batch.data[rule.column].combine_chunks())
+    if not np.any(codes[LEAST_RUN - 1 :] == codes[: 1 - LEAST_RUN]):
+        return None
+    run = longest_run(codes)
+    if run < LEAST_RUN:
+        return None
+    clustered = rule.detail["run"] > _most_in_a_row(rule.detail["top"], rule.support, UNLIKELY)
+    bound = max(_most_in_a_row(rule.detail["top"], len(codes)), 3 * rule.detail["run"] if clustered else 0)
     if run <= bound and not (
         run == len(codes) and run >= 100 and rule.detail["run"] < run and rule.detail["top"] < 0.9
     ):
         return None
     return Breach(rule, f"{run} in a row", f"{rule.column} holds one value {run} times in a row")
+
+
+def _codes(values: pa.Array) -> Ints:
+    """(n,) numbers that are equal where the values are; missing equals missing."""
+    if pa.types.is_int64(values.type) and not values.null_count:
+        return np.asarray(values.to_numpy(), np.int64)
+    if pa.types.is_float64(values.type) and not values.null_count:
+        return np.asarray(values.to_numpy(), np.float64).view(np.int64)
+    return np.asarray(values.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _repeat(rule: Rule, view: View) -> Breach | None:
@@ -365,11 +261,11 @@ def _rows(rule: Rule, view: View) -> Breach | None:
     )
 
 
-def _most_in_a_row(share: float, rows: int) -> float:
-    """The run of a value of this share that independent rows exceed with a chance of two in a million."""
+def _most_in_a_row(share: float, rows: int, chance: float = CHANCE) -> float:
+    """The run of a value of this share that independent rows exceed with the chance given."""
     if share <= 0:
         return 1.0
-    return float("inf") if share >= 1 else 1 + float(np.log(CHANCE / max(rows, 1)) / np.log(share))
+    return float("inf") if share >= 1 else 1 + float(np.log(chance / max(rows, 1)) / np.log(share))
 
 
 def _date(seconds: float) -> str:

@@ -276,7 +276,7 @@ def near_copies(data: pa.Table, codes: dict[str, Ints]) -> tuple[tuple[str, str]
     seen: dict[bytes, str] = {}
     pairs = []
     for name, each in codes.items():
-        if each.max(initial=0) < 1 or len(np.unique(each)) < 2:
+        if not len(each) or each.max() == each.min():
             continue
         key = _first_seen(each).tobytes()
         if key in seen:
@@ -287,8 +287,10 @@ def near_copies(data: pa.Table, codes: dict[str, Ints]) -> tuple[tuple[str, str]
 
 
 def _first_seen(codes: Ints) -> Ints:
-    _, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    """(n,) the codes renumbered in the order of their first row."""
+    first = np.full(int(codes.max()) + 1, len(codes), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
     rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    found: Ints = rank[place]
+    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+    found: Ints = rank[codes]
     return found

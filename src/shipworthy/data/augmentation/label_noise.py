@@ -6,19 +6,21 @@ Ranking by the margin between the given label and the best other, cross-fitted: 
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
+from collections.abc import Callable
+from typing import Any
 
-from shipworthy.core.features import Features, fit
+import numpy as np
+
+from shipworthy.core.features import fit
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import BadData
 
 FOLDS = 4
-TREES = 80
+ROUNDS = 40
+MOST_TREES = 160
 LEAVES = 15
-RATE = 0.1
-MOST_CODES = 254
+STEPS = 6.0
+COLUMNS = 60
 
 
 def suspect_labels(table: Table, target: str = "", *, classes: tuple[str, ...] = (), seed: int = 0) -> Ints:
@@ -47,66 +49,70 @@ def codes_of_labels(table: Table, target: str, classes: tuple[str, ...] = ()) ->
     words = table.words(target).astype(str)
     names = classes or tuple(str(word) for word in np.unique(words))
     if len(names) < 2:
-        raise BadData(f"every row has the label {names[0] if names else None!r}", where=target)
+        raise BadData(f"every row has the label {names[0] if names else None!r}", where=target,
+                      hint="name a target with two classes or more")
     place = {word: code for code, word in enumerate(names)}
     return np.array([place[word] for word in words], np.int64), names
 
 
 def expected(table: Table, target: str, codes: Ints, classes: int, *, seed: int = 0, folds: int = FOLDS) -> Floats:
     """(n, classes) probabilities of every label, each row by a model that was fitted without it."""
-    features = fit(table.drop(target))
-    inputs = features.matrix(table)
+    grow = _grower(table, target, seed)
     fold = np.random.default_rng(seed).integers(0, folds, table.rows)
     out = np.full((table.rows, classes), 1e-6)
     for each in range(folds):
-        learn, ask = fold != each, fold == each
-        if not ask.any() or len(np.unique(codes[learn])) < 2:
-            continue
-        model = HistGradientBoostingClassifier(
-            max_iter=TREES,
-            max_leaf_nodes=LEAVES,
-            learning_rate=RATE,
-            early_stopping=False,
-            random_state=seed,
-            l2_regularization=1.0,
-            categorical_features=_categories(features),
-        )
-        with threadpool_limits(1):  # two OpenMP threads beside another busy process are slower than one
-            model.fit(inputs[learn], codes[learn])
-            out[np.ix_(ask, model.classes_.astype(np.int64))] = model.predict_proba(inputs[ask])
+        learn, ask = np.flatnonzero(fold != each), np.flatnonzero(fold == each)
+        seen, truth = np.unique(codes[learn], return_inverse=True)
+        if len(ask) and len(seen) > 1:
+            found = grow(truth, learn, len(seen))(ask)
+            out[np.ix_(ask, seen)] = found if len(seen) > 2 else np.stack([1 - found, found], axis=1)
     return out
 
 
 def surprise(table: Table, target: str, seed: int) -> Floats:
     """(n,) residual over the spread expected there, both cross-fitted."""
-    features = fit(table.drop(target))
-    inputs, truth = features.matrix(table), table.numbers(target)
+    grow, truth = _grower(table, target, seed), table.numbers(target)
     fold = np.random.default_rng(seed).integers(0, FOLDS, table.rows)
-    left = np.zeros(table.rows)
-    for each in range(FOLDS):
-        learn, ask = fold != each, fold == each
-        left[ask] = truth[ask] - _regressor(features, seed).fit(inputs[learn], truth[learn]).predict(inputs[ask])
-    spread = np.zeros(table.rows)
-    for each in range(FOLDS):
-        learn, ask = fold != each, fold == each
-        spread[ask] = _regressor(features, seed).fit(inputs[learn], np.abs(left[learn])).predict(inputs[ask])
+    parts = [(np.flatnonzero(fold != each), np.flatnonzero(fold == each)) for each in range(FOLDS)]
+    left, spread = np.zeros(table.rows), np.zeros(table.rows)
+    for learn, ask in parts:
+        left[ask] = truth[ask] - grow(truth[learn], learn, 0)(ask)
+    for learn, ask in parts:
+        spread[ask] = grow(np.abs(left[learn]), learn, 0)(ask)
     found: Floats = np.abs(left) / np.maximum(spread, 0.1 * np.abs(left).mean() + 1e-12)
     return found
 
 
-def _regressor(features: Features, seed: int) -> HistGradientBoostingRegressor:
-    return HistGradientBoostingRegressor(
-        max_iter=TREES,
-        max_leaf_nodes=LEAVES,
-        learning_rate=RATE,
-        early_stopping=False,
-        random_state=seed,
-        categorical_features=_categories(features),
-    )
+def _grower(table: Table, target: str, seed: int) -> Callable[[Any, Ints, int], Callable[[Ints], Floats]]:
+    """(truth of some rows, those rows, classes) → (rows → expectation): the rows are encoded and binned once.
 
+    One thread: beside another busy process two are slower than one. Trees and columns are so bounded that many classes
+    or a wide table take no longer; fewer rounds take longer steps.
+    """
+    import lightgbm
 
-def _categories(features: Features) -> list[bool]:
-    return [0 < each.levels <= MOST_CODES for each in features.inputs]
+    features = fit(table.drop(target))
+    inputs = features.matrix(table)
+    fixed = {"verbose": -1, "num_threads": 1, "feature_pre_filter": False}
+    places = [place for place, each in enumerate(features.inputs) if each.categorical]
+    binned = lightgbm.Dataset(inputs, np.zeros(table.rows), categorical_feature=places, params=fixed,
+                              free_raw_data=False).construct()
+
+    def grow(truth: Any, learn: Ints, classes: int) -> Callable[[Ints], Floats]:
+        rounds = ROUNDS if classes <= 2 else max(10, min(ROUNDS, MOST_TREES // classes))
+        settings: dict[str, Any] = {
+            **fixed, "deterministic": True, "force_col_wise": True, "seed": seed,
+            "num_leaves": LEAVES, "lambda_l2": 1.0,
+            "learning_rate": min(0.5, STEPS / rounds), "feature_fraction": min(1.0, COLUMNS / inputs.shape[1]),
+            "objective": "regression" if not classes else "binary" if classes == 2 else "multiclass",
+            **({"num_class": classes} if classes > 2 else {}),
+        }
+        rows = binned.subset(learn.tolist())
+        rows.construct().set_label(np.asarray(truth, np.float64))
+        booster = lightgbm.train(settings, rows, rounds)
+        return lambda ask: np.asarray(booster.predict(inputs[ask], num_threads=1), np.float64)
+
+    return grow
 
 
 def _target(table: Table) -> str:

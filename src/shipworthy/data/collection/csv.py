@@ -19,6 +19,7 @@ import pyarrow as pa
 from shipworthy.core.table import Table
 from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
 from shipworthy.data.collection.places import local, table_name
+from shipworthy.data.collection.size import gathered, largest
 from shipworthy.data.collection.tidy import MOST_COLUMNS, finish, too_wide, twice
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
@@ -44,12 +45,16 @@ class Dialect:
 
 
 @connector("csv", suffixes=(".csv", ".tsv", ".txt", ".data", ".csv.gz", ".tsv.gz", ".csv.bz2"))
-def read_csv(address: str, *, name: str = "", delimiter: str = "", header: bool | None = None, skip: int = 0) -> Table:
+def read_csv(
+    address: str, *, name: str = "", delimiter: str = "", header: bool | None = None, skip: int = 0, rows: int = 0,
+    most_bytes: int = 0,
+) -> Table:
     """A table from delimited text, whatever its delimiter, quoting and encoding.
 
-    delimiter, header, skip: override what is found. Empty, NA, N/A, NULL and NaN cells are null. A column with
-    leading zeros stays text. Times without a zone are read as UTC, and a note says so.
-    Raises BadData: missing, empty or binary file, no rows, two equal headers, ragged rows.
+    delimiter, header, skip: override what is found. rows: at most so many, drawn at random; 0 is all. most_bytes: that
+    the table may take in memory; 0 is a tenth of the machine's. Empty, NA, N/A, NULL and NaN cells are null. A column
+    with leading zeros stays text. Times without a zone are read as UTC, and a note says so.
+    Raises BadData: missing, empty or binary file, no rows, two equal headers, ragged rows, too large.
     """
     path = local(address)
     encoding = encoding_of(path)
@@ -58,7 +63,8 @@ def read_csv(address: str, *, name: str = "", delimiter: str = "", header: bool 
         _not_too_wide(plain, address)
         sniffed = _sniff(connection, plain)
         dialect = _dialect(plain, address, sniffed, delimiter=delimiter, header=header, skip=skip)
-        data = _load(connection, plain, dialect, address).rename_columns(list(dialect.names))
+        part = {"rows": rows, "most_bytes": most_bytes or largest(), "origin": address}
+        data = _load(connection, plain, dialect, part).rename_columns(list(dialect.names))
     notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
     return finish(data, name=name or table_name(address), origin=address, notes=notes)
 
@@ -70,7 +76,8 @@ def _dialect(
     lines = text.splitlines(keepends=True)[skip:]
     body = "".join(lines if whole else lines[:-1] or lines)
     if not body.strip():
-        raise BadData("the file holds no text", where=address)
+        raise BadData("the file holds no text", where=address,
+                      hint="check that the export finished, and the setting skip")
     found, quote, has_header = sniffed
     delimiter = delimiter or (found if found in DELIMITERS or body.splitlines()[0].count(found) else ",")
     rows = [row for row in csv.reader(io.StringIO(body), delimiter=delimiter, quotechar=quote) if row]
@@ -151,7 +158,7 @@ def _not_ragged(rows: list[list[str]], width: int, address: str, skip: int) -> N
             )
 
 
-def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, address: str) -> pa.Table:
+def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, part: dict[str, Any]) -> pa.Table:
     """Arrow by streaming; types from a sample first, and from every row when the sample misled."""
     reason = ""
     for sample in (SAMPLE, -1):
@@ -159,13 +166,15 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, a
             types = _types(connection, path, dialect, sample)
             options = {**_options(dialect), "columns": types, "header": False, "auto_detect": False}
             relation = connection.cursor().read_csv(str(path), **options)
-            return relation.to_arrow_reader(BATCH).read_all()
+            reader = relation.to_arrow_reader(BATCH)
+            return gathered(reader, reader.schema, **part)
         except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
             reason = str(error)
             if "Expected Number of Columns" in reason:
                 break
     reason = re.sub(r'"c(\d+)"', lambda found: f'"{dialect.names[int(found[1])]}"', reason)
-    raise BadData(_first_lines(reason), where=address, hint="correct that line, or read the file with other settings")
+    raise BadData(_first_lines(reason), where=part["origin"],
+                  hint="correct that line, or read the file with other settings")
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, sample: int) -> dict[str, str]:

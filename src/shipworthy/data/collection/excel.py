@@ -35,11 +35,15 @@ def read_excel(address: str, *, name: str = "", sheet: str = "") -> Table:
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
         rows = _rows(book, sheet or wanted, place)
+    except calamine.PasswordError as error:
+        raise BadData("the workbook is protected by a password", where=address,
+                      hint="open it, save a copy without the password, or save the sheet as CSV") from error
     except calamine.CalamineError as error:
-        raise BadData(f"the workbook cannot be read: {error}", where=address) from error
-    header = [str(cell).strip() for cell in rows[0]]
+        raise BadData(f"the workbook cannot be read: {error}", where=address,
+                      hint="open it and save it again, or save the sheet as CSV") from error
+    header = [_name(cell, place) for place, cell in enumerate(rows[0], 1)]
     if len(rows) < 2:
-        raise BadData("the sheet has a header but no rows", where=address)
+        raise BadData("the sheet has a header but no rows", where=address, hint="check that the export finished")
     columns = [column_of([row[place] for row in rows[1:]]) for place in range(len(header))]
     return finish(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
 
@@ -53,12 +57,18 @@ def _rows(book: Any, sheet: str, address: str) -> list[list[Any]]:
     filled = {each: _trim(book.get_sheet_by_name(each).to_python()) for each in ([sheet] if sheet else names)}
     filled = {each: rows for each, rows in filled.items() if rows}
     if not filled:
-        raise BadData("the workbook holds no rows", where=address)
+        raise BadData("the workbook holds no rows", where=address, hint="check that the export finished")
     if len(filled) > 1:
         raise BadData(
             f"{len(filled)} sheets hold rows", where=address, hint=f"name one: {address}#{next(iter(filled))}"
         )
     return next(iter(filled.values()))
+
+
+def _name(cell: Any, place: int) -> str:
+    """A whole number prints as one, though workbooks hold all numbers as floats; an empty cell gets its place."""
+    word = f"{cell:.0f}" if isinstance(cell, float) and cell.is_integer() else str("" if cell is None else cell)
+    return word.strip() or f"column{place}"
 
 
 def _trim(rows: list[list[Any]]) -> list[list[Any]]:

@@ -59,7 +59,8 @@ def parts_of(address: str) -> tuple[str, ...]:
         return tuple(each for each in list_sources(address) if "#" not in each)
     found = sorted(path for path in glob.glob(address, recursive=True) if Path(path).is_file())
     if not found:
-        raise BadData("no file matches the pattern", where=address)
+        raise BadData("no file matches the pattern", where=address,
+                      hint="check the pattern; * stands for part of a name, ** for any folders")
     return tuple(found)
 
 
@@ -84,7 +85,8 @@ def stack(parts: list[Table], *, name: str, origin: str) -> Table:
             [part.data.select(list(first.schema.names)) for part in parts], promote_options="permissive"
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise BadData(f"the files disagree about a type: {error}", where=origin) from error
+        raise BadData(f"the files disagree about a type: {error}", where=origin,
+                      hint="make that column one type in all files, or read them as separate sources") from error
     notes = {key: note for part in parts for key, note in part.notes.items()}
     return finish(data, name=name, origin=origin, notes=notes)
 

@@ -6,6 +6,7 @@ import duckdb
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import local, table_name
+from shipworthy.data.collection.size import gathered, largest
 from shipworthy.data.collection.tidy import finish
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
@@ -14,14 +15,25 @@ BATCH = 100_000
 
 
 @connector("json", suffixes=(".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz"))
-def read_jsonlines(address: str, *, name: str = "") -> Table:
-    """A table from JSON records; nested values become JSON text. Raises BadData with the line that is not JSON."""
+def read_jsonlines(address: str, *, name: str = "", rows: int = 0, most_bytes: int = 0) -> Table:
+    """A table from JSON records; nested values become JSON text. Raises BadData with the line that is not JSON.
+
+    rows: at most so many, drawn at random; 0 is all. most_bytes: as for CSV.
+    """
     path = local(address)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
-            data = connection.read_json(str(path), sample_size=-1).to_arrow_reader(BATCH).read_all()
-        except duckdb.Error as error:
+            records = connection.read_json(str(path), sample_size=-1, records="true")
+            reader = records.project(", ".join(map(_plain, records.columns, records.types))).to_arrow_reader(BATCH)
+            data = gathered(reader, reader.schema, rows=rows, most_bytes=most_bytes or largest(), origin=address)
+        except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
             raise BadData("the file does not hold JSON records", where=address,
                           hint=str(error).splitlines()[0]) from error
     return finish(data, name=name or table_name(address), origin=address)
+
+
+def _plain(name: str, kind: object) -> str:
+    """A column as SQL; one of mixed values, which DuckDB keeps as JSON, gives its words without their quotes."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    return f"{quoted} ->> '$' AS {quoted}" if str(kind) == "JSON" else quoted

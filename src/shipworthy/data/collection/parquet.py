@@ -8,18 +8,26 @@ import pyarrow.parquet as pq
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import local, table_name
+from shipworthy.data.collection.size import gathered, largest
 from shipworthy.data.collection.tidy import finish
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
 
 
 @connector("parquet", suffixes=(".parquet", ".pq"))
-def read_parquet(address: str, *, name: str = "", columns: tuple[str, ...] = ()) -> Table:
-    """A table from one Parquet file; only the named columns when some are named. Raises BadData."""
+def read_parquet(
+    address: str, *, name: str = "", columns: tuple[str, ...] = (), rows: int = 0, most_bytes: int = 0
+) -> Table:
+    """A table from one Parquet file; only the named columns when some are named. Raises BadData.
+
+    rows: at most so many, drawn at random; 0 is all. most_bytes: as for CSV.
+    """
     path = local(address)
     try:
         with pq.ParquetFile(path) as source:
-            data = source.read(columns=list(columns) or None)
+            batches = source.iter_batches(columns=list(columns) or None)
+            schema = source.schema_arrow if not columns else pa.schema([source.schema_arrow.field(c) for c in columns])
+            data = gathered(batches, schema, rows=rows, most_bytes=most_bytes or largest(), origin=address)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise BadData("the file is not readable Parquet", where=address, hint=str(error).splitlines()[0]) from error
     index = [each for each in data.column_names if each.startswith("__index_level_")]

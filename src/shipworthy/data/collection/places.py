@@ -43,7 +43,8 @@ def local(address: str) -> Path:
         with path.open("rb") as stream:
             head = stream.read(1)
     except OSError as error:
-        raise BadData(f"the file cannot be read: {error.strerror}", where=address) from error
+        raise BadData(f"the file cannot be read: {error.strerror}", where=address,
+                      hint="check its permissions") from error
     if not head:
         raise BadData("the file is empty", where=address, hint="check that the export finished")
     return path

@@ -64,5 +64,5 @@ def _stream(engine: object, source: object) -> pa.Table:
                 pa.Table.from_arrays([column_of([row[n] for row in rows]) for n in range(len(names))], names=names)
             )
     if not pieces:
-        raise BadData("the table has no rows", where=source.name)
+        raise BadData("the table has no rows", where=source.name, hint="name a table that has rows: address#table")
     return pa.concat_tables(pieces, promote_options="permissive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from dataclasses import replace
 from functools import cache
@@ -14,31 +15,44 @@ from shipworthy.core.table import Table
 from shipworthy.data import collection
 from shipworthy.data.collection.folder import parts_of, stack
 from shipworthy.data.collection.places import divide, table_name
+from shipworthy.data.collection.size import bounded, in_words, largest
 from shipworthy.data.collection.tidy import finish
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import MARK
 
 
-def read(address: Any, *, name: str = "", plugins: tuple[str, ...] = (), **options: Any) -> Table:
+def read(
+    address: Any, *, name: str = "", plugins: tuple[str, ...] = (), rows: int = 0, most_bytes: int = 0, **options: Any
+) -> Table:
     """A table from a file, folder, pattern, database address, or anything that speaks Arrow.
 
     address: "a.csv", "parts/*.parquet", "a folder", "shop.db#orders", "sqlite:///shop.db#orders",
     "postgresql://host/shop#orders", a data frame, or a dict of columns. options: those of the connector.
-    Raises BadData with the place and a hint.
+    rows: at most so many, drawn at random by their place; 0 is all. most_bytes: that the table may take in memory; 0 is
+    a tenth of the machine's. Raises BadData with the place and a hint.
     """
+    most = most_bytes or largest()
     if isinstance(address, Table):
         return replace(address, name=name or address.name)
     if not isinstance(address, str | Path):
         table = Table.of(address, name=name or "table")
-        return finish(table.data, name=table.name, origin=table.origin)
+        return bounded(finish(table.data, name=table.name, origin=table.origin), rows=rows, most_bytes=most)
     address = str(address)
     place, _ = divide(address)
     if any(mark in place for mark in "*?") or Path(place).is_dir():
-        parts = [read(part, plugins=plugins, **options) for part in parts_of(place)]
-        return stack(parts, name=name or table_name(place), origin=address)
-    table = _connector(place, plugins)(address, name=name, **options)
+        parts: list[Table] = []
+        for part in parts_of(place):
+            parts.append(read(part, plugins=plugins, most_bytes=most, **options))
+            if sum(each.data.nbytes for each in parts) > most:
+                raise BadData(f"the files take more than {in_words(most)} together, a tenth of this machine's memory",
+                              where=address, hint="name fewer: a pattern such as 2024-*.csv; or make one file of them")
+        return bounded(stack(parts, name=name or table_name(place), origin=address), rows=rows, most_bytes=most)
+    connector = _connector(place, plugins)
+    if "rows" in inspect.signature(connector).parameters:
+        options = {**options, "rows": rows, "most_bytes": most}
+    table = connector(address, name=name, **options)
     assert isinstance(table, Table)
-    return table
+    return bounded(table, rows=rows, most_bytes=most)
 
 
 def _connector(place: str, plugins: tuple[str, ...]) -> Any:

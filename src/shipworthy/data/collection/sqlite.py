@@ -64,5 +64,6 @@ def _open(place: str) -> sqlite3.Connection:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise BadData(f"this is not an SQLite database: {error}", where=place) from error
+        raise BadData(f"this is not an SQLite database: {error}", where=place,
+                      hint="rename it to its true suffix") from error
     return connection

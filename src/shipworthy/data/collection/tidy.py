@@ -29,7 +29,7 @@ def finish(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | No
     Raises BadData when there is no column, no row, or two columns share a name.
     """
     if not data.num_columns:
-        raise BadData("the table has no columns", where=origin)
+        raise BadData("the table has no columns", where=origin, hint="check that the export finished")
     if not data.num_rows:
         raise BadData("the table has a header but no rows", where=origin, hint="check that the export finished")
     if data.num_columns > MOST_COLUMNS:
@@ -165,5 +165,6 @@ def _truth(word: str | None, name: str) -> bool | None:
     known = {"true": True, "yes": True, "y": True, "1": True, "t": True,
              "false": False, "no": False, "n": False, "0": False, "f": False}
     if word.strip().lower() not in known:
-        raise BadData(f'column "{name}" holds {word!r}, which is neither true nor false', hint="correct [data.kinds]")
+        raise BadData(f'column "{name}" holds {word!r}, which is neither true nor false', where="[data.kinds]",
+                      hint="correct [data.kinds]")
     return known[word.strip().lower()]

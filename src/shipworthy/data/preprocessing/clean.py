@@ -15,11 +15,14 @@ from shipworthy.core.project import Project
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.data.analysis.impossible import Odd, impossible, powers_of_ten
-from shipworthy.data.analysis.rules import row_hashes
+from shipworthy.data.analysis.view import row_hashes
+from shipworthy.data.preprocessing import same
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.data.preprocessing.words import Fix, blanks, numbers, spaces, spellings
 
 CODE_VALUES = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0)
 LEAST_CODED = 3
+LARGEST = float(np.finfo(np.float32).max)
 UNTOUCHED = ("target", "identifier", "group", "time")
 
 
@@ -28,10 +31,11 @@ def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | Non
 
     Rows without a label are dropped, and rows that repeat another with the same identifier. Cells become null (missing
     codes, impossible values), a number (text such as "1,234"), or the frequent spelling; two voters must agree.
-    The target, identifiers, groups and times are never changed. train_rows: positions to learn from; all if None.
+    Identifiers, groups and times are never changed, and the target only by [data.same]. train_rows: positions to learn
+    from; all if None.
     """
     seen = np.arange(raw.rows) if train_rows is None else np.asarray(train_rows, np.int64)
-    table, changes = raw, []
+    table, changes = joined(raw, project), same.changes(raw, project)
     for column in raw.schema.columns:
         if column.role in UNTOUCHED or (column.role == "ignored" and not column.protected):
             continue
@@ -167,6 +171,7 @@ def _odd(name: str, values: Floats, project: Project, seen: Ints) -> Iterable[tu
     if codes:
         yield Odd(np.isin(values, codes), "declared missing code"), ("project file",)
     yield Odd(np.isinf(values), "infinite"), ("not finite",)
+    yield Odd(np.abs(values) > LARGEST, f"beyond ±{LARGEST:.1e}, too large to learn from"), ("not finite in 32 bits",)
     learnt = values[seen]
     for code in CODE_VALUES:
         if code not in codes and _is_code(learnt, code):
@@ -212,7 +217,7 @@ def _dropped(raw: Table) -> list[tuple[int, str]]:
     if target:
         gone = np.asarray(raw.data[target.name].is_null().to_numpy(), np.bool_)
         if target.kind == "number" and pa.types.is_floating(raw.data[target.name].type):
-            gone = gone | ~np.isfinite(raw.numbers(target.name))
+            gone = gone | ~(np.abs(raw.numbers(target.name)) <= LARGEST)
         found += [(row, "no label") for row in np.flatnonzero(gone).tolist()]
     if raw.schema.one("identifier") and raw.rows:
         _, first = np.unique(row_hashes(raw.data), return_index=True)

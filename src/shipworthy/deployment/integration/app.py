@@ -151,7 +151,7 @@ class App:
                 given = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
             except (KeyError, TypeError, ValueError) as error:
                 raise BadData("dataframe_split needs columns, and data with as many values a row",
-                              where="dataframe_split") from error
+                              where="dataframe_split", hint="send {'columns': [...], 'data': [[...], ...]}") from error
         if not isinstance(given, list):
             raise BadData("the body has neither dataframe_records nor dataframe_split", where="body",
                           hint='send {"dataframe_records": [{…}]}')

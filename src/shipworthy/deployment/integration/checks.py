@@ -21,7 +21,7 @@ from shipworthy.deployment.integration import folder as folders
 from shipworthy.deployment.integration import sign
 from shipworthy.deployment.integration.client import Connection
 from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.log import drain
+from shipworthy.deployment.integration.log import predictions
 from shipworthy.deployment.integration.release import SIGNER, open_release, verify
 from shipworthy.deployment.integration.serve import answerer
 from shipworthy.errors import BadData, BadRelease, StoreError
@@ -44,7 +44,7 @@ def kill_loses_nothing(release: Release, parts: Parts, project: Project, *, requ
         except StoreError as error:
             return say("fail", f"The server did not start: {error.problem}. {error.hint}", n=len(records),
                        remedy="shipworthy verify RELEASE")
-        kept = set(drain(Path(place)).words("prediction_id"))
+        kept = set(predictions(Path(place)).words("prediction_id"))
     lost = [place for place in acknowledged if place not in kept]
     counted = len(acknowledged)
     if lost or after != 200 or counted < len(records):

@@ -59,7 +59,8 @@ class Connection:
             self._socket.sendall(raw)
             return self._answer()
         except OSError as error:
-            raise StoreError(f"the server went away: {error}", where=self._host.decode()) from error
+            raise StoreError(f"the server went away: {error}", where=self._host.decode(),
+                             hint="start it again: shipworthy serve; what it acknowledged is in the log") from error
 
     def _answer(self) -> tuple[int, bytes]:
         raw = self._rest

@@ -23,12 +23,15 @@ def walk(folder: Path) -> dict[str, Path]:
     Raises BadRelease for a missing folder, a link, a device, more than 1,000 files or more than 2 GiB together.
     """
     if not folder.is_dir() or folder.is_symlink():
-        raise BadRelease("there is no release folder", where=str(folder))
+        raise BadRelease("there is no release folder", where=str(folder),
+                         hint="name a folder that shipworthy run made, not a link to it")
     found = dict(sorted(_files(folder, "")))
     if len(found) > MAX_FILES:
-        raise BadRelease(f"the folder holds more than {MAX_FILES:,} files", where=str(folder))
+        raise BadRelease(f"the folder holds more than {MAX_FILES:,} files", where=str(folder),
+                         hint="this is no release; name a folder that shipworthy run made")
     if sum(path.stat().st_size for path in found.values()) > MAX_BYTES:
-        raise BadRelease(f"the folder holds more than {MAX_BYTES >> 30} GiB", where=str(folder))
+        raise BadRelease(f"the folder holds more than {MAX_BYTES >> 30} GiB", where=str(folder),
+                         hint="this is no release; name a folder that shipworthy run made")
     return found
 
 
@@ -37,7 +40,8 @@ def check_name(name: str) -> str:
     path = PurePosixPath(name)
     plain = path.parts and not path.is_absolute() and ".." not in path.parts and str(path) == name
     if not plain or len(name) > MAX_NAME or any(mark in name for mark in ("\\", ":", "\0", "\n")):
-        raise BadRelease(f"{name[:80]!r} is not a file name inside the release", where="release.json")
+        raise BadRelease(f"{name[:80]!r} is not a file name inside the release", where="release.json",
+                         hint="do not use it: restore the release from a copy, or build it again")
     return name
 
 
@@ -48,7 +52,8 @@ def read(path: Path, name: str) -> bytes:
         with os.fdopen(handle, "rb") as file:
             return file.read()
     except OSError as error:
-        raise BadRelease(f"a file of the release cannot be read: {error.strerror}", where=name) from error
+        raise BadRelease(f"a file of the release cannot be read: {error.strerror}", where=name,
+                         hint="check its permissions, or restore the release from a copy") from error
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
@@ -67,9 +72,11 @@ def check_unpacked(raw: bytes, name: str) -> None:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError) as error:
-        raise BadRelease("a file of the release is not an archive", where=name) from error
+        raise BadRelease("a file of the release is not an archive", where=name,
+                         hint="restore the release from a copy, or build it again: shipworthy run") from error
     if size > MAX_BYTES:
-        raise BadRelease(f"a file of the release unpacks to {size >> 30} GiB", where=name)
+        raise BadRelease(f"a file of the release unpacks to {size >> 30} GiB", where=name,
+                         hint="do not use it: restore the release from a copy, or build it again")
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:

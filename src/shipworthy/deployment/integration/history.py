@@ -1,35 +1,35 @@
 """Which release is the champion, who made it so, when, why and on what evidence; nothing is ever forgotten.
 
-The ledger (`ledger.jsonl`) is the truth: hash-chained lines, appended and synced under a lock. `champion.json` is the
-same moves written whole, for readers that only want the pointer; it is made again from the ledger if they differ.
+The ledger (`ledger.jsonl`) is the one history: hash-chained lines, appended and synced under a lock. Its signed head
+(`ledger.seal.json`) and the heads that releases carry show a tail that was cut off.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from shipworthy.core.ledger import Line, broken, line, moves
+from shipworthy.core.canon import canonical
+from shipworthy.core.ledger import Line, Seal, line, moves, seal, unsealed
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.release import open_release
 from shipworthy.errors import Misuse, NotFit, StoreError
 
 ALIAS = "champion"
-LEDGER, POINTER = "ledger.jsonl", "champion.json"
+LEDGER, SEAL, CARRIED = "ledger.jsonl", "ledger.seal.json", "history.json"
 
 
 class Home(Protocol):
-    """What is needed of a store: its folder, and the records that index releases and moves."""
+    """What is needed of a store: its folder, and the project's."""
 
     @property
     def home(self) -> Path: ...
     @property
     def folder(self) -> Path: ...
-    @property
-    def metadata(self) -> Any: ...
 
 
 def promote(store: Home, release: Release, *, by: str, why: str, role: str = "approver") -> Line:
@@ -40,7 +40,7 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     """
     if release.evidence.refusals:
         raise NotFit(f"release {release.short} is not fit: {', '.join(release.evidence.refusals)}",
-                     hint="shipworthy checklist shows what each row needs")
+                     where=str(release.folder), hint="shipworthy checklist shows what each row needs")
     open_release(release.folder)
     return _move(store, release, "promote", by=by, why=why, role=role)
 
@@ -49,7 +49,8 @@ def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Relea
     """The release that was champion before the present one, made champion again after its digests were verified."""
     past = [entry["subject"] for entry in moves(ledger(store), ALIAS)]
     if not past or not past[-1]["before"]:
-        raise Misuse("there is no earlier champion to go back to", hint="promote a release first")
+        raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
+                     hint="promote a release first")
     earlier = open_release(_folder(store, _before(past)))
     _move(store, earlier, "rollback", by=by, why=why, role=role)
     return earlier
@@ -66,13 +67,8 @@ def record(
     why: str = "",
 ) -> Line:
     """The line just appended to the ledger: an act that moves no pointer, such as trained, approved or waived."""
-    from shipworthy.store.files import lock  # here: a server reads no ledger and needs none of the store's libraries
-
-    with lock(store.home / "locks" / "ledger.lock"):
-        lines = ledger(store)
-        made = line(lines, actor=actor, action=action, role=role, subject=subject, evidence=evidence, why=why)
-        _append(store.home / LEDGER, made)
-    return made
+    about = subject or {}
+    return _written(store, lambda lines: about, actor=actor, action=action, role=role, evidence=evidence, why=why)
 
 
 def ledger(store: Home) -> list[Line]:
@@ -94,50 +90,66 @@ def ledger(store: Home) -> list[Line]:
     return found
 
 
-def audit(store: Home) -> list[str]:
-    """What does not agree between ledger, pointer file and records, one sentence each; empty if all agree."""
-    lines = ledger(store)
-    told = [(entry["subject"]["release"], entry["action"]) for entry in moves(lines, ALIAS)]
-    found = broken(lines)
-    path = store.home / POINTER
-    pointer = msgspec.json.decode(path.read_bytes())["moves"] if path.exists() else []
-    if [(entry["subject"]["release"], entry["action"]) for entry in pointer] != told:
-        found.append("champion.json and the ledger tell different moves")
-    kept = [move.release for move in reversed(store.metadata.moves(ALIAS))]
-    if kept != [release[:16] for release, _ in told]:
-        found.append(f"the records hold {len(kept)} moves of the champion, the ledger {len(told)}")
-    return found
+def seals(store: Home, release: Release | None = None) -> tuple[Seal, ...]:
+    """The signed heads of the ledger: the newest, and the one that a release carries. Raises StoreError."""
+    found = [store.home / SEAL]
+    if release is not None and CARRIED in release.manifest.files:
+        found.append(release.folder / CARRIED)
+    return tuple(_read_seal(path) for path in found if path.exists())
+
+
+def carried(heads: Sequence[Seal]) -> dict[str, bytes]:
+    """The file by which a release carries the newest signed head, out of reach of whoever cuts the ledger later."""
+    return {CARRIED: canonical(heads[0])} if heads else {}
 
 
 def _move(store: Home, release: Release, action: str, *, by: str, why: str, role: str) -> Line:
-    """Ledger first: it is what counts. A kill before the other two is mended by the next move."""
-    from shipworthy.store import Release as Kept
-    from shipworthy.store.files import lock, write_bytes
-
     if not by.strip() or not why.strip():
-        raise Misuse("a champion changes only with a name and a reason", hint="say --by and --why")
-    with lock(store.home / "locks" / "ledger.lock"):
-        lines = ledger(store)
+        raise Misuse("a champion changes only with a name and a reason", where=action, hint="say --by and --why")
+
+    def subject(lines: list[Line]) -> dict[str, str]:
         past = moves(lines, ALIAS)
         before = past[-1]["subject"]["release"] if past else ""
         if before == release.id:
-            raise Misuse(f"release {release.short} is the champion already")
-        subject = {"alias": ALIAS, "release": release.id, "before": before, "folder": _relative(store, release.folder)}
-        made = line(lines, actor=by, role=role, action=action, why=why, subject=subject,
-                    evidence=release.evidence.digest)
+            raise Misuse(f"release {release.short} is the champion already", where=str(release.folder),
+                         hint="promote another release, or leave it as it is")
+        return {"alias": ALIAS, "release": release.id, "before": before, "folder": _relative(store, release.folder)}
+
+    return _written(store, subject, actor=by, role=role, action=action, why=why, evidence=release.evidence.digest)
+
+
+def _written(store: Home, subject: Callable[[list[Line]], dict[str, str]], **facts: str) -> Line:
+    """The line is what counts and comes first; a head that a kill left behind is signed with the next line."""
+    from shipworthy.store.files import lock  # here: a server reads no ledger and needs none of the store's libraries
+
+    with lock(store.home / "locks" / "ledger.lock"):
+        lines = ledger(store)
+        made = line(lines, subject=subject(lines), **facts)
         _append(store.home / LEDGER, made)
-        path = _relative(store, release.folder)
-        store.metadata.add(Kept(id=release.id[:16], name=release.manifest.name, digest=release.id, path=path,
-                                evidence=release.evidence.digest))
-        _catch_up(store, [*past, made])
-        write_bytes(store.home / POINTER, msgspec.json.format(msgspec.json.encode({"moves": [*past, made]}), indent=1))
+        _sign_head(store, [*lines, made])
     return made
 
 
-def _catch_up(store: Home, told: list[Line]) -> None:
-    for entry in told[len(store.metadata.moves(ALIAS)):]:
-        store.metadata.move(ALIAS, entry["subject"]["release"][:16], who=entry["actor"], why=entry["why"],
-                            evidence=entry["evidence"])
+def _sign_head(store: Home, lines: list[Line]) -> None:
+    """Not where the last signed head speaks against the ledger: signing anew would hide what happened to it."""
+    from shipworthy.core.signed import new_key
+    from shipworthy.store.files import write_bytes
+
+    if unsealed(lines, seals(store)):
+        return
+    path = store.home / "keys" / "ledger.key"
+    if not path.exists():
+        write_bytes(path, new_key())
+        path.chmod(0o600)
+    write_bytes(store.home / SEAL, canonical(seal(lines, key=path.read_bytes())))
+
+
+def _read_seal(path: Path) -> Seal:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Seal)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"the signed head of the ledger cannot be read: {error}", where=str(path),
+                         hint="restore it from a backup; every release carries one") from error
 
 
 def _append(path: Path, made: Line) -> None:

@@ -1,4 +1,4 @@
-"""The log of what was served and of what came true, and the tables made from it.
+"""The log of what was served and of what came true: how it is written, and how it is read as tables.
 
 A prediction is in the log before its answer leaves, so an acknowledged answer is never lost to a killed process.
 Prediction ids are UUIDv7 (RFC 9562): sorted by time, so that late labels join without a scan.
@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import segments
-from shipworthy.deployment.integration.record import Field, word
+from shipworthy.deployment.integration import log_tables, segments
+from shipworthy.deployment.integration.record import Field
 
+if TYPE_CHECKING:
+    from shipworthy.store.tables import Tables  # a server writes no table and needs none of the store's libraries
+
+Block = TypeVar("Block")
 PREDICTIONS, LABELS = "predictions", "labels"
-UTC_US = pa.timestamp("us", "UTC")
 REMEMBERED = 1_000_000
-ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": UTC_US, "category": pa.string(),
-         "text": pa.string()}
 
 
 class Heading(msgspec.Struct, frozen=True):
@@ -127,129 +126,66 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def read_log(folder: Path, *, time: str = "") -> tuple[Table, Table]:
+def read_log(folder: Path, tables: Tables | None, *, time: str = "") -> tuple[Table, Table]:
     """Every prediction, and the label that counts of every prediction that has one; safe while servers write.
 
+    tables: of the store into which the log is drained, or None where it never is.
     time: a logged timestamp column that says when a row happened, used for `at` where it is known: for replays of
-    history, whose rows are older than their answers.
+    history, whose rows are older than their answers; their labels then arrived when they were observed.
     """
-    return drain(folder, time=time), labels(folder)
+    found = labels(folder, tables)
+    if time and found.rows:
+        found = found.with_column("received_at", found.column("observed_at"))
+    return predictions(folder, tables, time=time), found
 
 
-def drain(folder: Path, *, time: str = "") -> Table:
+def predictions(folder: Path, tables: Tables | None = None, *, time: str = "") -> Table:
     """What was served: prediction_id, at, release, arm, propensity, score, decision, abstain, and the fields asked.
 
-    Sorted by prediction id, each once; draining twice gives the same table. score: value, probability of the second
-    class, or of the class decided on. A release without a field that another has gives null there.
+    Sorted by prediction id, each once. score: value, probability of the second class, or of the class decided on.
+    A release without a field that another has gives null there. tables, time: as for `read_log`.
     """
-    pieces = [_table(heading, found) for heading, found in _predictions(Path(folder))]
-    data = pa.concat_tables(pieces, promote_options="permissive") if pieces else _nothing()
-    order = np.argsort(data["prediction_id"].to_numpy(), kind="stable") if len(data) else np.array([], np.int64)
-    data = data.take(pa.array(order))
-    ids = data["prediction_id"].to_numpy()
-    data = data.filter(pa.array(np.append(True, ids[1:] != ids[:-1]))) if len(data) else data
+    waiting = [(log_tables.Layout(heading.fields, bool(heading.classes)), log_tables.served_rows(heading, found))
+               for heading, found in _predictions(Path(folder))]  # before the table: what moves meanwhile is read twice
+    pieces = [*waiting, *(log_tables.read_predictions(Path(folder), tables) if tables else ())]
+    data = log_tables.in_order(pieces)
     if time and time in data.column_names:
         at = data.column_names.index("at")
         data = data.set_column(at, "at", pc.coalesce(data[time], data["at"]))
-    return Table(data, _schema(data, _fields(Path(folder))), "log", str(folder))
+    return Table(data, log_tables.schema(data, [layout for layout, _ in pieces]), "log", str(folder))
 
 
-def labels(folder: Path) -> Table:
+def labels(folder: Path, tables: Tables | None = None) -> Table:
     """The label that counts of every labelled prediction: the last to arrive; prediction_id, label, observed_at,
     received_at, source, weight. Its label is text, or a number where all are.
     """
-    arrived = sorted(_labels(Path(folder)), key=lambda kept: kept[0])
-    last = {entry.prediction_id: (at, entry) for at, entry in arrived}
-    return _label_table(list(last.values()), str(folder))
+    return log_tables.label_table(log_tables.last_labels(_label_rows(folder, tables)), str(folder))
 
 
-def label_history(folder: Path) -> Table:
-    """Every label that ever arrived, in order, corrections and all."""
-    return _label_table(sorted(_labels(Path(folder)), key=lambda kept: kept[0]), str(folder))
+def label_history(folder: Path, tables: Tables | None = None) -> Table:
+    """Every label that ever arrived, in order, corrections and all; what only repeats its source is left out."""
+    return log_tables.label_table(_label_rows(folder, tables), str(folder))
+
+
+def _label_rows(folder: Path, tables: Tables | None) -> pa.Table:
+    waiting = log_tables.label_rows(list(_labels(Path(folder))))
+    return log_tables.without_repeats([waiting, *(log_tables.read_labels(tables) if tables else ())])
 
 
 def _predictions(folder: Path) -> Iterator[tuple[Heading, list[Served]]]:
-    decoder = msgspec.msgpack.Decoder(Served)
     for path in segments.segments(folder, PREDICTIONS):
-        found = segments.blocks(path)
-        first = next(found, None)
-        if first is not None:
-            served = [decoder.decode(block) for block in found]
-            if served:
-                yield msgspec.msgpack.decode(first, type=Heading), served
+        found = list(segments.blocks(path))
+        if len(found) > 1:
+            yield msgspec.msgpack.decode(found[0], type=Heading), decoded(found[1:], Served)
 
 
 def _labels(folder: Path) -> Iterator[tuple[int, Label]]:
-    decoder = msgspec.msgpack.Decoder(Kept)
     for path in segments.segments(folder, LABELS):
-        found = segments.blocks(path)
-        next(found, None)
-        for block in found:
-            kept = decoder.decode(block)
+        for kept in decoded(list(segments.blocks(path))[1:], Kept):
             yield from ((kept.at, label) for label in kept.labels)
 
 
-def _table(heading: Heading, found: list[Served]) -> pa.Table:
-    sizes = [len(block.ids) for block in found]
-    each = np.repeat(np.arange(len(found)), sizes)
-    decision = [value for block in found for value in block.decision]
-    columns: dict[str, Any] = {
-        "prediction_id": pa.array([value for block in found for value in block.ids], pa.string()),
-        "at": pa.array(np.array([block.at for block in found])[each], pa.int64()).cast(UTC_US),
-        "release": pa.array([heading.release] * len(each), pa.string()),
-        "arm": pa.array([block.arm for block in found], pa.string()).take(pa.array(each)),
-        "propensity": pa.array(np.array([block.propensity for block in found])[each]),
-        "score": pa.array([value for block in found for value in block.score], pa.float64()),
-        "decision": pa.array(decision, pa.string() if heading.classes else pa.float64()),
-        "abstain": pa.array([value for block in found for value in block.abstain], pa.bool_()),
-    }
-    for place, field in enumerate(heading.fields):
-        values = [value for block in found for value in block.columns[place]]
-        if field.name not in columns:
-            columns[field.name] = pa.array(_typed(field, values), ARROW[field.kind])
-    return pa.table(columns)
-
-
-def _typed(field: Field, values: list[Any]) -> list[Any]:
-    if field.words:
-        return [word(value) for value in values]
-    if field.kind == "timestamp":
-        return [datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
-    return values
-
-
-def _fields(folder: Path) -> Mapping[str, Field]:
-    return {field.name: field for heading, _ in _predictions(folder) for field in heading.fields}
-
-
-def _schema(data: pa.Table, fields: Mapping[str, Field]) -> Schema:
-    decided = "category" if pa.types.is_string(data.schema.field("decision").type) else "number"
-    roles: dict[str, Column] = {
-        "prediction_id": Column("prediction_id", "text", "identifier"), "at": Column("at", "timestamp", "time"),
-        "release": Column("release", "category", "ignored"), "arm": Column("arm", "category", "ignored"),
-        "propensity": Column("propensity", "number", "ignored"), "score": Column("score", "number", "ignored"),
-        "decision": Column("decision", decided, "ignored"),  # type: ignore[arg-type]
-        "abstain": Column("abstain", "boolean", "ignored"),
-    }
-    asked = {name: Column(name, field.kind, "feature" if field.required else "ignored")  # type: ignore[arg-type]
-             for name, field in fields.items()}
-    return Schema(tuple(roles.get(name) or asked[name] for name in data.column_names))
-
-
-def _nothing() -> pa.Table:
-    return _table(Heading("", ("",), ()), [])
-
-
-def _label_table(found: list[tuple[int, Label]], origin: str) -> Table:
-    values = [entry.label for _, entry in found]
-    numbers = bool(values) and all(isinstance(value, float) for value in values)
-    data = pa.table({
-        "prediction_id": pa.array([entry.prediction_id for _, entry in found], pa.string()),
-        "label": pa.array(values if numbers else [word(value) for value in values],
-                          pa.float64() if numbers else pa.string()),
-        "observed_at": pa.array([entry.observed_at.astimezone(UTC) for _, entry in found], UTC_US),
-        "received_at": pa.array([at for at, _ in found], pa.int64()).cast(UTC_US),
-        "source": pa.array([entry.source for _, entry in found], pa.string()),
-        "weight": pa.array([entry.weight for _, entry in found], pa.float64()),
-    })
-    return Table.of(data, name=LABELS, origin=origin)
+def decoded(found: Sequence[bytes], kind: type[Block]) -> list[Block]:
+    """Blocks of a kind; an empty one, as a power cut leaves behind, holds nothing."""
+    decoder = msgspec.msgpack.Decoder(kind)
+    return [decoder.decode(block) for block in found if block]

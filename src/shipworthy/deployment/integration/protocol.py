@@ -10,7 +10,7 @@ from typing import Any
 
 from shipworthy.deployment.integration.record import Field
 from shipworthy.deployment.integration.serve import Answerer, Batch
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData, one_of
 
 PLATFORM = "shipworthy_program"
 KINDS = {"number": "FP64", "boolean": "BOOL", "category": "BYTES", "text": "BYTES", "timestamp": "BYTES"}
@@ -45,9 +45,9 @@ def records_of(request: Any, answerer: Answerer) -> list[dict[str, Any]]:
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or name not in fields:
             raise BadData(f"input {str(name)[:60]!r} is not known", where=f"inputs, {str(name)[:60]}",
-                          hint=nearest(str(name), fields))
+                          hint=one_of(str(name), fields))
         if name in columns:
-            raise BadData(f'input "{name}" is sent twice', where=f"inputs, {name}")
+            raise BadData(f'input "{name}" is sent twice', where=f"inputs, {name}", hint="send every input once")
         columns[name] = _data(entry, fields[name])
     for name, field in fields.items():
         if field.required and name not in columns:
@@ -88,7 +88,8 @@ def _data(entry: Mapping[str, Any], field: Field) -> list[Any]:
         raise BadData(f'input "{field.name}" has the datatype {str(kind)[:20]!r}', where=f"inputs, {field.name}",
                       hint=f"send {KINDS[field.kind]}")
     if not isinstance(data, list):
-        raise BadData(f'input "{field.name}" has no list "data"', where=f"inputs, {field.name}")
+        raise BadData(f'input "{field.name}" has no list "data"', where=f"inputs, {field.name}",
+                      hint="send the values as one flat list")
     flat = [value for part in data for value in (part if isinstance(part, list) else (part,))]
     if shape not in ([len(flat)], [len(flat), 1]):
         raise BadData(f'input "{field.name}" holds {len(flat)} values, but its shape is {str(shape)[:40]}',

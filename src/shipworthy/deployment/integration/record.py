@@ -97,7 +97,8 @@ class Shape:
             found = self._wrong(record, place)
             if found:
                 return found
-        return BadData(str(error), where="body")
+        return BadData(str(error), where="body",
+                       hint="send one JSON object for a row, with the fields that GET /v1/schema lists")
 
     def _wrong(self, record: dict[str, Any], place: int) -> BadData | None:
         for field in self.fields:

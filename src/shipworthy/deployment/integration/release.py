@@ -45,7 +45,8 @@ def write_release(
     from shipworthy.store.files import write_folder  # here: a server opens releases without the store's libraries
 
     if identity.model != model.digest:
-        raise Misuse("the identity names another model than the one to be released", where="identity.model")
+        raise Misuse("the identity names another model than the one to be released", where="identity.model",
+                     hint="make the identity from the digest of this model")
     versions = environment()
     files = {**{folders.check_name(entry): raw for entry, raw in extras.items()}, **model.files(),
              "schema.json": canonical(model.sheet.schema), "evidence.json": canonical(evidence),
@@ -75,14 +76,17 @@ def open_release(folder: Path, *, key: bytes | None = None) -> Release:
     manifest = _manifest(files)
     _same_files(manifest, files)
     if release_id(manifest.identity, manifest.files) != manifest.id:
-        raise BadRelease("the id does not follow from the identity and the files", where=MANIFEST)
+        raise BadRelease("the id does not follow from the identity and the files", where=MANIFEST,
+                         hint="do not use it: restore the release from a copy, or build it again")
     if sign.SIGNATURE not in files:
-        raise BadRelease("the release is not signed", where=sign.SIGNATURE)
+        raise BadRelease("the release is not signed", where=sign.SIGNATURE,
+                         hint="do not use it: restore the release from a copy, or build it again")
     signed = folders.digests({name: raw for name, raw in files.items() if name != sign.SIGNATURE})
     sign.verify_signature(signed, files[sign.SIGNATURE], key or files.get(SIGNER, b""))
     model = _model(files)
     if model.digest != manifest.identity.model:
-        raise BadRelease("the model is another one than the identity names", where="model.json")
+        raise BadRelease("the model is another one than the identity names", where="model.json",
+                         hint="do not use it: restore the release from a copy, or build it again")
     return Release(folder, manifest, model, _decode(files, "evidence.json", Evidence))
 
 
@@ -127,7 +131,8 @@ def stored(release: Release) -> dict[str, Any]:
     files = {name: folders.read(release.folder / name, name) for name in release.manifest.files}
     for name, raw in files.items():
         if digest(raw) != release.manifest.files[name]:
-            raise BadRelease("a file was altered since the release was opened", where=name)
+            raise BadRelease("a file was altered since the release was opened", where=name,
+                             hint="do not use it: restore the release from a copy, or build it again")
     found: dict[str, Any] = {"release": release, "model": release.model, "evidence": release.evidence}
     for name, kind in (("profile", Profile), ("contract", Contract), ("datasheet", dict), ("provenance", dict)):
         if f"{name}.json" in files:
@@ -153,7 +158,8 @@ def unpacked(raw: bytes, *, where: str = "") -> Table:
         data = pq.read_table(_arrow_owned(raw))
         about = msgspec.json.decode((data.schema.metadata or {})[SCHEMA_KEY], type=_About)
     except (pa.ArrowException, msgspec.MsgspecError, KeyError, OSError) as error:
-        raise BadRelease(f"a table of the release cannot be read: {error}", where=where) from error
+        raise BadRelease(f"a table of the release cannot be read: {error}", where=where,
+                         hint="restore the release from a copy, or build it again: shipworthy run") from error
     return Table(data.replace_schema_metadata(None), about.schema, about.name, about.origin)
 
 
@@ -189,7 +195,8 @@ def _same_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     there = folders.digests(files)
     for name, listed in sorted(manifest.files.items()):
         if name not in there:
-            raise BadRelease("a file of the release is missing", where=name)
+            raise BadRelease("a file of the release is missing", where=name,
+                             hint="restore the release from a copy, or build it again: shipworthy run")
         if there[name] != listed:
             raise BadRelease("a file of the release was altered", where=name, hint="fetch the release again")
     for name in files:
@@ -199,10 +206,12 @@ def _same_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
 
 def _identity(manifest: Manifest) -> None:
     if release_id(manifest.identity, manifest.files) != manifest.id:
-        raise BadRelease("the id does not follow from the identity and the files", where=MANIFEST)
+        raise BadRelease("the id does not follow from the identity and the files", where=MANIFEST,
+                         hint="do not use it: restore the release from a copy, or build it again")
     for axis in ("code", "model", "data"):
         if not getattr(manifest.identity, axis):
-            raise BadRelease(f"the identity lacks the {axis}", where=MANIFEST)
+            raise BadRelease(f"the identity lacks the {axis}", where=MANIFEST,
+                             hint="do not use it: restore the release from a copy, or build it again")
 
 
 def _model(files: Mapping[str, bytes]) -> Model:
@@ -215,7 +224,8 @@ def _model(files: Mapping[str, bytes]) -> Model:
 
 def _model_is(files: Mapping[str, bytes], named: str) -> None:
     if _model(files).digest != named:
-        raise BadRelease("the model is another one than the identity names", where="model.json")
+        raise BadRelease("the model is another one than the identity names", where="model.json",
+                         hint="do not use it: restore the release from a copy, or build it again")
 
 
 def _judged(files: Mapping[str, bytes], identity: Identity) -> None:
@@ -232,9 +242,11 @@ def _decode(files: Mapping[str, bytes], name: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(files[name], type=kind)
     except KeyError as error:
-        raise BadRelease("a file of the release is missing", where=name) from error
+        raise BadRelease("a file of the release is missing", where=name,
+                         hint="restore the release from a copy, or build it again: shipworthy run") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadRelease(f"a file of the release cannot be read: {error}", where=name) from error
+        raise BadRelease(f"a file of the release cannot be read: {error}", where=name,
+                         hint="restore the release from a copy, or build it again: shipworthy run") from error
 
 
 def _tried(what: str, act: Callable[[], Any], sentence: str) -> Result:

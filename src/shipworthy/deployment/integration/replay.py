@@ -64,7 +64,8 @@ def replay(
     Raises BadData for a column that the server needs and the table lacks, StoreError when the server goes away.
     """
     if batch < 1 or connections < 1:
-        raise Misuse("batch and connections are at least 1")
+        raise Misuse("batch and connections are at least 1", where=f"batch = {batch}, connections = {connections}",
+                     hint="give 1 or more")
     records = _records(table, address)
     due = _due(table, label, time, delay)
     ids: list[str] = [""] * table.rows
@@ -107,7 +108,8 @@ def _due(table: Table, label: str, time: str, delay: timedelta) -> tuple[Floats,
         return None
     happened = table.numbers(time)
     if not np.isfinite(happened).all() or (np.diff(happened) < 0).any():
-        raise BadData(f'column "{time}" does not put the rows in order', hint="sort the table by it, without nulls")
+        raise BadData(f'column "{time}" does not put the rows in order', where=table.origin or table.name,
+                      hint="sort the table by it, without nulls")
     return happened, happened + delay.total_seconds()
 
 

@@ -14,6 +14,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,7 @@ from shipworthy.errors import StoreError
 Mode = Literal["kept", "durable", "buffered"]
 MARK = b"SWBLOCK1"
 HEAD = struct.Struct("<II")
-SEALED_BYTES = 64 * 1024 * 1024
+SEALED_BYTES, SEALED_SECONDS = 64 * 1024 * 1024, 86_400.0
 LARGEST_BLOCK = 256 * 1024 * 1024
 BUFFER_BYTES, BUFFER_SECONDS = 256 * 1024, 1.0
 
@@ -32,15 +33,18 @@ class Writer:
 
     header: the first block of every file. mode: "kept" before returning hands the block to the operating system,
     "durable" to the disk, "buffered" neither, for at most a second or 256 KiB: faster, and loses them when killed.
+    sealed, age: bytes and seconds after which a file is closed for good, and another begun.
     """
 
     def __init__(
-        self, folder: Path, name: str, header: bytes, *, mode: Mode = "kept", sealed: int = SEALED_BYTES
+        self, folder: Path, name: str, header: bytes, *, mode: Mode = "kept", sealed: int = SEALED_BYTES,
+        age: float = SEALED_SECONDS,
     ) -> None:
-        self.folder, self.name, self.header, self.mode, self.sealed = folder, name, header, mode, sealed
+        self.folder, self.name, self.header, self.mode = folder, name, header, mode
+        self.sealed, self.age = sealed, age
         self._waiting: list[bytes] = []
         self._since = time.monotonic()
-        self._handle, self._size = -1, 0
+        self._handle, self._size, self._born = -1, 0, 0.0
         self._open()
 
     def append(self, payload: bytes) -> None:
@@ -53,7 +57,7 @@ class Writer:
                 return
             block = self._drained()
         self._write(block)
-        if self._size >= self.sealed:
+        if self._size >= self.sealed or time.monotonic() - self._born >= self.age:
             self._seal()
 
     def close(self) -> None:
@@ -75,7 +79,7 @@ class Writer:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"{self.name}-{time.time_ns():020d}-{secrets.token_hex(3)}.log"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._handle, self._size = os.open(path, flags, 0o600), 0
+            self._handle, self._size, self._born = os.open(path, flags, 0o600), 0, time.monotonic()
             _claim(self._handle)
             self._write(MARK + HEAD.pack(len(self.header), zlib.crc32(self.header)) + self.header)
         except OSError as error:
@@ -105,23 +109,42 @@ def segments(folder: Path, name: str) -> list[Path]:
 
 
 def blocks(path: Path) -> Iterator[bytes]:
-    """Every whole block of a file in order, its header first; ends quietly at a half-written tail."""
-    raw = path.read_bytes()
+    """Every whole block of a file in order, its header first; ends quietly at a half-written tail.
+
+    A file that is gone, because it was drained meanwhile, has none.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return
     for start, end in _spans(raw):
         yield raw[start:end]
 
 
-def tail(path: Path) -> int:
-    """Bytes at the end of a file that are no whole block."""
-    raw = path.read_bytes()
+def placed(raw: bytes) -> list[tuple[int, bytes]]:
+    """Every whole block of a file's bytes with the place where it starts, its header first."""
+    return [(start, raw[start:end]) for start, end in _spans(raw)]
+
+
+def rest(raw: bytes) -> tuple[int, bool]:
+    """How many bytes at the end of a file are no whole block, and whether they are just a half-written one.
+
+    Half-written: shorter than they say they are, as a killed writer leaves them. Anything else is damage, behind
+    which acknowledged blocks may lie.
+    """
     spans = list(_spans(raw))
-    return len(raw) - (spans[-1][1] if spans else 0)
+    at = spans[-1][1] if spans else len(MARK) if raw.startswith(MARK) else 0
+    left = raw[at:]
+    if at == 0:
+        return len(left), MARK.startswith(left)
+    announced = HEAD.unpack_from(left)[0] if len(left) >= HEAD.size else LARGEST_BLOCK
+    return len(left), HEAD.size + announced > len(left)
 
 
 def recover(folder: Path, name: str) -> int:
     """Cut the half-written tail of every file that no running process writes; how many bytes were cut.
 
-    They were never acknowledged.
+    They were never acknowledged. A damaged file is left as it is.
     """
     cut = 0
     for path in segments(folder, name):
@@ -129,13 +152,31 @@ def recover(folder: Path, name: str) -> int:
         try:
             if not _claim(handle):
                 continue
-            extra = tail(path)
-            if extra:
+            extra, half = rest(path.read_bytes())
+            if extra and half:
                 os.ftruncate(handle, path.stat().st_size - extra)
                 cut += extra
         finally:
             os.close(handle)
     return cut
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether a file is sealed: no process writes it, and none will while the block runs.
+
+    Where files cannot be locked the answer is no.
+    """
+    try:
+        import fcntl  # noqa: F401 - whether there are locks
+        handle = os.open(path, os.O_RDWR)
+    except (ImportError, FileNotFoundError):
+        yield False
+        return
+    try:
+        yield _claim(handle)
+    finally:
+        os.close(handle)
 
 
 def _spans(raw: bytes) -> Iterator[tuple[int, int]]:

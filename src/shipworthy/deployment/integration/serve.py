@@ -141,7 +141,8 @@ class Answerer:
 
     def _explain(self, records: Sequence[Any], answers: list[dict[str, Any]]) -> None:
         if self._contributions is None:
-            raise Misuse("this model has no reference row to explain against", hint="ask without contributions")
+            raise Misuse("this model has no reference row to explain against", where="contributions",
+                         hint="ask without contributions")
         inputs = np.array([[encode(getattr(r, key)) for key, encode in self._encoders] for r in records])
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):

@@ -52,9 +52,11 @@ def read_key(path: Path) -> Key:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Misuse(f"the signing key cannot be read: {error}", where=str(path)) from error
+        raise Misuse(f"the signing key cannot be read: {error}", where=str(path),
+                     hint="delete it, and the next run makes another; or restore it from a copy") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise Misuse("the signing key is not an elliptic curve key over P-256", where=str(path))
+        raise Misuse("the signing key is not an elliptic curve key over P-256", where=str(path),
+                     hint="delete it, and the next run makes another; or restore it from a copy")
     return key
 
 
@@ -102,11 +104,13 @@ def verify_signature(files: Mapping[str, str], bundle: bytes, public: bytes) -> 
     signed = _signed(bundle, public)
     for path in sorted(set(signed) | set(files)):
         if path not in files:
-            raise BadRelease("a signed file is missing", where=path)
+            raise BadRelease("a signed file is missing", where=path,
+                             hint="restore the release from a copy, or build it again: shipworthy run")
         if path not in signed:
             raise BadRelease("a file is not covered by the signature", where=path, hint="delete it, or sign again")
         if signed[path] != files[path]:
-            raise BadRelease("a file differs from what was signed", where=path)
+            raise BadRelease("a file differs from what was signed", where=path,
+                             hint="do not use it: restore the release from a copy, or build it again")
 
 
 def _signed(bundle: bytes, public: bytes) -> dict[str, str]:
@@ -124,7 +128,8 @@ def _signed(bundle: bytes, public: bytes) -> dict[str, str]:
         raise BadRelease("the signature was not made by this key", where=SIGNATURE,
                          hint=f"the key given has the fingerprint {fingerprint(public)[:16]}") from error
     except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadRelease(f"the signature cannot be read: {error}", where=SIGNATURE) from error
+        raise BadRelease(f"the signature cannot be read: {error}", where=SIGNATURE,
+                         hint="do not use it: restore the release from a copy, or build it again") from error
 
 
 def _resources(statement: Any) -> dict[str, str]:

@@ -10,12 +10,16 @@ import numpy as np
 from shipworthy.core.table import Floats, Ints
 
 LARGEST = 1e290
+EARLY = 0.1
 KEPT_STARTS = 1_024
 
 
 def threshold(*, per_year: int, families: int, pages_per_year: float = 1.0, levels: int = 1) -> float:
-    """A: windows a year, times the families and levels that share the budget, by the false pages allowed a year."""
-    return per_year * families * levels / max(pages_per_year, 1e-9)
+    """A: windows a year, times the families and levels that share the budget, by the false pages allowed a year.
+
+    A tenth of the budget is kept for windows that are tested while they fill; see `early`.
+    """
+    return per_year * families * levels / max(pages_per_year, 1e-9) / (1 - EARLY)
 
 
 def step(m: float, e: float) -> float:
@@ -25,6 +29,15 @@ def step(m: float, e: float) -> float:
     Source: Shin, Ramdas and Rinaldo (2024), e-detectors.
     """
     return min(LARGEST, (1.0 + m) * e)
+
+
+def early(test: int) -> float:
+    """How many times its bar a window that is still filling must reach at its first, second, … test.
+
+    The j-th may spend 1 / (j (j + 1)) of what is kept for such tests, which adds up to all of it: so a window may be
+    tested as often as one likes. Source: Bonferroni; Markov's inequality for the e-value of each test.
+    """
+    return (1 - EARLY) / EARLY * test * (test + 1)
 
 
 def combined(log_e: Floats, weights: Floats) -> Floats:

@@ -14,9 +14,10 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.harm import bucket_evidence, harm_m, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
+from shipworthy.deployment.monitoring.look import FAMILIES
 from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
-from shipworthy.deployment.monitoring.watch import FAMILIES, column_evidence, strange_m
+from shipworthy.deployment.monitoring.watch import column_evidence, strange_m
 
 WINDOW_ROWS = 300
 QUIET_DAYS = 365

@@ -77,13 +77,13 @@ def opened(
                     money[0], money[1])
 
 
-def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm) -> Incident:
-    """The open incident with another window's alarms; no second page."""
+def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows: int = 1) -> Incident:
+    """The open incident with another window's alarms; no second page. windows: how many full ones that adds."""
     families = tuple(dict.fromkeys((*known.families, *(alarm.family for alarm in alarms))))
     columns = tuple(dict.fromkeys((*known.columns, *(name for alarm in alarms for name in alarm.columns))))
     severe = known.severity == "high" or harm == "yes" or bool({"harm", "broken"} & set(families))
     return msgspec.structs.replace(known, last=_iso(alarms[-1].at), families=families, columns=columns[:10],
-                                   severity="high" if severe else "medium", windows=known.windows + 1)
+                                   severity="high" if severe else "medium", windows=known.windows + windows)
 
 
 _TITLE = {"broken": "Broken input", "harm": "The model does harm", "drift": "The input has drifted",

@@ -33,7 +33,8 @@ def micros(table: Table, name: str) -> Ints:
     if column.type.tz is None:
         raise BadData(f'the times in "{name}" have no zone', where=table.name, hint="store them as timestamps in UTC")
     if column.null_count:
-        raise BadData(f'{column.null_count} rows have no "{name}"', where=table.name)
+        raise BadData(f'{column.null_count} rows have no "{name}"', where=table.name,
+                      hint="give every row its time, or leave out the rows without one")
     return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.int64()).to_numpy(), np.int64)
 
 
@@ -136,9 +137,17 @@ class Joined:
         return len(self.row)
 
 
+def arrival(labels: Table) -> Ints:
+    """When every label arrived, (n,) microseconds: received_at, or observed_at where that is not told.
+
+    What was received late was observed in a window that is over; by arrival it is counted, and counted once.
+    """
+    return micros(labels, "received_at" if "received_at" in labels.schema else "observed_at")
+
+
 def join(log: Served, labels: Table) -> Joined:
     """Labels joined to the log by prediction id, never by time; a corrected label replaces the earlier one."""
-    arrived = micros(labels, "observed_at")
+    arrived = arrival(labels)
     order = np.argsort(arrived, kind="stable")
     at = pc.index_in(pa.array(to_words(labels.column("prediction_id")), pa.string()), value_set=log.ids)
     row = np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.int64)[order]

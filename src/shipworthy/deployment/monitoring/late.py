@@ -9,7 +9,7 @@ from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.alarm import sequence_width
-from shipworthy.deployment.monitoring.joined import DAY, Joined, Served, join, micros, served
+from shipworthy.deployment.monitoring.joined import DAY, Joined, Served, arrival, join, served
 from shipworthy.marks import check
 
 MATURE = 0.9
@@ -39,7 +39,7 @@ def cohorts(log: Served, labels: Table) -> Table:
     risk is null below a maturity of 0.9: mature and immature days are never mixed.
     """
     joined = join(log, labels)
-    now = max(int(log.at.max()), int(micros(labels, "observed_at").max()))
+    now = max(int(log.at.max()), int(arrival(labels).max()))
     days, place = np.unique(log.at // DAY, return_inverse=True)
     come = np.bincount(place[joined.row], minlength=len(days))
     loss = np.bincount(place[joined.row], weights=joined.loss, minlength=len(days))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from html import escape
 
 import msgspec
 import numpy as np
@@ -15,39 +16,20 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
-from shipworthy.deployment.monitoring.cause import LEAST_ROWS, concept_drift, density_ratio
+from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
-from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance
+from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
-from shipworthy.deployment.monitoring.harm import (
-    FEWEST_LABELS,
-    bucket_evidence,
-    buckets,
-    harm,
-    harm_m,
-    recent_risk,
-    reference_risk,
-    risk_limit,
-)
-from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Harm, Incident, joined_by, opened, route
-from shipworthy.deployment.monitoring.joined import (
-    FEWEST_ROWS,
-    LEVELS,
-    PER_YEAR,
-    Joined,
-    Served,
-    join,
-    served,
-    start_of,
-    window_of,
-)
+from shipworthy.deployment.monitoring.harm import bucket_evidence, buckets, harm, harm_m, risk_limit
+from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
+from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, LEVELS, join, served, start_of, window_of
 from shipworthy.deployment.monitoring.late import bias_band, late_labels, outside, prediction_bias
+from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate, rate_limits
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
-RECENT_WINDOWS = {"hour": 24, "day": 7, "week": 4}
-FAMILIES = ("broken", "drift", "harm", "outliers")
+GRACE = 60_000_000  # microseconds
 CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
           feedback)
 
@@ -55,7 +37,8 @@ CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bia
 class Window(msgspec.Struct, frozen=True):
     """One tested window. e: e-value of the window by family; m: the alarm statistic after it, against `bar`.
 
-    done: "nothing", "log" or "page". columns: those that e-BH names.
+    done: "nothing", "log" or "page". columns: those that e-BH names. full: no row will join it any more; one that is
+    not full is tested again, and until then held to a higher bar.
     """
 
     level: str
@@ -67,20 +50,23 @@ class Window(msgspec.Struct, frozen=True):
     bar: float
     columns: tuple[str, ...] = ()
     done: str = "nothing"
+    full: bool = True
 
 
 class State(msgspec.Struct, frozen=True):
-    """What a later look starts from; JSON. until: first time not yet tested, by level. m: statistic by family/level.
+    """What a later look starts from; JSON. It holds full windows only, so that no row is ever counted twice.
 
-    labels: evidence of past buckets of labels. strange: hits at each p-value, and rows, of past windows.
+    until: first time not yet counted, by level. m: statistic by family/level. labels: evidence of past buckets of
+    labels. strange: hits at each p-value, and rows, of past windows. early: the window that is filling, how often it
+    was tested, and how many rows it had then, by level.
     """
 
-    reference: str = ""
     until: dict[str, int] = {}
     m: dict[str, float] = {}
     labels: tuple[tuple[float, ...], ...] = ()
     labels_until: int = -(2**62)
     strange: tuple[tuple[int, ...], ...] = ()
+    early: dict[str, tuple[int, int, int]] = {}
     bias_paged: bool = False
     incident: Incident | None = None
     quiet: int = 0
@@ -88,16 +74,29 @@ class State(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching found. pages: incidents opened in this look, each to be sent once."""
+    """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log."""
 
     findings: tuple[Finding, ...]
     incidents: tuple[Incident, ...]
     windows: tuple[Window, ...]
     state: State
+    rows: int = 0
 
     @property
     def pages(self) -> int:
         return len(self.incidents)
+
+    @property
+    def incident(self) -> Incident | None:
+        """The incident that is open, whenever it was opened."""
+        return self.state.incident
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<tr><td>{escape(f.check)}</td><td>{escape(f.verdict)}</td><td>{escape(f.sentence)}</td></tr>"
+                        for f in self.findings)
+        known = self.incident
+        head = "no incident is open" if known is None else f"{known.severity}: {known.sentence} {known.action}"
+        return f"<table><caption>{escape(head)}</caption>{lines}</table>"
 
 
 def watch(
@@ -107,11 +106,13 @@ def watch(
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     log: prediction_id, at (UTC), release, score, decision and the model's columns. labels: prediction_id, label,
-    observed_at (UTC), source. Windows are cut by arrival; the last one is tested now and again once it is full.
+    observed_at (UTC), source, and received_at where the sender was late. Windows are cut by arrival; the last one is
+    tested now and again once it is full. Looking often finds no more by chance than looking once.
     Raises BadData for times without a zone. Raises Misuse when the reference is of another model.
     """
     if reference.facts.model and reference.facts.model != model.digest:
-        raise Misuse("the reference grid describes another model", hint="use the grid of the release that served")
+        raise Misuse("the reference grid describes another model", where="reference",
+                     hint="use the grid of the release that served")
     labels = labels if labels is not None and labels.rows else None
     findings = _findings({"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
     known = state or State()
@@ -119,7 +120,7 @@ def watch(
         return Watched(findings, (), (), known)
     traffic = served(reference, log)
     joined = join(traffic, labels) if labels is not None else None
-    look = _Look(reference, traffic, joined, project, release)
+    look = Look(reference, traffic, joined, project, release)
     rows, raised, after = [], [], known
     for level in LEVELS[project.watch.window]:
         found, alarms, after = _inputs(look, level, after)
@@ -127,7 +128,7 @@ def watch(
         raised += alarms
     late, alarms, after = _labels(look, after)
     windows, incidents, after = _incidents(look, tuple(rows + late), tuple(raised + alarms), after)
-    return Watched(findings, incidents, windows, after)
+    return Watched(findings, incidents, windows, after, traffic.rows)
 
 
 def _findings(case: dict[str, object]) -> tuple[Finding, ...]:
@@ -140,21 +141,11 @@ def _findings(case: dict[str, object]) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class _Look:
-    reference: Reference
-    traffic: Served
-    joined: Joined | None
-    project: Project
-    release: str
-
-    def bar(self, level: str, *, levels: int = 1) -> float:
-        return alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=levels,
-                                 pages_per_year=self.project.watch.pages_per_year)
-
-
 def _cut(at: Ints, level: str, until: int) -> list[tuple[int, int, int]]:
-    """Windows with rows at or after `until`: first row, end row, first window; a tiny one joins the next."""
+    """Windows with rows at or after `until`: first row, end row, first window; a tiny one joins the next.
+
+    After the first that is not full none is cut: it waits until the one before it is done.
+    """
     first = int(np.searchsorted(at, until))
     number = window_of(at[first:], level)
     edges = [*(np.flatnonzero(np.diff(number)) + 1 + first), len(at)] if len(number) else []
@@ -162,51 +153,74 @@ def _cut(at: Ints, level: str, until: int) -> list[tuple[int, int, int]]:
     for end in edges:
         if end - start >= FEWEST_ROWS:
             found.append((start, int(end), int(number[start - first])))
+            if not _full(at, int(end), level):
+                break
             start = int(end)
     return found
 
 
-def _inputs(look: _Look, level: str, state: State) -> tuple[list[Window], list[Alarm], State]:
-    cut = _cut(look.traffic.at, level, state.until.get(level, -(2**62)))
+def _full(at: Ints, end: int, level: str) -> bool:
+    """Whether the window that ends before row `end` is over. A minute's grace lets rows under way come in."""
+    return bool(window_of(at[end - 1 : end], level)[0] < window_of(at[-1:] - GRACE, level)[0])
+
+
+def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Alarm], State]:
+    at = look.traffic.at
+    cut = _cut(at, level, state.until.get(level, -(2**62)))
     if not cut:
         return [], [], state
-    reference, traffic = look.reference, look.traffic
-    levels = len(LEVELS[look.project.watch.window])
-    bar = look.bar(level, levels=levels)
-    counts = {c.name: np.stack([np.bincount(traffic.cells[c.name][a:b], minlength=c.size) for a, b, _ in cut])
-              for c in reference.plan.columns}
-    e = column_evidence(reference, counts, effect=look.project.watch.effect)
-    hits = strange_counts(reference, traffic.strange, cut)
-    limits = rate_limits(len(reference.strange))
+    reference, base = look.reference, level == look.project.watch.window
+    bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
+    e, hits, limits = _evidence(look, cut)
     m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
-    base = level == look.project.watch.window  # strange rows are summed over all starts, so one level is enough
     windows, alarms, past = [], [], list(state.strange)
-    after = state
     for k, (a, b, number) in enumerate(cut):
-        if k == len(cut) - 1:
-            after = _before_last(state, level, start_of(number, level), m, tuple(past) if base else state.strange)
+        full = _full(at, b, level)
+        if not full:
+            state = _filling(state, level, number, b - a)
+        start = dict(m)
         past.append((*hits[k], b - a))
         e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
         m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
-        if base and limits:
+        if base and limits:  # strange rows are summed over all starts, so one level is enough
             m["outliers"] = strange_m(past, limits)
         names = tuple(reference.plan.names[c] for c in alarms_.named(np.maximum(e.column[k], e.column_broken[k])))
-        end = int(traffic.at[b - 1])
-        crossed = [family for family in m if m[family] >= bar]
-        windows.append(Window(level, start_of(number, level), end, b - a, e_now, dict(m), bar, names))
+        held = bar if full else bar * alarms_.early(state.early[level][1])
+        crossed = [family for family in m if m[family] >= (bar if family == "outliers" else held)]
+        end = int(at[b - 1])
+        windows.append(Window(level, start_of(number, level), end, b - a, e_now, dict(m), held, names, full=full))
         alarms += [Alarm(family, level, end, m[family], names if family != "outliers" else ()) for family in crossed]
+        if not full:
+            return windows, alarms, _counted(state, level, start_of(number, level), start)
         m |= dict.fromkeys(crossed, 0.0)
         past = [] if "outliers" in crossed else past
-    return windows, alarms, after
+        state = msgspec.structs.replace(state, strange=tuple(past)) if base else state
+    rest = int(window_of(at[cut[-1][1]][None], level)[0])
+    return windows, alarms, _counted(state, level, start_of(rest, level), m)
 
 
-def _before_last(
-    state: State, level: str, until: int, m: dict[str, float], strange: tuple[tuple[int, ...], ...]
-) -> State:
-    """The state before the last window of a level, which will be tested again once it is full."""
-    return msgspec.structs.replace(
-        state, until={**state.until, level: until}, strange=strange,
-        m={**state.m, **{f"{family}/{level}": value for family, value in m.items() if family != "outliers"}})
+def _evidence(
+    look: Look, cut: list[tuple[int, int, int]]
+) -> tuple[Evidences, list[tuple[int, ...]], tuple[tuple[float, float], ...]]:
+    reference, traffic = look.reference, look.traffic
+    counts = {c.name: np.stack([np.bincount(traffic.cells[c.name][a:b], minlength=c.size) for a, b, _ in cut])
+              for c in reference.plan.columns}
+    return (column_evidence(reference, counts, effect=look.project.watch.effect),
+            strange_counts(reference, traffic.strange, cut), rate_limits(len(reference.strange)))
+
+
+def _counted(state: State, level: str, until: int, m: dict[str, float]) -> State:
+    """The state after all full windows of a level."""
+    kept = {f"{family}/{level}": value for family, value in m.items() if family != "outliers"}
+    return msgspec.structs.replace(state, until={**state.until, level: until}, m={**state.m, **kept})
+
+
+def _filling(state: State, level: str, number: int, rows: int) -> State:
+    """The state that knows how often the window being filled was tested; the same rows again are no new test."""
+    window, tests, before = state.early.get(level, (number, 0, 0))
+    tests = tests if window == number else 0
+    tests += window != number or rows != before
+    return msgspec.structs.replace(state, early={**state.early, level: (number, tests, rows)})
 
 
 @dataclass(frozen=True)
@@ -242,7 +256,7 @@ def strange_m(past: list[tuple[int, ...]], limits: tuple[tuple[float, float], ..
     return float(np.mean([alarms_.share_m(rows[:, k], rows[:, -1], limit) for k, (_, limit) in enumerate(limits)]))
 
 
-def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State]:
+def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]:
     joined, level = look.joined, look.project.watch.window
     if joined is None or not len(joined):
         return [], [], state
@@ -253,13 +267,16 @@ def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State
     if len(part):
         cut = buckets(part, level)
         bar, limit = look.bar(level), risk_limit(look.reference, look.project.watch.tolerance)
+        filling = next(k for k, (_, last, _) in enumerate(cut)
+                       if k == len(cut) - 1 or last >= window_of(part.arrived[-1:] - GRACE, level)[0])
         for k, (first, last, loss) in enumerate(cut):
-            if k == len(cut) - 1:
+            if k == filling:
                 after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(first, level))
             past.append(bucket_evidence(look.reference, loss, limit))
             m = harm_m(look.reference, past, limit)
             end = start_of(last + 1, level) - 1
-            windows.append(Window(level, start_of(first, level), end, len(loss), {}, {"harm": m}, bar))
+            windows.append(Window(level, start_of(first, level), end, len(loss), {}, {"harm": m}, bar,
+                                  full=k < filling))
             if m >= bar:
                 alarms.append(Alarm("harm", level, end, m))
                 past = []
@@ -272,11 +289,12 @@ def _labels(look: _Look, state: State) -> tuple[list[Window], list[Alarm], State
 
 
 def _incidents(
-    look: _Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
+    look: Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
 ) -> tuple[tuple[Window, ...], tuple[Incident, ...], State]:
     order = sorted({window.end for window in windows} | {alarm.at for alarm in alarms})
     known, quiet, pages, done = state.incident, state.quiet, [], {}
-    base = {window.end for window in windows if window.level == look.project.watch.window}
+    full = {window.end for window in windows if window.full}
+    base = {window.end for window in windows if window.e and window.level == look.project.watch.window} & full
     for at in order:
         now = tuple(alarm for alarm in alarms if alarm.at == at)
         verdict, why = harm_status(look, now, at) if now else ("unknown", "")
@@ -285,61 +303,10 @@ def _incidents(
             quiet += at in base
             known = None if quiet >= QUIET_WINDOWS[look.project.watch.window] else known
         elif known is None:
-            known, quiet = opened(now, verdict, look.release, why, _money(look, at)), 0
+            known, quiet = opened(now, verdict, look.release, why, money_lost(look, at)), 0
             pages.append(known)
         else:
-            known, quiet = joined_by(known, now, verdict), 0
+            known, quiet = joined_by(known, now, verdict, windows=int(at in full)), 0
             pages = [known if page.id == known.id else page for page in pages]
     marked = tuple(msgspec.structs.replace(window, done=done[window.end]) for window in windows)
     return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet)
-
-
-def harm_status(look: _Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, str]:
-    """Whether the model does harm at a time, from labels if there are enough, else estimated, and why we say so."""
-    if any(alarm.family == "harm" for alarm in alarms):
-        return "yes", "the labels prove it"
-    limit, level = risk_limit(look.reference, look.project.watch.tolerance), look.project.watch.window
-    if look.joined is not None:
-        since = start_of(int(window_of(np.array([at]), level)[0]) - RECENT_WINDOWS[level], level)
-        recent = (look.traffic.at[look.joined.row] >= since) & (look.joined.arrived <= at)
-        risk, low, high, n = recent_risk(replace(look.joined, loss=look.joined.loss[recent]))
-        known = f"the risk is {risk:.3f} on {n} labels, at most {limit:.3f} is allowed"
-        if n >= FEWEST_LABELS and low > limit:
-            return "yes", known
-        if n >= FEWEST_LABELS and high <= limit:
-            return "no", known
-    widest = max((alarm.level for alarm in alarms), key=list(PER_YEAR).index)
-    since = start_of(int(window_of(np.array([at]), widest)[0]), widest)
-    end = int(np.searchsorted(look.traffic.at, at, side="right"))
-    start = max(0, min(int(np.searchsorted(look.traffic.at, since)), end - LEAST_ROWS))
-    return _estimated_harm(look, slice(start, end))
-
-
-def _estimated_harm(look: _Look, rows: slice) -> tuple[Harm, str]:
-    reference, tolerance = look.reference, look.project.watch.tolerance
-    cells = np.stack([look.traffic.cells[name][rows] for name in reference.plan.names], axis=1)
-    ratio = density_ratio(reference, cells)
-    if ratio is None or not ratio.usable:
-        return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    score = np.bincount(look.traffic.where[rows], minlength=reference.plan.score_cells)
-    found = estimate(reference, score, weights=ratio.weights)
-    drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
-    if not drops:
-        return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"
-    if max(low for _, low, _ in drops) > tolerance:
-        return "yes", f"estimated without labels, a drop of {max(d for d, _, _ in drops):.3f}"
-    if max(high for _, _, high in drops) <= tolerance:
-        return "no", "none estimated without labels"
-    return "unknown", "unknown, too few labels and the estimate is too wide"
-
-
-def _money(look: _Look, at: int) -> tuple[float | None, str]:
-    """What the extra errors per 1,000 decisions cost, in the project's currency; None without labels or a value."""
-    value = look.project.value
-    if value is None or look.joined is None or len(look.reference.plan.classes) != 2:
-        return None, ""
-    risk, _, _, n = recent_risk(replace(look.joined, loss=look.joined.loss[look.joined.arrived <= at]))
-    if n < FEWEST_LABELS:
-        return None, ""
-    each = ((value.true_positive - value.false_negative) + (value.true_negative - value.false_positive)) / 2
-    return round(max(0.0, risk - reference_risk(look.reference)) * 1_000 * each, 2), value.currency

@@ -41,7 +41,7 @@ def renewal_due(
     """
     made = datetime.fromisoformat(created) if isinstance(created, str) else created
     if made.tzinfo is None:
-        raise BadData("the release's time has no zone", hint="store UTC times")
+        raise BadData("the release's time has no zone", where="created", hint="store UTC times")
     age = ((now or datetime.now(UTC)) - made).total_seconds() / 86_400
     rows = labels.rows if labels is not None else 0
     reasons = [

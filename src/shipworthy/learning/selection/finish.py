@@ -7,14 +7,15 @@ import numpy as np
 
 from shipworthy.core.learned import Candidate, Parts
 from shipworthy.core.model import Model
-from shipworthy.core.program import Calibration
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
+from shipworthy.learning.selection.calibrate import calibration
 from shipworthy.learning.selection.choice import row_losses
 
-KNOTS = 40
 LEAST_GAIN = 0.001
 CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
+MOVES = (0.75, 1.25)
+LEAST_SHARE = 0.01
 
 
 def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
@@ -26,35 +27,17 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
     model, scores = candidate.model, candidate.scores
     truth = model.truth(parts.tune)
     fit, judge = np.arange(len(truth)) % 2 == 1, np.arange(len(truth)) % 2 == 0
-    if model.task == "binary":
-        calibration = isotonic(scores[fit], truth[fit])
-        before = row_losses(scores[judge], truth[judge], "binary").mean()
-        after = row_losses(calibration(scores[judge]), truth[judge], "binary").mean()
+    found = calibration(scores[fit], truth[fit], model.task)
+    if found is not None:
+        before = row_losses(scores[judge], truth[judge], model.task).mean()
+        after = row_losses(found(scores[judge]), truth[judge], model.task).mean()
         if after < before * (1 - LEAST_GAIN):
-            model, scores = model.with_program(model.program.calibrated(calibration)), calibration(scores)
+            model, scores = model.with_program(model.program.calibrated(found)), found(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
     sheet = msgspec.structs.replace(
         model.sheet, threshold=threshold(scores, truth, model, project.value), conformal=edge
     )
     return Model(sheet, model.program)
-
-
-def isotonic(scores: Floats, truth: Floats | Ints) -> Calibration:
-    """The non-decreasing map from score to observed share, as at most 40 knots of equal mass.
-
-    Source: Zadrozny and Elkan (2002); pooled by equal mass so that no knot rests on a few rows.
-    """
-    from sklearn.isotonic import IsotonicRegression
-
-    order = np.argsort(scores, kind="stable")
-    groups = np.array_split(order, min(KNOTS, max(2, len(order) // 50)))
-    middle = np.array([scores[group].mean() for group in groups])
-    share = np.array([truth[group].mean() for group in groups])
-    weight = np.array([len(group) for group in groups], np.float64)
-    smooth = (share * weight + 0.5) / (weight + 1)
-    value = IsotonicRegression(y_min=0.0, y_max=1.0).fit(middle, smooth, sample_weight=weight).predict(middle)
-    knots, first = np.unique(middle, return_index=True)
-    return Calibration(tuple(map(float, knots)), tuple(map(float, np.maximum.accumulate(value[first]))))
 
 
 def conformal_edge(scores: Floats, truth: Floats | Ints, model: Model) -> float:
@@ -70,24 +53,38 @@ def conformal_edge(scores: Floats, truth: Floats | Ints, model: Model) -> float:
 
 
 def threshold(scores: Floats, truth: Floats | Ints, model: Model, value: Value | None) -> float:
-    """The cut with the highest declared value on the tune part; with balanced accuracy where none is declared."""
+    """The cut on the score that stands: its worst regret is least when each declared amount moves by a quarter.
+
+    Regret: what the best cut would earn more on these tune rows, as a share of what it earns above deciding for
+    nobody. Where no amount is declared, balanced accuracy. A cut above every score decides for nobody.
+    Source: Savage (1951), minimax regret; the moves are those of the check `threshold-stands`.
+    """
     if model.task != "binary":
         return 0.5
     positive = float(np.mean(truth)) or 0.5
     balanced = Value(true_positive=1 / positive, true_negative=1 / max(1e-9, 1 - positive))
-    worth = value if value is not None and any(getattr(value, cell) for cell in CELLS) else balanced
+    declared = value if value is not None and any(getattr(value, cell) for cell in CELLS) else balanced
+    cases = [declared] + [
+        msgspec.structs.replace(declared, **{cell: factor * getattr(declared, cell)})
+        for cell in CELLS if getattr(declared, cell) for factor in MOVES
+    ]
     order = np.argsort(-scores, kind="stable")
-    hits, misses = np.cumsum(truth[order] == 1), np.cumsum(truth[order] == 0)
-    earned = (
-        hits * worth.true_positive
-        + misses * worth.false_positive
-        + (hits[-1] - hits) * worth.false_negative
-        + (misses[-1] - misses) * worth.true_negative
-    )
-    last = np.append(np.diff(scores[order]) != 0, True)
-    most = int(len(scores) * worth.capacity)
-    able = last & (np.arange(1, len(scores) + 1) <= max(1, most))
-    nothing = hits[-1] * worth.false_negative + misses[-1] * worth.true_negative
-    if not able.any() or earned[able].max() <= nothing:
+    hits, misses = (np.concatenate([[0], np.cumsum(truth[order] == code)]) for code in (1, 0))
+    earned = np.stack([_earned(one, hits, misses) for one in cases])
+    gain = earned - earned[:, :1]
+    able = np.append(True, np.append(np.diff(scores[order]) != 0, True))
+    able[max(1, int(len(scores) * declared.capacity)) + 1 :] = False
+    gain = gain[:, able]
+    if gain[0].max() <= 0:
         return float(np.nextafter(scores.max(), np.inf))
-    return float(scores[order][able][np.argmax(earned[able])])
+    best = gain.max(axis=1, keepdims=True)
+    worst = ((best - gain) / np.maximum(best, LEAST_SHARE * best.max())).max(axis=0)
+    cut = int(np.flatnonzero(able)[np.argmin(worst)])
+    return float(scores[order][cut - 1]) if cut else float(np.nextafter(scores.max(), np.inf))
+
+
+def _earned(worth: Value, hits: Ints, misses: Ints) -> Floats:
+    """What is earned when the first 0, 1, …, n rows are decided for, (n + 1,)."""
+    for_them = hits * worth.true_positive + misses * worth.false_positive
+    against = (hits[-1] - hits) * worth.false_negative + (misses[-1] - misses) * worth.true_negative
+    return np.asarray(for_them + against, np.float64)

@@ -17,7 +17,7 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked, registry
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
-from shipworthy.errors import BadProject, nearest
+from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
@@ -151,7 +151,7 @@ def train(
     features = fit_features(table)
     known = registry().of("learner")
     if learner not in known:
-        raise BadProject(f'there is no learner "{learner}"', hint=nearest(learner, known))
+        raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
     task, classes = task_of(table, project)
     truth = encode_target(table, project.data.target, classes)
     job = Job(
@@ -216,7 +216,7 @@ def rungs(project: Project, task: str) -> list[Marked]:
     known = registry().of("learner")
     for name in project.learning.learners:
         if name not in known:
-            raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=nearest(name, known))
+            raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
     wanted = project.learning.learners or tuple(known)
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
     return sorted(chosen, key=lambda marked: int(marked.facts["order"]))

@@ -69,7 +69,8 @@ def lower_lightgbm(text: str) -> Term:
     """
     head, *blocks = text.split("\nend of trees")[0].split("\nTree=")
     if "\naverage_output" in head or any("\nis_linear=1" in block for block in blocks):
-        raise BadModel("boosters with linear leaves or averaged output cannot be lowered")
+        raise BadModel("boosters with linear leaves or averaged output cannot be lowered", where="booster",
+                       hint="train it with linear_tree = false and boosting = 'gbdt'")
     per = int(_fields(head)["num_tree_per_iteration"])
     trees = [_fields(block) for block in blocks]
     sizes = [(int(tree["num_leaves"]) - 1, int(tree["num_leaves"])) for tree in trees]

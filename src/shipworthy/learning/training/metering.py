@@ -71,9 +71,12 @@ def metered(learned: Learned) -> Finding:
 
 
 def _stale(course: tuple[Gain, ...], least_gain: float) -> tuple[int, Gain | None]:
-    """How many steps the search took since its last real gain, and that gain."""
+    """How many trials the search made since its last real gain, and that gain.
+
+    The ladder's candidates stand first, at second 0; their losses are of other rows and are not compared.
+    """
     best, stale, last = math.inf, 0, None
-    for step in course:
+    for step in (one for one in course if one.seconds > 0):
         if step.loss < best * (1 - least_gain) or not math.isfinite(best):
             best, stale, last = min(best, step.loss), 0, step
         else:

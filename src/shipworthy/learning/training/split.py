@@ -62,7 +62,8 @@ def _at_random(table: Table, project: Project) -> Split:
     rule, random = project.split, np.random.default_rng(project.split.seed)
     if rule.kind == "grouped":
         if not project.data.group:
-            raise BadProject("a grouped split needs [data] group", where="[split]")
+            raise BadProject("a grouped split needs [data] group", where="[split]",
+                             hint="name the column: [data] group, or choose another kind")
         places = _places(to_words(table.column(project.data.group)))
         draw = random.permutation(places.max() + 1)[places]
         order = np.argsort(draw, kind="stable")
@@ -98,7 +99,8 @@ def _by_class(words: np.ndarray, rule: Splitting, random: np.random.Generator) -
 def _in_time(table: Table, project: Project) -> Split:
     rule, column = project.split, project.data.time
     if not column:
-        raise BadProject("a split in time needs [data] time", where="[split]")
+        raise BadProject("a split in time needs [data] time", where="[split]",
+                         hint="name the column: [data] time, or choose another kind")
     seconds = table.numbers(column)
     if not np.isfinite(seconds).all():
         raise BadData(f'{int((~np.isfinite(seconds)).sum())} rows have no time in "{column}"',
@@ -108,7 +110,8 @@ def _in_time(table: Table, project: Project) -> Split:
         return _time_shares(seconds, rule)
     edges = [moment(date).timestamp() if date else np.inf for _, date in dates]
     if edges != sorted(edges):
-        raise BadProject("learn_until, tune_until and holdout_until must follow each other", where="[split]")
+        raise BadProject("learn_until, tune_until and holdout_until must follow each other", where="[split]",
+                         hint="write them in order, such as 2024-06-01, 2024-08-01, 2024-10-01")
     masks = [seconds < edges[0], (seconds >= edges[0]) & (seconds < edges[1]),
              (seconds >= edges[1]) & (seconds < edges[2]), seconds >= edges[2]]
     return _ordered(seconds, masks, f"in time: learn before {rule.learn_until}, tune before {rule.tune_until}")

@@ -45,10 +45,8 @@ def known_settings(default: Mapping[str, Any], job: Job, label: str) -> dict[str
     """The default settings with those of the job over them. Raises Misuse for one that the learner does not have."""
     for name in job.settings:
         if name not in default:
-            raise Misuse(
-                f'the learner "{label}" has no setting "{name}"',
-                hint=nearest(name, default) or f"it has {', '.join(default)}",
-            )
+            raise Misuse(f'the learner "{label}" has no setting "{name}"', where=f"learner {label}",
+                         hint=nearest(name, default) or f"it has {', '.join(default)}")
     return {**default, **job.settings}
 
 

@@ -37,6 +37,7 @@ def upgrade(connection: sa.Connection) -> None:
     except util.CommandError as error:
         raise StoreError(
             f"the index is of an unknown shape: {error}",
+            where=connection.engine.url.render_as_string(),
             hint="a newer Shipworthy made it: install that, or delete the index; records make it again",
         ) from error
 

@@ -71,7 +71,8 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
                f"{model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
                value=regret,
                low=low, high=high, limit=limit, n=n, remedy="" if verdict == "pass" else
-               "settle the amounts in [value] and run again: the threshold is chosen from them")
+               "settle the amounts in [value] and run again, for the threshold is chosen from them; or accept more: "
+               "[checks.threshold-stands] limit")
 
 
 def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, float, float]:

@@ -9,7 +9,7 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Requirement
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.errors import BadProject, nearest
+from shipworthy.errors import BadProject, one_of
 from shipworthy.marks import check
 from shipworthy.metrics import METRICS
 from shipworthy.metrics.classification import auc
@@ -52,7 +52,7 @@ def _figure(
     metric = METRICS.get(one.metric)
     if metric is None:
         raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]",
-                         hint=nearest(one.metric, METRICS))
+                         hint=one_of(one.metric, METRICS))
     if model.task not in metric.task:
         raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
                          hint="use one of "
@@ -162,12 +162,17 @@ def not_worse_than_champion(model: Model, champion: Model, parts: Parts, *, limi
 
 @check("holdout-untouched", row="verification.performance")
 def holdout_untouched(book: int, *, limit: int = 1) -> Finding:
-    """Whether this holdout was opened at most once for this release."""
+    """Whether the holdout has judged no other model before: rows that helped to choose cannot judge.
+
+    book: how many different models these rows have judged, this one included.
+    Source: Dwork et al. (2015), The reusable holdout.
+    """
     verdict: Verdict = "pass" if book <= limit else "fail"
-    times = "once" if book == 1 else f"{book} times"
-    return say(verdict, f"This holdout was opened {times} for this release; {limit} is allowed.", value=float(book),
-               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: "
-               "change `seed` or the dates in [split]")
+    told = "this model alone" if book == 1 else f"{book} different models"
+    return say(verdict, f"These holdout rows have judged {told}; {limit} is allowed.", value=float(book),
+               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: later "
+               "dates, or another `seed`, in [split]; if the score had no part in what you changed, as when a leak is "
+               f"set aside, say so: [checks.holdout-untouched] limit = {book}")
 
 
 @check("too-good", row="verification.performance")

@@ -1,0 +1,113 @@
+"""Draining the log: sealed files become rows of the store's tables, once, and are then removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from shipworthy.core.canon import canonical
+from shipworthy.core.table import Table
+from shipworthy.deployment.integration import segments
+from shipworthy.deployment.integration.log import LABELS, PREDICTIONS, Heading, Kept, Served, decoded, read_log
+from shipworthy.deployment.integration.log_tables import LABEL_TABLE, Layout, label_rows, served_rows
+from shipworthy.store.files import lock, write_bytes
+from shipworthy.store.tables import Tables
+
+WAIT_SECONDS = 600.0
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """What a drain did. predictions, labels: rows moved. cut: bytes of half-written blocks, never acknowledged.
+
+    damaged: files set aside with the ending `.damaged`: what could be read of them was moved, the rest is for people.
+    """
+
+    files: int = 0
+    predictions: int = 0
+    labels: int = 0
+    cut: int = 0
+    damaged: tuple[str, ...] = ()
+
+
+def drain(folder: Path, tables: Tables) -> Drained:
+    """Move every sealed file of a log into the store's tables; files that a server still writes are left.
+
+    A row is known by its file and its block's place there, and a file's rows are written in one transaction of that
+    name: a drain that is killed, or done twice, adds nothing twice. Raises StoreError.
+    """
+    found = Drained()
+    with lock(tables.folder / "locks" / "drain.lock", WAIT_SECONDS):
+        for name in (PREDICTIONS, LABELS):
+            for path in segments.segments(Path(folder), name):
+                with segments.claimed(path) as sealed:
+                    if sealed:
+                        found = _moved(path, name, tables, found)
+    return found
+
+
+def drained_log(folder: Path, tables: Tables, *, release: str = "") -> tuple[Table, Table]:
+    """Every prediction, or those of one release, and the labels that count, after all that can be was drained.
+
+    Raises StoreError.
+    """
+    drain(folder, tables)
+    served, labels = read_log(folder, tables)
+    return served.take(served.words("release") == release) if release else served, labels
+
+
+def _moved(path: Path, name: str, tables: Tables, before: Drained) -> Drained:
+    raw = path.read_bytes()
+    placed = segments.placed(raw)
+    left, half = segments.rest(raw)
+    blocks = [(at, block) for at, block in placed[1:] if block]
+    rows = 0
+    if blocks:
+        places = [at for at, _ in blocks]
+        rows = (_predictions if name == PREDICTIONS else _labels)(path, placed[0][1], [b for _, b in blocks],
+                                                                  (places, tables))
+    damaged = bool(left) and not half
+    if damaged:
+        path.rename(path.with_suffix(".damaged"))
+    else:
+        path.unlink()
+    moved = {name: getattr(before, name) + rows}
+    return msgspec.structs.replace(
+        before, files=before.files + 1, cut=before.cut + (left if half else 0),
+        damaged=(*before.damaged, path.with_suffix(".damaged").name) if damaged else before.damaged, **moved)
+
+
+def _predictions(path: Path, header: bytes, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
+    places, tables = where
+    heading = msgspec.msgpack.decode(header, type=Heading)
+    layout = Layout(heading.fields, bool(heading.classes))
+    told = path.parent / f"{layout.name}.json"
+    if not told.exists():  # before the rows: without it they could not be read
+        write_bytes(told, canonical(layout))
+    served = decoded(blocks, Served)
+    data = served_rows(heading, served)
+    names = layout.stored
+    data = data.rename_columns([names.get(name, name) for name in data.column_names])
+    _write(tables, layout.name, _with_place(data, path.stem, places, [len(one.ids) for one in served]), places)
+    return len(data)
+
+
+def _labels(path: Path, header: bytes, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
+    places, tables = where
+    kept = decoded(blocks, Kept)
+    data = label_rows([(one.at, label) for one in kept for label in one.labels])
+    _write(tables, LABEL_TABLE, _with_place(data, path.stem, places, [len(one.labels) for one in kept]), places)
+    return len(data)
+
+
+def _with_place(data: pa.Table, segment: str, places: list[int], sizes: list[int]) -> pa.Table:
+    data = data.append_column("segment", pa.array([segment] * len(data), pa.string()))
+    return data.append_column("offset", pa.array(np.repeat(np.array(places, np.int64), sizes)))
+
+
+def _write(tables: Tables, name: str, data: pa.Table, places: list[int]) -> None:
+    segment = str(data["segment"][0]) if len(data) else ""
+    if segment:
+        tables.write(name, data, transaction=(segment, places[-1]))

@@ -1,0 +1,73 @@
+"""What watching remembers of a release between looks: one file each, read, used and written under one lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from shipworthy.core.canon import digest
+from shipworthy.deployment.integration.history import Home, record
+from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.watch import State, Watched
+from shipworthy.errors import Misuse, StoreError
+from shipworthy.store.files import lock, read_bytes, write_bytes
+
+WAIT_SECONDS = 600.0
+
+
+def remembered(store: Home, release: str, look: Callable[[State], Watched]) -> Watched:
+    """What a look finds that goes on from the last look at this release; its state is on the disk when this returns.
+
+    Two at once take turns, so that nothing is counted twice; a killed look is as if it never was. Every page is put on
+    record. Raises StoreError when the memory cannot be read or written, or another look does not end.
+    """
+    with _held(store, release) as path:
+        watched = look(recalled(path))
+        for page in watched.incidents:
+            record(store, actor="watch", role="monitor", action="page", why=page.sentence,
+                   subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
+        _keep(path, watched.state)
+    return watched
+
+
+def closed(store: Home, release: str, *, by: str, why: str) -> Incident:
+    """The open incident of a release, closed by somebody for a reason, on record; what goes on pages anew.
+
+    Raises Misuse when none is open.
+    """
+    if not by.strip() or not why.strip():
+        raise Misuse("an incident is closed only with a name and a reason", hint="say --by and --close")
+    with _held(store, release) as path:
+        state = recalled(path)
+        if state.incident is None:
+            raise Misuse("no incident is open", hint="shipworthy watch")
+        record(store, actor=by, role="operator", action="close incident", why=why,
+               subject={"release": release, "incident": state.incident.id})
+        _keep(path, msgspec.structs.replace(state, incident=None, quiet=0))
+    return state.incident
+
+
+def recalled(path: Path) -> State:
+    """The state in a file; the first state where there is none. Raises StoreError when it is no state."""
+    if not path.exists():
+        return State()
+    try:
+        return msgspec.json.decode(read_bytes(path), type=State)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"what watching remembers cannot be read: {error}", where=str(path),
+                         hint="delete the file: the next look begins at the release's first row") from error
+
+
+@contextmanager
+def _held(store: Home, release: str) -> Iterator[Path]:
+    """The file of a release's memory, for this look alone."""
+    name = release[:16]
+    with lock(store.home / "locks" / f"watch-{name}.lock", WAIT_SECONDS):
+        yield store.home / "watch" / f"{name}.json"
+
+
+def _keep(path: Path, state: State) -> None:
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(state), indent=1))

@@ -1,0 +1,163 @@
+"""Draining the log into tables: every row once, whatever is killed, repeated or damaged."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shipworthy.deployment.integration import segments
+from shipworthy.deployment.integration.drain import Drained, drain, drained_log
+from shipworthy.deployment.integration.log import Heading, Label, Log, Served, label_history, labels, predictions
+from shipworthy.deployment.integration.record import Field
+from shipworthy.store import Store, open_store
+
+FIELDS = (Field("age", "f0", "number", True), Field("Age", "f1", "number", False),
+          Field("seen", "f2", "timestamp", False), Field("segment", "f3", "category", True, True))
+HEADING = Heading("r" * 64, ("no", "yes"), FIELDS)
+AT = 1_700_000_000_000_000
+
+
+def block(*ids: str) -> Served:
+    size = len(ids)
+    return Served(list(ids), AT, "champion", 1.0, [0.25] * size, ["no"] * size, [False] * size,
+                  [[63.0] * size, [None] * size, ["2024-03-01T06:00:00Z"] * size, [2] * size])
+
+
+def label(place: str, value: str | float, *, day: int = 2) -> Label:
+    return Label(place, value, datetime(2024, 3, day, tzinfo=UTC), "clinic")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path)
+
+
+@pytest.fixture
+def folder(store: Store) -> Path:
+    return store.home / "log"
+
+
+def filled(folder: Path, *ids: str) -> Path:
+    """A sealed file with a block for each id; its path."""
+    log = Log(folder, HEADING)
+    for one in ids:
+        log.served(block(one))
+    log.close()
+    return next(path for path in segments.segments(folder, "predictions") if len(list(segments.blocks(path))) > 1)
+
+
+def ids(folder: Path, store: Store) -> list[str]:
+    return list(predictions(folder, store.tables).words("prediction_id"))
+
+
+def test_a_drained_log_reads_as_before(folder: Path, store: Store) -> None:
+    filled(folder, "b", "a")
+    before = predictions(folder, store.tables)
+    assert drain(folder, store.tables) == Drained(files=2, predictions=2)
+    assert not list(folder.glob("*.log"))
+    after = predictions(folder, store.tables)
+    assert after.records() == before.records()
+    assert after.schema == before.schema
+    assert after.schema.names[-4:] == ("age", "Age", "seen", "segment")
+
+
+def test_what_a_server_still_writes_is_left_and_read(folder: Path, store: Store) -> None:
+    filled(folder, "a")
+    log = Log(folder, HEADING)
+    log.served(block("b"))
+    found, _ = drained_log(folder, store.tables)
+    assert list(found.words("prediction_id")) == ["a", "b"]
+    assert len(segments.segments(folder, "predictions")) == 1
+    log.served(block("c"))
+    log.close()
+    assert drain(folder, store.tables).predictions == 2
+    assert ids(folder, store) == ["a", "b", "c"]
+
+
+def test_a_drain_that_was_killed_before_it_removed_the_file_adds_nothing_twice(folder: Path, store: Store) -> None:
+    path = filled(folder, "a", "b")
+    whole = path.read_bytes()
+    drain(folder, store.tables)
+    path.write_bytes(whole)
+    assert ids(folder, store) == ["a", "b"]
+    drain(folder, store.tables)
+    assert not path.exists()
+    (name,) = [name for name in store.tables.names() if name.startswith("served-")]
+    assert store.tables.read(name)["prediction_id"].to_pylist() == ["a", "b"]
+
+
+def test_a_half_written_tail_is_cut_and_counted(folder: Path, store: Store) -> None:
+    path = filled(folder, "a", "b")
+    path.write_bytes(path.read_bytes()[:-3])
+    found = drain(folder, store.tables)
+    assert (found.predictions, found.damaged) == (1, ())
+    assert found.cut > 0
+    assert ids(folder, store) == ["a"]
+
+
+def test_a_damaged_file_is_set_aside_and_not_cut(folder: Path, store: Store) -> None:
+    path = filled(folder, "a", "b", "c")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"\xa1b")] ^= 1
+    path.write_bytes(raw)
+    Log(folder, HEADING).close()
+    assert path.read_bytes() == raw
+    found = drain(folder, store.tables)
+    assert (found.predictions, found.cut) == (1, 0)
+    assert [(folder / name).read_bytes() for name in found.damaged] == [raw]
+    assert drain(folder, store.tables) == Drained()
+
+
+def test_a_file_of_an_unknown_kind_is_set_aside(folder: Path, store: Store) -> None:
+    folder.mkdir()
+    (folder / "predictions-1.log").write_bytes(b"something else")
+    assert drain(folder, store.tables).damaged == ("predictions-1.damaged",)
+
+
+def test_an_old_file_is_sealed_by_its_age(folder: Path) -> None:
+    writer = segments.Writer(folder, "x", b"h", age=0)
+    writer.append(b"one")
+    writer.append(b"two")
+    writer.close()
+    assert [list(segments.blocks(path))[1:] for path in segments.segments(folder, "x")] == [[b"one"], [b"two"], []]
+
+
+def test_releases_with_other_fields_are_drained_and_read_together(folder: Path, store: Store) -> None:
+    filled(folder, "a")
+    other = Log(folder, Heading("s" * 64, ("no", "yes"), FIELDS[:1]))
+    other.served(Served(["b"], AT, "champion", 1.0, [0.5], ["yes"], [True], [[40.0]]))
+    other.close()
+    found, _ = drained_log(folder, store.tables)
+    assert [(row["age"], row["segment"]) for row in found.records()] == [(63.0, "2"), (40.0, None)]
+    own, _ = drained_log(folder, store.tables, release="s" * 64)
+    assert list(own.words("prediction_id")) == ["b"]
+
+
+def test_corrections_stay_as_history_and_a_repeat_counts_once(folder: Path, store: Store) -> None:
+    for told in ([label("a", "no"), label("b", "yes")], [label("a", "no")], [label("a", "yes", day=3)]):
+        log = Log(folder, HEADING)
+        log.labelled(told)
+        log.close()
+        drain(folder, store.tables)
+    last = labels(folder, store.tables)
+    assert dict(zip(last.words("prediction_id"), last.words("label"), strict=True)) == {"a": "yes", "b": "yes"}
+    assert list(label_history(folder, store.tables).words("label")) == ["no", "yes", "yes"]
+
+
+def test_drained_labels_of_a_regression_are_numbers(folder: Path, store: Store) -> None:
+    log = Log(folder, HEADING)
+    log.labelled([label("a", 2.5)])
+    log.close()
+    drain(folder, store.tables)
+    assert labels(folder, store.tables).numbers("label").tolist() == [2.5]
+
+
+def test_a_person_is_forgotten_in_the_drained_log_too(folder: Path, store: Store) -> None:
+    one, other = "018f0000-0000-7000-8000-000000000001", "018f0000-0000-7000-8000-000000000002"
+    filled(folder, one, other)
+    drain(folder, store.tables)
+    (name,) = [name for name in store.tables.names() if name.startswith("served-")]
+    assert store.tables.delete_where(name, [one], column="prediction_id") == 1
+    assert ids(folder, store) == [other]
