@@ -301,8 +301,8 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
         raise BadModel("a term of the program has an array of another kind", where="program.npz",
                        hint="restore the release from a copy, or build it again: shipworthy run")
     try:
-        good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
-                term, inputs, outputs)
+        audit = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)]
+        good = audit(term, inputs, outputs)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise BadModel("a term of the program lacks an array or has one of the wrong shape", where="program.npz",
                        hint=str(error)) from error

@@ -29,8 +29,8 @@ TRIED_ROWS = 1_000
 def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Reference:
     """What live traffic of a model will be compared with.
 
-    edges: rows that cut the cells (learn). sample: other rows, with the target, that the model did not learn from
-    (tune): counts, scores and errors come from them. Two different splits keep the tests at their level.
+    edges: rows that cut the cells (tune). sample: other rows, with the target, that the model did not learn from
+    (holdout): counts, scores and errors come from them. Two different splits keep the tests at their level.
     Raises BadData when the model reads nothing but times.
     """
     schema = edges.schema.only([name for name in model.features.columns if name in edges.schema])
