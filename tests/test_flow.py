@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def test_a_release_judged_again_from_its_own_folder_says_the_same(built: flow.Bu
 
 
 def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: Workspace, built: flow.Built) -> None:
-    soon = (date.today() + timedelta(days=30)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
     for row in built.release.evidence.refusals:
         waive(place, row=row, by="owner@example.org", reason="a small world", until=soon)
     with pytest.raises(NotFit, match=r"trainer@example\.org trained this model and may not approve it"):

@@ -122,7 +122,7 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
     progress("writing the release")
     release = write(place, place.releases, case, evidence)
     history.record(place.store, actor=place.project.project.trainer, role="trainer", action="train",
-                   subject={"release": release.id}, evidence=evidence.digest)
+                   subject={"release": release.id}, evidence=release.evidence.digest)
     return Built(release, {**case, "release": release})
 
 
