@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
 import socket
 from pathlib import Path
+from typing import Any
 
 import click
-import msgspec
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.core.features import Category, Moment
+from shipworthy.core.model import Model
 from shipworthy.deployment.integration.host import serve
 from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
+
+NOON = "2024-01-01T12:00:00Z"
 
 
 @click.command()
@@ -31,11 +37,29 @@ def command(folder: Path, release_id: str, host: str, port: int) -> None:
                      hint="shipworthy promote first, or name one: --release ID")
     host, port = host or place.project.serve.host, port or place.project.serve.port
     _may_listen(host, port)
-    record = flow.stored(release)["holdout"].head(1).select(release.model.sheet.schema.names).records()[0]
-    body = json.dumps(msgspec.to_builtins(record))
     say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
-    say(f"try: curl -s http://{host}:{port}/v1/predict -d '{body}'")
+    say(f"try: {request(release.model, f'http://{host}:{port}')}")
     serve(release, place.log, place.project, host, port, contributions=flow.shares)
+
+
+def request(model: Model, address: str) -> str:
+    """A command to paste into a shell that asks the server once; values from data stay inside their quotes."""
+    return shlex.join(["curl", "-s", f"{address}/v1/predict", "-d", json.dumps(example(model))])
+
+
+def example(model: Model) -> dict[str, Any]:
+    """A record that the model answers and that is nobody's: usual numbers and frequent levels, at a made-up time."""
+    made: dict[str, Any] = dict.fromkeys(model.sheet.schema.names)
+    for encoder, usual in zip(model.features.encoders, model.reference.tolist(), strict=False):
+        column = model.sheet.schema[encoder.column]
+        if isinstance(encoder, Moment):
+            made[column.name] = NOON
+        elif math.isfinite(usual) and isinstance(encoder, Category):
+            made[column.name] = encoder.levels[int(usual)]
+        elif math.isfinite(usual):
+            whole = int(usual) if usual.is_integer() else usual
+            made[column.name] = bool(usual) if column.kind == "boolean" else whole
+    return made
 
 
 def _may_listen(host: str, port: int) -> None:

@@ -20,8 +20,8 @@ from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
 from shipworthy.core.project import Project, parse
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.app import App, app
 from shipworthy.deployment.integration import history, sign
+from shipworthy.deployment.integration.app import App, app
 from shipworthy.deployment.integration.history import signing_key
 from shipworthy.deployment.integration.release import packed, write_release
 from shipworthy.store import Store, open_store

@@ -41,7 +41,8 @@ def case(trained: Callable[..., Release], project: Project, store: Store, key: s
     promote(store, second, by="ann", why="better")
     rollback(store, by="eve", why="worse")
     table = patients(60)
-    return {"release": first, "signer": sign.public_bytes(key), "model": small_model(), "parts": Parts(table, table, table), "project": project,
+    return {"release": first, "signer": sign.public_bytes(key), "model": small_model(),
+            "parts": Parts(table, table, table), "project": project,
             "history": ledger(store), "tables": store.tables}
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -26,6 +27,7 @@ from shipworthy.errors import BadData, Misuse, ShipworthyError, StoreError, near
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 READ_SECONDS = 10.0
 APART = 256
 JSON = (b"content-type", b"application/json")
@@ -127,7 +129,7 @@ class App:
 
     async def _predict(self, body: bytes, query: bytes) -> bytes:
         records, single = self.answers.shape.decode(body)
-        batch = await self._batch(records, contributions=b"contributions=" in query)
+        batch = await self._batch(records, contributions=_switched(query, "contributions"))
         ids = self._keep(batch)
         answers = [{"prediction_id": place, "release": self._id, **answer}
                    for place, answer in zip(ids, batch.answers, strict=True)]
@@ -252,6 +254,14 @@ def app(
     _warm(answers)
     heading = Heading(opened.id, opened.model.classes, answers.shape.fields)
     return App(opened, Log(Path(log), heading, mode=serving.log), serving, answers)
+
+
+def _switched(query: bytes, name: str) -> bool:
+    """Whether a query turns something on. Raises BadData for a word that is neither yes nor no."""
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["0"])[-1].lower()
+    if given not in SWITCH:
+        raise BadData(f'"{given[:40]}" is neither yes nor no', where=name, hint=f"ask with ?{name}=1, or leave it out")
+    return SWITCH[given]
 
 
 def _warm(answers: Answerer) -> None:
