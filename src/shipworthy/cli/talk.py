@@ -44,7 +44,7 @@ def say(text: str = "") -> None:
 
 def put(value: Any) -> None:
     """A value as JSON on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
 
 
 @contextmanager
