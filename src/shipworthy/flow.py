@@ -26,6 +26,7 @@ from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
+from shipworthy.core.ledger import waivers
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
@@ -47,6 +48,7 @@ from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import environment, provenance
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
+from shipworthy.deployment.integration.sign import public_bytes
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import State, Watched
@@ -119,8 +121,8 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
         unlock(Path(draft))
     progress("writing the release")
     release = write(place, place.releases, case, evidence)
-    history.record(place.store, actor=place.project.project.trainer or "unnamed", role="trainer", action="train",
-                   subject={"release": release.id}, evidence=evidence.digest)
+    history.record(place.store, actor=place.project.project.trainer, role="trainer", action="train",
+                   subject={"release": release.id}, evidence=release.evidence.digest)
     return Built(release, {**case, "release": release})
 
 
@@ -130,7 +132,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
-        "code": place.plugins(), "history": history.ledger(place.store),
+        "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
@@ -141,9 +143,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
-    names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name, plugins=place.plugins(), rows=source.rows)
-            for name, source in zip(names, place.project.source, strict=True)}
+    return {source.called: read(place.resolve(source.address), name=source.called, plugins=place.plugins(),
+                                rows=source.rows) for source in place.project.source}
 
 
 def study(
@@ -190,7 +191,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
     evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
-                     required=required(place.project), waivers=place.waivers(),
+                     required=required(place.project), waivers=waivers(history.ledger(place.store)),
                      progress=lambda name: progress(f"judging: {name}"))
     heard = {finding.check for finding in evidence.findings}
     more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
@@ -203,27 +204,41 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
 
 
 def checklist(place: Workspace, release_id: str = "") -> Evidence:
-    """The evidence about a release, the newest if none is named, with the waivers and the gate as they are today."""
-    return current_evidence(place, find_release(place.releases, release_id))
+    """The evidence about a release, the newest if none is named, with the waivers, gate and code as they are today."""
+    return current_evidence(place, candidate(place, release_id))
+
+
+def candidate(place: Workspace, release_id: str = "") -> Release:
+    """A release that this project's key signed: the newest, or by id, start of an id, or path.
+
+    Raises Misuse where none or several are meant, BadRelease where another key signed it.
+    """
+    return find_release(place.releases, release_id, key=place.key)
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
-    """A release's evidence, with the waivers and the gate as they are today."""
-    return msgspec.structs.replace(release.evidence, waivers=place.waivers(), required=required(place.project))
+    """A release's evidence, with the waivers, the gate and the code as they are today."""
+    made = release.manifest.identity
+    return msgspec.structs.replace(
+        release.evidence, waivers=waivers(history.ledger(place.store)), required=required(place.project),
+        current=Judged(code_digest(place.registry), made.model, made.data))
 
 
 def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Release:
-    """The release that is champion from now on. Raises NotFit while a required row is neither proved nor waived."""
-    release = find_release(place.releases, release_id)
+    """The release that is champion from now on.
+
+    Raises NotFit while a required row is neither proved by fresh evidence nor waived, and when `by` trained it;
+    BadRelease when it is not what this project made and signed.
+    """
+    release = candidate(place, release_id)
     release = replace(release, evidence=current_evidence(place, release))
     if not release.evidence.fit:
+        old = [release.evidence.staleness(finding) for finding in release.evidence.stale()]
         raise NotFit(
             f"{release.short} is not fit for production: {', '.join(release.evidence.refusals)}",
             where=str(release.folder),
-            hint="see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
-    if by == place.project.project.trainer:
-        raise NotFit(f"{by} trained this model and may not approve it", where="[project] trainer",
-                     hint="someone else promotes: --by NAME")
+            hint=f"{len(old)} findings count no longer ({old[0]}); judge again: shipworthy run" if old else
+            "see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
     history.promote(place.store, release, by=by, why=why)
     return release
 
@@ -246,6 +261,7 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
 
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     """
+    bind(place.registry.checks, place.project.checks)
     release = _standing(place)
     labels = None if labels is None else joined_labels(labels, place.project)
     look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
@@ -268,6 +284,7 @@ def renew(
 
     by: who promotes it if it wins; without a name it stays a candidate. A poisoned batch never reaches training.
     """
+    bind(place.registry.checks, place.project.checks)
     release = _standing(place)
     if log is None or labels is None:
         served, known = drained_log(place.log, place.store.tables)
@@ -277,7 +294,8 @@ def renew(
     known = _training(place, release)
     progress("admitting the new rows")
     newer = renewing.next_rows(log, labels, release.model, known)
-    admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"])
+    admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"],
+                              **place.project.checks.get("no-poison", {}))
     if admitted.verdict == "fail":
         history.record(place.store, actor=by or "renewal", role="operator", action="refuse rows",
                        subject={"rows": newer.digest}, why=admitted.sentence)

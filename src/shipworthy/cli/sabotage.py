@@ -107,6 +107,5 @@ def _case(folder: Path, project: Project, table: Table, text: str) -> dict[str, 
     folder.mkdir(parents=True)
     (folder / FILE).write_text(text, encoding="utf-8")
     place = Workspace(folder, project, open_workspace(folder).store)
-    name = project.source[0].name or Path(project.source[0].address).stem
-    case = flow.prepare(place, {name: table})
+    case = flow.prepare(place, {project.source[0].called: table})
     return {**case, "release": flow.write(place, place.releases, case, Evidence(()))}

@@ -18,6 +18,7 @@ from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
 
+
 @click.command()
 @project_option
 @click.option("--release", "release_id", default="", help="Release id or folder; the champion by default.")

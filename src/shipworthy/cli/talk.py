@@ -44,7 +44,7 @@ def say(text: str = "") -> None:
 
 def put(value: Any) -> None:
     """A value as JSON on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
 
 
 @contextmanager
@@ -81,9 +81,9 @@ def short(value: float | None) -> str:
 
 def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
     """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps."""
-    lines = []
+    lines, refused = [], evidence.refusals
     for row, verdict, findings in evidence.rows():
-        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in evidence.refusals:
+        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in refused:
             continue
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
@@ -95,9 +95,16 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
             lines.append(f"            {mark} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
             if finding.remedy and not finding.fine:
                 lines.append(f"              → {finding.remedy}")
+            if stale := evidence.staleness(finding):
+                lines.append(f"              → counts no longer: {stale}; judge again: shipworthy run")
         if not findings:
             lines.append(f"              {evidence.missing.get(row.id, 'no check yet')}")
     return lines
+
+
+def changes(evidence: Evidence) -> list[str]:
+    """What the project changed of the gate and of the checks' defaults, as lines; none if it changed nothing."""
+    return ["changed by the project:", *(f"  {told}" for told in evidence.changes)] if evidence.changes else []
 
 
 def conclusion(evidence: Evidence) -> str:

@@ -23,6 +23,7 @@ SUBJECTS: dict[str, str] = {
     "book": "how often this holdout was opened for this release (int)",
     "champion": "the model in production now (Model)",
     "release": "the release folder opened (core.release.Release)",
+    "signer": "the project's public key, which must have signed the release (PEM bytes)",
     "history": "the audit ledger of people and pointer moves (list of lines)",
     "seals": "signed heads of that ledger, the newest first (tuple of core.ledger.Seal)",
     "attestations": "what people signed (tuple of core.attested.Attestation)",

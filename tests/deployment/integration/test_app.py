@@ -35,6 +35,23 @@ def test_a_list_is_answered_with_a_list(served: App) -> None:
     assert ask(served, "POST", "/v1/predict", []) == (200, [])
 
 
+@pytest.mark.parametrize("query, shown", [
+    ("", False), ("?contributions=1", True), ("?contributions=true", True), ("?contributions=0", False),
+    ("?contributions=false", False), ("?contributions=", False), ("?nocontributions=1", False)])
+def test_contributions_are_in_the_answer_only_if_they_are_asked_for(
+    release: Release, project: Project, tmp_path: Path, query: str, shown: bool
+) -> None:
+    shares = lambda model, inputs: np.ones(inputs.shape)  # noqa: E731 - any function will do
+    served = app(release, tmp_path / "log", project, contributions=shares)
+    status, answer = ask(served, "POST", f"/v1/predict{query}", record())
+    assert (status, "contributions" in answer) == (200, shown)
+
+
+def test_a_switch_that_is_neither_yes_nor_no_is_422(served: App) -> None:
+    assert ask(served, "POST", "/v1/predict?contributions=maybe", record()) == (
+        422, error("contributions", '"maybe" is neither yes nor no', "ask with ?contributions=1, or leave it out"))
+
+
 def error(field: str, problem: str, hint: str = "") -> dict[str, Any]:
     return {"error": {"field": field, "problem": problem, "hint": hint}}
 

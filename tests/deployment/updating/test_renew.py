@@ -96,6 +96,16 @@ def test_a_batch_with_targeted_flips_is_refused(share: float) -> None:
     assert found.counterexample == {"source": "site 1"}
 
 
+def test_the_limit_of_the_project_decides_what_is_poison() -> None:
+    rows = fresh_rows(table(3_000, seed=3))
+    words = rows.words("y").copy()
+    bad = (rows.words("label_source") == "site 1") & (np.random.default_rng(1).random(rows.rows) < 0.2)
+    words[bad] = np.where(words[bad] == "yes", "no", "yes")
+    turned = rows.with_column("y", pa.array(words, pa.string()))
+    verdicts = [admit(model(2.0), Contract(()), turned, validate=fine, limit=limit).verdict for limit in (0.01, 0.5)]
+    assert verdicts == ["fail", "pass"]
+
+
 def test_a_changed_relation_everywhere_is_not_called_poison() -> None:
     found = admit(model(2.0), Contract(()), fresh_rows(table(3_000, seed=4, turn=0.5)), validate=fine)
     assert found.verdict == "pass"

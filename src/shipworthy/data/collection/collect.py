@@ -36,7 +36,7 @@ def collect(tables: Mapping[str, Table], project: Project) -> Table:
 
 def base_name(tables: Mapping[str, Table], project: Project) -> str:
     """The name of the base table: [data] table, else the first source, else the only table."""
-    first = project.source[0].name if project.source else ""
+    first = project.source[0].called if project.source else ""
     wanted = project.data.table or (first if first in tables else next(iter(tables), ""))
     _named(tables, wanted, "[data] table")
     return wanted

@@ -10,12 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from shipworthy.core.found import Catalogue, JoinPath, Listed
-from shipworthy.core.project import Project, Source
+from shipworthy.core.project import Project, Source, source_of
 from shipworthy.core.table import Table
 from shipworthy.data.collection.collect import base_name, trace
 from shipworthy.data.collection.containment import ALIKE, Sketch, candidates, likeness, sketch
 from shipworthy.data.collection.folder import list_sources
-from shipworthy.data.collection.places import divide, table_name
+from shipworthy.data.collection.places import divide
 
 __all__ = ["discover", "list_sources", "verify_join"]
 
@@ -33,7 +33,9 @@ def discover(tables: Sequence[Table], project: Project | None = None) -> Catalog
     """
     named = {table.name: table for table in tables}
     sketches = {table.name: [sketch(table, column) for column in table.schema.names] for table in tables}
-    listed = tuple(_listed(table, sketches[table.name], _source(table, project)) for table in tables)
+    sources = project.source if project else ()
+    listed = tuple(_listed(table, sketches[table.name], source_of(sources, table.name, table.origin))
+                   for table in tables)
     joins = _declared(named, project)
     known = {(join.left, join.right, tuple(sorted(join.on.items()))) for join in joins}
     every = [each for found in sketches.values() for each in found]
@@ -69,7 +71,7 @@ def verify_join(
 
 def base_name_or_none(tables: Mapping[str, Table], project: Project) -> str:
     """The name of the base table, or empty when the tables at hand do not hold it."""
-    wanted = project.data.table or (project.source[0].name if project.source else "")
+    wanted = project.data.table or (project.source[0].called if project.source else "")
     return base_name(tables, project) if not wanted or wanted in tables else ""
 
 
@@ -148,12 +150,3 @@ def _listed(table: Table, sketches: Sequence[Sketch], source: Source | None) -> 
                   bytes=facts.st_size if facts else table.data.nbytes,
                   modified=datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds") if facts else "",
                   digest=table.digest, owner=source.owner if source else "", licence=source.licence if source else "")
-
-
-def _source(table: Table, project: Project | None) -> Source | None:
-    for source in project.source if project else ():
-        if table.name in (source.name, "" if source.name else table_name(*divide(source.address))) or (
-            source.address and table.origin == source.address
-        ):
-            return source
-    return None

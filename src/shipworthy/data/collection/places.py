@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shipworthy.core.address import divide as divide
+from shipworthy.core.address import table_name as table_name
 from shipworthy.errors import BadData, nearest
 
 MAGIC = {
@@ -15,18 +17,6 @@ MAGIC = {
     b"\x89PNG": "a picture",
     b"ARROW1": "an Arrow file",
 }
-
-
-def divide(address: str) -> tuple[str, str]:
-    """The place and the table of an address: "shop.db#orders" is ("shop.db", "orders").
-
-    >>> divide("shop.db#orders")
-    ('shop.db', 'orders')
-    """
-    if "#" in address and not Path(address).exists():
-        place, _, table = address.rpartition("#")
-        return place, table
-    return address, ""
 
 
 def local(address: str) -> Path:
@@ -47,16 +37,6 @@ def local(address: str) -> Path:
     if not head:
         raise BadData("the file is empty", where=address, hint="check that the export finished")
     return path
-
-
-def table_name(place: str, table: str = "") -> str:
-    """A short name for a table: the table itself, or the file without its suffixes."""
-    if table:
-        return table
-    name = Path(place).name
-    while "." in name.lstrip("."):
-        name = name.rpartition(".")[0]
-    return name or "table"
 
 
 def what_is(head: bytes) -> str:

@@ -18,7 +18,7 @@ from shipworthy.core.project import Project, Source, Splitting
 from shipworthy.core.table import Floats, Table
 from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
 from shipworthy.deployment.monitoring.reference import strangeness
-from shipworthy.deployment.updating.poison import judged, labelled
+from shipworthy.deployment.updating.poison import TARGETED, judged, labelled
 from shipworthy.errors import BadData
 from shipworthy.metrics.intervals import paired_mean_difference
 
@@ -57,12 +57,12 @@ def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
 
 def admit(
     model: Model, contract: Contract, fresh: Table, *,
-    validate: Callable[[Contract, Table], tuple[Breach, ...]], grid: Reference | None = None,
+    validate: Callable[[Contract, Table], tuple[Breach, ...]], grid: Reference | None = None, limit: float = TARGETED,
 ) -> Finding:
     """Whether new labelled rows may be learnt from; fail refuses them before anything is fitted.
 
     fresh: from `next_rows`. Refused: rows that break the contract outright, a fifth or more strange rows, labels
-    of one source that contradict the model more than the others do, labels that look swapped.
+    of one source that contradict the model more than the others do (limit: of `no-poison`), labels that look swapped.
     """
     plain = fresh.drop("label_source", "label_week")
     breaches = [b for b in validate(contract, plain) if b.rule.kind in BROKEN_RULES]
@@ -78,7 +78,7 @@ def admit(
             return say("fail", f"{share:.0%} of {fresh.rows:,} new rows are stranger than 99 % of the reference (at "
                                f"most {STRANGE_LIMIT:.0%} is allowed).", value=share, limit=STRANGE_LIMIT, n=fresh.rows,
                        remedy="look at the rows before learning from them")
-    return judged(model, fresh)
+    return judged(model, fresh, limit=limit)
 
 
 def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tuple[Table, Table]:

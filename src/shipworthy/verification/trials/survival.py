@@ -13,7 +13,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.program import logistic
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.errors import ShipworthyError
+from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import auc_interval, clopper_pearson
 from shipworthy.verification.requirements.trivial import losses
@@ -21,7 +21,6 @@ from shipworthy.verification.requirements.worth import decide, declared, nothing
 from shipworthy.verification.trials.simulation import CALM, SCENARIOS, Scene, redraw, scene
 
 LEAST, MOST = 200, 1_000
-CRASHES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 Outcome = str
 HARMED, CRASHED, REFUSED = "harmed in silence", "crashed", "refused by the contract"
 
@@ -77,7 +76,7 @@ def _live(
         predictions = model.predict(one.rows)
     except ShipworthyError:
         return "refused by the model"
-    except CRASHES:
+    except FAULTS:
         return CRASHED
     if predictions.abstain.mean() >= 0.5:
         return "abstained from"
