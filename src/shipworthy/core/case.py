@@ -62,7 +62,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class BankResult:
-    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry."""
+    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry.
+
+    unknown: the twins that it did not judge: it said unknown, did not apply, failed itself or lacked a subject. On the
+    others it was quiet and judged.
+    """
 
     check: str
     row: str
@@ -71,3 +75,9 @@ class BankResult:
     false_alarms: int
     twins: int
     sentence: str = ""
+    unknown: int = 0
+
+    @property
+    def quiet(self) -> int:
+        """The clean twins that the check judged and let pass."""
+        return self.twins - self.false_alarms - self.unknown

@@ -112,8 +112,7 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     n = len(learned.candidates)
     if n < 5:
-        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are "
-                              "needed.", n=n,
+        return say("unknown", f"{n} of 5 candidates are too few to tell whether the metric follows the value.", n=n,
                    remedy="let the ladder try more learners: [learning] learners, or search = true")
     truth = learned.chosen.model.truth(parts.tune)
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
