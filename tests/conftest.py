@@ -26,11 +26,13 @@ from shipworthy.deployment.integration.serve import answerer
 from shipworthy.learning.selection.ladder import task_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
+from shipworthy.learning.training.tree import tree
 from shipworthy.metrics import METRICS
 from shipworthy.sabotage.world import world, world_project
 from shipworthy.store.postgres import connect
 
-LEARNERS = {"boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {})}
+LEARNERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {}), "tree": (tree, {})}
 
 
 def train(table: Table, *, learner: str = "boosted", seed: int = 0, settings: dict[str, Any] | None = None) -> Model:

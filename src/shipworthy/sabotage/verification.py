@@ -192,6 +192,17 @@ def wild_leaf(case: Case) -> Case:
     return {**case, "model": model.with_program(replace(model.program, terms=tuple(terms)))}
 
 
+@sabotage("a leaf that is no probability", check="output-range")
+def above_one(case: Case) -> Case:
+    """One leaf of a tree of class shares is 1.5; of a regression a million."""
+    model: Model = case["steps"].train(case["parts"].learn, learner="tree")
+    [term] = model.program.terms
+    leaf = np.array(term.arrays["leaf"], np.float64)
+    leaf.flat[int(leaf.argmax())] = 1e6 if model.task == "regression" else 1.5
+    terms = (Term(term.kind, {**term.arrays, "leaf": leaf}),)
+    return {**case, "model": model.with_program(replace(model.program, terms=terms))}
+
+
 @sabotage("a column set aside is read all the same", check="structural-zero")
 def peeking(case: Case) -> Case:
     """The program has one more input: a column that the project set aside."""

@@ -41,6 +41,23 @@ def test_a_misspelt_metric_is_told(clean: dict[str, Any]) -> None:
         requirements(requiring(clean, Requirement("acuracy", at_least=0.5)), clean["model"], clean["parts"])
 
 
+@pytest.mark.parametrize(("wanted", "problem", "hint"), [
+    (Requirement("log_loss", at_least=0.5), "of log_loss lower is better: at_least = 0.5 asks for a bad model",
+     "write at_most = 0.5"),
+    (Requirement("auc", at_most=0.5), "of auc higher is better: at_most = 0.5 asks for a bad model",
+     "write at_least = 0.5"),
+    (Requirement("auc", at_least=0.5, at_most=0.99), "auc has two limits, at_least = 0.5 and at_most = 0.99",
+     "keep at_least: of auc higher is better"),
+    (Requirement("brier"), "brier has no limit", "add at_most"),
+])
+def test_a_requirement_has_one_limit_on_the_side_that_can_fail(
+    wanted: Requirement, problem: str, hint: str, clean: dict[str, Any]
+) -> None:
+    with pytest.raises(BadProject) as told:
+        requirements(requiring(clean, wanted), clean["model"], clean["parts"])
+    assert (told.value.problem, told.value.hint) == (problem, hint)
+
+
 def test_a_holdout_that_judged_another_model_fails() -> None:
     assert holdout_untouched(1).verdict == "pass"
     finding = holdout_untouched(2)

@@ -62,11 +62,7 @@ def _figure(
         raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
                          hint="use one of "
                               f"{', '.join(sorted(m.name for m in metrics.values() if model.task in m.task))}")
-    if one.at_least is None and one.at_most is None:
-        raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint="add at_least or at_most")
-    rows, name = _segment(holdout, one), _name(one)
-    limit, at_most = (one.at_most, True) if one.at_most is not None else (one.at_least, False)
-    assert limit is not None
+    rows, name, (limit, at_most) = _segment(holdout, one), _name(one), _limit(one, metric)
     if rows.rows < LEAST:
         few = f"{name} rests on {rows.rows} rows, fewer than {LEAST}."
         return "unknown", few, np.nan, np.nan, np.nan, limit, rows.rows
@@ -79,6 +75,25 @@ def _figure(
     side = "up to" if at_most else "down to"
     return verdict, (f"{name} is {value:.3f}, {side} {end:.3f}, on {rows.rows:,} holdout rows; "
                      f"{sign} {limit:g} {verb}."), value, low, high, limit, rows.rows
+
+
+def _limit(one: Requirement, metric: Metric) -> tuple[float, bool]:
+    """The one limit of a requirement, and whether it is the most allowed. Raises BadProject for none, two or a wrong side.
+
+    A limit on the side that is better anyway would be kept by every bad model.
+    """
+    side, other = ("at_least", "at_most") if metric.direction == "higher" else ("at_most", "at_least")
+    limit: float | None = getattr(one, side)
+    against: float | None = getattr(one, other)
+    if limit is None and against is None:
+        raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint=f"add {side}")
+    if limit is None:
+        raise BadProject(f"of {one.metric} {metric.direction} is better: {other} = {against:g} asks for a bad model",
+                         where="[[requirement]]", hint=f"write {side} = {against:g}")
+    if against is not None:
+        raise BadProject(f"{one.metric} has two limits, {side} = {limit:g} and {other} = {against:g}",
+                         where="[[requirement]]", hint=f"keep {side}: of {one.metric} {metric.direction} is better")
+    return limit, side == "at_most"
 
 
 def asked(model: Model, score: Floats, needs: str) -> Floats | Ints:
