@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -37,7 +38,10 @@ LEARNERS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 def train(table: Table, *, learner: str = "boosted", seed: int = 0, settings: dict[str, Any] | None = None) -> Model:
     features = fit(table)
-    task, classes = task_of(table, world_project())
+    project = world_project()
+    if project.data.positive not in table.words("outcome"):
+        project = msgspec.structs.replace(project, data=msgspec.structs.replace(project.data, positive=""))
+    task, classes = task_of(table, project)
     inputs = features.matrix(table)
     learn, default = LEARNERS[learner]
     job = Job(task, classes, features.inputs, seconds=20.0, seed=seed, settings={**default, **(settings or {})})

@@ -22,6 +22,7 @@ SUBJECTS: dict[str, str] = {
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
     "book": "how often this holdout was opened for this release (int)",
     "champion": "the model in production now (Model)",
+    "learnt": "the rows that the champion learnt from or was tuned on (Table)",
     "release": "the release folder opened (core.release.Release)",
     "history": "the audit ledger of people and pointer moves (list of lines)",
     "seals": "signed heads of that ledger, the newest first (tuple of core.ledger.Seal)",

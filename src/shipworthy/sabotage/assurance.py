@@ -268,8 +268,7 @@ def _decided(case: Case, rows: Table, seed: int) -> Table:
     if model.task != "binary":
         return rows
     turned = np.random.default_rng([17, seed]).random(rows.rows) < 1 / 300
-    codes = (model.score(rows) >= model.sheet.threshold) ^ turned
-    words = np.array(model.classes, object)[codes.astype(np.int64)]
+    words = np.array(model.classes, object)[model.decide(model.score(rows)) ^ turned]
     return rows.with_column(model.sheet.target, pa.array(words.tolist()))
 
 

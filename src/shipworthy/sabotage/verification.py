@@ -42,13 +42,15 @@ def starved(case: Case) -> Case:
     """The champion saw all learning rows, the model a twentieth of them."""
     learn = case["parts"].learn
     few = case["steps"].train(learn.take(np.random.default_rng(0).permutation(learn.rows)[: learn.rows // 20]))
-    return {**case, "champion": case["model"], "model": few}
+    return {**case, "champion": case["model"], "model": few, "learnt": learn}
 
 
 @twin("not-worse-than-champion")
 def same_champion(case: Case, seed: int) -> Case:
-    """The champion is the model itself."""
-    return {**case, "champion": case["model"]}
+    """The champion is the model itself, and has learnt from a third of the holdout."""
+    held, learn = case["parts"].holdout, case["parts"].learn
+    more = replace(learn, data=pa.concat_tables([learn.data, held.data.slice(0, held.rows // 3)]))
+    return {**case, "champion": case["model"], "learnt": more}
 
 
 @sabotage("a search that scores on the holdout", check="holdout-untouched")

@@ -9,8 +9,8 @@ from shipworthy.core.evidence import Finding, held, say
 from shipworthy.core.found import Contract, Profile
 from shipworthy.core.learned import Parts
 from shipworthy.core.project import Project
+from shipworthy.core.rows import also_in
 from shipworthy.core.table import Table
-from shipworthy.data.analysis.view import row_hashes
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
 
@@ -52,12 +52,10 @@ def split_overlap(parts: Parts, *, limit: float = 0.01) -> Finding:
 
     A row is the same when every column that is not set aside is, identifiers and times included.
     """
-    names = [column.name for column in parts.learn.schema.columns if column.role not in ("ignored", "suspect")]
-    names = [name for name in names if name in parts.holdout.schema]
     n = parts.holdout.rows
     if not n or not parts.learn.rows:
         return say("unknown", "There is no holdout, or nothing was learnt from.", n=n)
-    shared = np.isin(row_hashes(parts.holdout.data.select(names)), row_hashes(parts.learn.data.select(names)))
+    shared = also_in(parts.holdout, parts.learn)
     group = parts.learn.schema.one("group")
     both = _shared_groups(parts, group.name) if group else 0
     hits = int(shared.sum())

@@ -21,10 +21,11 @@ from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
-from shipworthy.learning.selection.choice import choose, quality, row_losses
+from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.training.boosted import dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
+from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
 
 Learners = Mapping[str, Marked]

@@ -21,9 +21,10 @@ ROUNDING = 1e-9
 def output_range(model: Model, parts: Parts, *, margin: float = 20.0, stretch: float = 1.0) -> Finding:
     """Whether no input at all can push the output beyond its limits, proved from leaves, tables and weights.
 
-    Classes: log-odds within ±margin, or where the margin is the probability itself (trees, forests) within 0 and 1.
-    Regression: within the target's range on the learning rows, stretched by this share of it on both sides. Domain: every input, missing included; numbers of linear terms within the range that
-    learning rows span. A bound beyond the limit is no proof: then rows are searched, and without one it is unknown.
+    Classes: log-odds within ±margin, or within 0 and 1 where the margin is the probability itself (trees, forests).
+    Regression: within the target's range on the learning rows, stretched by this share of it on both sides. Domain:
+    every input, missing included; numbers of linear terms within the range that learning rows span. A bound beyond the
+    limit is no proof: then rows are searched, and without one it is unknown.
     """
     inputs = model.inputs(parts.learn)
     low, high = _domain(inputs)

@@ -10,8 +10,8 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
 from shipworthy.marks import check
+from shipworthy.metrics.agreement import spearman
 from shipworthy.metrics.intervals import paired_mean_difference, percentiles
-from shipworthy.metrics.ranks import midranks
 from shipworthy.verification.requirements.worth import COSTS, best_threshold, decide, declared, moved, nothing, worth
 
 NO_VALUE = ("No value table is declared, so nobody can say what a decision earns.",
@@ -134,10 +134,3 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:
     cut = best_threshold(value, np.asarray(truth, np.int64), scores) if model.task == "binary" else None
     return worth(value, model, truth, decide(model, scores, threshold=cut, capacity=value.capacity))
-
-
-def spearman(a: Floats, b: Floats) -> float:
-    """Rank correlation in [−1, 1]; NaN if either side is constant. Source: Spearman (1904)."""
-    x, y = midranks(a) - (len(a) + 1) / 2, midranks(b) - (len(b) + 1) / 2
-    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum() / size) if size else float("nan")
