@@ -24,7 +24,7 @@ from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.deployment.integration.serve import answerer
-from shipworthy.learning.selection.ladder import task_of, usual
+from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
 from shipworthy.learning.training.tree import tree
@@ -41,7 +41,7 @@ def train(table: Table, *, learner: str = "boosted", seed: int = 0, settings: di
     project = world_project()
     if project.data.positive not in table.words("outcome"):
         project = msgspec.structs.replace(project, data=msgspec.structs.replace(project.data, positive=""))
-    task, classes = task_of(table, project)
+    task, classes = target_of(table, project)
     inputs = features.matrix(table)
     learn, default = LEARNERS[learner]
     job = Job(task, classes, features.inputs, seconds=20.0, seed=seed, settings={**default, **(settings or {})})

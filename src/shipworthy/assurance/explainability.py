@@ -49,7 +49,8 @@ def explainability_score(
     """Whether the explainability score and every part of it reach their limits, and shares add up to the margin.
 
     Parts: faithfulness, stability, parsimony, sanity (contributions of `retrains` models trained on permuted labels
-    must look different), simulatability (a tree of depth 4 that imitates the margin). On up to `rows` holdout rows.
+    must look different), simulatability (a tree of depth 4 that imitates the margin). On up to `rows` holdout rows; the
+    values themselves are held to the limits, for they are of this model on these rows.
     """
     if model.task == "multiclass":
         return say("unknown", "Shares of one of several classes are not defined, so explanations are not scored.")

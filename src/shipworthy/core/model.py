@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,11 +15,9 @@ from shipworthy.core.canon import canonical, digest
 from shipworthy.core.features import Features
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Program, read_program
-from shipworthy.core.schema import Schema
+from shipworthy.core.schema import Schema, Task
 from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
 from shipworthy.errors import BadData, BadModel
-
-Task = Literal["binary", "multiclass", "regression"]
 
 
 class Sheet(msgspec.Struct, frozen=True):

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from shipworthy.core.features import Features
 from shipworthy.core.features import fit as fit_features
 from shipworthy.core.learned import Candidate, Figures, Fitted, Gain, Job, Learned, Parts
-from shipworthy.core.model import Model, Sheet, Task, encode_target
+from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked, registry
-from shipworthy.core.schema import Schema
+from shipworthy.core.schema import Schema, Task, task_of
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
@@ -156,7 +157,7 @@ def train(
     known = _installed() if learners is None else learners
     if learner not in known:
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
-    task, classes = task_of(table, project)
+    task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
     job = Job(
         task,
@@ -181,7 +182,7 @@ def train(
 
 def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     """Inputs and truth of the learn and tune parts, and what the task is."""
-    task, classes = task_of(parts.learn, project)
+    task, classes = target_of(parts.learn, project)
     sides = [
         (features.matrix(part), encode_target(part, project.data.target, classes)) for part in (parts.learn, parts.tune)
     ]
@@ -189,13 +190,12 @@ def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1])
 
 
-def task_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
-    """Regression for a number with many values, else a class task; classes sorted, the positive one last."""
-    column = table.schema[project.data.target]
+def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
+    """The task, and its classes: sorted, the positive one last; none for a regression."""
     values = table.column(project.data.target)
-    distinct = len(values.unique())
-    if column.kind == "number" and distinct > (20 if column.integer else 2) and not project.data.positive:
-        return "regression", ()
+    task = task_of(table.schema[project.data.target], pc.count_distinct(values).as_py(), positive=project.data.positive)
+    if task == "regression":
+        return task, ()
     classes = sorted({word for word in to_words(values) if word is not None})
     if len(classes) > MANY_CLASSES:
         raise BadProject(

@@ -51,8 +51,8 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
     """Whether the deployed threshold stays near the best one when each amount in turn moves up or down.
 
     Regret: what the best threshold would earn more, as a share of what it earns above doing nothing; tune and holdout
-    rows, chosen on four fifths and paid on the fifth. A regret above the limit that chance
-    can explain (paired bootstrap) is unknown.
+    rows, chosen on four fifths and paid on the fifth. The value itself is held to the limit, for its noise is of the
+    rows and not of the amounts; above it, a regret that chance can explain (paired bootstrap) is unknown.
     """
     value = project.value
     if value is None or not declared(value):
@@ -104,8 +104,8 @@ def _redrawn(values: Floats, draws: int = 500) -> Floats:
 def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, limit: float = 0.6) -> Finding:
     """Whether candidates that score better by the metric also earn more: Spearman correlation over all candidates.
 
-    Each candidate earns at its own best threshold on the tune rows. Under 5 candidates, or where chance in the rows
-    can explain a low correlation, the verdict is unknown.
+    Each candidate earns at its own best threshold on the tune rows. The value itself is held to the limit. Under 5
+    candidates, or where chance in the rows can explain a low correlation, the verdict is unknown.
     """
     value = project.value
     if value is None or not declared(value):
