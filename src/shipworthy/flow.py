@@ -31,6 +31,7 @@ from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpac
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
+from shipworthy.core.rows import also_in
 from shipworthy.core.schema import Schema
 from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
@@ -134,7 +135,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
-        "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
+        "champion": standing.model if standing else None, "learnt": _learnt(place, standing) if standing else None,
+        "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
         "training": {"table": "training", "version": version, "schema": case["table"].schema},
@@ -378,6 +380,12 @@ def _standing(place: Workspace) -> Release:
         raise Misuse("nothing is in production", where=str(place.folder),
                      hint="shipworthy promote --by YOU --why REASON")
     return release
+
+
+def _learnt(place: Workspace, release: Release) -> Table:
+    """The rows that a release learnt from or was tuned on: all that it was made from but those it held out."""
+    known = _training(place, release)
+    return known.take(~also_in(known, stored(release)["holdout"]))
 
 
 def _training(place: Workspace, release: Release) -> Table:

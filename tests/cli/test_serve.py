@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from shipworthy.cli.serve import example, request
+from shipworthy.cli.serve import request
 from shipworthy.core.features import Category, Features
 from shipworthy.core.model import Model
+from shipworthy.deployment.integration.example import example
 from shipworthy.deployment.integration.serve import answerer
 
 HOSTILE = "o'brien'; touch ran; echo '"

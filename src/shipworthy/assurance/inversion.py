@@ -156,5 +156,4 @@ def _right(model: Model, table: Table) -> Floats:
     truth, score = model.truth(table), model.score(table)
     if model.task == "regression":
         return np.asarray(1 - (score - truth) ** 2 / (float(np.var(truth)) or 1.0), np.float64)
-    chosen = score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold).astype(np.int64)
-    return np.asarray(chosen == truth, np.float64)
+    return np.asarray(model.decide(score) == truth, np.float64)

@@ -159,8 +159,8 @@ class Learning(Part, frozen=True):
 class Requirement(Part, frozen=True):
     """[[requirement]] A metric that the holdout must reach at the pessimistic end of its 95 % interval.
 
-    metric: its name, such as auc, recall or mae. at_least, at_most: the limit; one of the two. segment: column →
-    value; empty for all rows.
+    metric: its name, such as auc, recall or mae. at_least, at_most: the limit; one of the two: at_least where higher is
+    better, at_most where lower is. segment: column → value; empty for all rows.
     """
 
     metric: str

@@ -50,6 +50,12 @@ def decoy(case: Case) -> Case:
     return {**case, "project": project, "catalogue": case["steps"].discover([base, shelf], project)}
 
 
+@twin("joins-verified")
+def one_key(case: Case, seed: int) -> Case:
+    """A second source that holds exactly one row for every row of the first."""
+    return _second_source(case, 1.0, seed=seed)
+
+
 @sabotage("a-source-in-other-units", check="conventions-agree")
 def other_units(case: Case) -> Case:
     """A second source that holds num1 in thousandths."""

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.found import ColumnProfile, Profile, Suspect
+from shipworthy.core.schema import MOST_CLASSES, Task, task_of
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile as look
 from shipworthy.data.analysis.suspects import named_after
@@ -47,9 +48,7 @@ TIMES = frozenset(["time", "date", "timestamp", "datetime", "day", "when", "crea
 POSITIVE = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "fraud", "churn", "late", ">50k", "up", "fail")
 MISSING_WORDS = ("?", "unknown", "n/a", "none given", "not reported", "missing", "undefined", "unspecified")
 MISSING_NUMBERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
-MOST_CLASSES = 20
 MARKS = " .,;:!"
-Task = Literal["binary", "multiclass", "regression"]
 
 
 class Guess(msgspec.Struct, frozen=True):
@@ -123,16 +122,13 @@ def _task(table: Table, column: ColumnProfile) -> tuple[Task, str]:
     if column.distinct < 2:
         raise BadData(f'the target "{column.name}" has {column.distinct} value{"" if column.distinct == 1 else "s"}',
                       where=table.origin, hint="name another target")
-    if column.distinct == 2:
-        return "binary", f"{column.name} has two values"
-    if column.kind == "number" and (column.distinct > MOST_CLASSES or not table.schema[column.name].integer):
-        return "regression", f"{column.name} is a number with {column.distinct:,} values"
-    if column.kind == "number":
-        return (
-            "regression",
-            f"{column.name} is a whole number with {column.distinct} values; set kinds to make it classes",
-        )
-    return "multiclass", f"{column.name} has {column.distinct} classes"
+    task = task_of(table.schema[column.name], column.distinct)
+    if column.kind != "number" or task == "binary":
+        return task, f"{column.name} has {'two values' if task == 'binary' else f'{column.distinct} classes'}"
+    if task == "regression":
+        return task, f"{column.name} is a number with {column.distinct:,} values"
+    return task, (f"{column.name} is a whole number with {column.distinct} values, taken for classes; to predict its "
+                  f'amount write [data.kinds] {column.name} = "number"')
 
 
 def _positive(column: ColumnProfile, reasons: list[tuple[str, str, str]]) -> str:

@@ -9,8 +9,8 @@ from shipworthy.core.evidence import Finding, held, say
 from shipworthy.core.found import Contract, Profile
 from shipworthy.core.learned import Parts
 from shipworthy.core.project import Project
+from shipworthy.core.rows import row_hashes
 from shipworthy.core.table import Mask, Table
-from shipworthy.data.analysis.view import row_hashes
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
 

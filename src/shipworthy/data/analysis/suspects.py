@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shipworthy.core.found import Suspect
+from shipworthy.core.schema import task_of
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.data.analysis.strength import codes_of, skill, strength
 from shipworthy.data.collection.containment import words_of
@@ -73,9 +75,7 @@ def suspects(sample: Table, target: str, nulls: Table | None = None) -> tuple[Su
 
 def truth_of(rows: Table, target: str) -> tuple[Floats, int]:
     """The target as codes with their number of classes, or as values with 0; at most 254 classes."""
-    values = rows.data[target]
-    distinct = len(values.unique())
-    if rows.schema[target].kind == "number" and distinct > 2:
+    if task_of(rows.schema[target], pc.count_distinct(rows.data[target]).as_py()) == "regression":
         numbers = rows.numbers(target)
         return np.where(np.isfinite(numbers), numbers, np.nanmedian(numbers)), 0
     _, codes = np.unique(rows.words(target).astype(str), return_inverse=True)

@@ -129,7 +129,8 @@ def with_roles(table: Table, project: Project) -> Table:
     if data.time:
         _is_time(schema, data.time)
         schema = schema.replace(data.time, role="time", reason="when the row was known: [data] time")
-    schema = schema.replace(data.target, role="target", reason="what is predicted")
+    counted = schema[data.target].integer and data.kinds.get(data.target) != "number"
+    schema = schema.replace(data.target, role="target", integer=counted, reason="what is predicted")
     return table.with_schema(schema)
 
 

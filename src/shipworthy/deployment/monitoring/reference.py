@@ -138,11 +138,11 @@ def judged_rows(
         loss = np.minimum(error / cap, 1.0)
         return scores, np.zeros(len(scores), np.int64), loss, loss, cap
     if model.task == "binary":
-        decision = (scores >= model.sheet.threshold).astype(np.int64)
+        decision = model.decide(scores)
         coin = chance_loss(scores, truth, drawn_coins(len(scores)))
         loss = coin if by_coin else (decision != truth).astype(np.float64)
         return scores, decision, truth.astype(np.float64), loss, 1.0
-    decision = scores.argmax(axis=1).astype(np.int64)
+    decision = model.decide(scores)
     right = (decision == truth).astype(np.float64)
     return scores.max(axis=1), decision, right, 1.0 - right, 1.0
 

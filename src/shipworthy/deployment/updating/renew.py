@@ -21,6 +21,7 @@ from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.deployment.updating.poison import TARGETED, judged, labelled
 from shipworthy.errors import BadData
 from shipworthy.metrics.intervals import paired_mean_difference
+from shipworthy.metrics.losses import row_losses
 
 BROKEN_RULES = ("present", "type", "null-share", "range", "unseen-share", "pattern")
 STRANGE_LIMIT = 0.2
@@ -94,7 +95,11 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
 
 
 def renewed(project: Project) -> Project:
-    """The project of a challenger: one table, collected already; the oldest rows to learn from, the newest held out."""
+    """The project of a challenger: one table, collected already, split as the champion's was.
+
+    The newest rows are held out where that split is in time; any other takes old and new rows alike, and rows that the
+    champion learnt from are left out when the two are compared.
+    """
     about = project.source[0]
     source = Source("renewed", "renewed", about.owner, about.licence)
     data = msgspec.structs.replace(project.data, table="renewed", target_rule=None)
@@ -141,11 +146,7 @@ def compare(
 
 
 def _loss(model: Model, tail: Table) -> Floats:
-    score, truth = model.score(tail), model.truth(tail)
-    if model.task == "regression":
-        return np.asarray((score - truth) ** 2)
-    each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
-    return np.asarray(-np.log(np.clip(each[np.arange(len(each)), truth.astype(np.int64)], _CLIP, 1.0)))
+    return row_losses(model.score(tail), model.truth(tail), model.task)
 
 
 def _last(model: Model, before: Table, tail: Table, lag: int) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
 from shipworthy.learning.selection.calibrate import calibration
-from shipworthy.learning.selection.choice import row_losses
+from shipworthy.metrics.losses import row_losses
 
 LEAST_GAIN = 0.001
 CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")

@@ -8,23 +8,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from shipworthy.core.features import Features
 from shipworthy.core.features import fit as fit_features
 from shipworthy.core.learned import Candidate, Figures, Fitted, Gain, Job, Learned, Parts
-from shipworthy.core.model import Model, Sheet, Task, encode_target
+from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked, registry
-from shipworthy.core.schema import Schema
+from shipworthy.core.schema import Schema, Task, task_of
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
-from shipworthy.learning.selection.choice import choose, quality, row_losses
+from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.training.boosted import dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
+from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
 
 Learners = Mapping[str, Marked]
@@ -153,7 +155,7 @@ def train(
     known = _installed() if learners is None else learners
     if learner not in known:
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
-    task, classes = task_of(table, project)
+    task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
     job = Job(task, classes, features.inputs, seconds=seconds, seed=seed,
               settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
@@ -166,20 +168,19 @@ def train(
 
 def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     """Inputs and truth of the learn and tune parts, and what the task is."""
-    task, classes = task_of(parts.learn, project)
+    task, classes = target_of(parts.learn, project)
     sides = [(features.matrix(part), encode_target(part, project.data.target, classes))
              for part in (parts.learn, parts.tune)]
     schema = parts.learn.schema.only(features.columns)
     return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1])
 
 
-def task_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
-    """Regression for a number with many values, else a class task; classes sorted, the positive one last."""
-    column = table.schema[project.data.target]
+def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
+    """The task, and its classes: sorted, the positive one last; none for a regression."""
     values = table.column(project.data.target)
-    distinct = len(values.unique())
-    if column.kind == "number" and distinct > (20 if column.integer else 2) and not project.data.positive:
-        return "regression", ()
+    task = task_of(table.schema[project.data.target], pc.count_distinct(values).as_py(), positive=project.data.positive)
+    if task == "regression":
+        return task, ()
     classes = sorted({word for word in to_words(values) if word is not None})
     if len(classes) > MANY_CLASSES:
         raise BadProject(f'the target "{project.data.target}" has {len(classes)} classes, more than {MANY_CLASSES}',

@@ -10,8 +10,8 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
 from shipworthy.marks import check
+from shipworthy.metrics.agreement import spearman
 from shipworthy.metrics.intervals import paired_mean_difference, percentiles
-from shipworthy.metrics.ranks import midranks
 from shipworthy.verification.requirements.worth import COSTS, best_threshold, decide, declared, moved, nothing, worth
 
 NO_VALUE = ("No value table is declared, so nobody can say what a decision earns.",
@@ -51,8 +51,8 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
     """Whether the deployed threshold stays near the best one when each amount in turn moves up or down.
 
     Regret: what the best threshold would earn more, as a share of what it earns above doing nothing; tune and holdout
-    rows, chosen on four fifths and paid on the fifth. A regret above the limit that chance
-    can explain (paired bootstrap) is unknown.
+    rows, chosen on four fifths and paid on the fifth. The value itself is held to the limit, for its noise is of the
+    rows and not of the amounts; above it, a regret that chance can explain (paired bootstrap) is unknown.
     """
     value = project.value
     if value is None or not declared(value):
@@ -102,16 +102,16 @@ def _redrawn(values: Floats, draws: int = 500) -> Floats:
 def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, limit: float = 0.6) -> Finding:
     """Whether candidates that score better by the metric also earn more: Spearman correlation over all candidates.
 
-    Each candidate earns at its own best threshold on the tune rows. Under 5 candidates, or where chance in the rows
-    can explain a low correlation, the verdict is unknown.
+    Each candidate earns at its own best threshold on the tune rows. The value itself is held to the limit. Under 5
+    candidates, or where chance in the rows can explain a low correlation, the verdict is unknown.
     """
     value = project.value
     if value is None or not declared(value):
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     n = len(learned.candidates)
     if n < 5:
-        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are needed.",
-                   n=n, remedy="let the ladder try more learners: [learning] learners, or search = true")
+        return say("unknown", f"{n} of 5 candidates are too few to tell whether the metric follows the value.", n=n,
+                   remedy="let the ladder try more learners: [learning] learners, or search = true")
     truth = learned.chosen.model.truth(parts.tune)
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
     metric = np.array([one.figures.metric for one in learned.candidates])
@@ -131,10 +131,3 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:
     cut = best_threshold(value, np.asarray(truth, np.int64), scores) if model.task == "binary" else None
     return worth(value, model, truth, decide(model, scores, threshold=cut, capacity=value.capacity))
-
-
-def spearman(a: Floats, b: Floats) -> float:
-    """Rank correlation in [−1, 1]; NaN if either side is constant. Source: Spearman (1904)."""
-    x, y = midranks(a) - (len(a) + 1) / 2, midranks(b) - (len(b) + 1) / 2
-    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum() / size) if size else float("nan")

@@ -71,7 +71,7 @@ def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats
     if model.task == "regression":
         return np.zeros(len(found.slices))
     score = model.score(rows)
-    sure = score.max(axis=1) if score.ndim == 2 else np.where(score >= model.sheet.threshold, score, 1 - score)
+    sure = score.max(axis=1) if score.ndim == 2 else np.where(model.decide(score), score, 1 - score)
     place = {name: n for n, name in enumerate(told.names)}
     inside = np.stack([told.rows[:, [place[one] for one in each.told]].all(axis=1) for each in found.slices])
     return np.asarray(inside @ (1 - sure) / inside.sum(axis=1), np.float64)
@@ -82,8 +82,7 @@ def error(model: Model, rows: Table) -> Floats:
     truth, score = model.truth(rows), model.score(rows)
     if model.task == "regression":
         return np.asarray(np.abs(score - truth), np.float64)
-    chosen = score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold).astype(np.int64)
-    return np.asarray(chosen != truth, np.float64)
+    return np.asarray(model.decide(score) != truth, np.float64)
 
 
 def _columns(model: Model, parts: Parts) -> tuple[str, ...]:

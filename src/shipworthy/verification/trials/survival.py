@@ -16,7 +16,7 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import auc_interval, clopper_pearson
-from shipworthy.verification.requirements.trivial import losses
+from shipworthy.metrics.losses import row_losses
 from shipworthy.verification.requirements.worth import decide, declared, nothing, worth
 from shipworthy.verification.trials.simulation import CALM, SCENARIOS, Scene, redraw, scene
 
@@ -95,7 +95,7 @@ def _gain(project: Project, model: Model, seen: Floats | Ints, truth: Floats | I
     else:
         share = np.bincount(np.asarray(seen, np.int64), minlength=len(model.classes)) / len(seen)
         prior = np.full(len(truth), share[1]) if model.task == "binary" else np.tile(share, (len(truth), 1))
-    return float((losses(model, truth, prior) - losses(model, truth, score)).mean())
+    return float((row_losses(prior, truth, model.task) - row_losses(score, truth, model.task)).mean())
 
 
 @check("simulator-fidelity", row="verification.simulation")
