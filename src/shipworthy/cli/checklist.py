@@ -22,18 +22,9 @@ def command(folder: Path, release_id: str, as_json: bool) -> None:
     place = open_workspace(folder)
     evidence = flow.current_evidence(place, find_release(place.releases, release_id))
     if as_json:
-        put(
-            {
-                "fit": evidence.fit,
-                "refusals": evidence.refusals,
-                "required": evidence.required,
-                "missing": evidence.missing,
-                "rows": [
-                    {"row": row.id, "verdict": verdict, "findings": findings}
-                    for row, verdict, findings in evidence.rows()
-                ],
-            }
-        )
+        rows = [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in evidence.rows()]
+        put({"fit": evidence.fit, "refusals": evidence.refusals, "required": evidence.required,
+             "missing": evidence.missing, "rows": rows})
     else:
         click.echo("\n".join(checklist(evidence)))
         click.echo("\n* required for promotion\n" + conclusion(evidence))
