@@ -21,21 +21,11 @@ def command(folder: Path, release_id: str, as_json: bool) -> None:
     place = open_workspace(folder)
     evidence = flow.checklist(place, release_id)
     if as_json:
-        put(
-            {
-                "fit": evidence.fit,
-                "refusals": evidence.refusals,
-                "required": evidence.required,
-                "missing": evidence.missing,
-                "changes": evidence.changes,
-                "waivers": evidence.waivers,
-                "stale": {finding.id: evidence.staleness(finding) for finding in evidence.stale()},
-                "rows": [
-                    {"row": row.id, "verdict": verdict, "findings": findings}
-                    for row, verdict, findings in evidence.rows()
-                ],
-            }
-        )
+        rows = [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in evidence.rows()]
+        stale = {finding.id: evidence.staleness(finding) for finding in evidence.stale()}
+        put({"fit": evidence.fit, "refusals": evidence.refusals, "required": evidence.required,
+             "missing": evidence.missing, "changes": evidence.changes, "waivers": evidence.waivers, "stale": stale,
+             "rows": rows})
     else:
         click.echo("\n".join(checklist(evidence)))
         click.echo("\n".join(["", *changes(evidence), "* required for promotion", conclusion(evidence)]))

@@ -44,13 +44,8 @@ Step = Callable[[str], None]
 
 
 @click.command()
-@click.option(
-    "--folder",
-    default="shipworthy-demo",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where the demo project is made.",
-)
+@click.option("--folder", default="shipworthy-demo", show_default=True, type=click.Path(path_type=Path),
+              help="Where the demo project is made.")
 @click.option("--seconds", default=60.0, show_default=True, help="Learning budget in seconds.")
 def command(folder: Path, seconds: float) -> None:
     """From five raw tables of New York flights to a released, served, watched and renewed model."""

@@ -21,9 +21,8 @@ from shipworthy.store.files import write_bytes
 @click.command()
 @click.argument("address", metavar="TABLE")
 @click.option("--target", required=True, help="The column to predict.")
-@click.option(
-    "--project", "-p", "folder", default=".", type=click.Path(path_type=Path), help="Where to write the file."
-)
+@click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path),
+              help="Where to write the file.")
 @rows_option
 @click.option("--force", is_flag=True, help="Overwrite an existing project file.")
 def command(address: str, target: str, folder: Path, rows: int, force: bool) -> None:

@@ -17,9 +17,8 @@ from shipworthy.store.workspace import open_workspace
 @click.command()
 @project_option
 @click.option("--by", default="", help="Who promotes the challenger if it wins; without it, it stays a candidate.")
-@click.option(
-    "--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default."
-)
+@click.option("--log", "address", default="",
+              help="Predictions as a Parquet file or folder; the server's log by default.")
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
 def command(folder: Path, by: str, address: str, labels: str) -> None:
     """Train on newer labelled traffic, judge by the same checklist, promote only if better. Exit 1 if not."""

@@ -22,18 +22,10 @@ SIGNS = {
 }
 COLOURS = {"pass": "green", "fail": "red", "unknown": "yellow", "attested": "cyan", "not-applicable": "bright_black"}
 
-project_option = click.option(
-    "--project",
-    "-p",
-    "folder",
-    default=".",
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Folder that holds shipworthy.toml.",
-)
-rows_option = click.option(
-    "--rows", default=0, type=click.IntRange(min=0), help="Read at most so many rows, drawn at random; 0 is all."
-)
+project_option = click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path),
+                              show_default=True, help="Folder that holds shipworthy.toml.")
+rows_option = click.option("--rows", default=0, type=click.IntRange(min=0),
+                           help="Read at most so many rows, drawn at random; 0 is all.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON to stdout.")
 
 

@@ -19,9 +19,8 @@ from shipworthy.store.workspace import open_workspace
 
 @click.command()
 @project_option
-@click.option(
-    "--log", "address", default="", help="Predictions as a Parquet file or folder; the server's log by default."
-)
+@click.option("--log", "address", default="",
+              help="Predictions as a Parquet file or folder; the server's log by default.")
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
 @click.option("--close", "why", default="", help="Close the open incident for this reason instead of looking.")
 @click.option("--by", default="", help="Who closes it.")

@@ -165,11 +165,9 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, wanted: pa.DataType) -> pa.C
         return column.cast(wanted, safe=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         finer = is_.is_timestamp(field.type) and field.type.unit == "ns"
-        raise BadData(
-            f'column "{field.name}" cannot become {wanted} without changing a value: {error}',
-            where=f"column {field.name}",
-            hint="round the times to microseconds first" if finer else "choose a type that holds every value",
-        ) from error
+        hint = "round the times to microseconds first" if finer else "choose a type that holds every value"
+        raise BadData(f'column "{field.name}" cannot become {wanted} without changing a value: {error}',
+                      where=f"column {field.name}", hint=hint) from error
 
 
 def _kept_metadata(field: pa.Field) -> dict[bytes, bytes] | None:

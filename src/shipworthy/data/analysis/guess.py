@@ -164,15 +164,9 @@ def _counts(table: Table, column: ColumnProfile) -> bool:
 
 
 def _time(columns: list[ColumnProfile], table: Table, reasons: list[tuple[str, str, str]]) -> str:
-    times = [
-        column
-        for column in columns
-        if column.kind == "timestamp"
-        and column.distinct > 1
-        and not column.nulls
-        and not column.personal
-        and not {"birth", "dob"} & set(words_of(column.name))
-    ]
+    times = [column for column in columns
+             if column.kind == "timestamp" and column.distinct > 1 and not column.nulls and not column.personal
+             and not {"birth", "dob"} & set(words_of(column.name))]
     if not times:
         return ""
     best = max(times, key=lambda column: (bool(TIMES & set(words_of(column.name))), column.distinct))
@@ -186,11 +180,8 @@ def _group(
     """An identifier that repeats: rows of one customer, patient or student belong together."""
     for column in columns:
         words = words_of(column.name)
-        named = bool(words) and (
-            words[0] == "id"
-            or words[-1] == "id"
-            or {"customer", "patient", "user", "student", "person", "household", "subject"} >= set(words)
-        )
+        named = bool(words) and ("id" in (words[0], words[-1]) or set(words) <= {
+            "customer", "patient", "user", "student", "person", "household", "subject"})
         whole = column.kind == "category" or table.schema[column.name].integer
         many = column.rows / 50 < column.distinct < 0.98 * column.rows and column.distinct > 50
         if named and whole and many and column.name not in taken:

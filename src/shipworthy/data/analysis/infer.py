@@ -131,11 +131,9 @@ def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
     if not len(edges):
         return []
     share = cells(finite, edges)
-    return [
-        Rule("quantile", name, support=len(finite),
-             detail={"edges": [float(edge) for edge in edges], "share": share.tolist(),
-                     "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks])}),
-    ]
+    return [Rule("quantile", name, support=len(finite),
+                 detail={"edges": [float(edge) for edge in edges], "share": share.tolist(),
+                         "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks])})]
 
 
 def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> list[Rule]:
@@ -144,10 +142,8 @@ def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> lis
     levels = np.array(found.field("values").to_pylist(), dtype=object).astype(str)
     counts = found.field("counts").to_numpy().astype(np.int64)
     letters = sorted({letter for word in levels[:20_000] for letter in str(word)})
-    rules = [
-        Rule("pattern", name, values=("".join(letters),), support=len(values),
-             detail={"longest": max(len(word) for word in levels)}),
-    ]
+    rules = [Rule("pattern", name, values=("".join(letters),), support=len(values),
+                  detail={"longest": max(len(word) for word in levels)})]
     once = float((counts == 1).sum() / len(values))
     if key or len(levels) > MOST_LEVELS or once > 0.2:
         return rules
@@ -182,26 +178,13 @@ def _time_rules(name: str, table: Table, sample: Table, blocks: list[Table]) -> 
     seconds = table.numbers(name)
     seconds = np.sort(seconds[np.isfinite(seconds)])
     gap = float(np.diff(seconds).max(initial=0.0)) if len(seconds) > 1 else 0.0
-    rules = [
-        Rule("order", name, low=float(seconds[0]), high=float(seconds[-1]), support=len(seconds), detail={"gap": gap})
-    ]
+    rules = [Rule("order", name, low=float(seconds[0]), high=float(seconds[-1]), support=len(seconds),
+                  detail={"gap": gap})]
     edges = np.unique(np.quantile(seconds, np.linspace(0, 1, 9)[1:-1]))
     if len(edges):
-        rules.append(
-            Rule(
-                "quantile",
-                name,
-                support=len(seconds),
-                low=float(seconds[0]),
-                high=float(seconds[-1]),
-                detail={
-                    "edges": edges.tolist(),
-                    "share": cells(seconds, edges).tolist(),
-                    "slack": 0.0,
-                    "same_period": True,
-                },
-            )
-        )
+        rules.append(Rule("quantile", name, support=len(seconds), low=float(seconds[0]), high=float(seconds[-1]),
+                          detail={"edges": edges.tolist(), "share": cells(seconds, edges).tolist(), "slack": 0.0,
+                                  "same_period": True}))
     for part, size in PARTS.items():
         each = View(sample).part(name, part)
         share = np.bincount(each, minlength=size) / max(1, len(each))

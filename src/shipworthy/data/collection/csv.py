@@ -188,13 +188,8 @@ def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, 
 
 
 def _options(dialect: Dialect) -> dict[str, Any]:
-    return {
-        "delimiter": dialect.delimiter,
-        "quotechar": dialect.quote,
-        "escapechar": dialect.quote,
-        "skiprows": dialect.skip,
-        "na_values": NULLS,
-    }
+    return {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "escapechar": dialect.quote,
+            "skiprows": dialect.skip, "na_values": NULLS}
 
 
 def _first_lines(message: str) -> str:

@@ -22,7 +22,6 @@ __all__ = ["discover", "list_sources", "verify_join"]
 VERIFIED = 50
 EXAMPLES = 3
 WIDEST = 3
-Shared = Mapping[str, tuple[Table, Sequence[Sketch]]]
 
 
 def discover(tables: Sequence[Table], project: Project | None = None) -> Catalogue:
@@ -79,15 +78,10 @@ def _declared(tables: Mapping[str, Table], project: Project | None) -> list[Join
     base = base_name_or_none(tables, project) if project else ""
     if not project or not base:
         return []
-    return [
-        verify_join(
-            tables[base], tables[join.table], join.on, used=True, by_chance=_by_chance(tables[join.table], join.on)
-        )
-        for join in project.join
-        if join.table in tables
-        and all(column in tables[base].schema for column in join.on)
-        and all(column in tables[join.table].schema for column in join.on.values())
-    ]
+    return [verify_join(tables[base], tables[join.table], join.on, used=True,
+                        by_chance=_by_chance(tables[join.table], join.on)) for join in project.join
+            if join.table in tables and all(column in tables[base].schema for column in join.on)
+            and all(column in tables[join.table].schema for column in join.on.values())]
 
 
 def _by_chance(right: Table, on: Mapping[str, str]) -> bool:
@@ -103,14 +97,8 @@ def _composite(tables: Mapping[str, Table], sketches: Mapping[str, Sequence[Sket
         if any(each.is_key for each in theirs):
             continue
         for left, ours in sketches.items():
-            shared = [
-                each.column
-                for each in theirs
-                if left != right
-                and each.nulls == 0
-                and each.distinct > 1
-                and any(o.column == each.column and o.family == each.family for o in ours)
-            ]
+            shared = [each.column for each in theirs if left != right and each.nulls == 0 and each.distinct > 1
+                      and any(o.column == each.column and o.family == each.family for o in ours)]
             on = _least_key(tables[right], shared[:8])
             if on:
                 join = verify_join(tables[left], tables[right], {column: column for column in on}, score=0.8)

@@ -72,11 +72,8 @@ def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile | bz2.BZ2File]:
         with _open(path) as stream:
             yield stream
     except (EOFError, OSError) as error:
-        raise BadData(
-            f"the file cannot be read: {error}",
-            where=str(path),
-            hint="check its permissions; if it is packed, pack it again: the archive is damaged or cut off",
-        ) from error
+        raise BadData(f"the file cannot be read: {error}", where=str(path), hint="check its permissions; if it is "
+                      "packed, pack it again: the archive is damaged or cut off") from error
 
 
 def _open(path: Path) -> BinaryIO | gzip.GzipFile | bz2.BZ2File:

@@ -81,11 +81,6 @@ def _own() -> tuple[Any, ...]:
     found = []
     for info in pkgutil.iter_modules(collection.__path__):
         module = importlib.import_module(f"{collection.__name__}.{info.name}")
-        found += [
-            value
-            for value in vars(module).values()
-            if isinstance(getattr(value, MARK, None), dict)
-            and getattr(value, MARK)["kind"] == "connector"
-            and value.__module__ == module.__name__
-        ]
+        found += [value for value in vars(module).values() if isinstance(getattr(value, MARK, None), dict)
+                  and getattr(value, MARK)["kind"] == "connector" and value.__module__ == module.__name__]
     return tuple(found)

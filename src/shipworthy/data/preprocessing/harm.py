@@ -32,26 +32,14 @@ def cells_changed(ledger: Ledger, raw: Table, *, limit: float = 0.05) -> Finding
              if (ledger.dropped_rows or ledger.dropped_columns) else "")
     verdict = held(share, limit=limit, at_most=True)
     by_column = Counter(change.column for change in mine).most_common(12)
-    return say(
-        verdict,
-        f"{len(mine):,} of {ledger.cells:,} cells were changed ({share:.2%}, at most {limit:.0%} is allowed)"
-        f"{': ' + said if said else ''}.{aside}",
-        value=share,
-        limit=limit,
-        n=ledger.cells,
-        counterexample={"top reasons": [f"{column}: {reason} ({count})" for (column, reason), count in reasons]},
-        remedy=""
-        if verdict == "pass"
-        else f"declare the code in [data.missing_codes], or correct {reasons[0][0][0]} at its source",
-        chart={
-            "kind": "bars",
-            "name": [name for name, _ in by_column],
-            "value": [count / max(1, raw.rows) for _, count in by_column],
-            "limit": limit,
-        }
-        if by_column
-        else {},
-    )
+    return say(verdict, f"{len(mine):,} of {ledger.cells:,} cells were changed ({share:.2%}, at most {limit:.0%} is "
+               f"allowed){': ' + said if said else ''}.{aside}", value=share, limit=limit, n=ledger.cells,
+               counterexample={"top reasons": [f"{column}: {reason} ({count})" for (column, reason), count in reasons]},
+               remedy="" if verdict == "pass" else "declare the code in [data.missing_codes], or correct "
+               f"{reasons[0][0][0]} at its source",
+               chart={"kind": "bars", "name": [name for name, _ in by_column],
+                      "value": [count / max(1, raw.rows) for _, count in by_column], "limit": limit} if by_column
+               else {})
 
 
 @check("repair-harm", row="data.cleaning")

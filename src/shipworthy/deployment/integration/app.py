@@ -29,7 +29,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 READ_SECONDS = 10.0
 APART = 256
-SWITCH = {"1": True, "true": True, "0": False, "false": False}
+SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _encode = msgspec.json.Encoder().encode
@@ -268,10 +268,10 @@ def _warm(answers: Answerer) -> None:
 
 
 def _asks(query: bytes, name: str) -> bool:
-    """Whether a query string switches something on: 1 or true, 0 or false. Raises BadData for anything else."""
+    """Whether a query turns something on. Raises BadData for a word that is neither yes nor no."""
     given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["0"])[-1].lower()
     if given not in SWITCH:
-        raise BadData(f"{given[:60]!r} switches {name} neither on nor off", where=name, hint=f"write ?{name}=1")
+        raise BadData(f'"{given[:40]}" is neither yes nor no', where=name, hint=f"ask with ?{name}=1, or leave it out")
     return SWITCH[given]
 
 

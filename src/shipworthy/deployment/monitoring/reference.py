@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shipworthy.core.grid import (
-    FIXED,
-    SCORE_CELLS,
-    Cells,
-    Facts,
-    Grid,
-    Plan,
-    Reference,
-    cells_of,
-    plan,
-    score_cells,
-)
+from shipworthy.core.grid import FIXED, SCORE_CELLS, Cells, Facts, Grid, Plan, Reference, cells_of, plan, score_cells
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins

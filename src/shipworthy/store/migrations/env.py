@@ -4,10 +4,6 @@ from alembic import context
 
 from shipworthy.store.index import TABLES
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=TABLES,
-    transactional_ddl=True,
-)
+context.configure(connection=context.config.attributes["connection"], target_metadata=TABLES, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()

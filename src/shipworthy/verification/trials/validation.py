@@ -134,27 +134,14 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
                     f" Never caught: {', '.join(zeros)}." if zeros else "",
                     f" Partly caught: {', '.join(weak)}." if weak else ""))
     ends = [clopper_pearson(sum(hits), len(hits)) for hits in told.values()]
-    return say(
-        verdict,
-        f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is "
-        f"asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is allowed)."
-        f"{' More runs would settle it.' if verdict == 'unknown' else ''}{tail}",
-        value=caught / tried,
-        low=low,
-        high=high,
-        limit=limit,
-        n=tried,
-        counterexample={"never caught": zeros, "clean batches with an alarm": false, "equivalent": same},
-        chart={
-            "kind": "bars",
-            "name": list(told),
-            "value": [float(np.mean(hits)) for hits in told.values()],
-            "low": [end[0] for end in ends],
-            "high": [end[1] for end in ends],
-            "limit": [limit] * len(told),
-        },
-        remedy=REMEDY[verdict],
-    )
+    return say(verdict, f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} "
+               f"is asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is "
+               f"allowed).{' More runs would settle it.' if verdict == 'unknown' else ''}{tail}", value=caught / tried,
+               low=low, high=high, limit=limit, n=tried,
+               counterexample={"never caught": zeros, "clean batches with an alarm": false, "equivalent": same},
+               chart={"kind": "bars", "name": list(told), "value": [float(np.mean(hits)) for hits in told.values()],
+                      "low": [end[0] for end in ends], "high": [end[1] for end in ends], "limit": [limit] * len(told)},
+               remedy=REMEDY[verdict])
 
 
 def _batch(pool: Table, random: np.random.Generator) -> Table:
