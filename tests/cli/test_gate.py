@@ -92,6 +92,9 @@ def test_evidence_of_other_code_refuses_until_it_is_judged_again(call: Any, own:
     assert set(said["stale"].values()) == {"it was made of other code than today's"}
     text = call("checklist", "-p", own).out
     assert "→ counts no longer: it was made of other code than today's; judge again: shipworthy run" in text
+    page = own / "report.html"
+    assert call("report", "-p", own, "-o", page).code == 0
+    assert "counts no longer: it was made of other code than today&#39;s." in page.read_text("utf-8")
     refused = call("promote", "-p", own, *PROMOTE)
     assert refused.code == 1
     assert "findings count no longer (it was made of other code than today's); judge again: shipworthy run" \
