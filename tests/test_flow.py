@@ -15,6 +15,7 @@ from shipworthy.cli.sabotage import bank
 from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
+from shipworthy.core.rows import also_in
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.replay import replay
@@ -81,6 +82,13 @@ def test_a_second_run_on_the_same_rows_learns_nothing_again(place: Workspace, bu
     assert again["learned"].cost == built.learned.cost
     assert again["model"].digest == built.case["model"].digest
     assert "library" not in again
+
+
+def test_a_later_run_knows_which_rows_the_champion_learnt_from(place: Workspace, built: flow.Built) -> None:
+    learnt, cut = flow.prepare(place, {"world": world(3)})["learnt"], built.case["parts"]
+    assert learnt.rows == cut.learn.rows + cut.tune.rows
+    assert also_in(cut.learn, learnt).all()
+    assert not also_in(cut.holdout, learnt).any()
 
 
 def test_a_row_that_does_not_exist_cannot_be_required(tmp_path: Path) -> None:
