@@ -19,6 +19,7 @@ from shipworthy.cli.sabotage import bank
 from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
+from shipworthy.core.rows import also_in
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.host import Server
@@ -107,6 +108,13 @@ def test_rows_that_only_move_the_split_are_learnt_anew(tmp_path: Path) -> None:
     assert first["table"].digest == again["table"].digest
     assert first["parts"].holdout.digest != again["parts"].holdout.digest
     assert "library" in again
+
+
+def test_a_later_run_knows_which_rows_the_champion_learnt_from(place: Workspace, built: flow.Built) -> None:
+    learnt, cut = flow.prepare(place, {"world": world(3)})["learnt"], built.case["parts"]
+    assert learnt.rows == cut.learn.rows + cut.tune.rows
+    assert also_in(cut.learn, learnt).all()
+    assert not also_in(cut.holdout, learnt).any()
 
 
 def test_a_row_that_does_not_exist_cannot_be_required(tmp_path: Path) -> None:

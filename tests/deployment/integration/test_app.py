@@ -61,18 +61,6 @@ def test_a_value_that_does_not_fit_is_422_with_the_field(served: App) -> None:
         422, error("age", 'field "age": "63" is not a number, or null', "send the number without quotes: 63"))
 
 
-@pytest.mark.parametrize(("query", "given"), [("1", True), ("true", True), ("0", False), ("false", False)])
-def test_contributions_are_asked_for_by_value(served: App, query: str, given: bool) -> None:
-    served.answers = answerer(small_model(), contributions=lambda model, inputs: np.ones(inputs.shape))
-    status, answer = ask(served, "POST", f"/v1/predict?contributions={query}", record())
-    assert (status, "contributions" in answer) == (200, given)
-
-
-def test_a_switch_that_is_neither_on_nor_off_is_422(served: App) -> None:
-    assert ask(served, "POST", "/v1/predict?contributions=maybe", record()) == (
-        422, error("contributions", "'maybe' switches contributions neither on nor off", "write ?contributions=1"))
-
-
 def test_malformed_json_is_400(served: App) -> None:
     assert ask(served, "POST", "/v1/predict", b'{"age":')[0] == 400
     assert ask(served, "POST", "/v1/labels", b"[")[0] == 400
