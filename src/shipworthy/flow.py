@@ -24,8 +24,10 @@ from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
+from shipworthy.core.found import Ledger
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
+from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
@@ -127,7 +129,8 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
 def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
     """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
     case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
-    version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
+    asked: Table = case["training"]
+    version = place.store.tables.write("training", asked.data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
         "code": place.plugins(), "history": history.ledger(place.store),
@@ -135,7 +138,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
-        "training": {"table": "training", "version": version, "schema": case["table"].schema},
+        "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
     }
 
 
@@ -166,18 +169,20 @@ def study(
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
-    rows = rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
+    arrived, rows = _arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut = parts(table, rows)
-    table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
+    used = np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
+    table = table.take(used)
     at_hand: Case = {}
     taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand), {"table": table.digest})
     learned = unpack_learned(taught)
-    model = finish(learned.chosen, cut, project)
+    model = _reading(finish(learned.chosen, cut, project), ledger)
     made = steps(project, known)
     rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
+        "training": arrived.take(used), "arrived": arrived.take(rows.holdout).select(model.features.columns),
         "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
@@ -309,6 +314,17 @@ def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, An
     return {**pack_table(table), **pack_ledger(ledger)}
 
 
+def _arrived(raw: Table, ledger: Ledger, project: Project) -> Table:
+    """The rows that cleaning kept, as they arrived; only the target is mended, as labels are that come true."""
+    dropped = np.array([row for row, _ in ledger.dropped_rows], np.int64)
+    return joined(raw, project).take(np.setdiff1d(np.arange(raw.rows), dropped))
+
+
+def _reading(model: Model, ledger: Ledger) -> Model:
+    """The model with the cleaning of its rows inside, so that serving reads what training read."""
+    return model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
+
+
 def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, at_hand: Case) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     learned, margins = learn(cut, fit(cut.learn), project, learners=known.of("learner"), progress=progress)
@@ -341,6 +357,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
         "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
+        "arrived.parquet": releases.packed(case["arrived"]),
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
@@ -358,4 +375,5 @@ def _training(place: Workspace, release: Release) -> Table:
     """The rows that a release was made from, at the version that it names."""
     about = msgspec.json.decode((release.folder / "training.json").read_bytes())
     data = place.store.tables.read(about["table"], about["version"])
-    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}")
+    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}",
+                 about["notes"])

@@ -128,7 +128,7 @@ def filling(case: Case) -> Case:
 
     def answer(model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
         whole = {column.name: record.get(column.name) for column in model.sheet.schema.columns}
-        inputs = np.nan_to_num(model.features.row({k: v if _plain(v) else None for k, v in whole.items()}))
+        inputs = np.nan_to_num(model.row({k: v if _plain(v) else None for k, v in whole.items()}))
         return {"prediction": model.answer(model.program.score(inputs[None, :]))[0]["prediction"],
                 "probabilities": dict.fromkeys(model.classes, 0.5)}
 

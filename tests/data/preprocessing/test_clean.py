@@ -15,7 +15,7 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import with_roles
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean, undo
-from shipworthy.data.preprocessing.words import numbers, spaces, spellings
+from shipworthy.data.preprocessing.words import numerals, spaces, spellings
 
 
 def project(data: str = "") -> Project:
@@ -69,9 +69,11 @@ def test_case_and_spaces_follow_the_frequent_value() -> None:
 
 
 def test_units_and_separators_are_read_one_way() -> None:
-    assert numbers(dict.fromkeys(["1,5", "2,5", "3,25"], 1), "x") == {"1,5": 1.5, "2,5": 2.5, "3,25": 3.25}
-    assert numbers(dict.fromkeys(["1.5 kg", "12 kg", "7 kg"], 1), "x") == {"1.5 kg": 1.5, "12 kg": 12.0, "7 kg": 7.0}
-    assert numbers(dict.fromkeys(["1.5 kg", "12 lb", "7 kg"], 1), "x") is None
+    comma, kilograms = numerals(dict.fromkeys(["1,5", "2,5", "3,25"], 1), "x"), ["1.5 kg", "12 kg", "7 kg"]
+    assert comma is not None and comma.number(" 2,5") == 2.5
+    weight = numerals(dict.fromkeys(kilograms, 1), "x")
+    assert weight is not None and [weight.number(word) for word in (*kilograms, "12 lb")] == [1.5, 12.0, 7.0, None]
+    assert numerals(dict.fromkeys(["1.5 kg", "12 lb", "7 kg"], 1), "x") is None
 
 
 def test_a_sentinel_far_from_all_others_becomes_missing() -> None:

@@ -77,6 +77,6 @@ def test_exact_contributions_add_up_to_the_margin_against_the_reference() -> Non
     model = small_model().with_sheet(reference=reference)
     answers = answerer(model)
     answer = answers.answer([record()], contributions=True)[0]
-    inputs = model.features.row({**record(), "grade": "2"})
+    inputs = model.row({**record(), "grade": "2"})
     gap = model.program.margin(np.array([inputs, reference]))[:, 0]
     assert sum(answer["contributions"].values()) == pytest.approx(gap[0] - gap[1], abs=1e-12)

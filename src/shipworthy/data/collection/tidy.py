@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.cleaning import DATES, NAIVE, TRUTHS, moment
 from shipworthy.core.schema import Schema, infer
 from shipworthy.core.table import Table, to_words
 from shipworthy.errors import BadData
@@ -74,7 +74,7 @@ def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
                       hint="write times as 2013-09-01T06:00:00Z in the source")
     try:
         if kind == "timestamp" and words:
-            stamps = [None if word is None else _instant(word) for word in values.to_pylist()]
+            stamps = [None if word is None else moment(word, name, naive=True) for word in values.to_pylist()]
             return pa.chunked_array([pa.array(stamps, UTC)])
         if kind == "number" and (words or pa.types.is_boolean(values.type)):
             return pc.cast(values, pa.float64())
@@ -84,7 +84,7 @@ def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
             return pc.cast(values, pa.bool_())
         if kind in ("category", "text") and not words:
             return pa.chunked_array([pa.array(to_words(values), pa.string())])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadData(f'column "{name}" cannot be read as {kind}: {error}', where="[data.kinds]",
                       hint=f"make the values of the column {kind}s, or correct its kind") from error
     return values
@@ -99,9 +99,9 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return _truths(pc.cast(values, pa.string()))
     if pa.types.is_date(kind):
-        return pc.cast(pc.cast(values, pa.timestamp("us")), UTC), "dates are read as midnight UTC"
+        return pc.cast(pc.cast(values, pa.timestamp("us")), UTC), DATES
     if pa.types.is_timestamp(kind):
-        note = "" if kind.tz else "times without a zone are read as UTC"
+        note = "" if kind.tz else NAIVE
         plain = pc.cast(values, pa.timestamp("us", kind.tz), safe=False)
         return pc.cast(plain, UTC) if kind.tz else pc.assume_timezone(plain, "UTC").cast(UTC), note
     if pa.types.is_duration(kind):
@@ -151,20 +151,10 @@ def _distinct_names(names: list[str], origin: str) -> None:
         raise BadData(f'two columns are named "{repeated[0]}"', where=origin, hint="rename one in the source")
 
 
-def _instant(word: str) -> Any:
-    from datetime import UTC as ZONE
-    from datetime import datetime
-
-    stamp = datetime.fromisoformat(word.strip())
-    return stamp.replace(tzinfo=ZONE) if stamp.tzinfo is None else stamp
-
-
 def _truth(word: str | None, name: str) -> bool | None:
     if word is None:
         return None
-    known = {"true": True, "yes": True, "y": True, "1": True, "t": True,
-             "false": False, "no": False, "n": False, "0": False, "f": False}
-    if word.strip().lower() not in known:
+    if word.strip().lower() not in TRUTHS:
         raise BadData(f'column "{name}" holds {word!r}, which is neither true nor false', where="[data.kinds]",
                       hint="correct [data.kinds]")
-    return known[word.strip().lower()]
+    return TRUTHS[word.strip().lower()]

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.contributions import contributions as core_contributions
-from shipworthy.core.features import Category, Encoder, Moment, Number
+from shipworthy.core.features import Category
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
-from shipworthy.core.table import Floats, Table
-from shipworthy.deployment.integration.record import Field, Shape, word
+from shipworthy.core.table import Floats, Table, word
+from shipworthy.deployment.integration.record import Shape
 from shipworthy.deployment.integration.row import compiled
 from shipworthy.errors import BadData, Misuse, nearest
 
 Contributions = Callable[[Model, Floats], Floats]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TICK = timedelta(microseconds=1)
-NAN = float("nan")
 SINGLE = 4
-DAY = 86_400
 ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),
          "category": pa.string(), "text": pa.string()}
 
@@ -50,8 +45,9 @@ class Answerer:
         self._contributions = contributions
         self._margin = compiled(model.program)
         keys = {field.name: field for field in self.shape.fields}
-        self._encoders = [(keys[e.column].key, _single(e, keys[e.column])) for e in model.features.encoders]
-        self._levels = {keys[e.column]: frozenset(e.levels) for e in model.features.encoders if isinstance(e, Category)}
+        self._readers = [(keys[column].key, read) for column, read in model.readers]
+        self._levels = {keys[e.column]: frozenset(e.levels + e.rare) for e in model.features.encoders
+                        if isinstance(e, Category)}
 
     def answer(self, records: Sequence[Mapping[str, Any]], *, contributions: bool = False) -> list[dict[str, Any]]:
         """One answer per record: prediction, probabilities, set or interval, abstain; contributions if asked.
@@ -81,7 +77,7 @@ class Answerer:
         program = self.model.program
         answers, kept = [], []
         for record in records:
-            margin = self._margin([encode(getattr(record, key)) for key, encode in self._encoders])
+            margin = self._margin([read(getattr(record, key)) for key, read in self._readers])
             score = program.finish(np.array([margin]))
             answers.append(self._plain(float(score[0])) if score.ndim == 1 else self.model.answer(score)[0])
             kept.append(float(score[0]) if score.ndim == 1 else float(score.max()))
@@ -108,25 +104,29 @@ class Answerer:
         if edge is None:
             return {**answer, "abstain": not finite}
         answer["set"] = [name for name, each in zip(sheet.classes, (other, score), strict=True) if 1 - each <= edge]
-        answer["abstain"] = not finite or len(answer["set"]) != 1
+        answer["abstain"] = not finite or answer["set"] != [answer["prediction"]]
         return answer
 
     def table(self, columns: Mapping[str, list[Any]]) -> Table:
-        """Columns of decoded values as the table that training would have seen."""
+        """Columns of decoded values as a table, as they came: what the model's cleaning reads."""
         arrays = {}
         for field in self.shape.fields:
             values = columns[field.name]
-            values = [word(value) for value in values] if field.words else values
-            arrays[field.name] = pa.array(values, ARROW[field.kind])
+            values = [word(value) for value in values] if field.words or field.kept != field.kind else values
+            arrays[field.name] = pa.array(values, ARROW[field.kept])
         return Table(pa.table(arrays), self.model.sheet.schema.only(self.shape.names), origin="request")
 
     def _unseen(self, records: Sequence[Any]) -> dict[int, list[str]]:
         """Record → its fields whose value training did not have. Raises BadData where the project refuses them."""
         found: dict[int, list[str]] = {}
         for field, levels in self._levels.items():
+            reading = self.model.sheet.cleaning.of(field.name)
             for place, record in enumerate(records):
                 value = getattr(record, field.key)
-                if value is None or (value if value.__class__ is str else word(value)) in levels:
+                if value is None or value in levels:
+                    continue
+                value = word(value) if reading is None else reading.one(value)
+                if value is None or value in levels:
                     continue
                 found.setdefault(place, []).append(field.name)
                 if self.serving.unseen == "refuse":
@@ -140,7 +140,7 @@ class Answerer:
         if self._contributions is None:
             raise Misuse("this model has no reference row to explain against", where="contributions",
                          hint="ask without contributions")
-        inputs = np.array([[encode(getattr(r, key)) for key, encode in self._encoders] for r in records])
+        inputs = np.array([[read(getattr(r, key)) for key, read in self._readers] for r in records])
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):
             answer["contributions"] = dict(zip(names, map(float, shares), strict=True))
@@ -161,37 +161,3 @@ def answerer(
 
 def _exact(model: Model, inputs: Floats) -> Floats:
     return core_contributions(model.program, inputs, model.reference)
-
-
-def _single(encoder: Encoder, field: Field) -> Callable[[Any], float]:
-    """The encoder of one value, equal to its column of `Features.matrix`."""
-    if isinstance(encoder, Number):
-        return _number
-    if isinstance(encoder, Category):
-        codes: dict[str | None, float] = {level: float(place) for place, level in enumerate(encoder.levels)}
-        return (lambda value: codes.get(word(value), NAN)) if field.words else (lambda value: codes.get(value, NAN))
-    return _moment(encoder)
-
-
-def _number(value: float | None) -> float:
-    return NAN if value is None else float(value)
-
-
-def _moment(encoder: Moment) -> Callable[[datetime | None], float]:
-    part = encoder.part
-
-    def one(value: datetime | None) -> float:
-        if value is None:
-            return NAN
-        seconds = float((value - EPOCH) // TICK) / 1e6
-        if part == "seconds":
-            return seconds
-        day, rest = divmod(int(seconds // 1), DAY)
-        if part == "hour":
-            return float(rest // 3_600)
-        if part == "weekday":
-            return float((day + 3) % 7 + 1)
-        date = EPOCH + timedelta(days=day)
-        return float(date.month if part == "month" else date.day)
-
-    return one

@@ -94,7 +94,7 @@ def row_times(model: Model, parts: Parts, *, rows: int) -> Floats:
     end = time.perf_counter() + MOST_SECONDS
     for record in needed:
         begun = time.perf_counter()
-        model.program.score(model.features.row(record)[None])
+        model.program.score(np.array([model.row(record)]))
         taken.append((time.perf_counter() - begun) * 1e6)
         if begun > end:
             break

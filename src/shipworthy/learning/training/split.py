@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from shipworthy.core.features import moment
+from shipworthy.core.cleaning import moment
 from shipworthy.core.learned import Parts, Split
 from shipworthy.core.project import Project, Splitting
 from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
