@@ -42,8 +42,9 @@ def raw() -> Table:
     pay = [f"{n:,}" for n in random.integers(900, 90_000, ROWS)]
     pay[5:9] = ["NA", "", "-9,999", "none of it"]
     hours = [START + timedelta(hours=7 * n, microseconds=n) for n in range(ROWS)]
+    later = [hour.replace(tzinfo=UTC) for hour in random.permutation(np.array(hours, object)).tolist()]
     data = {"age": age, "pay": pay, "job": job, "hired": pa.array(hours, NAIVE),
-            "seen": pa.array([hour.replace(tzinfo=UTC) for hour in hours[::-1]], ZONED),
+            "seen": pa.array(later, ZONED),
             "ok": random.choice(["true", "no", "T"], ROWS), "grade": random.integers(1, 9, ROWS),
             "y": random.choice(["a", "b"], ROWS)}
     return with_roles(Table.of(data), PROJECT)
@@ -61,8 +62,8 @@ def model() -> Model:
 
 
 MODEL = model()
-WORDS = st.sampled_from(["?", " Cook ", "COOK", "cook", "nurze", "NA", "", " ", "-999", "2,500", "1234.5", "1e400", "nan",
-                         "unknown", " unknown", "Baker", " Baker", "-9,999", "7 kg", "0", "1e-7"]) | st.text(max_size=6)
+WORDS = st.sampled_from(["?", " Cook ", "COOK", "cook", "nurze", "NA", "", " ", "-999", "2,500", "1234.5", "1e400",
+                         "nan", "unknown", " unknown", "Baker", " Baker", "-9,999", "7 kg", "0"]) | st.text(max_size=6)
 NUMBERS = st.sampled_from([-999.0, -7.0, 400.0, 130.0, 1e39, 1e308, float("inf"), -float("inf"), float("nan"), -0.0,
                            0.1]) | st.floats() | st.integers(-10**4, 10**4).map(float)
 STAMPS = st.datetimes(datetime(1800, 1, 1), datetime(9999, 12, 31, 22))

@@ -68,8 +68,9 @@ def served_equals_batch(
     Compared bit for bit over an even sample of the holdout: decision, probabilities, set or interval, abstention.
     """
     if not parts.holdout.rows or arrived.rows != parts.holdout.rows:
-        return say("unknown", f"The holdout has {parts.holdout.rows:,} rows, and {arrived.rows:,} as they arrived: there "
-                   "is nothing to compare.", n=0, remedy="give the holdout a share in [split]")
+        told = f"The holdout has {parts.holdout.rows:,} rows, and {arrived.rows:,} as they arrived"
+        return say("unknown", f"{told}: there is nothing to compare.", n=0,
+                   remedy="give the holdout a share in [split]")
     table = _sample(parts.holdout, rows)
     expected = model.predict(table)
     served = answerer(release.model, msgspec.structs.replace(project.serve, unseen="accept"))
@@ -80,7 +81,7 @@ def served_equals_batch(
         except BadData as error:
             return say("fail", f"The release refuses row {place} of the holdout: {error.problem}.", n=table.rows,
                        counterexample={"record": _shown(record)}, remedy="shipworthy run makes the release again")
-        answer.pop("unseen", None)  # a note about the request, not part of the answer
+        answer = {name: value for name, value in answer.items() if name not in ("unseen", "missing")}  # notes
         if answer != expected[place] and _differs(answer, expected[place]):
             differ += 1
             worst = max(worst, _distance(answer, expected[place]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.cleaning import Reading
 from shipworthy.core.contributions import contributions as core_contributions
 from shipworthy.core.features import Category
 from shipworthy.core.model import Model
@@ -46,11 +47,17 @@ class Answerer:
         self._margin = compiled(model.program)
         keys = {field.name: field for field in self.shape.fields}
         self._readers = [(keys[column].key, read) for column, read in model.readers]
-        self._levels = {keys[e.column]: frozenset(e.levels + e.rare) for e in model.features.encoders
-                        if isinstance(e, Category)}
+        self._noted = [(keys[e.column].key, e.column, reading.one if (reading := self._reading(e.column)) else word,
+                        frozenset(e.levels + e.rare) if isinstance(e, Category) else frozenset())
+                       for e in model.features.encoders]
+
+    def _reading(self, column: str) -> Reading | None:
+        return self.model.sheet.cleaning.of(column)
 
     def answer(self, records: Sequence[Mapping[str, Any]], *, contributions: bool = False) -> list[dict[str, Any]]:
         """One answer per record: prediction, probabilities, set or interval, abstain; contributions if asked.
+
+        unseen names the fields whose value training did not have, missing those whose value it took for none.
 
         Raises BadData naming record and field: what came, what was expected.
         """
@@ -61,30 +68,31 @@ class Answerer:
         if len(records) > self.serving.max_rows:
             raise BadData(f"{len(records):,} records are more than the {self.serving.max_rows:,} allowed at once",
                           where="body", hint="send them in several requests")
-        unseen = self._unseen(records)
         columns = self.shape.columns(records)
         if len(records) <= SINGLE:
-            answers, score = self._few(records)
+            rows = [[read(getattr(record, key)) for key, read in self._readers] for record in records]
+            gaps = [(place, at) for place, row in enumerate(rows) for at, value in enumerate(row) if value != value]
+            notes, (answers, score) = self._notes(records, gaps), self._few(rows)
         else:
-            answers, score = self._many(columns)
-        for place, names in unseen.items():
-            answers[place]["unseen"] = names
+            inputs = self.model.inputs(self.table(columns))
+            notes, (answers, score) = self._notes(records, np.argwhere(np.isnan(inputs)).tolist()), self._many(inputs)
+        for place, note in notes.items():
+            answers[place].update(note)
         if contributions:
-            self._explain(records, answers)
-        return Batch(answers, score, columns, sum(map(len, unseen.values())))
+            self._explain(np.array(rows) if len(records) <= SINGLE else inputs, answers)
+        return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()))
 
-    def _few(self, records: Sequence[Any]) -> tuple[list[dict[str, Any]], list[float]]:
+    def _few(self, inputs: Sequence[list[float]]) -> tuple[list[dict[str, Any]], list[float]]:
         program = self.model.program
         answers, kept = [], []
-        for record in records:
-            margin = self._margin([read(getattr(record, key)) for key, read in self._readers])
-            score = program.finish(np.array([margin]))
+        for row in inputs:
+            score = program.finish(np.array([self._margin(row)]))
             answers.append(self._plain(float(score[0])) if score.ndim == 1 else self.model.answer(score)[0])
             kept.append(float(score[0]) if score.ndim == 1 else float(score.max()))
         return answers, kept
 
-    def _many(self, columns: Mapping[str, list[Any]]) -> tuple[list[dict[str, Any]], list[float]]:
-        score = self.model.score(self.table(columns))
+    def _many(self, inputs: Floats) -> tuple[list[dict[str, Any]], list[float]]:
+        score = self.model.program.score(inputs)
         if score.ndim == 1:
             kept = score.tolist()
             return [self._plain(value) for value in kept], kept
@@ -116,34 +124,37 @@ class Answerer:
             arrays[field.name] = pa.array(values, ARROW[field.kept])
         return Table(pa.table(arrays), self.model.sheet.schema.only(self.shape.names), origin="request")
 
-    def _unseen(self, records: Sequence[Any]) -> dict[int, list[str]]:
-        """Record → its fields whose value training did not have. Raises BadData where the project refuses them."""
-        found: dict[int, list[str]] = {}
-        for field, levels in self._levels.items():
-            reading = self.model.sheet.cleaning.of(field.name)
-            for place, record in enumerate(records):
-                value = getattr(record, field.key)
-                if value is None or value in levels:
-                    continue
-                value = word(value) if reading is None else reading.one(value)
-                if value is None or value in levels:
-                    continue
-                found.setdefault(place, []).append(field.name)
-                if self.serving.unseen == "refuse":
-                    text = str(value)[:60]
-                    told = f"record {place}: " if place else ""
-                    raise BadData(f'{told}field "{field.name}": {text!r} was never seen in training',
-                                  where=field.name, hint=nearest(text, levels) or "send null")
+    def _notes(self, records: Sequence[Any], gaps: Iterable[Sequence[int]]) -> dict[int, dict[str, list[str]]]:
+        """Record → its fields whose value training did not have (unseen), or took for none (missing).
+
+        gaps: record and input wherever the input is NaN. Raises BadData where the project refuses unseen values.
+        """
+        found: dict[int, dict[str, list[str]]] = {}
+        for place, at in gaps:
+            key, name, one, levels = self._noted[at]
+            given = getattr(records[place], key)
+            meant = None if given is None else one(given)
+            if given is None or (levels and meant in levels):
+                continue
+            if levels and meant is not None and self.serving.unseen == "refuse":
+                raise _unseen(name, str(given)[:60], place, levels)
+            fields = found.setdefault(place, {}).setdefault("missing" if meant is None else "unseen", [])
+            fields += [name] if name not in fields else []
         return found
 
-    def _explain(self, records: Sequence[Any], answers: list[dict[str, Any]]) -> None:
+    def _explain(self, inputs: Floats, answers: list[dict[str, Any]]) -> None:
         if self._contributions is None:
             raise Misuse("this model has no reference row to explain against", where="contributions",
                          hint="ask without contributions")
-        inputs = np.array([[read(getattr(r, key)) for key, read in self._readers] for r in records])
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):
             answer["contributions"] = dict(zip(names, map(float, shares), strict=True))
+
+
+def _unseen(name: str, text: str, place: int, levels: Iterable[str]) -> BadData:
+    told = f"record {place}: " if place else ""
+    return BadData(f'{told}field "{name}": {text!r} was never seen in training', where=name,
+                   hint=nearest(text, levels) or "send null")
 
 
 def answerer(
