@@ -73,9 +73,13 @@ class Model:
         """(inputs,) the row that explanations compare with; NaN where missing is the usual value."""
         return np.array([np.nan if v is None else v for v in self.sheet.reference], np.float64)
 
-    def cleaned(self, table: Table) -> Table:
-        """A table as it arrived, read as training read its own; one that is clean already is unchanged."""
-        return self.sheet.cleaning.table(table)
+    def cleaned(self, table: Table, *, but: tuple[str, ...] = ()) -> Table:
+        """A table as it arrived, read as training read its own; one that is clean already is unchanged.
+
+        but: columns that only share a name with one of training.
+        """
+        cleaning = self.sheet.cleaning
+        return cleaning.table(table, [each.column for each in cleaning.readings if each.column not in but])
 
     def inputs(self, table: Table) -> Floats:
         """Inputs of every row, (rows, inputs), of a table as it arrived: cleaned, then encoded."""

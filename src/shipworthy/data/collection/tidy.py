@@ -19,13 +19,15 @@ MOST_COLUMNS = 5_000
 TEXT_DISTINCT = 1_000
 TEXT_WORDS = 3.0
 LOOK = 20_000
+MOST = 2**63 - 1
 _TRUTHS = {"true": True, "false": False}
 
 
 def finish(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | None = None) -> Table:
     """A table with plain Arrow types, kinds decided, and notes of every conversion.
 
-    Dates and naive times become UTC microseconds; decimals become floats; nested values become JSON text.
+    Dates and naive times become UTC microseconds; decimals become floats; nested values and whole numbers above
+    2**63 − 1 become text.
     Raises BadData when there is no column, no row, or two columns share a name.
     """
     if not data.num_columns:
@@ -110,8 +112,10 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
         return pc.cast(values, pa.float64()), ""
     if pa.types.is_null(kind):
         return pc.cast(values, pa.float64()), "no value at all"
+    if kind == pa.uint64() and (pc.max(values).as_py() or 0) > MOST:
+        return pc.cast(values, pa.string()), "whole numbers beyond 64 bits with a sign are read as text"
     if pa.types.is_integer(kind) and kind != pa.int64():
-        return pc.cast(values, pa.int64(), safe=kind != pa.uint64()), ""
+        return pc.cast(values, pa.int64()), ""
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values, ""
     return _nested(values), "nested values are read as JSON text"

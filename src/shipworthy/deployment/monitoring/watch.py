@@ -15,6 +15,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.integration.log_tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
@@ -114,7 +115,7 @@ def watch(
     if reference.facts.model and reference.facts.model != model.digest:
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
-    log, labels = model.cleaned(log), labels if labels is not None and labels.rows else None
+    log, labels = model.cleaned(log, but=OWN), labels if labels is not None and labels.rows else None
     findings = _findings({"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
     known = state or State()
     if not log.rows:
