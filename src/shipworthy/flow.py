@@ -253,12 +253,13 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
     release = _standing(place)
     look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
                    release=release.id)
+    labels = None if labels is None else joined(labels, place.project, column="label")
     if log is not None:
         return look(log, labels)
 
     def own(state: State) -> Watched:
         served, known = drained_log(place.log, place.store.tables, release=release.id)
-        return look(served, known if labels is None else labels, state=state)
+        return look(served, joined(known, place.project, column="label") if labels is None else labels, state=state)
 
     return remembered(place.store, release.id, own)
 
@@ -275,7 +276,7 @@ def renew(
     if log is None or labels is None:
         served, known = drained_log(place.log, place.store.tables)
         log, labels = served if log is None else log, known if labels is None else labels
-    case = stored(release)
+    case, labels = stored(release), joined(labels, place.project, column="label")
     known = _training(place, release)
     progress("admitting the new rows")
     newer = renewing.next_rows(log, labels, release.model, known)

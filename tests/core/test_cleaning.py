@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipworthy.core.canon import canonical
+from shipworthy.core.cleaning import NAIVE as NAIVE_NOTE
 from shipworthy.core.cleaning import Cleaning, Gap, Numbers, Numerals, Times, Truths, Words
 from shipworthy.core.features import fit
 from shipworthy.core.model import Model, Sheet
@@ -146,3 +147,10 @@ def test_a_column_without_any_value_is_read_whatever_type_the_file_gave_it() -> 
 def test_a_column_of_text_where_training_had_numbers_is_refused() -> None:
     with pytest.raises(BadData, match='column "x" does not hold numbers'):
         Cleaning((Numbers("x"),)).table(Table.of({"x": ["12", "13"]}))
+
+
+def test_a_file_of_times_without_a_zone_is_refused_where_training_had_one() -> None:
+    told = Table(pa.table({"at": pa.array([START], ZONED)}), Table.of({"at": [START]}).schema, notes={"at": NAIVE_NOTE})
+    with pytest.raises(BadData, match='column "at" holds times without a zone'):
+        Cleaning((Times("at"),)).table(told)
+    assert Cleaning((Times("at", naive=True),)).table(told) is told

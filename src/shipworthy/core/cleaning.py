@@ -233,6 +233,8 @@ class Cleaning(msgspec.Struct, frozen=True, dict=True):
             reading = self._named.get(name)
             if reading is None or name not in table.schema:
                 continue
+            if reading.kind == "timestamp" and not reading.reads_text and table.notes.get(name) in (DATES, NAIVE):
+                raise _unfit(name, "holds times without a zone", "add Z for UTC, or the offset")
             before = table.data[name]
             after = _empty(before, reading) if before.null_count == len(before) else reading.all(before)
             column = table.schema[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,31 @@ def test_only_training_rows_decide() -> None:
     job = ["cook"] * 30 + ["COOK"] * 2 + ["nurse"] * 8
     _, ledger, _ = cleaned({"job": job}, train=list(range(32, 40)))
     assert ledger.changes == ()
+
+
+def test_notes_outside_training_rows_cost_no_number_of_a_training_row() -> None:
+    pay = [f"{n},500" for n in range(1, 61)] + ["see the file", "-", "7 kg", "1.234,5"] * 10
+    table, ledger, _ = cleaned({"pay": pay}, train=list(range(60)))
+    assert table.numbers("pay")[:60].tolist() == [1000.0 * n + 500 for n in range(1, 61)]
+    assert np.isnan(table.numbers("pay")[60:]).all()
+    assert {change.reason for change in ledger.changes if change.row >= 60} == {
+        "no number in a column of numbers", "missing written as '-'"}
+
+
+def test_what_is_impossible_is_decided_by_training_rows_and_holds_for_all() -> None:
+    age = [float(n % 60 + 20) for n in range(200)] + [400.0, -3.0]
+    table, ledger, _ = cleaned({"age": age}, train=list(range(200)))
+    assert np.isnan(table.numbers("age")[200:]).all()
+    assert {change.reason for change in ledger.changes} == {"nobody is older than 130 or younger than 0"}
+    lone = [float(n % 60 + 20) for n in range(300)] + [70_000.0, 7.0]
+    assert cleaned({"speed": lone}, train=list(range(300)))[1].changes == ()
+
+
+def test_a_time_at_the_end_of_the_calendar_is_missing() -> None:
+    ends = [datetime(2024, 1, 1 + n % 28, tzinfo=UTC) for n in range(39)] + [datetime(9999, 12, 31, tzinfo=UTC)]
+    table, ledger, _ = cleaned({"left": ends})
+    assert table.data["left"].null_count == 1
+    assert [(change.row, change.reason) for change in ledger.changes] == [(39, "missing written as 9999-12-31")]
 
 
 def test_constants_and_copies_are_set_aside_with_a_reason() -> None:

@@ -85,3 +85,8 @@ def test_the_census_of_1994_has_two_classes(shared: Callable[[str], Path]) -> No
     found = guess(read(str(shared("fairness/adult/adult.parquet"))), "income")
     assert (found.task, found.positive) == ("binary", ">50K")
     assert found.same == {"<=50K.": "<=50K", ">50K.": ">50K"}
+
+
+def test_late_labels_are_joined_like_the_target() -> None:
+    labels = Table.of({"prediction_id": ["a", "b"], "label": ["<=50K.", ">50K"]})
+    assert joined(labels, project(), column="label").words("label").tolist() == ["<=50K", ">50K"]

@@ -13,12 +13,13 @@ from shipworthy.errors import BadProject
 REASON = "declared to be the same"
 
 
-def joined(table: Table, project: Project) -> Table:
+def joined(table: Table, project: Project, *, column: str = "") -> Table:
     """The table with every value of [data.same] in the target replaced by the one it means; itself without any.
 
+    column: that holds the target, where it has another name, as late labels have it.
     Raises BadProject when the target holds no words, or a value means one that itself means another.
     """
-    same, target = project.data.same, project.data.target
+    same, target = project.data.same, column or project.data.target
     if not same or target not in table.schema:
         return table
     values = table.data[target]
