@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +19,7 @@ from shipworthy.cli.sabotage import bank
 from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
+from shipworthy.core.table import Table
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.replay import replay
@@ -48,7 +53,7 @@ def test_a_release_judged_again_from_its_own_folder_says_the_same(built: flow.Bu
 
 
 def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: Workspace, built: flow.Built) -> None:
-    soon = (date.today() + timedelta(days=30)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
     for row in built.release.evidence.refusals:
         waive(place, row=row, by="owner@example.org", reason="a small world", until=soon)
     with pytest.raises(NotFit, match=r"trainer@example\.org trained this model and may not approve it"):
@@ -76,11 +81,32 @@ def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
     assert (log.rows, labels.rows) == (300, 300)
 
 
+@pytest.mark.parametrize("verb", [flow.watch, flow.renew])
+def test_a_wrong_setting_of_a_check_is_told_before_traffic_is_judged(place: Workspace, verb: Any) -> None:
+    project = msgspec.structs.replace(place.project, checks={"no-poison": {"limt": 0.1}})
+    with pytest.raises(BadProject, match='the check "no-poison" has no setting "limt"'):
+        verb(replace(place, project=project))
+
+
 def test_a_second_run_on_the_same_rows_learns_nothing_again(place: Workspace, built: flow.Built) -> None:
     again = flow.prepare(place, {"world": world(3)})
     assert again["learned"].cost == built.learned.cost
     assert again["model"].digest == built.case["model"].digest
     assert "library" not in again
+
+
+def test_rows_that_only_move_the_split_are_learnt_anew(tmp_path: Path) -> None:
+    """Rows without a label are dropped, but the split is drawn over all: a kept model would have seen the holdout."""
+    quick = PROJECT.replace("seconds = 4.0", "seconds = 1.0").replace(
+        '"trivial", "linear", "tree", "additive", "boosted"', '"trivial", "linear"')
+    (tmp_path / FILE).write_text(quick, encoding="utf-8")
+    place, table = open_workspace(tmp_path), world(7, rows=900)
+    unlabelled = world(8, rows=5).with_column("outcome", pa.nulls(5, pa.string()))
+    more = Table.of(pa.concat_tables([table.data, unlabelled.data.cast(table.data.schema)]), name="world")
+    first, again = flow.prepare(place, {"world": table}), flow.prepare(place, {"world": more})
+    assert first["table"].digest == again["table"].digest
+    assert first["parts"].holdout.digest != again["parts"].holdout.digest
+    assert "library" in again
 
 
 def test_a_row_that_does_not_exist_cannot_be_required(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
         return say("not-applicable", f"Bias between groups of people does not apply: {absent}.")
     if not both.schema.protected:
         return say("unknown", "No protected column is declared, so no gap can be measured.",
-                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows are not '
-                          'people')
+                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows '
+                   'are not people')
     if model.task == "multiclass":
         return say("unknown", "Which of several classes is favourable is not declared, so no gap can be measured.",
                    remedy="state the decision as two classes: [data] positive or [data.target_rule]")
@@ -62,14 +62,12 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
     gap = max((g for g, v in zip(gaps, verdicts, strict=True) if v == worst), key=lambda g: g.high)
     rows = int(gap.grouping.kept.sum())
     return say(worst, f"By {gap.grouping.name}, {gap.groups[0]} leads {gap.groups[1]} by {gap.base:+.3f} in the data "
-                      "and by "
-               f"{gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, {rows:,} "
-               "rows); "
-               f"{limit:+g} is allowed in {len(gaps)} groupings.", value=gap.value, low=gap.low, high=gap.high,
-               limit=limit,
-               n=rows, remedy={"pass": "", "unknown": "more held out rows would tell: [split] holdout"}.get(
-                   worst, "look at the threshold and at columns that stand in for the group: shipworthy explain "
-                          "ethics.bias"))
+               f"and by {gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, "
+               f"{rows:,} rows); {limit:+g} is allowed in {len(gaps)} groupings.", value=gap.value, low=gap.low,
+               high=gap.high, limit=limit, n=rows,
+               remedy={"pass": "", "unknown": "more held out rows would tell: [split] holdout"}.get(
+                   worst, "look at the threshold and at columns that stand in for the group: "
+                   "shipworthy explain ethics.bias"))
 
 
 def _gap(way: Grouping, true: Ints, chosen: Ints) -> _Gap:

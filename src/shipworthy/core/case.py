@@ -15,7 +15,7 @@ SUBJECTS: dict[str, str] = {
     "profile": "the table in one pass, with suspects (core.found.Profile)",
     "contract": "what every batch must hold (core.found.Contract)",
     "datasheet": "the filled datasheet (dict: question → answer)",
-    "arrived": "the holdout as it arrived, before cleaning: the columns that the model reads (Table)",
+    "arrived": "the holdout as it arrived, before cleaning, row for row (Table)",
     "parts": "learn, tune and holdout tables (core.learned.Parts)",
     "learned": "candidates, choice, cost (core.learned.Learned)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
@@ -23,7 +23,9 @@ SUBJECTS: dict[str, str] = {
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
     "book": "how often this holdout was opened for this release (int)",
     "champion": "the model in production now (Model)",
+    "learnt": "the rows that the champion learnt from or was tuned on (Table)",
     "release": "the release folder opened (core.release.Release)",
+    "signer": "the project's public key, which must have signed the release (PEM bytes)",
     "history": "the audit ledger of people and pointer moves (list of lines)",
     "seals": "signed heads of that ledger, the newest first (tuple of core.ledger.Seal)",
     "attestations": "what people signed (tuple of core.attested.Attestation)",
@@ -46,7 +48,7 @@ class Steps:
     train: (table, *, learner, seed, settings) → Model, quick and uncalibrated, encoders fitted on that table.
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
-    reference: (model, table) → Reference grid. watch: (release parts…) → findings.
+    reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     """
 
     profile: Callable[..., Any]
@@ -63,7 +65,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class BankResult:
-    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry."""
+    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry.
+
+    unknown: the twins that it did not judge: it said unknown, did not apply, failed itself or lacked a subject. On the
+    others it was quiet and judged.
+    """
 
     check: str
     row: str
@@ -72,3 +78,9 @@ class BankResult:
     false_alarms: int
     twins: int
     sentence: str = ""
+    unknown: int = 0
+
+    @property
+    def quiet(self) -> int:
+        """The clean twins that the check judged and let pass."""
+        return self.twins - self.false_alarms - self.unknown

@@ -27,10 +27,10 @@ from shipworthy.core.cleaning import (
 )
 from shipworthy.core.found import Change, Ledger, Profile
 from shipworthy.core.project import Project
+from shipworthy.core.rows import row_hashes
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
 from shipworthy.data.analysis.impossible import limits_of, powers_of_ten
-from shipworthy.data.analysis.view import row_hashes
 from shipworthy.data.preprocessing import same
 from shipworthy.data.preprocessing.same import joined
 from shipworthy.data.preprocessing.words import Fix, blanks, numerals, spaces, spellings
@@ -110,7 +110,7 @@ def _fitted(table: Table, column: Column, project: Project, seen: Ints) -> Fitte
         return Fitted(Truths(name, text=declared == "boolean"))
     if column.kind == "timestamp":
         naive = getattr(table.data[name].type, "tz", None) is None or table.notes.get(name) in (DATES, NAIVE)
-        return Fitted(Times(name, declared == "timestamp", naive or declared == "timestamp", column.role != "time"))
+        return Fitted(Times(name, declared == "timestamp", naive, column.role != "time"))
     if column.kind == "number":
         text = Numerals(codes=project.data.missing_codes.get(name, ())) if declared == "number" else None
         return Fitted(Numbers(name, _gaps(name, table.numbers(name)[seen], project), text))

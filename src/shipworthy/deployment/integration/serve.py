@@ -16,7 +16,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Floats, Table, word
 from shipworthy.deployment.integration.record import Shape
-from shipworthy.deployment.integration.row import compiled
+from shipworthy.deployment.integration.row import scored
 from shipworthy.errors import BadData, Misuse, nearest
 
 Contributions = Callable[[Model, Floats], Floats]
@@ -44,7 +44,7 @@ class Answerer:
     def __init__(self, model: Model, serving: Serving, contributions: Contributions | None) -> None:
         self.model, self.serving, self.shape = model, serving, Shape(model)
         self._contributions = contributions
-        self._margin = compiled(model.program)
+        self._score, self._one = scored(model.program), model.program.link in ("identity", "logistic")
         keys = {field.name: field for field in self.shape.fields}
         self._readers = [(keys[column].key, read) for column, read in model.readers]
         self._noted = [(keys[e.column].key, e.column, reading.one if (reading := self._reading(e.column)) else word,
@@ -83,12 +83,16 @@ class Answerer:
         return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()))
 
     def _few(self, inputs: Sequence[list[float]]) -> tuple[list[dict[str, Any]], list[float]]:
-        program = self.model.program
         answers, kept = [], []
         for row in inputs:
-            score = program.finish(np.array([self._margin(row)]))
-            answers.append(self._plain(float(score[0])) if score.ndim == 1 else self.model.answer(score)[0])
-            kept.append(float(score[0]) if score.ndim == 1 else float(score.max()))
+            score = self._score(row)
+            if self._one:
+                answers.append(self._plain(score[0]))
+                kept.append(score[0])
+            else:
+                several = np.array([score])
+                answers.append(self.model.answer(several)[0])
+                kept.append(float(several.max()))
         return answers, kept
 
     def _many(self, inputs: Floats) -> tuple[list[dict[str, Any]], list[float]]:
