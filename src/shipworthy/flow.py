@@ -24,11 +24,9 @@ from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
-from shipworthy.core.found import Ledger
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.ledger import waivers
-from shipworthy.core.model import Model
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
@@ -43,7 +41,7 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
-from shipworthy.data.preprocessing.clean import clean
+from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
@@ -172,21 +170,21 @@ def study(
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": _whole(raw)})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
-    arrived, rows = _arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
-    cut = parts(table, rows)
-    used = np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
+    whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
+    cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
     table = table.take(used)
     at_hand: Case = {}
     taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
                   {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
     learned = unpack_learned(taught)
-    model = _reading(finish(learned.chosen, cut, project), ledger)
+    model = finish(learned.chosen, cut, project)
+    model = model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
     made = steps(project, known)
     rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "training": arrived.take(used), "arrived": arrived.take(rows.holdout),
+        "training": whole.take(used), "arrived": whole.take(rows.holdout),
         "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
@@ -340,17 +338,6 @@ def _whole(table: Table) -> str:
 def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, Any]:
     table, ledger = clean(raw, seen, project, rows)
     return {**pack_table(table), **pack_ledger(ledger)}
-
-
-def _arrived(raw: Table, ledger: Ledger, project: Project) -> Table:
-    """The rows that cleaning kept, as they arrived; only the target is mended, as labels are that come true."""
-    dropped = np.array([row for row, _ in ledger.dropped_rows], np.int64)
-    return joined(raw, project).take(np.setdiff1d(np.arange(raw.rows), dropped))
-
-
-def _reading(model: Model, ledger: Ledger) -> Model:
-    """The model with the cleaning of its rows inside, so that serving reads what training read."""
-    return model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
 
 
 def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, at_hand: Case) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shipworthy.data.collection.read import read
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 
 
@@ -67,7 +67,7 @@ def test_a_leading_zero_deep_in_the_file_is_kept(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_too_large_for_a_sign_become_text() -> None:
-    table = finish(pa.table({"n": pa.array([2**64 - 1, 7, None], pa.uint64())}), name="t", origin="t")
+    table = tidied(pa.table({"n": pa.array([2**64 - 1, 7, None], pa.uint64())}), name="t", origin="t")
     assert (table.words("n").tolist(), table.schema["n"].kind) == (["18446744073709551615", "7", None], "category")
     assert table.notes["n"] == "whole numbers beyond 64 bits with a sign are read as text"
 

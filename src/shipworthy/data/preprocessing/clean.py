@@ -76,6 +76,12 @@ def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | Non
         raw.rows * len(raw.schema.columns), cleaning)
 
 
+def arrived(raw: Table, ledger: Ledger, project: Project) -> Table:
+    """The rows that cleaning kept, as they arrived; only the target is mended, as labels are that come true."""
+    dropped = np.array([row for row, _ in ledger.dropped_rows], np.int64)
+    return joined(raw, project).take(np.setdiff1d(np.arange(raw.rows), dropped))
+
+
 def undo(table: Table, ledger: Ledger) -> Table:
     """The table with every changed cell as it was; rows that were dropped and roles that were changed stay so.
 
