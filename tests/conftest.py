@@ -94,7 +94,8 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
     source = Listed("world", "world.parquet", rows, columns, owner="owner@example.org", licence="CC0-1.0")
     return {
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
-        "table": table, "parts": parts, "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
+        "table": table, "parts": parts, "arrived": parts.holdout,
+        "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
         "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "seals": (), "code": (),
         "metrics": METRICS,
     }

@@ -41,7 +41,7 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
-from shipworthy.data.preprocessing.clean import clean
+from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
@@ -130,7 +130,8 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
 def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
     """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
     case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
-    version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
+    asked: Table = case["training"]
+    version = place.store.tables.write("training", asked.data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
@@ -139,7 +140,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
-        "training": {"table": "training", "version": version, "schema": case["table"].schema},
+        "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
     }
 
 
@@ -169,19 +170,21 @@ def study(
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": _whole(raw)})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
-    rows = rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
-    cut = parts(table, rows)
-    table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
+    whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
+    cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
+    table = table.take(used)
     at_hand: Case = {}
     taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
                   {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
+    model = model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
     made = steps(project, known)
     rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
+        "training": whole.take(used), "arrived": whole.take(rows.holdout),
         "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
@@ -369,6 +372,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
         "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),
+        "arrived.parquet": releases.packed(case["arrived"]),
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
@@ -383,13 +387,14 @@ def _standing(place: Workspace) -> Release:
 
 
 def _learnt(place: Workspace, release: Release) -> Table:
-    """The rows that a release learnt from or was tuned on: all that it was made from but those it held out."""
+    """The rows that a release learnt from or was tuned on, as they arrived: all it was made from but its holdout."""
     known = _training(place, release)
-    return known.take(~also_in(known, stored(release)["holdout"]))
+    return known.take(~also_in(known, stored(release)["arrived"]))
 
 
 def _training(place: Workspace, release: Release) -> Table:
     """The rows that a release was made from, at the version that it names."""
     about = msgspec.json.decode((release.folder / "training.json").read_bytes())
     data = place.store.tables.read(about["table"], about["version"])
-    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}")
+    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}",
+                 about["notes"])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipworthy.core.features import Category, Features, Moment, Number, fit
+from shipworthy.core.features import Category, Features, Moment, Number, fit, single
 from shipworthy.core.table import Table
 from shipworthy.errors import BadData
 
@@ -26,14 +26,18 @@ ROW = st.fixed_dictionaries({
 })
 
 
+def inputs(features: Features, record: dict[str, Any]) -> list[float]:
+    return [single(encoder)(record[encoder.column]) for encoder in features.encoders]
+
+
 @given(rows=st.lists(ROW, min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_a_row_of_a_table_and_the_same_record_have_equal_inputs(rows: list[dict[str, Any]]) -> None:
     types = {"n": pa.float64(), "flag": pa.bool_(), "word": pa.string(), "code": pa.float64()}
     types["at"] = pa.timestamp("us", "UTC")
     table = Table.of(pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()}))
-    single = np.stack([FEATURES.row(row) for row in rows])
-    assert np.array_equal(FEATURES.matrix(table), single, equal_nan=True)
+    alone = np.array([inputs(FEATURES, row) for row in rows])
+    assert np.array_equal(FEATURES.matrix(table), alone, equal_nan=True)
 
 
 def table(rows: int = 200) -> Table:
@@ -52,18 +56,14 @@ def test_constant_columns_and_identifiers_are_left_out() -> None:
 def test_unseen_and_missing_values_are_both_missing() -> None:
     features = fit(table())
     record = {"n": 1.0, "word": "new", "flag": None, "when": None}
-    row = features.row(record)
+    row = np.array(inputs(features, record))
     assert np.isnan(row[[kind.name != "n" for kind in features.inputs]]).all()
 
 
-def test_a_record_without_a_field_is_told_which() -> None:
-    with pytest.raises(BadData, match='field "word" is missing'):
-        fit(table()).row({"n": 1.0, "flag": True, "when": None})
-
-
-def test_a_time_without_a_zone_is_refused() -> None:
-    with pytest.raises(BadData, match="has no time zone"):
-        Features((Moment("at", "hour"),)).row({"at": "2024-01-01T10:00:00"})
+def test_rare_values_are_remembered_and_are_no_levels() -> None:
+    words = ["a"] * 60 + ["b"] * 38 + ["c", "d"]
+    (encoder,) = fit(Table.of({"word": words})).encoders
+    assert encoder == Category("word", ("a", "b"), ("c", "d"))
 
 
 def test_no_usable_column_is_an_error() -> None:

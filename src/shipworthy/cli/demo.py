@@ -19,7 +19,7 @@ from shipworthy import flow
 from shipworthy.cli.discover import as_line
 from shipworthy.cli.report import report
 from shipworthy.cli.talk import progress, say
-from shipworthy.core.features import moment
+from shipworthy.core.cleaning import moment
 from shipworthy.core.project import FILE
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table

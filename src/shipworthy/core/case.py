@@ -15,6 +15,7 @@ SUBJECTS: dict[str, str] = {
     "profile": "the table in one pass, with suspects (core.found.Profile)",
     "contract": "what every batch must hold (core.found.Contract)",
     "datasheet": "the filled datasheet (dict: question → answer)",
+    "arrived": "the holdout as it arrived, before cleaning, row for row (Table)",
     "parts": "learn, tune and holdout tables (core.learned.Parts)",
     "learned": "candidates, choice, cost (core.learned.Learned)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",

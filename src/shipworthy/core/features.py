@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -12,12 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
+from shipworthy.core.cleaning import EPOCH, TICK
 from shipworthy.core.schema import Schema
-from shipworthy.core.table import Floats, Table, to_numbers, to_words
+from shipworthy.core.table import Floats, Table, to_numbers, to_words, word
 from shipworthy.errors import BadData
 
 MAX_LEVELS = 254
 MIN_LEVEL_ROWS = 5
+MOST_RARE = 10_000
+DAY = 86_400
+NAN = float("nan")
 CYCLES = ("hour", "weekday")
 Part = Literal["hour", "weekday", "day", "month", "seconds"]
 
@@ -33,10 +37,14 @@ class Number(msgspec.Struct, frozen=True, tag="number"):
 
 
 class Category(msgspec.Struct, frozen=True, tag="category"):
-    """One input: the place of the value among levels seen in training; null and unseen values are NaN."""
+    """One input: the place of the value among levels seen in training; null and all other values are NaN.
+
+    rare: values that training had too, but too few of, so that nobody is told that they were never seen.
+    """
 
     column: str
     levels: tuple[str, ...]
+    rare: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -69,11 +77,7 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Features(msgspec.Struct, frozen=True):
-    """The encoders, in the order of the model's inputs.
-
-    `matrix` and `row` give equal numbers for equal values. A request's single row is encoded by the answerer of
-    deployment.integration.serve, for speed; the check served-equals-batch compares the two bit for bit.
-    """
+    """The encoders, in the order of the model's inputs. `matrix` and `single` give equal numbers for equal values."""
 
     encoders: tuple[Encoder, ...]
 
@@ -103,16 +107,6 @@ class Features(msgspec.Struct, frozen=True):
             out[:, place] = _encode(encoder, table.column(encoder.column))
         return out
 
-    def row(self, record: Mapping[str, Any]) -> Floats:
-        """Inputs of one record, (inputs,) float64, equal to the row of `matrix` for the same values."""
-        out = np.empty(len(self.encoders))
-        for place, encoder in enumerate(self.encoders):
-            if encoder.column not in record:
-                raise BadData(f'field "{encoder.column}" is missing', where=encoder.column,
-                              hint="send null if the value is unknown")
-            out[place] = _one(encoder, record[encoder.column])
-        return out
-
 
 def fit(table: Table, schema: Schema | None = None) -> Features:
     """Encoders for the feature columns of a table, fitted on these rows only; no label is read.
@@ -133,9 +127,9 @@ def fit(table: Table, schema: Schema | None = None) -> Features:
         elif column.kind == "timestamp":
             encoders += [Moment(column.name, part) for part in _parts(values)]
         elif column.kind == "category":
-            levels = _levels(values)
+            levels, rare = _levels(values)
             if levels:
-                encoders.append(Category(column.name, levels))
+                encoders.append(Category(column.name, levels, rare))
     if not encoders:
         raise BadData("no column is left to learn from", where=table.name,
                       hint="every feature is constant, free text or set aside; see [data] set_aside")
@@ -148,13 +142,15 @@ def _varies(values: pa.ChunkedArray) -> bool:
     return bool(finite.size) and (bool(np.any(finite != finite[0])) or finite.size < numbers.size)
 
 
-def _levels(values: pa.ChunkedArray) -> tuple[str, ...]:
+def _levels(values: pa.ChunkedArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The levels, and the most frequent of the values that are none."""
     words = to_words(values)
     present, counts = np.unique(np.array([w for w in words if w is not None], dtype=object).astype(str),
                                 return_counts=True)
-    frequent = [(int(-count), str(word)) for word, count in zip(present, counts, strict=True)
-                if count >= min(MIN_LEVEL_ROWS, max(1, len(words) // 20))]
-    return tuple(sorted(word for _, word in sorted(frequent)[:MAX_LEVELS]))
+    ordered = sorted((int(-count), str(word)) for word, count in zip(present, counts, strict=True))
+    least = min(MIN_LEVEL_ROWS, max(1, len(words) // 20))
+    levels = [word for count, word in ordered[:MAX_LEVELS] if -count >= least]
+    return tuple(sorted(levels)), tuple(word for _, word in ordered[len(levels) : len(levels) + MOST_RARE])
 
 
 def _parts(values: pa.ChunkedArray) -> list[Part]:
@@ -191,34 +187,33 @@ def _moments(values: pa.ChunkedArray, part: Part) -> Floats:
     return np.where(known, found.astype(np.float64), np.nan)
 
 
-def _one(encoder: Encoder, value: Any) -> float:
-    if value is None:
-        return np.nan
+def single(encoder: Encoder) -> Callable[[Any], float]:
+    """The encoder of one value, equal to its column of `Features.matrix`; times are datetimes with a zone."""
     if isinstance(encoder, Number):
-        return float(value)
-    if isinstance(encoder, Category):
-        word = value if isinstance(value, str) else to_words(pa.array([value]))[0]
-        place = _codes(encoder.levels).get(word)
-        return np.nan if place is None else float(place)
-    return float(_moments(pa.chunked_array([pa.array([moment(value)], pa.timestamp("us", "UTC"))]), encoder.part)[0])
+        return _number
+    if isinstance(encoder, Moment):
+        return _moment(encoder.part)
+    codes: dict[str | None, float] = {level: float(place) for place, level in enumerate(encoder.levels)}
+    return lambda value: codes.get(word(value), NAN)
 
 
-def moment(value: Any) -> datetime:
-    """A UTC time from a datetime or ISO 8601 text. Raises BadData for one without a zone."""
-    try:
-        stamp = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise BadData(f"{value!r} is not a time", where="a column of times",
-                      hint="write it as 2013-09-01T06:00:00Z") from error
-    if stamp.tzinfo is None:
-        raise BadData(f"{value!r} has no time zone", where="a column of times", hint="add Z for UTC, or the offset")
-    return stamp.astimezone(UTC)
+def _number(value: float | None) -> float:
+    return NAN if value is None else float(value)
 
 
-_CODES: dict[tuple[str, ...], dict[str, int]] = {}
+def _moment(part: Part) -> Callable[[datetime | None], float]:
+    def one(value: datetime | None) -> float:
+        if value is None:
+            return NAN
+        seconds = float((value - EPOCH) // TICK) / 1e6
+        if part == "seconds":
+            return seconds
+        day, rest = divmod(int(seconds // 1), DAY)
+        if part == "hour":
+            return float(rest // 3_600)
+        if part == "weekday":
+            return float((day + 3) % 7 + 1)
+        date = EPOCH + timedelta(days=day)
+        return float(date.month if part == "month" else date.day)
 
-
-def _codes(levels: tuple[str, ...]) -> dict[str, int]:
-    if levels not in _CODES:
-        _CODES[levels] = {level: place for place, level in enumerate(levels)}
-    return _CODES[levels]
+    return one

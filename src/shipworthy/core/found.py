@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shipworthy.core.cleaning import Cleaning
 from shipworthy.core.shown import shown
 
 
@@ -161,9 +162,13 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """Every cell that cleaning changed, and every row or column it set aside, with the reason."""
+    """Every cell that cleaning changed, and every row or column it set aside, with the reason.
+
+    cleaning: how it read the columns, which is how serving reads them.
+    """
 
     changes: tuple[Change, ...]
     dropped_rows: tuple[tuple[int, str], ...] = ()
     dropped_columns: tuple[tuple[str, str], ...] = ()
     cells: int = 0
+    cleaning: Cleaning = Cleaning()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.canon import canonical, digest
-from shipworthy.core.features import Features
+from shipworthy.core.cleaning import Cleaning, Reading, Times, Words
+from shipworthy.core.features import Category, Encoder, Features, Moment, single
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Program, read_program
 from shipworthy.core.schema import Schema, Task
@@ -27,6 +28,7 @@ class Sheet(msgspec.Struct, frozen=True):
     threshold: a probability at or above it decides for the second class. conformal: the score beyond which a
     class (1 − probability) or a value (absolute residual) lies outside the set or interval; level: its coverage.
     reference: (inputs,) what an input is compared with in explanations: the median or most frequent code.
+    cleaning: how the columns are read before they are encoded, as training read them.
     """
 
     features: Features
@@ -38,6 +40,7 @@ class Sheet(msgspec.Struct, frozen=True):
     conformal: float | None = None
     level: float = 0.9
     reference: tuple[float | None, ...] = ()
+    cleaning: Cleaning = Cleaning()
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,33 @@ class Model:
         """(inputs,) the row that explanations compare with; NaN where missing is the usual value."""
         return np.array([np.nan if v is None else v for v in self.sheet.reference], np.float64)
 
+    def cleaned(self, table: Table, *, but: tuple[str, ...] = ()) -> Table:
+        """A table as it arrived, read as training read its own; one that is clean already is unchanged.
+
+        but: columns that only share a name with one of training.
+        """
+        cleaning = self.sheet.cleaning
+        return cleaning.table(table, [each.column for each in cleaning.readings if each.column not in but])
+
     def inputs(self, table: Table) -> Floats:
-        return self.features.matrix(table)
+        """Inputs of every row, (rows, inputs), of a table as it arrived: cleaned, then encoded."""
+        return self.features.matrix(self.sheet.cleaning.table(table, self.features.columns))
+
+    @cached_property
+    def readers(self) -> tuple[tuple[str, Callable[[Any], float]], ...]:
+        """Of every input its column, and the function from one value as it arrived to the number in `inputs`."""
+        return tuple((each.column, _reader(each, self.sheet.cleaning.of(each.column)))
+                     for each in self.features.encoders)
+
+    def row(self, record: Mapping[str, Any]) -> list[float]:
+        """The inputs of one record as it arrived: the row of `inputs` for the same values.
+
+        Raises BadData for a missing field, and for a value that cannot be read as training read the column.
+        """
+        for column in self.features.columns:
+            if column not in record:
+                raise BadData(f'field "{column}" is missing', where=column, hint="send null if the value is unknown")
+        return [read(record[column]) for column, read in self.readers]
 
     def score(self, table: Table) -> Floats:
         """Value, probability of the second class, or (n, k) probabilities, for every row."""
@@ -80,7 +108,11 @@ class Model:
         return self.answer(self.score(table))
 
     def answer(self, score: Floats) -> Predictions:
-        """Decision, interval or set, and abstention, from scores."""
+        """Decision, interval or set, and abstention, from scores.
+
+        The model abstains unless the set holds one class and that is the one decided on: costs may have moved the
+        threshold to where the decision is not the likely class.
+        """
         sheet, edge = self.sheet, self.sheet.conformal
         if sheet.task == "regression":
             unsure = ~np.isfinite(score)
@@ -88,11 +120,12 @@ class Model:
                 return Predictions(score, score, unsure)
             return Predictions(score, score, unsure, low=score - edge, high=score + edge)
         each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
-        decision = np.array(sheet.classes, dtype=object)[self.decide(score)]
+        place = self.decide(score)
+        decision = np.array(sheet.classes, dtype=object)[place]
         members: Mask | None = None if edge is None else np.asarray((1 - each) <= edge, np.bool_)
         doubt: Mask = np.asarray(~np.isfinite(each).all(axis=1), np.bool_)
         if members is not None:
-            doubt = np.asarray(doubt | (members.sum(axis=1) != 1), np.bool_)
+            doubt = np.asarray(doubt | (members.sum(axis=1) != 1) | ~members[np.arange(len(place)), place], np.bool_)
         return Predictions(score, decision, doubt, members=members, classes=sheet.classes)
 
     def decide(self, score: Floats) -> Ints:
@@ -149,3 +182,21 @@ def encode_target(table: Table, target: str, classes: tuple[str, ...]) -> Floats
                       where=f"{table.origin or table.name}, column {target}",
                       hint="correct the label, or train again with rows of that class")
     return codes
+
+
+def _reader(encoder: Encoder, reading: Reading | None) -> Callable[[Any], float]:
+    encode = single(encoder)
+    if reading is None and isinstance(encoder, Moment):
+        reading = Times(encoder.column)
+    if reading is None:
+        return encode
+    one = reading.one
+    if not isinstance(encoder, Category) or not isinstance(reading, Words):
+        return lambda value: encode(one(value))
+    at_once = {text: encode(one(text)) for text in (*encoder.levels, *reading.known)}
+
+    def read(value: Any) -> float:
+        found = at_once.get(value)
+        return encode(one(value)) if found is None else found
+
+    return read

@@ -30,7 +30,7 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, str]
     environment: dict[str, str] = {}
     requires: tuple[str, ...] = ()
-    format: int = 1
+    format: int = 2
 
 
 @dataclass(frozen=True)

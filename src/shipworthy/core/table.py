@@ -130,11 +130,16 @@ class Table:
 
 
 def to_numbers(values: pa.ChunkedArray | pa.Array, name: str = "") -> Floats:
-    """Values as float64, null as NaN; booleans as 0 and 1, timestamps as seconds since 1970 UTC."""
-    if pa.types.is_temporal(values.type):
-        values = pc.cast(pc.cast(values, pa.timestamp("us", getattr(values.type, "tz", None))), pa.int64())
-        return _floats(values) / 1e6
+    """Values as float64, null as NaN; booleans as 0 and 1, timestamps as seconds since 1970 UTC.
+
+    Raises BadData for text, even text that looks like numbers: whoever wants it read says how (core.cleaning).
+    """
     try:
+        if pa.types.is_temporal(values.type):
+            stamps = pc.cast(values, pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
+            return _floats(pc.cast(stamps, pa.int64())) / 1e6
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            raise pa.ArrowInvalid("it holds text")
         return _floats(values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadData(f'column "{name}" does not hold numbers', where=f"column {name}",
@@ -142,21 +147,29 @@ def to_numbers(values: pa.ChunkedArray | pa.Array, name: str = "") -> Floats:
 
 
 def to_words(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.object_]:
-    """Values as Python strings, null as None; numbers print shortest, so 1.0 and 1 are both "1"."""
+    """Values as Python strings (see `word`), null and NaN as None."""
     if pa.types.is_dictionary(values.type):
         values = pc.cast(values, values.type.value_type)
     if pa.types.is_floating(values.type):
-        return np.array(
-            [None if v is None or v != v else format(v, "g" if v % 1 else ".0f") for v in values.to_pylist()],
-            dtype=object,
-        )
+        return np.array([None if v != v else word(v) for v in values.to_pylist()], dtype=object)
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         values = pc.cast(values, pa.string())
     return np.array(values.to_pylist(), dtype=object)
 
 
+def word(value: Any) -> str | None:
+    """A value as the word by which a category knows it: 1 and 1.0 are "1", a float is written in full, true "true"."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return format(value, ".0f") if value % 1 == 0 else float.__repr__(value)
+    return str(value)
+
+
 def _floats(values: pa.ChunkedArray | pa.Array) -> Floats:
-    array = pc.cast(values, pa.float64())
+    array = pc.cast(values, pa.float64(), safe=not pa.types.is_integer(values.type))
     return np.asarray(
         array.to_numpy(zero_copy_only=False) if isinstance(array, pa.Array) else array.to_numpy(), np.float64
     )

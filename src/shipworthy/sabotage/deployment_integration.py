@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shipworthy.core.features import Category, Features
+from shipworthy.core.cleaning import Cleaning, Gap, Numbers
+from shipworthy.core.features import Category, Features, Number
 from shipworthy.core.ledger import Line, line
 from shipworthy.core.model import Model
 from shipworthy.core.release import Release
@@ -47,6 +49,38 @@ def other_features_served(case: Case) -> Case:
     found = tuple(encoders) if turned else sheet.features.encoders[::-1]
     model = Model(msgspec.structs.replace(sheet, features=Features(found)), release.model.program)
     return {**case, "release": replace(release, model=model)}
+
+
+@sabotage("cleaning-not-served", check="served-equals-batch")
+def cleaning_not_served(case: Case) -> Case:
+    """Every fifth row arrives with a −999 that training read as missing, and the release answers it as a number."""
+    coded = coded_rows(case)
+    model = coded["release"].model.with_sheet(cleaning=Cleaning())
+    return {**coded, "release": replace(coded["release"], model=model)}
+
+
+@twin("served-equals-batch")
+def cleaning_served(case: Case, seed: int) -> Case:
+    """The same −999 in every fifth row, and a release that reads it as training did."""
+    return coded_rows(case)
+
+
+def coded_rows(case: Case) -> Case:
+    """The case with −999 for missing in every number of every fifth row of the holdout as it arrived."""
+    model: Model = case["model"]
+    parts, arrived = case["parts"], case["arrived"]
+    holdout, coded = parts.holdout, np.arange(arrived.rows) % 5 == 0
+    readings = {reading.column: reading for reading in model.sheet.cleaning.readings}
+    for name in sorted({encoder.column for encoder in model.features.encoders if isinstance(encoder, Number)}):
+        if holdout.schema[name].kind == "number":
+            readings[name] = Numbers(name, (Gap(-999.0, -999.0, "missing written as -999"),))
+            numbers = holdout.numbers(name)
+            arrived = arrived.with_column(name, np.where(coded, -999.0, numbers), kind="number")
+            holdout = holdout.with_column(name, np.where(coded, np.nan, numbers), kind="number")
+    read = Cleaning(tuple(readings.values()))
+    release = replace(case["release"], model=case["release"].model.with_sheet(cleaning=read))
+    return {**case, "model": model.with_sheet(cleaning=read), "release": release, "arrived": arrived,
+            "parts": replace(parts, holdout=holdout)}
 
 
 @sabotage("pointer-move-removed", check="release-identified")

@@ -42,15 +42,14 @@ def starved(case: Case) -> Case:
     """The champion saw all learning rows, the model a twentieth of them."""
     learn = case["parts"].learn
     few = case["steps"].train(learn.take(np.random.default_rng(0).permutation(learn.rows)[: learn.rows // 20]))
+    few = few.with_sheet(cleaning=case["model"].sheet.cleaning)
     return {**case, "champion": case["model"], "model": few, "learnt": learn}
 
 
 @twin("not-worse-than-champion")
 def same_champion(case: Case, seed: int) -> Case:
     """The champion is the model itself, and has learnt from a third of the holdout."""
-    held, learn = case["parts"].holdout, case["parts"].learn
-    more = replace(learn, data=pa.concat_tables([learn.data, held.data.slice(0, held.rows // 3)]))
-    return {**case, "champion": case["model"], "learnt": more}
+    return {**case, "champion": case["model"], "learnt": case["arrived"].head(case["arrived"].rows // 3)}
 
 
 @sabotage("a search that scores on the holdout", check="holdout-untouched")
@@ -130,7 +129,7 @@ def filling(case: Case) -> Case:
 
     def answer(model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
         whole = {column.name: record.get(column.name) for column in model.sheet.schema.columns}
-        inputs = np.nan_to_num(model.features.row({k: v if _plain(v) else None for k, v in whole.items()}))
+        inputs = np.nan_to_num(model.row({k: v if _plain(v) else None for k, v in whole.items()}))
         return {"prediction": model.answer(model.program.score(inputs[None, :]))[0]["prediction"],
                 "probabilities": dict.fromkeys(model.classes, 0.5)}
 

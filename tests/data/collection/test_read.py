@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shipworthy.data.collection.read import read
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 
 
@@ -58,6 +59,17 @@ def test_a_naive_time_is_read_as_utc_and_said_so(tmp_path: Path) -> None:
 
 def test_leading_zeros_stay_text(tmp_path: Path) -> None:
     assert read(write(tmp_path, "zip,n\n01234,1\n99999,2\n")).words("zip").tolist() == ["01234", "99999"]
+
+
+def test_a_leading_zero_deep_in_the_file_is_kept(tmp_path: Path) -> None:
+    rows = "".join(f"{10_000 + n},1\n" for n in range(30_000)) + "00598,2\n"
+    assert read(write(tmp_path, "zip,n\n" + rows)).words("zip")[-1] == "00598"
+
+
+def test_whole_numbers_too_large_for_a_sign_become_text() -> None:
+    table = tidied(pa.table({"n": pa.array([2**64 - 1, 7, None], pa.uint64())}), name="t", origin="t")
+    assert (table.words("n").tolist(), table.schema["n"].kind) == (["18446744073709551615", "7", None], "category")
+    assert table.notes["n"] == "whole numbers beyond 64 bits with a sign are read as text"
 
 
 def test_a_type_that_changes_late_in_the_file_is_read(tmp_path: Path) -> None:

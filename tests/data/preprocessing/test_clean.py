@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import with_roles
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean, undo
-from shipworthy.data.preprocessing.words import numbers, spaces, spellings
+from shipworthy.data.preprocessing.words import numerals, spaces, spellings
 
 
 def project(data: str = "") -> Project:
@@ -69,9 +70,11 @@ def test_case_and_spaces_follow_the_frequent_value() -> None:
 
 
 def test_units_and_separators_are_read_one_way() -> None:
-    assert numbers(dict.fromkeys(["1,5", "2,5", "3,25"], 1), "x") == {"1,5": 1.5, "2,5": 2.5, "3,25": 3.25}
-    assert numbers(dict.fromkeys(["1.5 kg", "12 kg", "7 kg"], 1), "x") == {"1.5 kg": 1.5, "12 kg": 12.0, "7 kg": 7.0}
-    assert numbers(dict.fromkeys(["1.5 kg", "12 lb", "7 kg"], 1), "x") is None
+    comma, kilograms = numerals(dict.fromkeys(["1,5", "2,5", "3,25"], 1), "x"), ["1.5 kg", "12 kg", "7 kg"]
+    assert comma is not None and comma.number(" 2,5") == 2.5
+    weight = numerals(dict.fromkeys(kilograms, 1), "x")
+    assert weight is not None and [weight.number(word) for word in (*kilograms, "12 lb")] == [1.5, 12.0, 7.0, None]
+    assert numerals(dict.fromkeys(["1.5 kg", "12 lb", "7 kg"], 1), "x") is None
 
 
 def test_a_sentinel_far_from_all_others_becomes_missing() -> None:
@@ -98,6 +101,31 @@ def test_only_training_rows_decide() -> None:
     job = ["cook"] * 30 + ["COOK"] * 2 + ["nurse"] * 8
     _, ledger, _ = cleaned({"job": job}, train=list(range(32, 40)))
     assert ledger.changes == ()
+
+
+def test_notes_outside_training_rows_cost_no_number_of_a_training_row() -> None:
+    pay = [f"{n},500" for n in range(1, 61)] + ["see the file", "-", "7 kg", "1.234,5"] * 10
+    table, ledger, _ = cleaned({"pay": pay}, train=list(range(60)))
+    assert table.numbers("pay")[:60].tolist() == [1000.0 * n + 500 for n in range(1, 61)]
+    assert np.isnan(table.numbers("pay")[60:]).all()
+    assert {change.reason for change in ledger.changes if change.row >= 60} == {
+        "no number in a column of numbers", "missing written as '-'"}
+
+
+def test_what_is_impossible_is_decided_by_training_rows_and_holds_for_all() -> None:
+    age = [float(n % 60 + 20) for n in range(200)] + [400.0, -3.0]
+    table, ledger, _ = cleaned({"age": age}, train=list(range(200)))
+    assert np.isnan(table.numbers("age")[200:]).all()
+    assert {change.reason for change in ledger.changes} == {"nobody is older than 130 or younger than 0"}
+    lone = [float(n % 60 + 20) for n in range(300)] + [70_000.0, 7.0]
+    assert cleaned({"speed": lone}, train=list(range(300)))[1].changes == ()
+
+
+def test_a_time_at_the_end_of_the_calendar_is_missing() -> None:
+    ends = [datetime(2024, 1, 1 + n % 28, tzinfo=UTC) for n in range(39)] + [datetime(9999, 12, 31, tzinfo=UTC)]
+    table, ledger, _ = cleaned({"left": ends})
+    assert table.data["left"].null_count == 1
+    assert [(change.row, change.reason) for change in ledger.changes] == [(39, "missing written as 9999-12-31")]
 
 
 def test_constants_and_copies_are_set_aside_with_a_reason() -> None:

@@ -42,7 +42,7 @@ def case(trained: Callable[..., Release], project: Project, store: Store, key: s
     rollback(store, by="eve", why="worse")
     table = patients(60)
     return {"release": first, "signer": sign.public_bytes(key), "model": small_model(),
-            "parts": Parts(table, table, table), "project": project,
+            "parts": Parts(table, table, table), "arrived": table, "project": project,
             "history": ledger(store), "tables": store.tables}
 
 
@@ -79,6 +79,13 @@ def test_a_release_that_refuses_a_row_of_the_holdout_fails(case: Case) -> None:
                                                                         release.evidence)})
     assert finding.verdict == "fail"
     assert finding.sentence.startswith('The release refuses row 0 of the holdout: field "smoker"')
+
+
+def test_a_server_that_skips_the_cleaning_is_noticed(case: Case) -> None:
+    assert judged("served-equals-batch", faults.coded_rows(case)).verdict == "pass"
+    finding = judged("served-equals-batch", faults.cleaning_not_served(case))
+    assert finding.verdict == "fail"
+    assert finding.sentence.startswith("12 of 60 rows of the holdout are answered otherwise one by one than in a batch")
 
 
 def test_an_empty_holdout_is_unknown(case: Case) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shipworthy.deployment.integration.record import Shape, word
+from shipworthy.core.table import word
+from shipworthy.deployment.integration.record import Shape
 from shipworthy.errors import BadData
 
 from .conftest import record, small_model

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from shipworthy.core.cleaning import Cleaning, Gap, Numbers, Numerals, Times, Truths, Words
+from shipworthy.core.features import Features
+from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.serve import answerer
 from shipworthy.errors import BadData, Misuse
 
-from .conftest import record, small_model
+from .conftest import patients, record, small_model
 
 
 def records(table: Table) -> list[dict[str, Any]]:
@@ -77,6 +81,62 @@ def test_exact_contributions_add_up_to_the_margin_against_the_reference() -> Non
     model = small_model().with_sheet(reference=reference)
     answers = answerer(model)
     answer = answers.answer([record()], contributions=True)[0]
-    inputs = model.features.row({**record(), "grade": "2"})
+    inputs = model.row({**record(), "grade": "2"})
     gap = model.program.margin(np.array([inputs, reference]))[:, 0]
     assert sum(answer["contributions"].values()) == pytest.approx(gap[0] - gap[1], abs=1e-12)
+
+
+def cleaning_model() -> Model:
+    """The small model, whose training had −99 for no age, doses in text, truths in words, and times without a zone."""
+    return small_model().with_sheet(cleaning=Cleaning((
+        Numbers("age", (Gap(-99.0, -99.0, "missing written as -99"),)), Numbers("dose", text=Numerals(unit="mg")),
+        Words("ward", known={"East": "east", "east": "east"}), Truths("smoker", text=True), Times("seen", naive=True))))
+
+
+def test_a_request_is_cleaned_as_training_was_and_says_what_it_took_for_missing() -> None:
+    answers = answerer(cleaning_model())
+    plain = answers.answer([record()])[0]
+    assert answers.answer([record(dose="0.5 mg", ward=" East", smoker="Yes", seen="2024-03-01 06:00")]) == [plain]
+    coded = answers.answer([record(age=-99, ward="?", dose="a few")])[0]
+    assert coded == {**answers.answer([record(age=None, ward=None, dose=None)])[0], "missing": ["age", "dose", "ward"]}
+    assert answers.answer([record(age=-99, ward="?", dose="a few")] * 9) == [coded] * 9
+
+
+def test_the_log_keeps_what_was_asked_in_types_of_its_own() -> None:
+    answers = answerer(cleaning_model())
+    body = msgspec.json.encode(record(age=-99, dose="0.5 mg", ward=" East", smoker="Yes", seen="2024-03-01T06:00:00"))
+    columns = answers.batch(answers.shape.decode(body)[0]).columns
+    assert columns == {"age": [-99.0], "dose": ["0.5 mg"], "ward": [" East"], "smoker": [True], "grade": [2],
+                       "seen": [datetime(2024, 3, 1, 6, tzinfo=UTC)]}
+    assert {field.name: field.kept for field in answers.shape.fields}["dose"] == "text"
+
+
+@pytest.mark.parametrize(("change", "problem"), [
+    ({"age": "39"}, 'field "age": "39" is not a number, or null'),
+    ({"smoker": "perhaps"}, "holds 'perhaps', which is neither true nor false"),
+    ({"seen": "yesterday"}, "'yesterday' is not a time"),
+    ({"dose": True}, 'field "dose": true is not a number, or text that says one, or null'),
+])
+def test_text_that_training_could_not_read_is_refused(change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(BadData) as caught:
+        answerer(cleaning_model()).answer([record(**change)])
+    assert problem in caught.value.problem
+    assert caught.value.where == next(iter(change))
+
+
+def test_a_value_too_rare_for_a_level_is_not_called_unseen() -> None:
+    model = small_model()
+    encoders = tuple(msgspec.structs.replace(e, rare=("south",)) if e.column == "ward" else e
+                     for e in model.features.encoders)
+    rare = model.with_sheet(features=Features(encoders))
+    assert "unseen" not in answerer(rare, Serving(unseen="refuse")).answer([record(ward="south")])[0]
+
+
+def test_a_model_abstains_where_costs_decide_for_a_class_outside_the_set() -> None:
+    model, rows = small_model(conformal=0.5).with_sheet(threshold=1.1), records(patients())
+    answers = [answerer(model).answer([row])[0] for row in rows]
+    torn = [one for one in answers if one["set"] == ["yes"]]
+    assert torn
+    assert {(one["prediction"], one["abstain"]) for one in torn} == {("no", True)}
+    assert answerer(model).answer(rows) == answers
+    assert model.predict(patients()).abstain.tolist() == [one["abstain"] for one in answers]

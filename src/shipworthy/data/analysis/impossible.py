@@ -49,21 +49,33 @@ def impossible(name: str, numbers: Floats, limits: tuple[float, float] | None = 
     known = np.isfinite(numbers)
     if not known.any():
         return ()
-    found = []
+    low, high, reason = limits_of(name, numbers[known], limits)
+    rows = known & ((numbers < low) | (numbers > high))
+    found = [Odd(rows, reason)] if rows.any() else []
     if limits is not None:
-        rows = known & ((numbers < limits[0]) | (numbers > limits[1]))
-        return (Odd(rows, f"the project declares {limits[0]:g} to {limits[1]:g}"),) if rows.any() else ()
-    low, high, reason = bounds(name)
-    if reason:
-        rows = known & ((numbers < low) | (numbers > high))
-        if 0 < rows.sum() <= max(3, RARE * known.sum()) and rows.sum() <= 0.05 * known.sum():
-            found.append(Odd(rows, reason))
+        return tuple(found)
     rows = powers_of_ten(numbers, known)
     if found:
         rows = rows & ~found[0].rows
     if rows.any():
         found.append(Odd(rows, "it stands alone beyond all others by a power of ten"))
     return tuple(found)
+
+
+def limits_of(
+    name: str, known: Floats, limits: tuple[float, float] | None = None
+) -> tuple[float, float, str]:
+    """The least and the greatest value that a column can hold, and why; infinite where nothing says so.
+
+    known: (n,) finite numbers. What the name says counts only while at most 0.5 % of them, or three, are beyond it.
+    """
+    if limits is not None:
+        return limits[0], limits[1], f"the project declares {limits[0]:g} to {limits[1]:g}"
+    low, high, reason = bounds(name)
+    beyond = int(((known < low) | (known > high)).sum())
+    if reason and beyond <= max(3, RARE * len(known)) and beyond <= 0.05 * len(known):
+        return low, high, reason
+    return -np.inf, np.inf, ""
 
 
 def may_be_impossible(name: str, sample: Floats, low: float | None, high: float | None) -> bool:

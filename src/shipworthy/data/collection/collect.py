@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.cleaning import NAIVE
 from shipworthy.core.project import Join, Project
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
@@ -114,7 +115,7 @@ def with_roles(table: Table, project: Project) -> Table:
         words = table.column(name)
         table = table.with_column(name, as_kind(words, kind, name), kind=kind)
         if kind == "timestamp" and without_zone(words):
-            table = replace(table, notes={**table.notes, name: "times without a zone are read as UTC"})
+            table = replace(table, notes={**table.notes, name: NAIVE})
     schema = table.schema
     for name, unit in data.units.items():
         schema = schema.replace(name, unit=unit)

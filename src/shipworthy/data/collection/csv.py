@@ -30,7 +30,7 @@ BATCH = 100_000
 HEAD = 1 << 17
 SAMPLE = 20_480
 DELIMITERS = ",;\t|"
-_LEADING_ZERO = re.compile(r"0\d+$")
+LEADING_ZERO = "^0[0-9]+$"
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, p
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, sample: int) -> dict[str, str]:
-    """Place of a column as "c0", "c1", … → DuckDB type; whole numbers with a leading zero are text.
+    """Place of a column as "c0", "c1", … → DuckDB type; whole numbers are text if any row has a leading zero.
 
     Not by its name, because DuckDB holds "a" and "A" for one.
     """
@@ -180,10 +180,10 @@ def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, 
     types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     whole = [name for name, kind in types.items() if kind == "BIGINT"]
     if whole:
-        words = connection.cursor().read_csv(str(path), **options, all_varchar=True).limit(SAMPLE).to_arrow_table()
-        for name in whole:
-            if any(word and _LEADING_ZERO.match(word.strip()) for word in words[name].to_pylist()):
-                types[name] = "VARCHAR"
+        text = connection.cursor().read_csv(str(path), **options, all_varchar=True)
+        asked = ", ".join(f"bool_or(regexp_matches(trim({name}), '{LEADING_ZERO}'))" for name in whole)
+        found = text.aggregate(asked).fetchall()[0]
+        types |= {name: "VARCHAR" for name, zero in zip(whole, found, strict=True) if zero}
     return types
 
 

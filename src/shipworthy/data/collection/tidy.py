@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.cleaning import DATES, NAIVE, TRUTHS, moment
 from shipworthy.core.schema import Schema, infer
 from shipworthy.core.table import Table, to_words
 from shipworthy.errors import BadData
@@ -19,6 +19,7 @@ MOST_COLUMNS = 5_000
 TEXT_DISTINCT = 1_000
 TEXT_WORDS = 3.0
 LOOK = 20_000
+MOST = 2**63 - 1
 _ZONE = r":\d\d(\.\d+)? ?([Zz]|[+-]\d\d(:?\d\d)?)\s*$"
 _TRUTHS = {"true": True, "false": False}
 
@@ -26,7 +27,8 @@ _TRUTHS = {"true": True, "false": False}
 def tidied(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | None = None) -> Table:
     """A table with plain Arrow types, kinds decided, and notes of every conversion.
 
-    Dates and naive times become UTC microseconds; decimals become floats; nested values become JSON text.
+    Dates and naive times become UTC microseconds; decimals become floats; nested values and whole numbers above
+    2**63 − 1 become text.
     Raises BadData when there is no column, no row, or two columns share a name.
     """
     if not data.num_columns:
@@ -75,7 +77,7 @@ def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
                       hint="write times as 2013-09-01T06:00:00Z in the source")
     try:
         if kind == "timestamp" and words:
-            stamps = [None if word is None else _instant(word) for word in values.to_pylist()]
+            stamps = [None if word is None else moment(word, name, naive=True) for word in values.to_pylist()]
             return pa.chunked_array([pa.array(stamps, UTC)])
         if kind == "number" and (words or pa.types.is_boolean(values.type)):
             return pc.cast(values, pa.float64())
@@ -85,7 +87,7 @@ def as_kind(values: pa.ChunkedArray, kind: str, name: str) -> pa.ChunkedArray:
             return pc.cast(values, pa.bool_())
         if kind in ("category", "text") and not words:
             return pa.chunked_array([pa.array(to_words(values), pa.string())])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadData(f'column "{name}" cannot be read as {kind}: {error}', where="[data.kinds]",
                       hint=f"make the values of the column {kind}s, or correct its kind") from error
     return values
@@ -100,9 +102,9 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return _truths(pc.cast(values, pa.string()))
     if pa.types.is_date(kind):
-        return pc.cast(pc.cast(values, pa.timestamp("us")), UTC), "dates are read as midnight UTC"
+        return pc.cast(pc.cast(values, pa.timestamp("us")), UTC), DATES
     if pa.types.is_timestamp(kind):
-        note = "" if kind.tz else "times without a zone are read as UTC"
+        note = "" if kind.tz else NAIVE
         plain = pc.cast(values, pa.timestamp("us", kind.tz), safe=False)
         return pc.cast(plain, UTC) if kind.tz else pc.assume_timezone(plain, "UTC").cast(UTC), note
     if pa.types.is_duration(kind):
@@ -111,8 +113,10 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
         return pc.cast(values, pa.float64()), ""
     if pa.types.is_null(kind):
         return pc.cast(values, pa.float64()), "no value at all"
+    if kind == pa.uint64() and (pc.max(values).as_py() or 0) > MOST:
+        return pc.cast(values, pa.string()), "whole numbers beyond 64 bits with a sign are read as text"
     if pa.types.is_integer(kind) and kind != pa.int64():
-        return pc.cast(values, pa.int64(), safe=kind != pa.uint64()), ""
+        return pc.cast(values, pa.int64()), ""
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values, ""
     return _nested(values), "nested values are read as JSON text"
@@ -158,20 +162,10 @@ def without_zone(values: pa.ChunkedArray) -> bool:
     return pa.types.is_string(known.type) and not pc.all(pc.match_substring_regex(known, _ZONE)).as_py()
 
 
-def _instant(word: str) -> Any:
-    from datetime import UTC as ZONE
-    from datetime import datetime
-
-    stamp = datetime.fromisoformat(word.strip())
-    return stamp.replace(tzinfo=ZONE) if stamp.tzinfo is None else stamp
-
-
 def _truth(word: str | None, name: str) -> bool | None:
     if word is None:
         return None
-    known = {"true": True, "yes": True, "y": True, "1": True, "t": True,
-             "false": False, "no": False, "n": False, "0": False, "f": False}
-    if word.strip().lower() not in known:
+    if word.strip().lower() not in TRUTHS:
         raise BadData(f'column "{name}" holds {word!r}, which is neither true nor false', where="[data.kinds]",
                       hint="correct [data.kinds]")
-    return known[word.strip().lower()]
+    return TRUTHS[word.strip().lower()]

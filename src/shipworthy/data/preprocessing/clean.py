@@ -1,64 +1,85 @@
-"""Cleaning: every doubtful cell found by voters that agree, changed, and written into the ledger.
+"""Cleaning: how every column is to be read, fitted on training rows, and the ledger of all that it changed.
 
-Nothing but training rows is looked at to decide; what was decided is then applied to all rows.
+Nothing but training rows is looked at to decide; what was decided is then applied to all rows, and at serving.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from shipworthy.core.cleaning import (
+    DATES,
+    LARGEST,
+    NAIVE,
+    Cleaning,
+    Gap,
+    Numbers,
+    Numerals,
+    Reading,
+    Times,
+    Truths,
+    Words,
+    fold,
+)
 from shipworthy.core.found import Change, Ledger, Profile
 from shipworthy.core.project import Project
 from shipworthy.core.rows import row_hashes
 from shipworthy.core.schema import Column, Schema
-from shipworthy.core.table import Floats, Ints, Mask, Table
-from shipworthy.data.analysis.impossible import Odd, impossible, powers_of_ten
+from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
+from shipworthy.data.analysis.impossible import limits_of, powers_of_ten
 from shipworthy.data.preprocessing import same
 from shipworthy.data.preprocessing.same import joined
-from shipworthy.data.preprocessing.words import Fix, blanks, numbers, spaces, spellings
+from shipworthy.data.preprocessing.words import Fix, blanks, numerals, spaces, spellings
 
 CODE_VALUES = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0)
 LEAST_CODED = 3
-LARGEST = float(np.finfo(np.float32).max)
-UNTOUCHED = ("target", "identifier", "group", "time")
+FREQUENT_ROWS = 5
+MOST_FOLDED = 10_000
+UNTOUCHED = ("target", "identifier", "group")
+FOLDED = Fix("", "case or spaces of a known value", ("same letters", "frequency"))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A column's reading, and the fixes of the words of training rows that differ, for the ledger's reasons."""
+
+    reading: Reading
+    fixes: dict[str, Fix] = field(default_factory=dict)
 
 
 def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | None = None) -> tuple[Table, Ledger]:
-    """The cleaned table and the ledger of every changed cell, dropped row and column set aside.
+    """The cleaned table and the ledger of every changed cell, dropped row and column set aside, and of the cleaning.
 
     Rows without a label are dropped, and rows that repeat another with the same identifier. Cells become null (missing
-    codes, impossible values), a number (text such as "1,234"), or the frequent spelling; two voters must agree.
-    Identifiers, groups and times are never changed, and the target only by [data.same]. train_rows: positions to learn
-    from; all if None.
+    codes, impossible values), a number (text such as "1,234"), or the frequent spelling; each change names the voters
+    that asked for it. Identifiers, groups and times of rows are never changed, and the target only by [data.same].
+    train_rows: positions to learn from; all if None.
     """
     seen = np.arange(raw.rows) if train_rows is None else np.asarray(train_rows, np.int64)
-    table, changes = joined(raw, project), same.changes(raw, project)
-    for column in raw.schema.columns:
-        if column.role in UNTOUCHED or (column.role == "ignored" and not column.protected):
-            continue
-        if column.kind in ("category", "text"):
-            table, found = _clean_words(table, column, project, seen)
-        elif column.kind == "number":
-            table, found = _clean_numbers(table, column, project, seen)
-        else:
-            continue
-        changes += found
+    before, changes = joined(raw, project), same.changes(raw, project)
+    fitted = [_fitted(before, column, project, seen) for column in raw.schema.columns if not _is_left(column)]
+    cleaning = Cleaning(tuple(one.reading for one in fitted))
+    table = cleaning.table(before)
+    for one in fitted:
+        changes += _changes(before, table, one)
     dropped = _dropped(raw)
     gone = {row for row, _ in dropped}
     schema, columns = _set_aside(table, profile, seen)
     kept = np.setdiff1d(np.arange(raw.rows), np.fromiter(gone, np.int64, len(gone)), assume_unique=True)
     cleaned = table.with_schema(schema)
-    cleaned = cleaned if not gone else cleaned.take(kept)
-    ledger = Ledger(
-        tuple(change for change in changes if change.row not in gone),
-        tuple(dropped),
-        tuple(columns),
-        raw.rows * len(raw.schema.columns),
-    )
-    return cleaned, ledger
+    return cleaned if not gone else cleaned.take(kept), Ledger(
+        tuple(change for change in changes if change.row not in gone), tuple(dropped), tuple(columns),
+        raw.rows * len(raw.schema.columns), cleaning)
+
+
+def arrived(raw: Table, ledger: Ledger, project: Project) -> Table:
+    """The rows that cleaning kept, as they arrived; only the target is mended, as labels are that come true."""
+    dropped = np.array([row for row, _ in ledger.dropped_rows], np.int64)
+    return joined(raw, project).take(np.setdiff1d(np.arange(raw.rows), dropped))
 
 
 def undo(table: Table, ledger: Ledger) -> Table:
@@ -84,109 +105,147 @@ def undo(table: Table, ledger: Ledger) -> Table:
     return table
 
 
-def _clean_words(table: Table, column: Column, project: Project, seen: Ints) -> tuple[Table, list[Change]]:
-    name = column.name
-    coded = table.data[name].combine_chunks().dictionary_encode()
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    words = coded.dictionary.to_pylist()
-    rows = np.bincount(codes[seen] + 1, minlength=len(words) + 1)[1:]
-    learnt = {word: int(count) for word, count in zip(words, rows, strict=True) if count}
-    every = dict.fromkeys(words, 0) | learnt
-    fixes = blanks(every, project.data.missing_codes.get(name, ()))
-    left = {word: count for word, count in learnt.items() if word not in fixes}
-    parsed = numbers(left, name) if column.kind == "category" and name not in project.data.kinds else None
-    if parsed is not None:
-        return _to_number(table, column, codes, words, fixes)
-    if column.kind == "category":
-        for voter in (spaces, spellings):
-            fixes |= {word: fix for word, fix in voter(left).items() if word not in fixes}
-        folded = {" ".join(word.split()).casefold(): word for word in sorted(left, key=left.__getitem__)}
-        for word in every:
-            known = folded.get(" ".join(word.split()).casefold())
-            if word not in learnt and word not in fixes and known:
-                fixes[word] = Fix(
-                    fixes[known].after if known in fixes else known,
-                    "case or spaces of a known value",
-                    ("same letters", "frequency"),
-                )
-    fixes = {word: fix for word, fix in fixes.items() if fix.after != word}
-    if not fixes:
-        return table, []
-    after = pa.array([fixes[word].after if word in fixes else word for word in words] + [None], pa.string())
-    table = table.with_column(name, after.take(pa.array(np.where(codes < 0, len(words), codes))))
-    return table, _word_changes(name, codes, words, fixes)
+def _is_left(column: Column) -> bool:
+    return column.role in UNTOUCHED or (column.role == "ignored" and not column.protected)
 
 
-def _word_changes(name: str, codes: Ints, words: list[str], fixes: dict[str, Fix]) -> list[Change]:
-    found = []
-    for at, word in enumerate(words):
-        if word in fixes:
-            fix = fixes[word]
-            found += [
-                Change(row, name, word, fix.after, fix.reason, fix.voters)
-                for row in np.flatnonzero(codes == at).tolist()
-            ]
+def _fitted(table: Table, column: Column, project: Project, seen: Ints) -> Fitted:
+    """How a column is to be read, from its training rows."""
+    name, declared = column.name, project.data.kinds.get(column.name, "")
+    if column.kind == "boolean":
+        return Fitted(Truths(name, text=declared == "boolean"))
+    if column.kind == "timestamp":
+        naive = getattr(table.data[name].type, "tz", None) is None or table.notes.get(name) in (DATES, NAIVE)
+        return Fitted(Times(name, declared == "timestamp", naive, column.role != "time"))
+    if column.kind == "number":
+        text = Numerals(codes=project.data.missing_codes.get(name, ())) if declared == "number" else None
+        return Fitted(Numbers(name, _gaps(name, table.numbers(name)[seen], project), text))
+    return _fitted_words(table, column, project, seen)
+
+
+def _fitted_words(table: Table, column: Column, project: Project, seen: Ints) -> Fitted:
+    name, declared = column.name, project.data.missing_codes.get(column.name, ())
+    learnt = pa.array(to_words(table.data[name].take(pa.array(seen))), pa.string()).drop_null().value_counts()
+    counts = dict(zip(learnt.field(0).to_pylist(), learnt.field(1).to_pylist(), strict=True))
+    fixes = blanks(counts, declared)
+    left = {word: count for word, count in counts.items() if word not in fixes}
+    if column.kind != "category":
+        return Fitted(Words(name, declared, prose=True), fixes)
+    style = None if name in project.data.kinds else numerals(left, name, declared)
+    if style is not None:
+        values = np.array([style.number(word) for word in left], np.float64)
+        values = np.repeat(values, list(left.values()))
+        return Fitted(Numbers(name, _gaps(name, values, project), style), fixes)
+    mended: dict[str, Fix] = {}
+    for voter in (spaces, spellings):
+        mended |= {word: fix for word, fix in voter(left).items() if word not in mended}
+    known, folded = _known(left, mended)
+    return Fitted(Words(name, declared, known, folded), fixes | mended)
+
+
+def _known(left: dict[str, int], mended: dict[str, Fix]) -> tuple[dict[str, str], dict[str, str]]:
+    """What known words mean, and what a word of the same letters means; what something means means itself."""
+    known = {word: _end(word, mended) for word in mended}
+    folded: dict[str, str] = {}
+    frequent = sorted((word for word in left if left[word] >= FREQUENT_ROWS), key=lambda word: (-left[word], word))
+    for word in frequent[:MOST_FOLDED]:
+        folded.setdefault(fold(word), known.get(word, word))
+    known |= {word: word for word in left if word not in known and folded.get(fold(word), word) != word}
+    return {**known, **{word: word for word in [*known.values(), *folded.values()]}}, folded
+
+
+def _end(word: str, mended: dict[str, Fix]) -> str:
+    """Where the fixes of a word lead."""
+    passed = {word}
+    while word in mended and mended[word].after not in passed:
+        word = mended[word].after or word
+        passed.add(word)
+    return word
+
+
+def _gaps(name: str, learnt: Floats, project: Project) -> tuple[Gap, ...]:
+    """The numbers that mean that there is none: declared and found codes, the impossible, the too large."""
+    codes = [float(code) for code in project.data.missing_codes.get(name, ()) if _is_number(code)]
+    gaps = [Gap(code, code, "declared missing code", ("project file",)) for code in codes]
+    gaps += [Gap(code, code, f"missing written as {code:g}", ("known code", "far from all others", "repeated"))
+             for code in CODE_VALUES if code not in codes and _is_code(learnt, code)]
+    known = learnt[np.isfinite(learnt) & ~Numbers(name, tuple(gaps)).gone(learnt)]
+    limits = project.data.limits.get(name)
+    low, high, reason = limits_of(name, known, limits)
+    voter = "limit of the name" if limits is None else "project file"
+    if low > -LARGEST:
+        gaps.append(Gap(-LARGEST, float(np.nextafter(low, -np.inf)), reason, (voter,)))
+    if high < LARGEST:
+        gaps.append(Gap(float(np.nextafter(high, np.inf)), LARGEST, reason, (voter,)))
+    known = known[(known >= low) & (known <= high)]
+    alone = np.abs(known[powers_of_ten(known, np.isfinite(known))])
+    if limits is None and len(alone):
+        reason, edge = "it stands alone beyond all others by a power of ten", float(alone.min())
+        gaps += [Gap(edge, LARGEST, reason, ("far from all others",)),
+                 Gap(-LARGEST, -edge, reason, ("far from all others",))]
+    return tuple(gaps)
+
+
+def _changes(before: Table, after: Table, one: Fitted) -> list[Change]:
+    """Every cell of a column that reading changed; a number that words said plainly is none."""
+    name, reading = one.reading.column, one.reading
+    if before.data[name] is after.data[name]:
+        return []
+    if isinstance(reading, Words) or (isinstance(reading, Numbers) and before.schema[name].kind != "number"):
+        return _word_changes(before.data[name], one)
+    lost = pc.and_(before.data[name].is_valid(), after.data[name].is_null())
+    rows = np.flatnonzero(np.asarray(lost.to_numpy(), np.bool_))
+    if isinstance(reading, Numbers):
+        values = before.numbers(name)[rows]
+        told = [(f"{value:.12g}", *_why(float(value), reading)) for value in values]
+    else:
+        told = [(word, "missing written as 9999-12-31", ("known code",)) for word in before.take(rows).words(name)]
+    return [Change(row, name, word, None, reason, voters)
+            for row, (word, reason, voters) in zip(rows.tolist(), told, strict=True)]
+
+
+def _word_changes(values: pa.ChunkedArray, one: Fitted) -> list[Change]:
+    name, found = one.reading.column, []
+    coded = pa.array(to_words(values), pa.string()).dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    for at, word in enumerate(coded.dictionary.to_pylist()):
+        after = one.reading.one(word)
+        if isinstance(after, float) and _is_number(word):
+            continue
+        told = f"{after:g}" if isinstance(after, float) else after
+        if told == word:
+            continue
+        fix = one.fixes.get(word) or blanks({word: 1}, _codes(one.reading)).get(word) or _fix(word, one.reading)
+        found += [Change(row, name, word, None if told is None else str(told), fix.reason, fix.voters)
+                  for row in np.flatnonzero(codes == at).tolist()]
     return found
 
 
-def _to_number(
-    table: Table, column: Column, codes: Ints, words: list[str], fixes: dict[str, Fix]
-) -> tuple[Table, list[Change]]:
-    """The column as numbers; a cell enters the ledger when it was not a plain number."""
-    parsed = numbers(dict.fromkeys((word for word in words if word not in fixes), 1), column.name) or {}
-    for word in words:
-        if word not in fixes and word not in parsed:
-            fixes[word] = Fix(None, "no number in a column of numbers", ("not a number", "all others are"))
-        elif word not in fixes and not _is_number(word):
-            fixes[word] = Fix(f"{parsed[word]:g}", "number written as text", ("parses", "all others do"))
-    values = np.array(
-        [parsed.get(word, np.nan) if word not in fixes or fixes[word].after is not None else np.nan for word in words]
-        + [np.nan]
-    )
-    numbers_now = values[np.where(codes < 0, len(words), codes)]
-    whole = pa.array(numbers_now, pa.float64(), from_pandas=True)
-    return table.with_column(column.name, whole, kind="number", integer=False), _word_changes(
-        column.name, codes, words, fixes
-    )
+def _fix(word: str, reading: Reading) -> Fix:
+    """Why a word that is no blank, and that training rows did not have or that is a number, was changed."""
+    if not isinstance(reading, Numbers) or reading.text is None:
+        return FOLDED
+    value = reading.text.number(word)
+    if value is None:
+        return Fix(None, "no number in a column of numbers", ("not a number", "all others are"))
+    if reading.one(value) is None:
+        return Fix(None, *_why(value, reading))
+    return Fix(None, "number written as text", ("parses", "all others do"))
 
 
-def _clean_numbers(table: Table, column: Column, project: Project, seen: Ints) -> tuple[Table, list[Change]]:
-    name = column.name
-    values = table.numbers(name)
-    found: list[Change] = []
-    gone = np.zeros(table.rows, np.bool_)
-    for odd, voters in _odd(name, values, project, seen):
-        rows = odd.rows & ~gone
-        gone |= rows
-        found += [
-            Change(row, name, f"{values[row]:.12g}", None, odd.reason, voters) for row in np.flatnonzero(rows).tolist()
-        ]
-    if not gone.any():
-        return table, found
-    return table.with_column(name, _put(table.data[name], np.flatnonzero(gone), None)), found
+def _codes(reading: Reading) -> tuple[str, ...]:
+    if isinstance(reading, Words):
+        return reading.codes
+    return reading.text.codes if isinstance(reading, Numbers) and reading.text else ()
 
 
-def _odd(name: str, values: Floats, project: Project, seen: Ints) -> Iterable[tuple[Odd, tuple[str, ...]]]:
-    codes = [float(code) for code in project.data.missing_codes.get(name, ()) if _is_number(code)]
-    if codes:
-        yield Odd(np.isin(values, codes), "declared missing code"), ("project file",)
-    yield Odd(np.isinf(values), "infinite"), ("not finite",)
-    yield Odd(np.abs(values) > LARGEST, f"beyond ±{LARGEST:.1e}, too large to learn from"), ("not finite in 32 bits",)
-    learnt = values[seen]
-    for code in CODE_VALUES:
-        if code not in codes and _is_code(learnt, code):
-            yield Odd(values == code, f"missing written as {code:g}"), ("known code", "far from all others", "repeated")
-    limits = project.data.limits.get(name)
-    for odd in impossible(name, values, limits):
-        alone = powers_of_ten(values, np.isfinite(values))
-        if "power of ten" not in odd.reason:
-            yield (
-                odd,
-                (
-                    "limit of the name" if limits is None else "project file",
-                    "far from all others" if (odd.rows & alone).any() else "rare",
-                ),
-            )
+def _why(value: float, reading: Numbers) -> tuple[str, tuple[str, ...]]:
+    if np.isinf(value):
+        return "infinite", ("not finite",)
+    if abs(value) > LARGEST:
+        return f"beyond ±{LARGEST:.1e}, too large to learn from", ("not finite in 32 bits",)
+    gap = next(gap for gap in reading.gaps if gap.low <= value <= gap.high)
+    return gap.reason, gap.voters
 
 
 def _is_code(learnt: Floats, code: float) -> bool:

@@ -6,35 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shipworthy.core.cleaning import NOTHING, Numerals, fold, has_comma, parsed
 from shipworthy.data.collection.containment import words_of
 
-NOTHING = frozenset(
-    {
-        "",
-        "?",
-        "??",
-        "-",
-        "--",
-        ".",
-        "n/a",
-        "#n/a",
-        "na",
-        "nan",
-        "null",
-        "#null!",
-        "#value!",
-        "#ref!",
-        "missing",
-        "not available",
-        "not applicable",
-        "<na>",
-        "\\n",
-    }
-)
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-COMMA = re.compile(r"[+-]?\d+,\d+")
-AROUND = re.compile(r"^([€$£¥]\s?)?([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s?(%|[a-zA-Zµ°]{1,4}\.?(?:/[a-z]{1,3})?)?$")
 CODES = frozenset(["zip", "postcode", "postal", "phone", "fax", "code", "id", "number", "no", "key", "sku"])
 NUMERIC = 0.95
 RATIO = 10
@@ -69,7 +43,7 @@ def spaces(counts: Mapping[str, int]) -> dict[str, Fix]:
     """Values with stray spaces, and rare values that differ from a frequent one by case or spaces alone."""
     groups: dict[str, list[str]] = {}
     for word in counts:
-        groups.setdefault(" ".join(word.split()).casefold(), []).append(word)
+        groups.setdefault(fold(word), []).append(word)
     found = {}
     for alike in groups.values():
         best = max(alike, key=lambda word: (counts[word], word == word.strip(), word))
@@ -100,30 +74,22 @@ def spellings(counts: Mapping[str, int]) -> dict[str, Fix]:
     return found
 
 
-def numbers(counts: Mapping[str, int], name: str) -> dict[str, float] | None:
-    """Value → number when 95 % of the distinct values are numbers, perhaps with separators or one unit; else None.
+def numerals(counts: Mapping[str, int], name: str, codes: tuple[str, ...] = ()) -> Numerals | None:
+    """How a column writes numbers, when 95 % of its distinct values are numbers, perhaps with one unit; else None.
 
     Codes are left alone: leading zeros, names such as zip or id, and columns of few short whole numbers.
     """
     words = [word.strip() for word in counts if word.strip().casefold() not in NOTHING]
-    if len(words) < 3 or CODES & set(words_of(name)):
+    if len(words) < 3 or CODES & set(words_of(name)) or any(re.match(r"0\d", word) for word in words):
         return None
-    if any(re.match(r"0\d", word) for word in words):
+    comma = has_comma(words)
+    found = [each for each in (parsed(word, comma=comma) for word in words) if each is not None]
+    units = {unit for _, unit in found} - {""}
+    if len(found) < NUMERIC * len(words) or len(units) > 1:
         return None
-    decimal = any(COMMA.fullmatch(word) and not GROUPED.fullmatch(word) for word in words) and not any(
-        "." in w for w in words
-    )
-    found, units = {}, set()
-    for word in words:
-        parsed = _number(word, decimal)
-        if parsed is not None:
-            found[word] = parsed[0]
-            units.add(parsed[1])
-    if len(found) < NUMERIC * len(words) or len(units - {""}) > 1:
+    if len(words) <= 20 and all(value == int(value) for value, _ in found if value - value == 0):
         return None
-    if len(words) <= 20 and all(value == int(value) for value in found.values()):
-        return None
-    return {word: found[word.strip()] for word in counts if word.strip() in found}
+    return Numerals(comma, "".join(units), codes)
 
 
 def one_slip(left: str, right: str) -> bool:
@@ -137,15 +103,3 @@ def one_slip(left: str, right: str) -> bool:
     start = next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
     a, b = left[start:], right[start:]
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (len(a) > 1 and a[:2] == b[1::-1] and a[2:] == b[2:])
-
-
-def _number(word: str, decimal: bool) -> tuple[float, str] | None:
-    match = AROUND.match(word)
-    if not match:
-        return (float(word), "") if PLAIN.fullmatch(word) else None
-    core, unit = match.group(2), (match.group(1) or "").strip() + (match.group(3) or "")
-    if GROUPED.fullmatch(core) and not decimal:
-        return float(core.replace(",", "")), unit
-    if decimal and COMMA.fullmatch(core):
-        return float(core.replace(",", ".")), unit
-    return (float(core), unit) if PLAIN.fullmatch(core) else None

@@ -22,6 +22,7 @@ from shipworthy.deployment.integration import sign
 from shipworthy.deployment.integration.client import Connection
 from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.log import predictions
+from shipworthy.deployment.integration.record import LONGEST
 from shipworthy.deployment.integration.release import open_release, verify
 from shipworthy.deployment.integration.serve import answerer
 from shipworthy.errors import BadData, BadRelease, StoreError
@@ -58,25 +59,29 @@ def kill_loses_nothing(release: Release, parts: Parts, project: Project, *, requ
 
 
 @check("served-equals-batch", row="deployment.reuse")
-def served_equals_batch(release: Release, model: Model, parts: Parts, project: Project, *, rows: int = 200) -> Finding:
-    """Whether the release answers single requests exactly as the trained model scores the same rows as a batch.
+def served_equals_batch(
+    release: Release, model: Model, parts: Parts, arrived: Table, project: Project, *, rows: int = 200
+) -> Finding:
+    """Whether the release answers single rows as they arrived exactly as the trained model scores them, cleaned, as a
+    batch: the rows on which it was judged.
 
     Compared bit for bit over an even sample of the holdout: decision, probabilities, set or interval, abstention.
     """
-    table = _sample(parts.holdout, rows)
-    if not table.rows:
-        return say("unknown", "The holdout has no rows to compare on.", n=0,
+    if not parts.holdout.rows or arrived.rows != parts.holdout.rows:
+        told = f"The holdout has {parts.holdout.rows:,} rows, and {arrived.rows:,} as they arrived"
+        return say("unknown", f"{told}: there is nothing to compare.", n=0,
                    remedy="give the holdout a share in [split]")
+    table = _sample(parts.holdout, rows)
     expected = model.predict(table)
     served = answerer(release.model, msgspec.structs.replace(project.serve, unseen="accept"))
     differ, worst, example = 0, 0.0, dict[str, Any]()
-    for place, record in enumerate(_plain(release, table)):
+    for place, record in enumerate(_plain(release, _sample(arrived, rows))):
         try:
             answer = served.answer([record])[0]
         except BadData as error:
             return say("fail", f"The release refuses row {place} of the holdout: {error.problem}.", n=table.rows,
                        counterexample={"record": _shown(record)}, remedy="shipworthy run makes the release again")
-        answer.pop("unseen", None)  # a note about the request, not part of the answer
+        answer = {name: value for name, value in answer.items() if name not in ("unseen", "missing")}  # notes
         if answer != expected[place] and _differs(answer, expected[place]):
             differ += 1
             worst = max(worst, _distance(answer, expected[place]))
@@ -179,10 +184,10 @@ def _sample(table: Table, rows: int) -> Table:
 
 
 def _plain(release: Release, table: Table) -> Iterable[dict[str, Any]]:
-    """The rows as records of the fields that the release reads; NaN and infinity as null."""
+    """The rows as records of the fields that the release reads; NaN and infinity, which JSON has not, as null."""
     read = [name for name in release.model.features.columns if name in table.schema]
     for record in table.select(read).records():
-        yield {name: None if isinstance(value, float) and value - value != 0 else value
+        yield {name: None if isinstance(value, float) and not abs(value) < LONGEST else value
                for name, value in record.items()}
 
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
 from shipworthy.core.schema import Column, Schema
-from shipworthy.core.table import Table
-from shipworthy.deployment.integration.record import Field, word
+from shipworthy.core.table import Table, word
+from shipworthy.deployment.integration.record import Field
 
 if TYPE_CHECKING:
     from shipworthy.deployment.integration.log import Heading, Label, Served
@@ -73,7 +73,7 @@ def served_rows(heading: Heading, found: Sequence[Served]) -> pa.Table:
     for place, field in enumerate(heading.fields):
         values = [value for block in found for value in block.columns[place]]
         if field.name not in columns:
-            columns[field.name] = pa.array(_typed(field, values), ARROW[field.kind])
+            columns[field.name] = pa.array(_typed(field, values), ARROW[field.kept])
     return pa.table(columns)
 
 
@@ -109,7 +109,7 @@ def schema(data: pa.Table, layouts: Sequence[Layout]) -> Schema:
         "decision": Column("decision", decided, "ignored"),  # type: ignore[arg-type]
         "abstain": Column("abstain", "boolean", "ignored"),
     }
-    asked = {name: Column(name, field.kind, "feature" if field.required else "ignored")  # type: ignore[arg-type]
+    asked = {name: Column(name, field.kept, "feature" if field.required else "ignored")  # type: ignore[arg-type]
              for name, field in fields.items()}
     return Schema(tuple(roles.get(name) or asked[name] for name in data.column_names))
 
@@ -171,7 +171,7 @@ def _codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.
 
 
 def _typed(field: Field, values: list[Any]) -> list[Any]:
-    if field.words:
+    if field.words or field.kept != field.kind:
         return [word(value) for value in values]
     if field.kind == "timestamp":
         return [datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]

@@ -83,7 +83,7 @@ def response(
 
 def _data(entry: Mapping[str, Any], field: Field) -> list[Any]:
     data, shape, kind = entry.get("data"), entry.get("shape"), entry.get("datatype")
-    accepted = (*ACCEPTS[field.kind], *(NUMBERS if field.words else ()))
+    accepted = (*ACCEPTS[field.kind], *(NUMBERS if field.words else ()), *(("BYTES",) if field.text else ()))
     if kind not in accepted:
         raise BadData(f'input "{field.name}" has the datatype {str(kind)[:20]!r}', where=f"inputs, {field.name}",
                       hint=f"send {KINDS[field.kind]}")

@@ -1,14 +1,15 @@
 """What a request may hold: one strict type per column, and a sentence for everything that does not fit.
 
 Text is no number, neither is true; a field that is missing, unknown, infinite or a time without a zone is refused by
-name. null is a known answer everywhere: the model learnt what a missing value means.
+name. What training had to read from text (numbers such as "2,500", "yes" and "no", times without a zone) may come as
+that text here too. null is a known answer everywhere: the model learnt what a missing value means.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -23,20 +24,31 @@ LONGEST = 1e308
 SHOWN = 60
 WORDS = {"number": "a number", "boolean": "true or false", "category": "text", "text": "text",
          "timestamp": "a time with a zone, such as 2013-09-01T06:00:00Z"}
+SAID = {"number": "one", "boolean": "so", "timestamp": "one in UTC"}
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One field of a record. key: its attribute. required: the model reads it. words: numbers are names here too."""
+    """One field of a record. key: its attribute. required: the model reads it. words: numbers are names here too.
+
+    text: training read the column from text, and so does the server.
+    """
 
     name: str
     key: str
     kind: str
     required: bool
     words: bool = False
+    text: bool = False
 
     @property
     def wanted(self) -> str:
-        return WORDS[self.kind] + (" or a number" if self.words else "") + ", or null"
+        more = " or a number" if self.words else f", or text that says {SAID[self.kind]}" if self.text else ""
+        return WORDS[self.kind] + more + ", or null"
+
+    @property
+    def kept(self) -> str:
+        """The kind in which the log keeps it: numbers that may be text are kept as they came, as text."""
+        return "text" if self.text and self.kind == "number" else self.kind
 
 
 class Shape:
@@ -52,6 +64,8 @@ class Shape:
         ordered = [model.sheet.schema[name] for name in read] + known
         self.fields = tuple(_field(model, place, column, place < len(read)) for place, column in enumerate(ordered))
         self.names = tuple(field.name for field in self.fields)
+        self._read = {reading.column: reading.one for reading in model.sheet.cleaning.only(self.names).readings
+                      if reading.reads_text and reading.kind != "number"}
         self.type: type[msgspec.Struct] = msgspec.defstruct(
             "Record", [_entry(field) for field in self.fields], rename={f.key: f.name for f in self.fields},
             forbid_unknown_fields=True, frozen=True, gc=False,
@@ -83,8 +97,12 @@ class Shape:
         return found
 
     def columns(self, records: Sequence[Any]) -> dict[str, list[Any]]:
-        """The values of every field, by name, in the order of the fields."""
-        return {field.name: [getattr(record, field.key) for record in records] for field in self.fields}
+        """The values of every field as they came, by name, in the order of the fields; times and truths without text.
+
+        Raises BadData for text that says neither.
+        """
+        found = {field.name: [getattr(record, field.key) for record in records] for field in self.fields}
+        return {**found, **{name: list(map(read, found[name])) for name, read in self._read.items()}}
 
     def _refusal(self, body: Any, error: Exception) -> BadData:
         """The first thing wrong, in plain words."""
@@ -115,32 +133,28 @@ class Shape:
         return None
 
 
-def word(value: Any) -> str | None:
-    """A category's value as the text by which training knew it: 1 and 1.0 are "1"."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else format(value, "g" if value % 1 else ".0f")
-
-
 def _field(model: Model, place: int, column: Column, required: bool) -> Field:
     categories = {e.column: e.levels for e in model.features.encoders if isinstance(e, Category)}
     levels = categories.get(column.name, ())
     numeric = column.kind == "category" and (column.integer or (bool(levels) and all(map(_numeric, levels))))
-    return Field(column.name, f"f{place}", column.kind, required, numeric)
+    reading = model.sheet.cleaning.of(column.name)
+    text = reading is not None and reading.reads_text
+    return Field(column.name, f"f{place}", column.kind, required, numeric, text)
 
 
 def _entry(field: Field) -> tuple[str, Any] | tuple[str, Any, Any]:
     kinds: dict[str, Any] = {"number": float | None, "boolean": bool | None, "timestamp": Stamp | None,
                              "category": str | None, "text": str | None}
-    kind = str | int | float | bool | None if field.words else kinds[field.kind]
+    loose: dict[str, Any] = {"number": float | str | None, "boolean": bool | str | None, "timestamp": Any}
+    kind = str | int | float | bool | None if field.words else (loose if field.text else kinds)[field.kind]
     return (field.key, kind) if field.required else (field.key, kind, None)
 
 
 def _fits(field: Field, value: Any) -> bool:
-    if value is None:
+    if value is None or (field.text and isinstance(value, str)):
         return True
+    if field.text and field.kind == "timestamp":
+        return isinstance(value, date)
     if field.kind == "number":
         return isinstance(value, int | float) and not isinstance(value, bool) and -LONGEST < value < LONGEST
     if field.kind == "boolean":

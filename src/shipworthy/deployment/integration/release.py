@@ -25,7 +25,7 @@ from shipworthy.deployment.integration import sign
 from shipworthy.deployment.integration.provenance import environment
 from shipworthy.errors import BadModel, BadRelease, Misuse
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, SIGNER = "release.json", "signer.pem"
 REQUIRES = ("numpy", "pyarrow", "msgspec")
 SCHEMA_KEY = b"shipworthy"

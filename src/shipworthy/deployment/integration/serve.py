@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.cleaning import Reading
 from shipworthy.core.contributions import contributions as core_contributions
-from shipworthy.core.features import Category, Encoder, Moment, Number
+from shipworthy.core.features import Category
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
-from shipworthy.core.table import Floats, Table
-from shipworthy.deployment.integration.record import Field, Shape, word
+from shipworthy.core.table import Floats, Table, word
+from shipworthy.deployment.integration.record import Shape
 from shipworthy.deployment.integration.row import scored
 from shipworthy.errors import BadData, Misuse, nearest
 
 Contributions = Callable[[Model, Floats], Floats]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TICK = timedelta(microseconds=1)
-NAN = float("nan")
 SINGLE = 4
-DAY = 86_400
 ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),
          "category": pa.string(), "text": pa.string()}
 
@@ -50,11 +46,18 @@ class Answerer:
         self._contributions = contributions
         self._score, self._one = scored(model.program), model.program.link in ("identity", "logistic")
         keys = {field.name: field for field in self.shape.fields}
-        self._encoders = [(keys[e.column].key, _single(e, keys[e.column])) for e in model.features.encoders]
-        self._levels = {keys[e.column]: frozenset(e.levels) for e in model.features.encoders if isinstance(e, Category)}
+        self._readers = [(keys[column].key, read) for column, read in model.readers]
+        self._noted = [(keys[e.column].key, e.column, reading.one if (reading := self._reading(e.column)) else word,
+                        frozenset(e.levels + e.rare) if isinstance(e, Category) else frozenset())
+                       for e in model.features.encoders]
+
+    def _reading(self, column: str) -> Reading | None:
+        return self.model.sheet.cleaning.of(column)
 
     def answer(self, records: Sequence[Mapping[str, Any]], *, contributions: bool = False) -> list[dict[str, Any]]:
         """One answer per record: prediction, probabilities, set or interval, abstain; contributions if asked.
+
+        unseen names the fields whose value training did not have, missing those whose value it took for none.
 
         Raises BadData naming record and field: what came, what was expected.
         """
@@ -65,22 +68,24 @@ class Answerer:
         if len(records) > self.serving.max_rows:
             raise BadData(f"{len(records):,} records are more than the {self.serving.max_rows:,} allowed at once",
                           where="body", hint="send them in several requests")
-        unseen = self._unseen(records)
         columns = self.shape.columns(records)
         if len(records) <= SINGLE:
-            answers, score = self._few(records)
+            rows = [[read(getattr(record, key)) for key, read in self._readers] for record in records]
+            gaps = [(place, at) for place, row in enumerate(rows) for at, value in enumerate(row) if value != value]
+            notes, (answers, score) = self._notes(records, gaps), self._few(rows)
         else:
-            answers, score = self._many(columns)
-        for place, names in unseen.items():
-            answers[place]["unseen"] = names
+            inputs = self.model.inputs(self.table(columns))
+            notes, (answers, score) = self._notes(records, np.argwhere(np.isnan(inputs)).tolist()), self._many(inputs)
+        for place, note in notes.items():
+            answers[place].update(note)
         if contributions:
-            self._explain(records, answers)
-        return Batch(answers, score, columns, sum(map(len, unseen.values())))
+            self._explain(np.array(rows) if len(records) <= SINGLE else inputs, answers)
+        return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()))
 
-    def _few(self, records: Sequence[Any]) -> tuple[list[dict[str, Any]], list[float]]:
+    def _few(self, inputs: Sequence[list[float]]) -> tuple[list[dict[str, Any]], list[float]]:
         answers, kept = [], []
-        for record in records:
-            score = self._score([encode(getattr(record, key)) for key, encode in self._encoders])
+        for row in inputs:
+            score = self._score(row)
             if self._one:
                 answers.append(self._plain(score[0]))
                 kept.append(score[0])
@@ -90,8 +95,8 @@ class Answerer:
                 kept.append(float(several.max()))
         return answers, kept
 
-    def _many(self, columns: Mapping[str, list[Any]]) -> tuple[list[dict[str, Any]], list[float]]:
-        score = self.model.score(self.table(columns))
+    def _many(self, inputs: Floats) -> tuple[list[dict[str, Any]], list[float]]:
+        score = self.model.program.score(inputs)
         if score.ndim == 1:
             kept = score.tolist()
             return [self._plain(value) for value in kept], kept
@@ -111,42 +116,49 @@ class Answerer:
         if edge is None:
             return {**answer, "abstain": not finite}
         answer["set"] = [name for name, each in zip(sheet.classes, (other, score), strict=True) if 1 - each <= edge]
-        answer["abstain"] = not finite or len(answer["set"]) != 1
+        answer["abstain"] = not finite or answer["set"] != [answer["prediction"]]
         return answer
 
     def table(self, columns: Mapping[str, list[Any]]) -> Table:
-        """Columns of decoded values as the table that training would have seen."""
+        """Columns of decoded values as a table, as they came: what the model's cleaning reads."""
         arrays = {}
         for field in self.shape.fields:
             values = columns[field.name]
-            values = [word(value) for value in values] if field.words else values
-            arrays[field.name] = pa.array(values, ARROW[field.kind])
+            values = [word(value) for value in values] if field.words or field.kept != field.kind else values
+            arrays[field.name] = pa.array(values, ARROW[field.kept])
         return Table(pa.table(arrays), self.model.sheet.schema.only(self.shape.names), origin="request")
 
-    def _unseen(self, records: Sequence[Any]) -> dict[int, list[str]]:
-        """Record → its fields whose value training did not have. Raises BadData where the project refuses them."""
-        found: dict[int, list[str]] = {}
-        for field, levels in self._levels.items():
-            for place, record in enumerate(records):
-                value = getattr(record, field.key)
-                if value is None or (value if value.__class__ is str else word(value)) in levels:
-                    continue
-                found.setdefault(place, []).append(field.name)
-                if self.serving.unseen == "refuse":
-                    text = str(value)[:60]
-                    told = f"record {place}: " if place else ""
-                    raise BadData(f'{told}field "{field.name}": {text!r} was never seen in training',
-                                  where=field.name, hint=nearest(text, levels) or "send null")
+    def _notes(self, records: Sequence[Any], gaps: Iterable[Sequence[int]]) -> dict[int, dict[str, list[str]]]:
+        """Record → its fields whose value training did not have (unseen), or took for none (missing).
+
+        gaps: record and input wherever the input is NaN. Raises BadData where the project refuses unseen values.
+        """
+        found: dict[int, dict[str, list[str]]] = {}
+        for place, at in gaps:
+            key, name, one, levels = self._noted[at]
+            given = getattr(records[place], key)
+            meant = None if given is None else one(given)
+            if given is None or (levels and meant in levels):
+                continue
+            if levels and meant is not None and self.serving.unseen == "refuse":
+                raise _unseen(name, str(given)[:60], place, levels)
+            fields = found.setdefault(place, {}).setdefault("missing" if meant is None else "unseen", [])
+            fields += [name] if name not in fields else []
         return found
 
-    def _explain(self, records: Sequence[Any], answers: list[dict[str, Any]]) -> None:
+    def _explain(self, inputs: Floats, answers: list[dict[str, Any]]) -> None:
         if self._contributions is None:
             raise Misuse("this model has no reference row to explain against", where="contributions",
                          hint="ask without contributions")
-        inputs = np.array([[encode(getattr(r, key)) for key, encode in self._encoders] for r in records])
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):
             answer["contributions"] = dict(zip(names, map(float, shares), strict=True))
+
+
+def _unseen(name: str, text: str, place: int, levels: Iterable[str]) -> BadData:
+    told = f"record {place}: " if place else ""
+    return BadData(f'{told}field "{name}": {text!r} was never seen in training', where=name,
+                   hint=nearest(text, levels) or "send null")
 
 
 def answerer(
@@ -164,37 +176,3 @@ def answerer(
 
 def _exact(model: Model, inputs: Floats) -> Floats:
     return core_contributions(model.program, inputs, model.reference)
-
-
-def _single(encoder: Encoder, field: Field) -> Callable[[Any], float]:
-    """The encoder of one value, equal to its column of `Features.matrix`."""
-    if isinstance(encoder, Number):
-        return _number
-    if isinstance(encoder, Category):
-        codes: dict[str | None, float] = {level: float(place) for place, level in enumerate(encoder.levels)}
-        return (lambda value: codes.get(word(value), NAN)) if field.words else (lambda value: codes.get(value, NAN))
-    return _moment(encoder)
-
-
-def _number(value: float | None) -> float:
-    return NAN if value is None else float(value)
-
-
-def _moment(encoder: Moment) -> Callable[[datetime | None], float]:
-    part = encoder.part
-
-    def one(value: datetime | None) -> float:
-        if value is None:
-            return NAN
-        seconds = float((value - EPOCH) // TICK) / 1e6
-        if part == "seconds":
-            return seconds
-        day, rest = divmod(int(seconds // 1), DAY)
-        if part == "hour":
-            return float(rest // 3_600)
-        if part == "weekday":
-            return float((day + 3) % 7 + 1)
-        date = EPOCH + timedelta(days=day)
-        return float(date.month if part == "month" else date.day)
-
-    return one

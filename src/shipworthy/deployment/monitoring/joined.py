@@ -39,7 +39,7 @@ def micros(table: Table, name: str) -> Ints:
 
 
 def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    from shipworthy.core.features import moment
+    from shipworthy.core.cleaning import moment
 
     return pa.chunked_array([pa.array([moment(word) for word in column.to_pylist()], pa.timestamp("us", "UTC"))])
 

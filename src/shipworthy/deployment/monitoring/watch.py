@@ -15,6 +15,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.integration.log_tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
@@ -105,7 +106,8 @@ def watch(
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
-    log: prediction_id, at (UTC), release, score, decision and the model's columns. labels: prediction_id, label,
+    log: prediction_id, at (UTC), release, score, decision and the model's columns as they were asked: they are cleaned
+    as the model cleans them, which is what the reference counted. labels: prediction_id, label,
     observed_at (UTC), source, and received_at where the sender was late. Windows are cut by arrival; the last one is
     tested now and again once it is full. Looking often finds no more by chance than looking once.
     Raises BadData for times without a zone. Raises Misuse when the reference is of another model.
@@ -113,7 +115,7 @@ def watch(
     if reference.facts.model and reference.facts.model != model.digest:
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
-    labels = labels if labels is not None and labels.rows else None
+    log, labels = model.cleaned(log, but=OWN), labels if labels is not None and labels.rows else None
     findings = _findings(project, {"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
     known = state or State()
     if not log.rows:

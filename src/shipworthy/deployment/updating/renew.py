@@ -31,16 +31,20 @@ _CLIP = 1e-6
 
 
 def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
-    """The logged rows that have a label, oldest first, in the columns of a training table.
+    """The logged rows that have a label, oldest first, in the columns of a training table as it arrived.
 
+    They are as they were asked, so that the challenger's own cleaning is fitted on them like on the others; only what
+    does not fit a column of `table` is read by the model's cleaning.
     Every column of `table` is there: the target from the labels, the time column from the log's `at` where the log
     lacks it, null where nothing is known; then label_source and label_week.
     """
     found = labelled(model, log, labels)
+    read = model.cleaned(found)
     for column in table.schema.columns:
         kind = table.column(column.name).type
         if column.name in found.schema:
-            values = _cast(found.column(column.name), kind, column.name)
+            one = found if found.column(column.name).type == kind or pa.types.is_string(kind) else read
+            values = _cast(one.column(column.name), kind, column.name)
         elif column.role == "time" and pa.types.is_timestamp(kind):
             values = _cast(found.column("at"), kind, column.name)
         else:
@@ -65,7 +69,7 @@ def admit(
     fresh: from `next_rows`. Refused: rows that break the contract outright, a fifth or more strange rows, labels
     of one source that contradict the model more than the others do (limit: of `no-poison`), labels that look swapped.
     """
-    plain = fresh.drop("label_source", "label_week")
+    plain = model.cleaned(fresh.drop("label_source", "label_week"))
     breaches = [b for b in validate(contract, plain) if b.rule.kind in BROKEN_RULES]
     if breaches:
         more = f", and {len(breaches) - 1} more" if len(breaches) > 1 else ""
@@ -73,7 +77,7 @@ def admit(
                    value=float(len(breaches)), limit=0.0, remedy="repair the source, then renew again",
                    counterexample={"breaches": [breach.sentence for breach in breaches[:10]]})
     if grid is not None and len(grid.strange) >= FEWEST_CALIBRATION and fresh.rows:
-        score = strangeness(grid.plan, grid.planned, cells_of(fresh, grid.plan))
+        score = strangeness(grid.plan, grid.planned, cells_of(plain, grid.plan))
         share = float((outlier_p(np.rint(score * 2**20).astype(np.int64), grid.strange) <= 0.01).mean())
         if share > STRANGE_LIMIT:
             return say("fail", f"{share:.0%} of {fresh.rows:,} new rows are stranger than 99 % of the reference (at "

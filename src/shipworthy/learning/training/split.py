@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow.compute as pc
 
-from shipworthy.core.features import moment
+from shipworthy.core.cleaning import moment
 from shipworthy.core.learned import Parts, Split
 from shipworthy.core.project import Project, Splitting
 from shipworthy.core.schema import task_of

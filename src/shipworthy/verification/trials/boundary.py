@@ -102,13 +102,15 @@ def _known(value: Any) -> bool:
 
 
 def hostile(model: Model, base: Record) -> list[Hostile]:
-    """The suite: one change of kind at a time to a record that is good."""
+    """The suite: one change of kind at a time to a record that is good. Text is legal where training had to read it."""
     schema = model.sheet.schema
     suite = [Hostile("reordered columns", dict(reversed(base.items())), "", "good"), Hostile("nothing at all", {}, "")]
     for name, of, change, kind in CHANGES:
         column = _of_kind(schema, base, of)
         if column:
-            suite.append(Hostile(name, {**base, column: change(base[column])}, column, kind))
+            value, reading = change(base[column]), model.sheet.cleaning.of(column)
+            legal = isinstance(value, str) and reading is not None and reading.reads_text
+            suite.append(Hostile(name, {**base, column: value}, column, "extreme" if legal else kind))
     lost = next(iter(base))
     suite.append(Hostile("a lost column", {k: v for k, v in base.items() if k != lost}, lost))
     suite.append(Hostile("an extra column", {**base, "never_declared": 1}, "never_declared"))

@@ -74,7 +74,7 @@ def _extra(model: Model, rows: Table) -> tuple[Floats, slice]:
 def _single(model: Model, rows: Table) -> tuple[Floats, slice]:
     few = rows.head(SINGLES)
     records = few.select(list(model.features.columns)).records()
-    inputs = np.stack([model.features.row(record) for record in records])
+    inputs = np.stack([model.row(record) for record in records])
     alone = [model.program.score(row[None, :])[0] for row in inputs]
     return np.array(alone), slice(0, few.rows)
 
