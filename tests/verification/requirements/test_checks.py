@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 from shipworthy.core.project import Requirement, Value
 from shipworthy.errors import BadProject
-from shipworthy.verification.requirements.business import spearman, value_above_nothing
+from shipworthy.verification.requirements.business import metric_tracks_value, spearman, value_above_nothing
 from shipworthy.verification.requirements.performance import holdout_untouched, requirements
 
 
@@ -61,3 +62,12 @@ def test_spearman_agrees_with_hand_counts() -> None:
     assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 30])) == pytest.approx(1.0)
     assert spearman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == pytest.approx(-1.0)
     assert np.isnan(spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
+
+
+def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]) -> None:
+    learned = clean["learned"]
+    alike = replace(learned, candidates=(learned.chosen,) * 6)
+    finding = metric_tracks_value(clean["project"], alike, clean["parts"])
+    assert finding.verdict == "unknown"
+    assert finding.sentence == (
+        "All 6 candidates have the same score, so that nothing tells whether the metric follows the value.")
