@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml setup.py src/shipworthy/kernels/_native.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -26,4 +26,4 @@ test: lint
 	$(VENV)/bin/python -m pytest
 
 clean:
-	rm -rf $(VENV) shipworthy-demo build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) shipworthy-demo build src/shipworthy/kernels/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@
     python -m benchmarks house --json          the same as JSON on stdout
     python -m benchmarks house --quick         in two minutes; says what was skipped or shrunk
     python -m benchmarks house --only start    only this group; may be repeated
+    python -m benchmarks kernel                the compiled kernel beside the pure one and LightGBM, in seconds
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from benchmarks import house
+from benchmarks import house, kernel
 from benchmarks.frame import Bar, environment
 
-BENCHMARKS: dict[str, ModuleType] = {"house": house}
+BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel}
 
 
 def main(words: Sequence[str] | None = None) -> int:

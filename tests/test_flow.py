@@ -7,6 +7,7 @@ import json
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +16,7 @@ from shipworthy.cli.sabotage import bank
 from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
+from shipworthy.core.table import Table
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.replay import replay
@@ -81,6 +83,20 @@ def test_a_second_run_on_the_same_rows_learns_nothing_again(place: Workspace, bu
     assert again["learned"].cost == built.learned.cost
     assert again["model"].digest == built.case["model"].digest
     assert "library" not in again
+
+
+def test_rows_that_only_move_the_split_are_learnt_anew(tmp_path: Path) -> None:
+    """Rows without a label are dropped, but the split is drawn over all: a kept model would have seen the holdout."""
+    quick = PROJECT.replace("seconds = 4.0", "seconds = 1.0").replace(
+        '"trivial", "linear", "tree", "additive", "boosted"', '"trivial", "linear"')
+    (tmp_path / FILE).write_text(quick, encoding="utf-8")
+    place, table = open_workspace(tmp_path), world(7, rows=900)
+    unlabelled = world(8, rows=5).with_column("outcome", pa.nulls(5, pa.string()))
+    more = Table.of(pa.concat_tables([table.data, unlabelled.data.cast(table.data.schema)]), name="world")
+    first, again = flow.prepare(place, {"world": table}), flow.prepare(place, {"world": more})
+    assert first["table"].digest == again["table"].digest
+    assert first["parts"].holdout.digest != again["parts"].holdout.digest
+    assert "library" in again
 
 
 def test_a_row_that_does_not_exist_cannot_be_required(tmp_path: Path) -> None:

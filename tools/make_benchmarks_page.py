@@ -24,6 +24,7 @@ it is typed by hand. A benchmark is a command, not a test: `make test` never mea
 ```console
 $ python -m benchmarks house            # some twenty minutes; the real tables lie in SHIPWORTHY_DATA
 $ python -m benchmarks house --quick    # at most two minutes; says what it skipped or shrunk
+$ python -m benchmarks kernel           # some seconds
 ```
 """
 

@@ -86,7 +86,8 @@ def _recorded(release: Release) -> tuple[Plugin, ...]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=tuple[Plugin, ...]) if path.exists() else ()
     except msgspec.MsgspecError as error:
-        raise BadRelease(f"a file of the release cannot be read: {error}", where=PLUGINS) from error
+        raise BadRelease(f"a file of the release cannot be read: {error}", where=PLUGINS,
+                         hint="the file was altered; take the release again from where it was made") from error
 
 
 def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:

@@ -45,7 +45,7 @@ from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.drain import drained_log
-from shipworthy.deployment.integration.provenance import provenance
+from shipworthy.deployment.integration.provenance import environment, provenance
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
@@ -158,19 +158,20 @@ def study(
     progress("discovering tables, keys and joins")
     catalogue = discover(list(tables.values()), project)
     progress("collecting one table")
-    sources = {name: table.digest for name, table in tables.items()}
+    sources = {name: _whole(table) for name, table in tables.items()}
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
     rows = split(raw, project)
     progress("profiling")
     seen = profile(joined(raw, project).take(rows.learn), target=project.data.target)
     progress("cleaning")
-    cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": raw.digest})
+    cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": _whole(raw)})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
     rows = rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut = parts(table, rows)
     table = table.take(np.sort(np.r_[rows.learn, rows.tune, rows.holdout]))
     at_hand: Case = {}
-    taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand), {"table": table.digest})
+    taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
+                  {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
     learned = unpack_learned(taught)
     model = finish(learned.chosen, cut, project)
     made = steps(project, known)
@@ -299,9 +300,14 @@ def renew(
 
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
-    what = [project.data, project.source, project.join, project.split, project.learning, project.value]
-    return keep(place.store, step, compute, code=code_digest(place.registry),
-                settings={"settings": digest(what)}, inputs=inputs).outputs
+    what = [project.data, project.source, project.join, project.split, project.learning, project.value, project.checks]
+    return keep(place.store, step, compute, code=code_digest(place.registry), inputs=inputs,
+                settings={"settings": digest(what), "environment": digest(environment())}).outputs
+
+
+def _whole(table: Table) -> str:
+    """The digest of a table's values and of what its columns are."""
+    return digest([table.digest, table.schema])
 
 
 def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from shipworthy import __version__
 from shipworthy.cli.talk import project_option
 from shipworthy.core.project import FILE
 from shipworthy.core.registry import registry
+from shipworthy.kernels import native
 from shipworthy.store.workspace import open_workspace
 
 LIBRARIES = (
@@ -38,7 +39,7 @@ def command(folder: Path, rebuild: bool) -> None:
         f"shipworthy {__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     )
     click.echo("libraries: " + ", ".join(f"{name} {version(name)}" for name in LIBRARIES))
-    click.echo("kernel: pure NumPy")
+    click.echo(f"kernel: {native.told()}")
     click.echo(
         "extras: "
         + ", ".join(f"{name} {'present' if find_spec(module) else 'absent'}" for name, module in EXTRAS.items())

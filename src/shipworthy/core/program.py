@@ -21,12 +21,15 @@ from shipworthy.core.canon import canonical, digest_array, digest_parts
 from shipworthy.core.features import Input
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
-from shipworthy.kernels import pure, ranked
+from shipworthy.kernels import native, pure, ranked
+from shipworthy.kernels.pure import TINY as TINY
+from shipworthy.kernels.pure import logistic as logistic
 
 Link = Literal["identity", "logistic", "softmax", "share"]
 FORMAT = 2
 MANY_ROWS = 256
-TINY = 1e-12
+WHOLE = frozenset(("place", "root", "output", "feature", "left", "right", "flags", "words", "bits"))
+AXES = {"weight": 2, "missing": 2, "leaf": 2}
 
 
 class Linear(msgspec.Struct, frozen=True, tag="linear"):
@@ -66,6 +69,15 @@ class Term:
         if len(inputs) >= MANY_ROWS and self._compiled is not None:
             return ranked.score(inputs, self.arrays, self._compiled, divisor=divisor, narrow=narrow)
         return pure.trees(inputs, self.arrays, divisor=divisor, narrow=narrow)
+
+    @property
+    def part(self) -> native.Part:
+        """The term as the compiled kernel takes it."""
+        if isinstance(self.kind, Linear):
+            return native.Part("linear", self.arrays)
+        if isinstance(self.kind, Lookup):
+            return native.Part("lookup", self.arrays, places=self.kind.places)
+        return native.Part("trees", self.arrays, divisor=self.kind.divisor, narrow=self.kind.narrow)
 
     @cached_property
     def _compiled(self) -> ranked.Compiled | None:
@@ -116,9 +128,11 @@ class Calibration(msgspec.Struct, frozen=True, tag="knots"):
         if any(b < a for a, b in zip(self.value, self.value[1:], strict=False)):
             raise BadModel("a calibration must not decrease", where="calibration",
                            hint="fit it by isotonic regression, which never decreases")
+        if not np.isfinite([*self.score, *self.value]).all():
+            raise BadModel("a calibration's numbers must be finite", where="calibration", hint="calibrate it again")
 
     def __call__(self, score: Floats) -> Floats:
-        return np.interp(score, self.score, self.value)
+        return pure.interpolate(score, np.array(self.score), np.array(self.value))
 
 
 class Scaling(msgspec.Struct, frozen=True, tag="scaling"):
@@ -137,11 +151,7 @@ class Scaling(msgspec.Struct, frozen=True, tag="scaling"):
                            hint="a higher score must stay higher; calibrate it again")
 
     def __call__(self, score: Floats) -> Floats:
-        chance = np.clip(score, TINY, 1.0)
-        if score.ndim == 2:
-            return softmax(self.slope * np.log(chance))
-        rest = np.clip(1.0 - score, TINY, 1.0)
-        return logistic(self.slope * (np.log(chance) - np.log(rest)) + self.intercept)
+        return pure.scale(score, self.slope, self.intercept)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -179,9 +189,9 @@ class Program:
 
     def margin(self, inputs: Floats) -> Floats:
         """Sum of the terms, (n, outputs), before the link. inputs: (n, len(self.inputs)), NaN for missing."""
-        if inputs.shape[1] != len(self.inputs):
-            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}", where="inputs",
-                           hint="make them with the features of the same model: model.features.matrix(table)")
+        self._fits(inputs)
+        if self.scorer is not None:
+            return self.scorer.margin(inputs)
         total = np.zeros((len(inputs), self.outputs))
         for term in self.terms:
             total += term.margin(inputs)
@@ -189,13 +199,38 @@ class Program:
 
     def score(self, inputs: Floats) -> Floats:
         """Value (n,) of a regression, probability of the second class (n,), or of every class (n, k)."""
-        return self.finish(self.margin(inputs))
+        self._fits(inputs)
+        if self.scorer is None:
+            return self.finish(self.margin(inputs))
+        score = self.scorer.batch(inputs)
+        return score if self.link in ("softmax", "share") else score[:, 0]
 
     def finish(self, margin: Floats) -> Floats:
         """Link and calibration of a margin (n, outputs)."""
-        score = margin if self.link == "share" else softmax(margin) if self.link == "softmax" else margin[:, 0]
+        score = margin if self.link == "share" else pure.softmax(margin) if self.link == "softmax" else margin[:, 0]
         score = logistic(score) if self.link == "logistic" else score
         return self.calibration(score) if self.calibration else score
+
+    @cached_property
+    def scorer(self) -> native.Scorer | None:
+        """The program ready to score with the compiled kernel; None where the pure one is used.
+
+        Raises BadModel when the arrays of a term do not fit each other or point outside what they index.
+        """
+        after = self.calibration
+        knots = (after.score, after.value) if isinstance(after, Calibration) else ((), ())
+        scaling = (after.slope, after.intercept) if isinstance(after, Scaling) else None
+        try:
+            return native.scorer([term.part for term in self.terms], inputs=len(self.inputs), outputs=self.outputs,
+                                 link=self.link, knots=knots, scaling=scaling)
+        except ValueError as error:
+            raise BadModel(f"the program cannot be scored: {error}", where="program",
+                           hint="lower it again from the library model") from error
+
+    def _fits(self, inputs: Floats) -> None:
+        if inputs.shape[1] != len(self.inputs):
+            raise BadModel(f"the program reads {len(self.inputs)} inputs, got {inputs.shape[1]}", where="inputs",
+                           hint="make them with the features of the same model: model.features.matrix(table)")
 
     def calibrated(self, calibration: Calibration | Scaling | None) -> Program:
         return replace(self, calibration=calibration)
@@ -261,6 +296,9 @@ def read_program(files: Mapping[str, bytes]) -> Program:
         for n, kind in enumerate(head.terms)
     )
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
+    if program.outputs < 1:
+        raise BadModel("the program has no classes to share out", where="program.json",
+                       hint="the file was altered or written by another program")
     if program.outputs > 1 and isinstance(program.calibration, Calibration):
         raise BadModel("a calibration by knots is of one score, the program has one for every class",
                        where="program.json", hint="the file was altered or written by another program")
@@ -271,6 +309,9 @@ def read_program(files: Mapping[str, bytes]) -> Program:
 
 def _audit(term: Term, inputs: int, outputs: int) -> None:
     """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
+    if not all(_plain(key, array, AXES.get(key, 1)) for key, array in term.arrays.items() if key != "values"):
+        raise BadModel("a term of the program has an array of another kind", where="program.npz",
+                       hint="restore the release from a copy, or build it again: shipworthy run")
     try:
         good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
             term, inputs, outputs
@@ -281,6 +322,15 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
     if not good:
         raise BadModel("a term of the program points outside its arrays", where="program.npz",
                        hint="restore the release from a copy, or build it again: shipworthy run")
+
+
+def _plain(key: str, array: npt.NDArray[Any], axes: int) -> bool:
+    """Whether an array holds plain numbers, whole ones where it points at something."""
+    return native.fits(array, whole=key in WHOLE and array.size > 0) and array.ndim == axes
+
+
+def _ascends(cuts: npt.NDArray[Any]) -> bool:
+    return bool(np.all(cuts[1:] >= cuts[:-1]) and not np.isnan(cuts).any())
 
 
 def _audit_linear(term: Term, inputs: int, outputs: int) -> bool:
@@ -299,12 +349,13 @@ def _audit_lookup(term: Term, inputs: int, outputs: int) -> bool:
     values, places = term.arrays["values"], term.kind.places
     fits = all(
         0 <= place < inputs
+        and _ascends(term.arrays[f"cuts{axis}"])
         and (not len(term.arrays[f"cuts{axis}"]) or values.shape[axis] == len(term.arrays[f"cuts{axis}"]) + 2)
         for axis, place in enumerate(places)
     )
     return bool(
         fits
-        and values.ndim == len(places) + 1
+        and _plain("values", values, len(places) + 1)
         and 1 <= len(places) <= 2
         and values.shape[-1] == outputs
         and min(values.shape) > 0
@@ -336,15 +387,3 @@ def _audit_trees(term: Term, inputs: int, outputs: int) -> bool:
         and a["leaf"].ndim == 2
         and a["leaf"].shape[1] in (1, outputs)
     )
-
-
-def softmax(margin: Floats) -> Floats:
-    """Each exp(margin) as a share of its row's, (n, k)."""
-    exp = np.exp(margin - margin.max(axis=1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
-
-
-def logistic(margin: Floats) -> Floats:
-    """1 / (1 + exp(−margin)), as LightGBM computes it."""
-    with np.errstate(over="ignore"):
-        return np.asarray(1.0 / (1.0 + np.exp(-margin)), np.float64)

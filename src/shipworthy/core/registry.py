@@ -18,7 +18,7 @@ import msgspec
 
 from shipworthy.core.canon import digest, digest_parts
 from shipworthy.core.signature import faults
-from shipworthy.errors import Misuse, nearest
+from shipworthy.errors import Misuse, one_of
 from shipworthy.marks import MARK
 from shipworthy.metrics import METRICS, Metric
 
@@ -126,7 +126,7 @@ def _of_known_checks(kinds: dict[str, dict[str, Marked]]) -> None:
         name = marked.facts["check"]
         if name not in checks:
             raise Misuse(f'a {marked.facts["kind"]} is of the check "{name}", which does not exist',
-                         where=_place(marked.function), hint=nearest(name, checks))
+                         where=_place(marked.function), hint=one_of(name, checks))
 
 
 def _installed() -> Iterator[ModuleType]:
@@ -154,7 +154,8 @@ def _text(path: str) -> Text:
     except FileNotFoundError as error:
         raise Misuse("the plugin file does not exist", where=path, hint="see `plugins` in shipworthy.toml") from error
     except OSError as error:
-        raise Misuse(f"the plugin file cannot be read: {error.strerror}", where=path) from error
+        raise Misuse(f"the plugin file cannot be read: {error.strerror}", where=path,
+                     hint="see `plugins` in shipworthy.toml, and the file's permissions") from error
 
 
 def _file(path: str, raw: bytes) -> ModuleType:

@@ -124,8 +124,9 @@ def asked(engine: sa.Engine) -> Iterator[None]:
         yield
     except (exc.DBAPIError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
-        text, hint = postgres.told(cause) if engine.driver == "pg8000" else (str(cause).strip(), "")
-        raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=hint or _hint(text)) from error
+        text, hint = postgres.told(cause) if engine.driver == "pg8000" else (str(cause).strip(), postgres.ELSE)
+        hint = _hint(text) if hint == postgres.ELSE else hint
+        raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=hint) from error
 
 
 def use_wal(engine: sa.Engine) -> None:

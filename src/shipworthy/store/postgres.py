@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from shipworthy.errors import Misuse, nearest
+from shipworthy.errors import Misuse, one_of
 
 SCHEMES = ("postgresql", "postgres", "postgresql+pg8000")
 CONNECT_SECONDS = 30
@@ -32,6 +32,7 @@ OTHERS = {
     "Server refuses SSL": "the server has no TLS: leave sslmode out if the way to it is private",
 }
 """How the driver's own words begin → what helps."""
+ELSE = "these are the server's words: try the same with psql"
 
 
 def ours(address: str | sa.URL) -> bool:
@@ -59,7 +60,7 @@ def arguments(address: str | sa.URL) -> dict[str, Any]:
     if options or mode not in TLS:
         wrong, known = (next(iter(options)), ("sslmode",)) if options else (mode, tuple(TLS))
         raise Misuse(f'the address has the option "{wrong}", which is unknown', where=shown(url),
-                     hint=nearest(wrong, known) or f"known: {', '.join(known)}")
+                     hint=one_of(wrong, known))
     return {
         "user": url.username or os.environ.get("PGUSER") or getpass.getuser(), "host": url.host or "localhost",
         "port": url.port or 5432, "database": url.database,
@@ -109,6 +110,6 @@ def told(error: BaseException) -> tuple[str, str]:
     """What pg8000's error says, on one line, and what helps."""
     said = error.args[0] if error.args else ""
     if isinstance(said, dict):
-        return str(said.get("M", "no reason given")), HINTS.get(str(said.get("C")), "")
+        return str(said.get("M", "no reason given")), HINTS.get(str(said.get("C")), ELSE)
     words = " ".join(str(said).split()).rstrip(".") or type(error).__name__
-    return words, next((hint for start, hint in OTHERS.items() if words.startswith(start)), "")
+    return words, next((hint for start, hint in OTHERS.items() if words.startswith(start)), ELSE)

@@ -6,7 +6,8 @@ import pytest
 from shipworthy.core.features import Input
 from shipworthy.core.program import Program
 from shipworthy.deployment.integration.ranked_row import summed
-from shipworthy.deployment.integration.row import _walked, compiled
+from shipworthy.deployment.integration.row import _walked, compiled, scored
+from shipworthy.kernels import native
 from shipworthy.kernels.pure import tidy
 
 from .conftest import random_trees, small_model
@@ -40,6 +41,18 @@ def test_one_row_of_every_term_scores_as_the_kernel_does_bit_for_bit(classes: tu
     given = np.where(np.isinf(rows(7, 1)), 3.0, rows(7, 1))
     one = compiled(program)
     assert [one(row) for row in given.tolist()] == program.margin(given).tolist()
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()])
+def test_one_row_scores_the_same_by_either_kernel(classes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = np.where(np.isinf(rows(7, 1)), 3.0, rows(7, 1))
+    found = [scored(small_model(classes).program)]
+    monkeypatch.setenv(native.VARIABLE, "pure")
+    program = small_model(classes).program
+    found.append(scored(program))
+    wanted = program.score(given).reshape(len(given), -1)
+    for score in found:
+        assert [list(score(row)) for row in given.tolist()] == wanted.tolist()
 
 
 @pytest.mark.parametrize(("outputs", "wide"), [(1, False), (3, False), (3, True)])

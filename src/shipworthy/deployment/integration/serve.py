@@ -16,7 +16,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Floats, Table
 from shipworthy.deployment.integration.record import Field, Shape, word
-from shipworthy.deployment.integration.row import compiled
+from shipworthy.deployment.integration.row import scored
 from shipworthy.errors import BadData, Misuse, nearest
 
 Contributions = Callable[[Model, Floats], Floats]
@@ -48,7 +48,7 @@ class Answerer:
     def __init__(self, model: Model, serving: Serving, contributions: Contributions | None) -> None:
         self.model, self.serving, self.shape = model, serving, Shape(model)
         self._contributions = contributions
-        self._margin = compiled(model.program)
+        self._score, self._one = scored(model.program), model.program.link in ("identity", "logistic")
         keys = {field.name: field for field in self.shape.fields}
         self._encoders = [(keys[e.column].key, _single(e, keys[e.column])) for e in model.features.encoders]
         self._levels = {keys[e.column]: frozenset(e.levels) for e in model.features.encoders if isinstance(e, Category)}
@@ -78,13 +78,16 @@ class Answerer:
         return Batch(answers, score, columns, sum(map(len, unseen.values())))
 
     def _few(self, records: Sequence[Any]) -> tuple[list[dict[str, Any]], list[float]]:
-        program = self.model.program
         answers, kept = [], []
         for record in records:
-            margin = self._margin([encode(getattr(record, key)) for key, encode in self._encoders])
-            score = program.finish(np.array([margin]))
-            answers.append(self._plain(float(score[0])) if score.ndim == 1 else self.model.answer(score)[0])
-            kept.append(float(score[0]) if score.ndim == 1 else float(score.max()))
+            score = self._score([encode(getattr(record, key)) for key, encode in self._encoders])
+            if self._one:
+                answers.append(self._plain(score[0]))
+                kept.append(score[0])
+            else:
+                several = np.array([score])
+                answers.append(self.model.answer(several)[0])
+                kept.append(float(several.max()))
         return answers, kept
 
     def _many(self, columns: Mapping[str, list[Any]]) -> tuple[list[dict[str, Any]], list[float]]:
