@@ -11,7 +11,7 @@ import pytest
 from shipworthy.assurance.bias import amplification
 from shipworthy.assurance.decisions import abstain_band, reasons, resets
 from shipworthy.assurance.fairness import fairness
-from shipworthy.assurance.groups import groupings
+from shipworthy.assurance.groups import enough, groupings
 from shipworthy.core.learned import Parts
 from shipworthy.core.project import Fairness
 from shipworthy.core.table import Table
@@ -52,6 +52,25 @@ def test_no_criterion_is_unknown(clean: dict[str, Any]) -> None:
     finding = fairness(project, clean["model"], clean["parts"])
     assert finding.sentence == "No fairness criterion was chosen before measuring."
     assert finding.verdict == "unknown"
+
+
+def test_an_open_question_says_how_many_rows_would_close_it() -> None:
+    told, remedy = enough(120, value=0.0, end=0.04, limit=0.02, row="ethics.bias", share=0.1)
+    assert told == "The smaller group has 120 rows here; about 480 would tell."
+    assert remedy == ("hold out a larger share, [split] holdout = 0.40; or accept it for a time: "
+                      "shipworthy waive ethics.bias --by WHO --reason WHY --until DAY")
+    assert enough(120, value=0.0, end=0.04, limit=0.02, row="ethics.bias", share=0.2)[1].startswith("that takes more")
+    near = enough(120, value=0.0199, end=0.04, limit=0.02, row="ethics.bias", share=0.1)
+    assert near[0] == "It is so near what is allowed that no number of rows in reach would tell."
+
+
+def test_a_gap_that_a_small_holdout_leaves_open_says_so(clean: dict[str, Any]) -> None:
+    parts = clean["parts"]
+    few = Parts(parts.learn, parts.tune.head(100), parts.holdout.head(200))
+    finding = amplification(clean["project"], clean["model"], few)
+    assert finding.verdict == "unknown"
+    assert finding.sentence.endswith((" would tell.", "in reach would tell."))
+    assert "shipworthy waive ethics.bias" in finding.remedy
 
 
 def test_small_groups_are_named_and_not_judged() -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shipworthy.assurance.groups import Grouping, came_true, favourable, groupings, no_people
+from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, no_people
 from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
@@ -22,6 +22,7 @@ DRAWS = 1_000
 class _Gap(NamedTuple):
     grouping: Grouping
     groups: tuple[str, str]
+    smaller: int
     selected: float
     base: float
     low: float
@@ -60,14 +61,22 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
     order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
     worst = next(v for v in order if v in verdicts)
     gap = max((g for g, v in zip(gaps, verdicts, strict=True) if v == worst), key=lambda g: g.high)
+    return _say(gap, worst, limit=limit, groupings=len(gaps), share=both.rows / (both.rows + parts.learn.rows))
+
+
+def _say(gap: _Gap, verdict: Verdict, *, limit: float, groupings: int, share: float) -> Finding:
     rows = int(gap.grouping.kept.sum())
-    return say(worst, f"By {gap.grouping.name}, {gap.groups[0]} leads {gap.groups[1]} by {gap.base:+.3f} in the data "
-               f"and by {gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, "
-               f"{rows:,} rows); {limit:+g} is allowed in {len(gaps)} groupings.", value=gap.value, low=gap.low,
-               high=gap.high, limit=limit, n=rows,
-               remedy={"pass": "", "unknown": "more held out rows would tell: [split] holdout"}.get(
-                   worst, "look at the threshold and at columns that stand in for the group: "
-                   "shipworthy explain ethics.bias"))
+    told, remedy = "", ""
+    if verdict == "unknown":
+        end = gap.high if gap.value <= limit else gap.low
+        told, remedy = enough(gap.smaller, value=gap.value, end=end, limit=limit, row="ethics.bias", share=share)
+    if verdict == "fail":
+        remedy = "look at the threshold and at columns that stand in for the group: shipworthy explain ethics.bias"
+    one, other = gap.groups
+    return say(verdict, f"By {gap.grouping.name}, {one} leads {other} by {gap.base:+.3f} in the data and by "
+                        f"{gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, "
+                        f"{rows:,} rows); {limit:+g} is allowed in {groupings} groupings.{told and ' ' + told}",
+               value=gap.value, low=gap.low, high=gap.high, limit=limit, n=rows, remedy=remedy)
 
 
 def _gap(way: Grouping, true: Ints, chosen: Ints) -> _Gap:
@@ -80,10 +89,10 @@ def _gap(way: Grouping, true: Ints, chosen: Ints) -> _Gap:
     random = np.random.default_rng(0)
     more, less = (_drawn(random, (d - y)[place == at]) for at in (high, low))
     ends = percentiles(more - less)
-    select = np.bincount(place, d) / np.bincount(place)
-    return _Gap(way, (str(groups[high]), str(groups[low])), float(select[high] - select[low]),
-                float(base[high] - base[low]),
-                *ends)
+    rows = np.bincount(place)
+    select = np.bincount(place, d) / rows
+    return _Gap(way, (str(groups[high]), str(groups[low])), int(rows[[high, low]].min()),
+                float(select[high] - select[low]), float(base[high] - base[low]), *ends)
 
 
 def _drawn(random: np.random.Generator, change: Ints) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

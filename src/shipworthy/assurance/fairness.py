@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shipworthy.assurance.groups import Grouping, came_true, favourable, groupings, no_people
+from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, no_people
 from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
@@ -22,6 +22,8 @@ from shipworthy.metrics.fairness import (
 )
 
 RATIO, ODDS = 0.80, 0.10
+FAILED = ("look at base rates in the check amplification; set the column aside, reweigh, or move thresholds, and say "
+          "which in the project file")
 
 
 class _Figure(NamedTuple):
@@ -63,7 +65,8 @@ def fairness(project: Project, model: Model, parts: Parts, *, least: int = 50) -
     if not figures:
         return say("unknown", f"No two groups have {least} holdout rows each, so nothing can be compared "
                    f"(too small: {', '.join(small[:6]) or 'all'}).", n=parts.holdout.rows, remedy="hold out more rows")
-    return _say(model, figures, criterion, limit, small=small, chosen=chosen)
+    share = parts.holdout.rows / (parts.holdout.rows + parts.tune.rows + parts.learn.rows)
+    return _say(model, figures, criterion, limit, small=small, chosen=chosen, share=share)
 
 
 def _measure(way: Grouping, criterion: str, chosen: Ints, true: Ints, limit: float) -> _Figure:
@@ -76,7 +79,7 @@ def _measure(way: Grouping, criterion: str, chosen: Ints, true: Ints, limit: flo
 
 
 def _say(
-    model: Model, figures: list[_Figure], criterion: str, limit: float, *, small: list[str], chosen: Ints
+    model: Model, figures: list[_Figure], criterion: str, limit: float, *, small: list[str], chosen: Ints, share: float
 ) -> Finding:
     ratio = criterion == "impact-ratio"
     order = {"fail": 0, "unknown": 1, "pass": 2}
@@ -87,13 +90,19 @@ def _say(
     rows = int(worst.grouping.kept.sum())
     selected = model.classes[1] if model.classes else "above the median"
     tail = f" Too few rows to judge: {', '.join(small[:6])}{' …' if len(small) > 6 else ''}." if small else ""
-    few, most = (f"{rates.rate[at]:.0%} of {rates.group[at]}" for at in (lowest, highest))
-    sentence = (f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, "
-                f'{rows:,} rows): "{selected}" goes to {few} and {most}; at {"least" if ratio else "most"} {limit:g} '
-                f"is asked of {len(figures)} groupings.{tail}")
-    remedy = {"pass": "", "unknown": "hold out more rows: the interval is wider than the question",
-              "fail": "look at base rates in the check amplification; set the column aside, reweigh, or move "
-              "thresholds, and say which in the project file"}[worst.verdict]
+    sentence = (
+        f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, {rows:,} "
+        "rows): "
+        f'"{selected}" goes to {rates.rate[lowest]:.0%} of {rates.group[lowest]} and {rates.rate[highest]:.0%} of '
+        f"{rates.group[highest]}; at {'least' if ratio else 'most'} {limit:g} is asked of {len(figures)} "
+        f"groupings.{tail}"
+    )
+    remedy = {"pass": "", "unknown": "", "fail": FAILED}[worst.verdict]
+    if worst.verdict == "unknown":
+        inside = (worst.value >= limit) == ratio
+        told, remedy = enough(int(rates.rows[[lowest, highest]].min()), value=worst.value, limit=limit, share=share,
+                              end=worst.low if inside == ratio else worst.high, row="ethics.fairness")
+        sentence = f"{sentence} {told}"
     return say(worst.verdict, sentence, value=worst.value, low=worst.low, high=worst.high, limit=limit, n=rows,
                remedy=remedy,
                chart={"kind": "bars", "name": [str(name) for name in rates.group], "value": rates.rate.tolist(),

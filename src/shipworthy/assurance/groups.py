@@ -14,6 +14,8 @@ from shipworthy.metrics.arrays import Array
 
 LEAST = 50
 BANDS = 4
+MOST_TIMES = 1_000.0
+MOST_HELD_OUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,20 @@ def favourable(model: Model, score: Floats) -> Ints:
 def came_true(model: Model, truth: Floats | Ints) -> Ints:
     """1 where the favourable outcome came true, (n,); for a regression above the median."""
     return np.asarray(truth > np.median(truth) if model.task == "regression" else truth == 1, np.int64)
+
+
+def enough(rows: int, *, value: float, end: float, limit: float, row: str, share: float) -> tuple[str, str]:
+    """How many rows of the smaller group would settle a figure that chance leaves open, in a sentence; and a remedy.
+
+    rows: those it has. end: of the interval, beyond the limit. row: of the survey. share: of all rows, held out now.
+    An interval narrows with the root of the rows.
+    """
+    waive = f"accept it for a time: shipworthy waive {row} --by WHO --reason WHY --until DAY"
+    room, width = abs(limit - value), abs(end - value)
+    if not room * MOST_TIMES**0.5 >= width:
+        return "It is so near what is allowed that no number of rows in reach would tell.", waive
+    times = (width / room) ** 2
+    told = f"The smaller group has {rows:,} rows here; about {int(np.ceil(rows * times)):,} would tell."
+    if share * times <= MOST_HELD_OUT:
+        return told, f"hold out a larger share, [split] holdout = {np.ceil(100 * share * times) / 100:.2f}; or {waive}"
+    return told, f"that takes more rows than there are to hold out: gather more, or {waive}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from shipworthy.core.table import Table
@@ -86,3 +88,20 @@ def test_a_table_that_drifts_is_promised_less() -> None:
     later = table.take(np.arange(8_000, 12_000))
     assert not validate(promised, later)
     assert validate(promised, later.with_column("noise", pa.array(later.numbers("noise") * 1000)))
+
+
+def test_in_time_a_batch_is_held_to_spans_not_to_single_hours() -> None:
+    random = np.random.default_rng(0)
+
+    def days(first: int, many: int) -> Table:
+        hours = random.choice(np.arange(6, 22), many * 200)
+        seconds = np.sort((first + np.repeat(np.arange(many), 200)) * 86_400 + hours * 3_600)
+        return Table.of({"at": pa.array(seconds * 1_000_000, pa.timestamp("us", "UTC")),
+                         "wind": random.normal(np.sin(seconds / 200_000), 1.0)})
+
+    promised = contract(days(0, 150))
+    assert validate(promised, days(150, 14)) == ()
+    assert validate(promised, days(153, 1)) == ()
+    late = days(150, 14)
+    moved = late.with_column("at", pc.add(late.data["at"], pa.scalar(timedelta(hours=-8), pa.duration("us"))))
+    assert any(breach.sentence.startswith("the values of the hour of at") for breach in validate(promised, moved))

@@ -43,6 +43,26 @@ def test_a_strong_honest_column_among_others_is_not_suspected() -> None:
     assert profile(Table.of({"duration": a, "b": b, "answer": answer}), target="answer").suspects == ()
 
 
+def test_a_number_that_splits_the_answer_within_a_bin_has_its_true_figure() -> None:
+    random = np.random.default_rng(0)
+    answer = random.random(2_000) < 0.3
+    refund = np.where(answer, random.exponential(50, 2_000) + 0.01, 0.0)
+    data = {"refund": refund, "other": random.normal(size=2_000), "answer": np.where(answer, "yes", "no")}
+    (found,) = profile(Table.of(data), target="answer").suspects
+    assert (found.column, found.proof) == ("refund", "alone it has AUC 1.000")
+
+
+def test_what_is_left_of_a_total_without_a_suspect_is_a_suspect() -> None:
+    random = np.random.default_rng(0)
+    amount, rate = random.uniform(1_000, 9_000, 2_000), random.uniform(5, 25, 2_000)
+    paid = amount * random.uniform(0.1, 0.9, 2_000)
+    data = {"amount": amount, "paid_interest": rate * paid / 100 + random.normal(size=2_000), "paid_principal": paid,
+            "balance": amount - paid, "rate": rate, "income": random.normal(size=2_000)}
+    found = {each.column: each.proof for each in profile(Table.of(data), target="rate").suspects}
+    assert set(found) == {"paid_interest", "paid_principal", "balance"}
+    assert found["balance"] == "it is amount less paid_principal, a suspect, in 100% of rows"
+
+
 @pytest.mark.parametrize(
     ("path", "target", "wanted"),
     [
@@ -50,7 +70,7 @@ def test_a_strong_honest_column_among_others_is_not_suspected() -> None:
         (
             "business/loans_full_schema/loans.parquet",
             "interest_rate",
-            {"grade", "sub_grade", "paid_interest", "paid_principal", "paid_total", "paid_late_fees"},
+            {"grade", "sub_grade", "paid_interest", "paid_principal", "paid_total", "paid_late_fees", "balance"},
         ),
         ("business/telco_churn/Telco-Customer-Churn.csv", "Churn", set()),
         ("fairness/german_credit/german_credit.parquet", "class", set()),

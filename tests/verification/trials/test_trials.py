@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from shipworthy.core.found import Contract
+from shipworthy.core.found import Contract, Rule
 from shipworthy.errors import BadData
 from shipworthy.verification.trials.boundary import _judge, flagged, hostile, typical
 from shipworthy.verification.trials.equivalence import equivalent
 from shipworthy.verification.trials.simulation import CALM, SCENARIOS, scene
 from shipworthy.verification.trials.survival import outage
-from shipworthy.verification.trials.validation import mutation_score
+from shipworthy.verification.trials.validation import about, mutation_score
 
 
 def test_a_blind_contract_has_score_zero(clean: dict[str, Any]) -> None:
@@ -30,6 +30,30 @@ def test_a_contract_that_always_alarms_fails(clean: dict[str, Any]) -> None:
     finding = mutation_score(clean["model"], clean["parts"], clean["contract"], loud, runs=2, clean=20)
     assert finding.verdict == "fail"
     assert "alarms on 20 of 20 clean ones" in finding.sentence
+
+
+def test_a_score_that_more_runs_would_settle_is_unknown(clean: dict[str, Any]) -> None:
+    from dataclasses import replace
+    from itertools import count
+
+    whole, calls = clean["contract"], count()
+
+    def lapses(contract: Contract, batch: Any) -> tuple[str, ...]:
+        return () if contract is whole or next(calls) % 20 == 0 else ("no",)
+
+    finding = mutation_score(clean["model"], clean["parts"], whole, replace(clean["steps"], validate=lapses), clean=380)
+    assert finding.verdict == "unknown"
+    assert finding.low < finding.limit < finding.high
+    assert "More runs would settle it." in finding.sentence
+    assert finding.remedy == "try more batches: [checks.mutation-score] runs, clean; or declare [data.limits]"
+
+
+def test_a_strike_is_judged_by_the_rules_of_what_it_struck() -> None:
+    rules = (Rule("range", "a"), Rule("range", "b"), Rule("pair", "b", values=("a",)), Rule("unseen-share", "c",
+             values=("a",)), Rule("repeat"), Rule("association", "target"))
+    kept = about(Contract(rules), ("a",)).rules
+    assert [(rule.kind, rule.column) for rule in kept] == [
+        ("range", "a"), ("pair", "b"), ("repeat", ""), ("association", "target")]
 
 
 def test_the_same_rows_are_equivalent_and_a_sign_flip_is_not(clean: dict[str, Any]) -> None:

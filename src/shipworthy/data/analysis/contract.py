@@ -1,7 +1,7 @@
 """The data contract: what every batch must hold, inferred from training rows.
 
-Every bound allows for the noise of a small batch, and for how far stretches of 500 consecutive training rows stray
-from the whole; and a rule that earlier training rows promise and later ones break is not promised. A table whose
+Every bound allows for the noise of a small batch, and, in time, for how far spans of a twentieth of the training rows
+stray from the whole; and a rule that earlier training rows promise and later ones break is not promised. A table whose
 months differ is so promised less than one whose rows are alike. After Schelter et al.
 (2018), "Automating large-scale data quality verification", and Redyuk et al. (2021), "Automating data quality
 validation for dynamic data ingestion"; the bounds are our own.
@@ -14,7 +14,7 @@ import numpy as np
 
 from shipworthy.core.found import Breach, Contract, Profile, Rule
 from shipworthy.core.table import Ints, Table
-from shipworthy.data.analysis.infer import BLOCK, infer
+from shipworthy.data.analysis.infer import BLOCK, infer, spans
 from shipworthy.data.analysis.links import measure_links
 from shipworthy.data.analysis.pairs import measure_pair
 from shipworthy.data.analysis.rules import MEASURES
@@ -84,8 +84,7 @@ def _backtest(table: Table) -> set[tuple[str, str, str]]:
         late = Table(table.data.slice(cut), table.schema, table.name)
         promised = Contract(tuple(infer(early.take(_spread(early.rows, BACKTEST_ROWS)))))
         batches = [late.take(_spread(late.rows, BACKTEST_ROWS))]
-        batches += [Table(late.data.slice(int(start), 1_000), late.schema)
-                    for start in np.linspace(0, max(0, late.rows - 1_000), 5)]
+        batches += spans(late, 1_000)[::12]
         for batch in batches:
             for breach in validate(promised, batch):
                 found.add(_key(breach.rule))

@@ -1,4 +1,4 @@
-"""What the rows of a table promise, column by column; bounds allow for how far stretches of 500 rows stray."""
+"""What the rows of a table promise, column by column; bounds allow for how far its batches stray."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from shipworthy.data.analysis.view import (
 ROWS = 60_000
 BLOCK = 500
 BLOCKS = 60
+SPANS = 20
 BINS = 12
 MOST_LEVELS = 5_000
 CELLS = 40
@@ -36,13 +37,24 @@ def infer(table: Table, *, in_time: bool = True) -> list[Rule]:
     step = max(1, table.rows // ROWS)
     sample = table.take(np.arange(0, table.rows, step)) if step > 1 else table
     stretches = _blocks(table)
-    blocks = stretches if in_time else _blocks(table, _mixed(table))
+    blocks = spans(table) if in_time else _blocks(table, _mixed(table))
     rules: list[Rule] = []
     for column in table.schema.columns:
         rules += _column_rules(column, table, sample, blocks)
     hashes = row_hashes(sample.data)
     rules.append(Rule("repeat", support=table.rows, detail={"distinct": len(np.unique(hashes)) / max(1, len(hashes))}))
     return [*rules, *infer_links(sample, blocks, stretches), *infer_pairs(sample, blocks)]
+
+
+def spans(table: Table, size: int = BLOCK) -> list[Table]:
+    """Batches as time may bring them: at most 60 spans of a twentieth of the rows each, so many of whose rows are seen.
+
+    A shorter span has weather of its own, or one hour of the day, and a rule that allows for that allows everything.
+    """
+    long = max(size, table.rows // SPANS)
+    count = min(BLOCKS, table.rows // size)
+    starts: list[int] = np.linspace(0, table.rows - long, count).astype(np.int64).tolist() if count else []
+    return [table.take(start + np.linspace(0, long - 1, size).astype(np.int64)) for start in starts]
 
 
 def _blocks(table: Table, order: Ints | None = None) -> list[Table]:

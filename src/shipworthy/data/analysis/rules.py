@@ -21,6 +21,7 @@ UNLIKELY = 1e-3
 TINY = 0.002
 TINY_SHIFT = 0.03
 LEAST_RUN = 10
+WHOLE = {"hour": DAY, "weekday": 6.5 * DAY, "day": 27.5 * DAY}
 
 
 def _present(rule: Rule, view: View) -> Breach | None:
@@ -79,6 +80,8 @@ def _quantile(rule: Rule, view: View) -> Breach | None:
     detail = rule.detail
     share = np.array(detail["share"])
     if "part" in detail:
+        if _short(rule, view):
+            return None
         found = view.part(rule.column, detail["part"])
         counts = np.bincount(found, minlength=len(share)).astype(np.float64)
         what = f"the {detail['part']} of {rule.column}"
@@ -91,6 +94,12 @@ def _quantile(rule: Rule, view: View) -> Breach | None:
         ).astype(np.float64)
         what = rule.column
     return _shape(rule, what, share, counts)
+
+
+def _short(rule: Rule, view: View) -> bool:
+    """Whether a batch spans too little time to have every hour, weekday or day of the month."""
+    seconds = view.numbers(rule.column)
+    return not len(seconds) or float(np.ptp(seconds)) < WHOLE[rule.detail["part"]]
 
 
 def _same_period(rule: Rule, numbers: Floats) -> bool:

@@ -116,12 +116,18 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
     metric = np.array([one.figures.metric for one in learned.candidates])
     rho = spearman(metric, earned.mean(axis=1))
+    if rho != rho:
+        same = "have the same score" if np.ptp(metric) == 0 else "earn the same"
+        return say("unknown", f"All {n} candidates {same}, so that nothing tells whether the metric follows the value.",
+                   limit=limit, n=n, remedy="see whether the value table pays every answer alike; or let the ladder "
+                                            "try more learners: [learning] learners")
     drawn = _redrawn(earned, draws=300)
     low, high = percentiles(np.array([spearman(metric, column) for column in drawn.T]))
-    verdict: Verdict = "unknown" if rho != rho else "pass" if rho >= limit else "fail" if high < limit else "unknown"
-    return say(verdict, f"Over {n} candidates the metric and the value rank alike by {rho:.2f} ({low:.2f} to "
-               f"{high:.2f} over {len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low,
-               high=high, limit=limit, n=n,
+    span = f"{low:.2f} to {high:.2f} " if high == high else ""
+    verdict: Verdict = "pass" if rho >= limit else "fail" if high < limit else "unknown"
+    return say(verdict, f"Over {n} candidates the metric and the value rank alike by {rho:.2f} ({span}over "
+               f"{len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low, high=high, limit=limit,
+               n=n,
                chart={"kind": "front", "x": metric.tolist(), "y": (1000 * earned.mean(axis=1)).tolist(),
                       "name": [one.learner for one in learned.candidates], "chosen": learned.chosen.learner},
                remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement "
