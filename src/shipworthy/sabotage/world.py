@@ -41,7 +41,7 @@ licence = "CC0-1.0"
 kind = "stratified"
 
 [learning]
-seconds = 4.0
+seconds = 20.0
 search = false
 learners = ["trivial", "linear", "tree", "additive", "boosted"]
 max_cpu_seconds = 600.0
