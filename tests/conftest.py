@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -23,19 +24,24 @@ from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.deployment.integration.serve import answerer
-from shipworthy.learning.selection.ladder import task_of, usual
+from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
+from shipworthy.learning.training.tree import tree
 from shipworthy.metrics import METRICS
 from shipworthy.sabotage.world import world, world_project
 from shipworthy.store.postgres import connect
 
-LEARNERS = {"boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {})}
+LEARNERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {}), "tree": (tree, {})}
 
 
 def train(table: Table, *, learner: str = "boosted", seed: int = 0, settings: dict[str, Any] | None = None) -> Model:
     features = fit(table)
-    task, classes = task_of(table, world_project())
+    project = world_project()
+    if project.data.positive not in table.words("outcome"):
+        project = msgspec.structs.replace(project, data=msgspec.structs.replace(project.data, positive=""))
+    task, classes = target_of(table, project)
     inputs = features.matrix(table)
     learn, default = LEARNERS[learner]
     job = Job(task, classes, features.inputs, seconds=20.0, seed=seed, settings={**default, **(settings or {})})

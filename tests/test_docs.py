@@ -304,3 +304,13 @@ WITH_EXAMPLES = [path for path in SOURCES if ">>> " in path.read_text("utf-8")]
 def test_the_examples_of_docstrings_are_true(path: Path) -> None:
     name = ".".join(("shipworthy", *path.relative_to(ROOT / "src" / "shipworthy").with_suffix("").parts))
     assert doctest.testmod(importlib.import_module(name.removesuffix(".__init__"))).failed == 0
+
+
+def test_the_checks_that_gate_on_a_value_are_the_same_in_the_concept_and_in_the_report() -> None:
+    page = (DOCS / "concepts" / "evidence-and-verdicts.md").read_text("utf-8")
+    listed = re.findall(r"^\| `([a-z-]+)` \|", page, re.M)
+    template = ROOT / "src" / "shipworthy" / "exchange" / "report" / "report.html.j2"
+    told = re.search(r"but for (.+), which gate on the value itself", template.read_text("utf-8"))
+    assert told
+    assert re.split(r", | and ", told[1]) == listed
+    assert set(listed) <= set(registry().checks)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -50,7 +53,7 @@ def test_a_release_judged_again_from_its_own_folder_says_the_same(built: flow.Bu
 
 
 def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: Workspace, built: flow.Built) -> None:
-    soon = (date.today() + timedelta(days=30)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
     for row in built.release.evidence.refusals:
         waive(place, row=row, by="owner@example.org", reason="a small world", until=soon)
     with pytest.raises(NotFit, match=r"trainer@example\.org trained this model and may not approve it"):
@@ -76,6 +79,13 @@ def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
     assert [path.stem for path in (place.store.home / "watch").iterdir()] == [built.release.id[:16]]
     log, labels = drained_log(place.log, place.store.tables)
     assert (log.rows, labels.rows) == (300, 300)
+
+
+@pytest.mark.parametrize("verb", [flow.watch, flow.renew])
+def test_a_wrong_setting_of_a_check_is_told_before_traffic_is_judged(place: Workspace, verb: Any) -> None:
+    project = msgspec.structs.replace(place.project, checks={"no-poison": {"limt": 0.1}})
+    with pytest.raises(BadProject, match='the check "no-poison" has no setting "limt"'):
+        verb(replace(place, project=project))
 
 
 def test_a_second_run_on_the_same_rows_learns_nothing_again(place: Workspace, built: flow.Built) -> None:

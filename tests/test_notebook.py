@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_a_wide_table_of_long_text_stays_small() -> None:
 
 @pytest.fixture(scope="module")
 def promoted(place: Any, built: Any) -> Any:
-    soon = (date.today() + timedelta(days=30)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
     for row in sw.checklist(place).refusals:
         waive(place, row=row, by="owner@example.org", reason="a small table", until=soon)
     return sw.promote(place, by="ben@example.org", why="the checklist holds")

@@ -26,10 +26,12 @@ from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
+from shipworthy.core.ledger import waivers
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
+from shipworthy.core.rows import also_in
 from shipworthy.core.schema import Schema
 from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
@@ -40,13 +42,14 @@ from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean
-from shipworthy.data.preprocessing.same import joined
+from shipworthy.data.preprocessing.same import joined, joined_labels
 from shipworthy.deployment.integration import history
 from shipworthy.deployment.integration import release as releases
 from shipworthy.deployment.integration.card import model_card
 from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import environment, provenance
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
+from shipworthy.deployment.integration.sign import public_bytes
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import State, Watched
@@ -119,8 +122,8 @@ def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progre
         unlock(Path(draft))
     progress("writing the release")
     release = write(place, place.releases, case, evidence)
-    history.record(place.store, actor=place.project.project.trainer or "unnamed", role="trainer", action="train",
-                   subject={"release": release.id}, evidence=evidence.digest)
+    history.record(place.store, actor=place.project.project.trainer, role="trainer", action="train",
+                   subject={"release": release.id}, evidence=release.evidence.digest)
     return Built(release, {**case, "release": release})
 
 
@@ -130,9 +133,10 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     version = place.store.tables.write("training", case["table"].data, mode="overwrite", migration="a new run")
     standing = champion(place)
     return case | {
-        "code": place.plugins(), "history": history.ledger(place.store),
+        "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
-        "champion": standing.model if standing else None, "attestations": read_attestations(place.folder),
+        "champion": standing.model if standing else None, "learnt": _learnt(place, standing) if standing else None,
+        "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
         "training": {"table": "training", "version": version, "schema": case["table"].schema},
@@ -141,9 +145,8 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 
 def gather(place: Workspace) -> dict[str, Table]:
     """Every source of the project, read, by name."""
-    names = [source.name or Path(source.address).stem for source in place.project.source]
-    return {name: read(place.resolve(source.address), name=name, plugins=place.plugins(), rows=source.rows)
-            for name, source in zip(names, place.project.source, strict=True)}
+    return {source.called: read(place.resolve(source.address), name=source.called, plugins=place.plugins(),
+                                rows=source.rows) for source in place.project.source}
 
 
 def study(
@@ -190,7 +193,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
     evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
-                     required=required(place.project), waivers=place.waivers(),
+                     required=required(place.project), waivers=waivers(history.ledger(place.store)),
                      progress=lambda name: progress(f"judging: {name}"))
     heard = {finding.check for finding in evidence.findings}
     more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
@@ -203,27 +206,41 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
 
 
 def checklist(place: Workspace, release_id: str = "") -> Evidence:
-    """The evidence about a release, the newest if none is named, with the waivers and the gate as they are today."""
-    return current_evidence(place, find_release(place.releases, release_id))
+    """The evidence about a release, the newest if none is named, with the waivers, gate and code as they are today."""
+    return current_evidence(place, candidate(place, release_id))
+
+
+def candidate(place: Workspace, release_id: str = "") -> Release:
+    """A release that this project's key signed: the newest, or by id, start of an id, or path.
+
+    Raises Misuse where none or several are meant, BadRelease where another key signed it.
+    """
+    return find_release(place.releases, release_id, key=place.key)
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
-    """A release's evidence, with the waivers and the gate as they are today."""
-    return msgspec.structs.replace(release.evidence, waivers=place.waivers(), required=required(place.project))
+    """A release's evidence, with the waivers, the gate and the code as they are today."""
+    made = release.manifest.identity
+    return msgspec.structs.replace(
+        release.evidence, waivers=waivers(history.ledger(place.store)), required=required(place.project),
+        current=Judged(code_digest(place.registry), made.model, made.data))
 
 
 def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Release:
-    """The release that is champion from now on. Raises NotFit while a required row is neither proved nor waived."""
-    release = find_release(place.releases, release_id)
+    """The release that is champion from now on.
+
+    Raises NotFit while a required row is neither proved by fresh evidence nor waived, and when `by` trained it;
+    BadRelease when it is not what this project made and signed.
+    """
+    release = candidate(place, release_id)
     release = replace(release, evidence=current_evidence(place, release))
     if not release.evidence.fit:
+        old = [release.evidence.staleness(finding) for finding in release.evidence.stale()]
         raise NotFit(
             f"{release.short} is not fit for production: {', '.join(release.evidence.refusals)}",
             where=str(release.folder),
-            hint="see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
-    if by == place.project.project.trainer:
-        raise NotFit(f"{by} trained this model and may not approve it", where="[project] trainer",
-                     hint="someone else promotes: --by NAME")
+            hint=f"{len(old)} findings count no longer ({old[0]}); judge again: shipworthy run" if old else
+            "see: shipworthy checklist; or accept a row: shipworthy waive ROW --by … --reason … --until …")
     history.promote(place.store, release, by=by, why=why)
     return release
 
@@ -246,7 +263,9 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
 
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     """
+    bind(place.registry.checks, place.project.checks)
     release = _standing(place)
+    labels = None if labels is None else joined_labels(labels, place.project)
     look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
                    release=release.id)
     if log is not None:
@@ -254,7 +273,7 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
 
     def own(state: State) -> Watched:
         served, known = drained_log(place.log, place.store.tables, release=release.id)
-        return look(served, known if labels is None else labels, state=state)
+        return look(served, joined_labels(known, place.project) if labels is None else labels, state=state)
 
     return remembered(place.store, release.id, own)
 
@@ -267,15 +286,18 @@ def renew(
 
     by: who promotes it if it wins; without a name it stays a candidate. A poisoned batch never reaches training.
     """
+    bind(place.registry.checks, place.project.checks)
     release = _standing(place)
     if log is None or labels is None:
         served, known = drained_log(place.log, place.store.tables)
         log, labels = served if log is None else log, known if labels is None else labels
+    labels = joined_labels(labels, place.project)
     case = stored(release)
     known = _training(place, release)
     progress("admitting the new rows")
     newer = renewing.next_rows(log, labels, release.model, known)
-    admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"])
+    admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"],
+                              **place.project.checks.get("no-poison", {}))
     if admitted.verdict == "fail":
         history.record(place.store, actor=by or "renewal", role="operator", action="refuse rows",
                        subject={"rows": newer.digest}, why=admitted.sentence)
@@ -358,6 +380,12 @@ def _standing(place: Workspace) -> Release:
         raise Misuse("nothing is in production", where=str(place.folder),
                      hint="shipworthy promote --by YOU --why REASON")
     return release
+
+
+def _learnt(place: Workspace, release: Release) -> Table:
+    """The rows that a release learnt from or was tuned on: all that it was made from but those it held out."""
+    known = _training(place, release)
+    return known.take(~also_in(known, stored(release)["holdout"]))
 
 
 def _training(place: Workspace, release: Release) -> Table:

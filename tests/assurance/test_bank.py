@@ -46,7 +46,7 @@ def test_a_planted_fault_is_caught(fault: Marked, clean: dict[str, Any]) -> None
 def test_a_clean_case_is_left_in_peace(name: str, clean: dict[str, Any]) -> None:
     case = TWINS[name].function(clean, 1) if name in TWINS else clean
     finding = judged(name, case)
-    assert finding.verdict in ("pass", "not-applicable", "unknown", "attested"), finding.sentence
+    assert finding.verdict in ("pass", "attested"), finding.sentence
 
 
 def test_every_check_has_a_sabotage() -> None:

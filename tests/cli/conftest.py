@@ -20,6 +20,7 @@ from shipworthy.survey import ROWS
 PROJECT = """[project]
 name = "tiny"
 subject = "thing"
+trainer = "tom"
 
 [[source]]
 address = "t.csv"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
@@ -12,6 +13,7 @@ from shipworthy.core.judge import REPORT_IT, bind, judge
 from shipworthy.core.registry import Marked
 from shipworthy.errors import BadData, BadProject
 from shipworthy.marks import MARK, check
+from shipworthy.survey import ROWS
 
 ROW, OTHER = "data.cleaning", "data.discovery"
 
@@ -136,14 +138,111 @@ def test_a_required_row_without_a_finding_refuses() -> None:
     assert heard(well, required=(ROW,)).fit
 
 
-@pytest.mark.parametrize("days, refused", [(1, ()), (0, ()), (-1, (OTHER,))])
-def test_a_waiver_holds_through_its_last_day_and_changes_no_verdict(days: int, refused: tuple[str, ...]) -> None:
-    last = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
-    evidence = heard(zero, required=(OTHER,), waivers=(Waiver(OTHER, "ann", "known", last),))
-    assert evidence.refusals == refused
+NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
+TODAY = NOW.date()
+
+
+def after(days: int) -> date:
+    return TODAY + timedelta(days=days)
+
+
+@pytest.mark.parametrize("given, expires, refused", [
+    (-1, 1, ()), (0, 0, ()), (-1, -1, (OTHER,)), (1, 9, (OTHER,)), (-366, 0, ()), (-367, 0, (OTHER,)),
+    (-367, 10_000, (OTHER,))])
+def test_a_waiver_holds_through_its_last_day_and_for_a_year_at_most_and_changes_no_verdict(
+    given: int, expires: int, refused: tuple[str, ...]
+) -> None:
+    evidence = heard(zero, required=(OTHER,), waivers=(Waiver(OTHER, "ann", "known", after(given), after(expires)),))
+    assert evidence.refused(NOW) == refused
     assert evidence.verdict(OTHER) == "unknown"
 
 
+@pytest.mark.parametrize("by, reason", [(" ", "known"), ("ann", "")])
+def test_a_waiver_without_a_name_or_a_reason_excuses_nothing(by: str, reason: str) -> None:
+    evidence = heard(zero, required=(OTHER,), waivers=(Waiver(OTHER, by, reason, TODAY, TODAY),))
+    assert evidence.refused(NOW) == (OTHER,)
+
+
 def test_a_waiver_of_one_row_does_not_excuse_another() -> None:
-    evidence = heard(zero, required=(OTHER, ROW), waivers=(Waiver(ROW, "ann", "known", "2999-01-01"),))
-    assert evidence.refusals == (OTHER,)
+    evidence = heard(zero, required=(OTHER, ROW), waivers=(Waiver(ROW, "ann", "known", TODAY, TODAY),))
+    assert evidence.refused(NOW) == (OTHER,)
+
+
+# ── what counts no longer ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def judged(**facts: Any) -> Evidence:
+    """One passing finding of a required row, made NOW of code c, model m and data d."""
+    told = {"at": NOW.isoformat(), "judged": Judged("c", "m", "d"), **facts}
+    return Evidence((Finding("well", ROW, "pass", "Fine.", **told),), required=(ROW,))
+
+
+@pytest.mark.parametrize("days, why", [(0, ""), (180, ""), (181, "it is 181 days old, at most 180 are allowed")])
+def test_a_finding_that_is_too_old_refuses_its_row(days: int, why: str) -> None:
+    evidence, later = judged(), NOW + timedelta(days=days)
+    assert evidence.staleness(evidence.findings[0], later) == why
+    assert evidence.refused(later) == ((ROW,) if why else ())
+    assert len(evidence.stale(later)) == bool(why)
+
+
+def test_a_finding_that_names_its_last_day_counts_no_longer_after_it() -> None:
+    evidence = judged(until=TODAY)
+    assert evidence.refused(NOW) == ()
+    assert evidence.refused(NOW + timedelta(days=1)) == (ROW,)
+    assert evidence.staleness(evidence.findings[0], NOW + timedelta(days=1)) == f"it held until {TODAY}"
+
+
+@pytest.mark.parametrize("current, why", [
+    (Judged(), ""), (Judged("c", "m", "d"), ""), (Judged("x", "m", "d"), "it was made of other code than today's"),
+    (Judged("c", "x", "d"), "it was made of other model than today's"),
+    (Judged("c", "m", "x"), "it was made of other data than today's")])
+def test_a_change_of_code_model_or_data_makes_stale_what_was_made_of_another(current: Judged, why: str) -> None:
+    evidence = msgspec.structs.replace(judged(), current=current)
+    assert evidence.staleness(evidence.findings[0], NOW) == why
+    assert evidence.refused(NOW) == ((ROW,) if why else ())
+
+
+def test_a_waiver_excuses_a_row_whose_evidence_counts_no_longer() -> None:
+    later = NOW + timedelta(days=300)
+    waived = Waiver(ROW, "ann", "known", later.date(), later.date())
+    assert msgspec.structs.replace(judged(), waivers=(waived,)).refused(later) == ()
+
+
+# ── what the project changed ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_changed_setting_and_a_changed_gate_are_told_and_a_repeated_default_is_not() -> None:
+    default = tuple(row.id for row in ROWS if row.required)
+    gate = (*[row for row in default if row != "ethics.bias"], "security.poisoning")
+    evidence = heard(well, required=gate, settings={"well": {"limit": 0.9, "names": [], "strict": False}})
+    assert evidence.findings[0].changed == {"limit": 0.5}
+    assert evidence.changes == ("the gate also requires security.poisoning", "the gate does not require ethics.bias",
+                                "well was judged with limit = 0.9, by default 0.5")
+    assert heard(well, required=default).changes == ()
+
+
+# ── a stranger's code ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Strange(Exception):
+    """A plugin's own class of exception."""
+
+
+@check("absent", row=OTHER)
+def absent(table: Any) -> Finding:
+    """Reads a file that is not there."""
+    return say("pass", open("no such file").read())
+
+
+@check("strange", row=OTHER)
+def strange(table: Any) -> Finding:
+    """Fails in its own way."""
+    raise Strange("in its own way")
+
+
+@pytest.mark.parametrize("function, told", [(absent, "FileNotFoundError"), (strange, "Strange: in its own way.")])
+def test_a_check_that_fails_in_any_way_ends_no_run(function: Any, told: str) -> None:
+    found, other = heard(function, well).findings
+    assert found.verdict == "unknown"
+    assert found.sentence.startswith("The check itself failed: ") and told in found.sentence
+    assert other.verdict == "pass"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from shipworthy.again import steps
 from shipworthy.core.features import Input, fit
 from shipworthy.core.learned import Job
 from shipworthy.core.project import Project
-from shipworthy.core.registry import Registry, _marked
+from shipworthy.core.registry import Registry, _marked, registry
 from shipworthy.core.table import Floats, Table
 from shipworthy.learning.selection import ladder
 from shipworthy.learning.selection.finish import finish
@@ -80,5 +79,5 @@ def clean(learners: None) -> dict[str, Any]:
     return {
         "project": project, "table": table, "parts": cut, "learned": learned,
         "library": margins[learned.chosen.learner], "model": finish(learned.chosen, cut, project),
-        "steps": SimpleNamespace(train=partial(ladder.train, project=project)),
+        "steps": steps(project, registry()),
     }

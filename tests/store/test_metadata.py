@@ -1,4 +1,4 @@
-"""Records: files first, an index that can be made again, and pointers that forget nothing."""
+"""Records: files first, and an index that can be made again."""
 
 from __future__ import annotations
 
@@ -153,64 +153,6 @@ def test_times_of_any_zone_sort_as_moments(store: Store) -> None:
     assert [run.id for run in store.metadata.find(Run)] == ["a", "b"]
 
 
-def _releases(store: Store) -> None:
-    store.metadata.add(*[Release(id=name, name=name, digest=name) for name in ("one", "two")])
-
-
-def test_a_pointer_says_what_was_live_when_and_why(store: Store) -> None:
-    _releases(store)
-    first = store.metadata.move("live", "one", who="Ada", why="first release", evidence="e1")
-    second = store.metadata.move("live", "two", who="Ben", why="better recall")
-    back = store.metadata.move("live", "one", who="Ada", why="complaints")
-    live = store.metadata.live("live")
-    assert live == back
-    assert store.metadata.live("live", at=second.at) == second
-    assert store.metadata.live("live", at=first.at - timedelta(seconds=1)) is None
-    assert [m.number for m in store.metadata.moves("live")] == [3, 2, 1]
-    assert store.metadata.live("other") is None
-
-
-def test_a_pointer_moves_forward_even_if_the_clock_goes_back(store: Store) -> None:
-    _releases(store)
-    future = Move(
-        id="live-00000001",
-        alias="live",
-        number=1,
-        release="one",
-        at=NOON + timedelta(days=9999),
-        who="a",
-        why="b",
-    )
-    store.metadata.add(future)
-    moved = store.metadata.move("live", "two", who="Ada", why="now")
-    assert moved.at == future.at + timedelta(microseconds=1)
-    assert store.metadata.live("live") == moved
-
-
-def test_a_pointer_needs_a_release_a_name_and_a_reason(store: Store) -> None:
-    _releases(store)
-    with pytest.raises(StoreError) as error:
-        store.metadata.move("live", "ones", who="Ada", why="typo")
-    assert str(error.value) == 'there is no release "ones"\n  at: live\n  hint: did you mean "one"?'
-    for who, why in (("", "x"), ("x", " ")):
-        with pytest.raises(Misuse, match="only with a name and a reason"):
-            store.metadata.move("live", "one", who=who, why=why)
-    with pytest.raises(Misuse, match="no zone"):
-        store.metadata.live("live", at=datetime(2030, 1, 1))
-
-
-def test_moves_at_once_get_numbers_of_their_own(store: Store, tmp_path: Path, spawn: Any) -> None:
-    _releases(store)
-    script = (
-        "from shipworthy.store import open_store\n"
-        "store = open_store(sys.argv[1])\n"
-        "for _ in range(5): store.metadata.move('live', 'one', who='Ada', why='race')\n"
-    )
-    for process in [spawn(script, tmp_path) for _ in range(3)]:
-        assert process.communicate() == ("", "")
-    assert [m.number for m in store.metadata.moves("live")] == list(range(15, 0, -1))
-
-
 def test_a_holdout_counts_the_models_it_judged_and_records_every_reading(store: Store) -> None:
     assert store.metadata.read_holdout("abc", subject="model-1", reader="Ada") == 1
     assert store.metadata.read_holdout("abc", subject="model-2", reader="Ben") == 2
@@ -234,21 +176,20 @@ def test_eight_processes_may_start_a_project_at_once(tmp_path: Path, spawn: Any)
 
 
 def test_a_kill_between_file_and_row_is_mended_at_the_next_open(store: Store, tmp_path: Path, spawn: Any) -> None:
-    _releases(store)
     script = (
-        "import os\nfrom shipworthy.store import open_store\n"
+        "import os\nfrom shipworthy.store import Run, open_store\n"
         "store = open_store(sys.argv[1])\n"
         "import sqlalchemy as sa\n"
         "sa.event.listen(store.metadata.engine, 'before_cursor_execute',\n"
-        "    lambda c, cur, text, *rest: os._exit(9) if text.startswith('INSERT INTO pointers') else None)\n"
-        "store.metadata.move('live', 'one', who='Ada', why='killed')\n"
+        "    lambda c, cur, text, *rest: os._exit(9) if text.startswith('INSERT INTO runs') else None)\n"
+        "store.metadata.add(Run(id='killed', verb='build'))\n"
     )
     process = spawn(script, tmp_path)
     process.communicate()
     assert process.returncode == 9
-    assert store.metadata.live("live") is None
-    assert store.metadata.move("live", "two", who="Ben", why="later").number == 2
-    assert [m.why for m in open_store(tmp_path).metadata.moves("live")] == ["later", "killed"]
+    assert store.metadata.find(Run) == []
+    store.metadata.add(Run(id="later", verb="build"))
+    assert {run.id for run in open_store(tmp_path).metadata.find(Run)} == {"later", "killed"}
 
 
 def test_a_refused_write_adds_neither_file_nor_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ MODULES = (performance, business, functional, edges, boundary, metamorphic, vali
 CHECKS = {marked.name: marked for module in MODULES for marked in _marked(module)}
 FAULTS = [marked for marked in _marked(planted) if marked.facts["kind"] == "sabotage"]
 TWINS = {marked.facts["check"]: marked for marked in _marked(planted) if marked.facts["kind"] == "twin"}
-UNSEEN = "the service answers an unseen level without a flag; its fix belongs to serving"
+UNKNOWN = {"metric-tracks-value": "1 of 5 candidates are too few to tell whether the metric follows the value."}
 
 
 def judged(name: str, case: dict[str, Any]) -> Any:
@@ -36,7 +36,10 @@ def test_a_planted_fault_is_caught(fault: Marked, clean: dict[str, Any]) -> None
 def test_a_clean_case_is_left_in_peace(name: str, clean: dict[str, Any]) -> None:
     case = TWINS[name].function(clean, 1) if name in TWINS else clean
     finding = judged(name, case)
-    assert finding.verdict in ("pass", "not-applicable", "unknown"), finding.sentence
+    if name in UNKNOWN:  # this small case has one candidate; the world of the bank has five
+        assert (finding.verdict, finding.sentence) == ("unknown", UNKNOWN[name])
+    else:
+        assert finding.verdict == "pass", finding.sentence
 
 
 def test_every_check_has_a_sabotage() -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.found import Catalogue, Listed
-from shipworthy.core.project import Project, Source
+from shipworthy.core.project import Project, Source, source_of
 from shipworthy.errors import nearest
 from shipworthy.marks import check
 
@@ -50,8 +50,8 @@ def licences(project: Project, catalogue: Catalogue, *, accept: tuple[str, ...] 
     if problems:
         told = "; ".join(f"{name} {problem}" for name, problem in problems[:5])
         return say("fail", f"{len({name for name, _ in problems})} of {len(sources)} sources may not be used as they "
-                           f"stand: {told}.",
-                   value=float(len(problems)), limit=0.0, n=len(sources), counterexample={"sources": dict(problems)},
+                   f"stand: {told}.", value=float(len(problems)), limit=0.0, n=len(sources),
+                   counterexample={"sources": dict(problems)},
                    remedy=f'add owner and licence to the [[source]] of {problems[0][0]} in shipworthy.toml')
     uses = sorted({_known(licence, accept) or "accepted" for _, _, licence in sources})
     return say("pass", f"All {len(sources)} sources have an owner and a known licence ({', '.join(uses)}).", value=0.0,
@@ -60,19 +60,16 @@ def licences(project: Project, catalogue: Catalogue, *, accept: tuple[str, ...] 
 
 def _sources(project: Project, catalogue: Catalogue) -> list[tuple[str, str, str]]:
     """(name, owner, licence) of every table that a training column traces to, else of every declared source."""
-    declared = {source.name or source.address: source for source in project.source}
     used = set(catalogue.trace.values()) or {table.name for table in catalogue.tables}
     listed = [table for table in catalogue.tables if table.name in used]
-    found = [(table.name, *_pair(table, declared, project.source)) for table in listed]
+    found = [(table.name, *_pair(table, project.source)) for table in listed]
     known = {name for name, _, _ in found}
     untraced = [(name, "", "") for name in sorted(used - known)]
-    return [*found, *untraced] or [(name, source.owner, source.licence) for name, source in declared.items()]
+    return [*found, *untraced] or [(source.called, source.owner, source.licence) for source in project.source]
 
 
-def _pair(table: Listed, declared: dict[str, Source], sources: tuple[Source, ...]) -> tuple[str, str]:
-    source = declared.get(table.name) or next(
-        (one for one in sources if one.address
-         and (table.address.startswith(one.address) or one.address in table.address)), None)
+def _pair(table: Listed, sources: tuple[Source, ...]) -> tuple[str, str]:
+    source = source_of(sources, table.name, table.address)
     return (table.owner or (source.owner if source else ""), table.licence or (source.licence if source else ""))
 
 

@@ -48,8 +48,8 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
         return say("not-applicable", f"Bias between groups of people does not apply: {absent}.")
     if not both.schema.protected:
         return say("unknown", "No protected column is declared, so no gap can be measured.",
-                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows are not '
-                          'people')
+                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows '
+                   'are not people')
     if model.task == "multiclass":
         return say("unknown", "Which of several classes is favourable is not declared, so no gap can be measured.",
                    remedy="state the decision as two classes: [data] positive or [data.target_rule]")

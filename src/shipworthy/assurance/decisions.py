@@ -30,33 +30,30 @@ def nobody(project: Project) -> str:
 def abstain_band(project: Project, model: Model, parts: Parts) -> Finding:
     """Whether the model is right more often where it decides than where it abstains, at the pessimistic end.
 
-    Abstains: the prediction set holds no class, or more than one. On tune and holdout rows that were not learnt from.
+    Abstains: the prediction set holds no class, or more than one. Judged on holdout rows.
     """
     absent = nobody(project)
     if absent:
         return say("not-applicable", f"Nothing is decided about a person: {absent}.")
     if model.task == "regression":
-        return say("not-applicable", "A regression answers with an interval for every row and leaves the decision "
-                                     "open.")
+        return say("not-applicable", "A regression answers with an interval for every row and leaves "
+                   "the decision open.")
     predictions, truth = model.predict(parts.holdout), np.asarray(model.truth(parts.holdout), np.int64)
     codes = {name: code for code, name in enumerate(model.classes)}
     right = np.array([codes[word] for word in predictions.decision]) == truth
     inside, outside = right[predictions.abstain], right[~predictions.abstain]
     if min(len(inside), len(outside)) < LEAST:
-        return say("unknown", f"The model abstains on {len(inside)} of {len(truth)} holdout rows; {LEAST} rows on "
-                              "each side are "
-                   "needed to compare.", n=len(truth),
-                   remedy="" if model.sheet.conformal is not None else "calibrate a prediction set: shipworthy run "
-                                                                       "does")
+        return say("unknown", f"The model abstains on {len(inside)} of {len(truth)} holdout rows; {LEAST} rows on each "
+                   "side are needed to compare.", n=len(truth),
+                   remedy="" if model.sheet.conformal is not None
+                   else "calibrate a prediction set: shipworthy run does")
     gap, low, high = _difference(outside, inside)
     verdict = settled(gap, limit=0.0, low=low, high=high, at_most=False, chance=True)
     return say(verdict, f"The model abstains on {len(inside) / len(truth):.1%} of {len(truth):,} holdout rows: right "
-                        "on "
-               f"{inside.mean():.1%} there and on {outside.mean():.1%} elsewhere, {gap:+.3f} ({low:+.3f} to "
-               f"{high:+.3f}).",
-               value=gap, low=low, high=high, limit=0.0, n=len(truth),
-               remedy="" if verdict == "pass" else "abstention does not follow doubt: calibrate on rows like those "
-                                                   "served")
+               f"on {inside.mean():.1%} there and on {outside.mean():.1%} elsewhere, {gap:+.3f} ({low:+.3f} to "
+               f"{high:+.3f}).", value=gap, low=low, high=high, limit=0.0, n=len(truth),
+               remedy="" if verdict == "pass" else "abstention does not follow doubt: calibrate on rows "
+               "like those served")
 
 
 def _difference(a: Floats, b: Floats) -> tuple[float, float, float]:
@@ -82,21 +79,19 @@ def reasons(project: Project, model: Model, parts: Parts, steps: Steps, *, rows:
         return say("unknown", "Reasons for one of several classes are not split into shares.")
     inputs = _distinct(model.inputs(parts.holdout), rows)
     if len(inputs) < 200:
-        return say("unknown", f"{len(inputs)} holdout rows are fewer than 200.", n=len(inputs), remedy="hold out "
-                                                                                                       "more rows")
+        return say("unknown", f"{len(inputs)} holdout rows are fewer than 200.", n=len(inputs),
+                   remedy="hold out more rows")
     moved = resets(model, inputs, np.asarray(steps.contributions(model, inputs), np.float64))
     held = moved >= -1e-9
     share, (low, high) = float(held.mean()), clopper_pearson(int(held.sum()), len(held))
     verdict: Verdict = "pass" if share >= limit else "fail"
     worst = int(moved.argmin())
     return say(verdict, f"Resetting the cited reasons moves the score the right way in {share:.1%} of {len(held):,} "
-                        "decisions "
-               f"({low:.1%} to {high:.1%}); {limit:.0%} is asked.", value=share, low=low, high=high, limit=limit,
-               n=len(held),
+               f"decisions ({low:.1%} to {high:.1%}); {limit:.0%} is asked.", value=share, low=low, high=high,
+               limit=limit, n=len(held),
                counterexample={} if verdict == "pass" else {"row": worst, "moved": float(moved[worst])},
                remedy="" if verdict == "pass" else "cite exact contributions against the model's own reference, and "
-                                                   "only those "
-               "that count")
+               "only those that count")
 
 
 def resets(model: Model, inputs: Floats, shares: Floats) -> Floats:

@@ -21,7 +21,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Table
 from shipworthy.errors import ShipworthyError
 from shipworthy.marks import check
-from shipworthy.metrics.ranks import midranks
+from shipworthy.metrics.agreement import spearman
 
 TOP, CARRY, ENOUGH = 5, 0.9, 6
 FLOOR = 0.001
@@ -49,7 +49,8 @@ def explainability_score(
     """Whether the explainability score and every part of it reach their limits, and shares add up to the margin.
 
     Parts: faithfulness, stability, parsimony, sanity (contributions of `retrains` models trained on permuted labels
-    must look different), simulatability (a tree of depth 4 that imitates the margin). On up to `rows` holdout rows.
+    must look different), simulatability (a tree of depth 4 that imitates the margin). On up to `rows` holdout rows; the
+    values themselves are held to the limits, for they are of this model on these rows.
     """
     if model.task == "multiclass":
         return say("unknown", "Shares of one of several classes are not defined, so explanations are not scored.")
@@ -60,23 +61,19 @@ def explainability_score(
     score = scored(model, parts, steps, asked, retrains)
     listed = ", ".join(f"{name} {value:.2f}" for name, value in score.parts.items())
     if score.gap > additivity:
-        return say("fail", f"The shares do not add up: they miss the margin by up to {score.gap:.2g} on "
-                           f"{len(inputs)} rows "
-                   f"({additivity:g} is allowed).", value=score.gap, limit=additivity, n=len(inputs),
+        return say("fail", f"The shares do not add up: they miss the margin by up to {score.gap:.2g} on {len(inputs)} "
+                   f"rows ({additivity:g} is allowed).", value=score.gap, limit=additivity, n=len(inputs),
                    remedy="explain with the contributions of this very model and its own reference")
     low = min(score.parts, key=lambda name: score.parts[name])
     good = score.total >= limit and score.parts[low] >= each
     return say("pass" if good else "fail", f"The explainability score is {score.total:.0f} of 100 on {len(inputs)} "
-                                           "rows "
-               f"({listed}); the lowest part is {low}. At least {limit:g}, and {each:g} in every part, is asked. "
+               f"rows ({listed}); the lowest part is {low}. At least {limit:g}, and {each:g} in every part, is asked. "
                "How well people foretell the model was not measured.", value=score.total, limit=limit, n=len(inputs),
                chart={"kind": "bars", "name": list(score.parts), "value": list(score.parts.values()), "low": [],
-                      "high": [],
-                      "limit": [each] * len(score.parts)},
-               remedy="" if good else {"simulatability": "a simpler model can be foretold: look at the front in "
-                                                         "learning.complexity",
-                                       "parsimony": "fewer features carry further: look at those that bring "
-                                                    "nothing"}.get(
+                      "high": [], "limit": [each] * len(score.parts)},
+               remedy="" if good
+               else {"simulatability": "a simpler model can be foretold: look at the front in learning.complexity",
+                     "parsimony": "fewer features carry further: look at those that bring nothing"}.get(
                    low, "compare the explanations with shipworthy explain trust.explainability"))
 
 
@@ -181,14 +178,9 @@ def sanity(model: Model, parts: Parts, steps: Steps, asked: Table, *, shares: Fl
         both = [(place, places[one.name]) for place, one in enumerate(model.program.inputs) if one.name in places]
         if both:
             own, new = (np.array([pair[side] for pair in both]) for side in (0, 1))
-            found.append(_rank_correlation(shares[:SANE, own].ravel(), theirs[:, new].ravel()))
+            alike = spearman(shares[:SANE, own].ravel(), theirs[:, new].ravel())
+            found.append(alike if alike == alike else 0.0)
     return float(1 - max(0.0, float(np.mean(found)))) if found else 0.0
-
-
-def _rank_correlation(a: Floats, b: Floats) -> float:
-    x, y = midranks(a) - (len(a) + 1) / 2, midranks(b) - (len(b) + 1) / 2
-    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum()) / size if size else 0.0
 
 
 def simulatability(model: Model, parts: Parts) -> float:

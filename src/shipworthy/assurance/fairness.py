@@ -47,8 +47,8 @@ def fairness(project: Project, model: Model, parts: Parts, *, least: int = 50) -
         return say("not-applicable", f"Fairness between groups does not apply: {absent}.")
     if not parts.holdout.schema.protected:
         return say("unknown", "No protected column is declared, so nobody can say who is treated alike.",
-                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows are not '
-                          'people')
+                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows '
+                   'are not people')
     criterion = project.fairness.criterion
     if criterion == "none":
         return say("unknown", "No fairness criterion was chosen before measuring.",
@@ -90,13 +90,10 @@ def _say(
     rows = int(worst.grouping.kept.sum())
     selected = model.classes[1] if model.classes else "above the median"
     tail = f" Too few rows to judge: {', '.join(small[:6])}{' …' if len(small) > 6 else ''}." if small else ""
-    sentence = (
-        f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, {rows:,} "
-        "rows): "
-        f'"{selected}" goes to {rates.rate[lowest]:.0%} of {rates.group[lowest]} and {rates.rate[highest]:.0%} of '
-        f"{rates.group[highest]}; at {'least' if ratio else 'most'} {limit:g} is asked of {len(figures)} "
-        f"groupings.{tail}"
-    )
+    few, most = (f"{rates.rate[at]:.0%} of {rates.group[at]}" for at in (lowest, highest))
+    sentence = (f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, "
+                f'{rows:,} rows): "{selected}" goes to {few} and {most}; at {"least" if ratio else "most"} {limit:g} '
+                f"is asked of {len(figures)} groupings.{tail}")
     remedy = {"pass": "", "unknown": "", "fail": FAILED}[worst.verdict]
     if worst.verdict == "unknown":
         inside = (worst.value >= limit) == ratio

@@ -74,8 +74,7 @@ def favourable(model: Model, score: Floats) -> Ints:
 
     Source for the median: 6 RCNY 5-301 (New York City), scoring rate.
     """
-    edge = float(np.median(score)) if model.task == "regression" else model.sheet.threshold
-    return np.asarray(score > edge if model.task == "regression" else score >= edge, np.int64)
+    return np.asarray(score > np.median(score), np.int64) if model.task == "regression" else model.decide(score)
 
 
 def came_true(model: Model, truth: Floats | Ints) -> Ints:

@@ -50,9 +50,8 @@ def membership(
     learning rows more often than about new ones by more than `gap_limit`, beyond chance.
     """
     if project.project.subject == "thing" and not project.data.personal:
-        return say("not-applicable", 'Rows are declared to be about things, [project] subject = "thing", and no '
-                                     'column is '
-                   "personal, so there is nobody to recognise.")
+        return say("not-applicable", 'Rows are declared to be about things, [project] subject = "thing", and no column '
+                   'is personal, so there is nobody to recognise.')
     members, others = _sample(parts.learn, rows // 2, 1), _sample(parts.holdout, rows // 2, 2)
     pool = Table(pa.concat_tables([members.data, others.data]), parts.learn.schema, "pool")
     if pool.rows < LEAST or others.rows < LEAST // 8:
@@ -74,15 +73,13 @@ def membership(
     gap = learnt_by_heart(learned.chosen.model, parts)
     verdict: Verdict = "fail" if gap[1] > gap_limit else settled(gate.auc, limit=limit, low=gate.low, high=gate.high,
                                                                  at_most=True)
-    return say(verdict, f"{name} gives members away with AUC {gate.auc:.3f}, at the most {gate.high:.3f} ({limit:g} "
-                        "is allowed), "
-               f"and {gate.share:.1%} of them at 1 % false alarms; {second} with {other.auc:.3f} ({shadows} shadows, "
-               f"{gate.rows:,} rows). It is right on learning rows {gap[0]:+.1%} more often than on new ones, beyond "
-               "chance "
-               f"{max(gap[1], 0):.1%} ({gap_limit:.0%} is allowed).", value=gate.auc, low=gate.low, high=gate.high,
-               limit=limit, n=gate.rows,
-               remedy="" if verdict == "pass" else "learn less by heart: fewer leaves, more rows a leaf, a lower "
-                                                   "rate, or more rows")
+    return say(verdict, f"{name} gives members away with AUC {gate.auc:.3f}, at the most {gate.high:.3f} ({limit:g} is "
+               f"allowed), and {gate.share:.1%} of them at 1 % false alarms; {second} with {other.auc:.3f} ({shadows} "
+               f"shadows, {gate.rows:,} rows). It is right on learning rows {gap[0]:+.1%} more often than on new ones, "
+               f"beyond chance {max(gap[1], 0):.1%} ({gap_limit:.0%} is allowed).", value=gate.auc, low=gate.low,
+               high=gate.high, limit=limit, n=gate.rows,
+               remedy="" if verdict == "pass" else "learn less by heart: fewer leaves, more rows a leaf, a lower rate, "
+               "or more rows")
 
 
 def signal(model: Model, table: Table) -> Floats:
@@ -159,5 +156,4 @@ def _right(model: Model, table: Table) -> Floats:
     truth, score = model.truth(table), model.score(table)
     if model.task == "regression":
         return np.asarray(1 - (score - truth) ** 2 / (float(np.var(truth)) or 1.0), np.float64)
-    chosen = score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold).astype(np.int64)
-    return np.asarray(chosen == truth, np.float64)
+    return np.asarray(model.decide(score) == truth, np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from shipworthy.core.attested import Attestation, genuine
 from shipworthy.core.evidence import Finding, say
@@ -21,7 +21,7 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
     signature, an expired statement without a fresh one, or one by the trainer is a fail.
     """
     mine = [one for one in attestations if one.row == ROW]
-    today = datetime.now(UTC).date().isoformat()
+    today = datetime.now(UTC).date()
     judged = {topic: _judge([one for one in mine if one.topic == topic], project.project.trainer, today)
               for topic in topics}
     wrong = {topic: why for topic, why in judged.items() if why not in ("", "missing")}
@@ -31,19 +31,17 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
     if wrong:
         return say("fail", f"{len(wrong)} of {len(topics)} duties are not validly attested: "
                    f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)),
-                   limit=0.0,
-                   n=len(topics), counterexample=dict(wrong), remedy=remedy)
+                   limit=0.0, n=len(topics), counterexample=dict(wrong), remedy=remedy)
     if missing:
         return say("unknown", f"{len(missing)} of {len(topics)} duties are not attested: {', '.join(missing)}.",
                    value=float(len(missing)), limit=0.0, n=len(topics), remedy=remedy)
     by = sorted({one.by for one in mine})
-    until = min(max(one.expires for one in mine if one.topic == topic) for topic in topics)
+    until = min(max(_day(one) for one in mine if one.topic == topic) for topic in topics)
     return say("attested", f"All {len(topics)} duties are signed by {', '.join(by)} and fresh until {until}.",
-               value=0.0,
-               limit=0.0, n=len(topics))
+               value=0.0, limit=0.0, n=len(topics), until=until)
 
 
-def _judge(found: list[Attestation], trainer: str, today: str) -> str:
+def _judge(found: list[Attestation], trainer: str, today: date) -> str:
     """Why no statement of a topic counts; empty if one does. The best of several decides."""
     if not found:
         return "missing"
@@ -51,10 +49,18 @@ def _judge(found: list[Attestation], trainer: str, today: str) -> str:
     for one in found:
         if not genuine(one):
             reasons.append("has a signature that does not fit")
-        elif one.expires < today:
+        elif _day(one) < today:
             reasons.append(f"expired on {one.expires}")
         elif trainer and one.by.strip().casefold() == trainer.strip().casefold():
             reasons.append("is signed by the trainer")
         else:
             return ""
     return reasons[-1]
+
+
+def _day(statement: Attestation) -> date:
+    """The last day of a statement; long ago if it names none."""
+    try:
+        return date.fromisoformat(statement.expires)
+    except ValueError:
+        return date.min

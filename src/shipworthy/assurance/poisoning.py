@@ -45,13 +45,11 @@ def flips_found(
     verdict: Verdict = "pass" if low >= limit else "fail" if high < floor else "unknown"
     note = "" if best >= limit else " On a target as noisy as this no search can reach the limit."
     return say(verdict, f"Of {planted} flipped labels {recall:.0%} are among the most suspicious {looked:.0%} "
-                        f"({low:.0%} to {high:.0%}, "
-               f"{drills} drills on {learn.rows:,} rows); {limit:.0%} is asked and {best:.0%} can be "
-               f"reached.{note}", value=recall,
-               low=low, high=high, limit=limit, n=planted, counterexample={"reachable": best},
+               f"({low:.0%} to {high:.0%}, {drills} drills on {learn.rows:,} rows); {limit:.0%} is asked and "
+               f"{best:.0%} can be reached.{note}", value=recall, low=low, high=high, limit=limit, n=planted,
+               counterexample={"reachable": best},
                remedy="" if verdict == "pass" else "accept labels only from signed sources, and have people look at "
-                                                   "the most "
-               "suspicious")
+               "the most suspicious")
 
 
 def _drill(model: Model, learn: Table, steps: Steps, seed: int, *, flips: float, looked: float) -> int:

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.ledger import Seal, broken, unsealed
+from shipworthy.core.ledger import Seal, broken, released, same, trainings, unsealed
 from shipworthy.core.project import Project
 from shipworthy.marks import check
 
 APPROVES = frozenset({"approve", "approved", "promote"})
-TRAINS = frozenset({"train", "trained", "build", "built", "run", "release", "released"})
 Lines = Sequence[Mapping[str, Any]]
 
 
@@ -28,20 +27,19 @@ def approver(project: Project, history: Lines) -> Finding:
     if lacking:
         return say("fail", f"No {' and no '.join(lacking)} is named.", value=float(len(lacking)), limit=0.0, n=3,
                    remedy=f'name them in shipworthy.toml: [project] {lacking[0]} = "…"')
-    if _same(about.trainer, about.approver):
+    if same(about.trainer, about.approver):
         return say("fail", f"{about.approver} is both trainer and approver.", value=1.0, limit=0.0, n=3,
                    remedy="let somebody else approve: [project] approver")
     acts = [line for line in history if line.get("action") in APPROVES]
-    own = [line for line in acts if _same(str(line.get("actor", "")), _trained(history, line) or about.trainer)]
+    own = [line for line in acts if any(same(str(line.get("actor", "")), who)
+                                        for who in _trainers(history, line) or [about.trainer])]
     if own:
-        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} of "
-                           "the ledger).",
-                   value=float(len(own)), limit=0.0, n=len(acts), counterexample=dict(own[0]),
+        return say("fail", f"{own[0].get('actor')} approved a release that they trained (line {own[0].get('n')} "
+                   "of the ledger).", value=float(len(own)), limit=0.0, n=len(acts), counterexample=dict(own[0]),
                    remedy="roll back and let somebody else approve: shipworthy rollback")
     if not acts:
         return say("attested", f"{about.owner} owns it, {about.trainer} trains, {about.approver} is to approve; "
-                               "nothing has "
-                   "been promoted yet.", value=0.0, limit=0.0, n=3)
+                   "nothing has been promoted yet.", value=0.0, limit=0.0, n=3)
     return say("pass", f"All {len(acts)} approvals in the ledger were given by somebody other than the trainer; "
                f"{about.owner} owns it.", value=0.0, limit=0.0, n=len(acts))
 
@@ -65,17 +63,6 @@ def ledger_holds(history: Lines, seals: Sequence[Seal]) -> Finding:
                        f"{seals[0].public[:16]}.", value=0.0, limit=0.0, n=len(history))
 
 
-def _trained(history: Lines, act: Mapping[str, Any]) -> str:
+def _trainers(history: Lines, act: Mapping[str, Any]) -> list[str]:
     """Who trained the release that an approval is about; empty if the ledger does not say."""
-    about = _release(act)
-    return next((str(line.get("actor", "")) for line in history
-                 if about and line.get("action") in TRAINS and _release(line) == about), "")
-
-
-def _release(line: Mapping[str, Any]) -> str:
-    subject = line.get("subject")
-    return str(subject.get("release", "")) if isinstance(subject, Mapping) else ""
-
-
-def _same(one: str, other: str) -> bool:
-    return bool(one.strip()) and one.strip().casefold() == other.strip().casefold()
+    return [str(line.get("actor", "")) for line in trainings(history, released(act))]

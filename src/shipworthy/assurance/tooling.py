@@ -40,8 +40,7 @@ def plugins_conform(code: tuple[str, ...]) -> Finding:
         return say("unknown", f"{len(plugins)} plugin files hold no marked function.", n=0,
                    remedy="mark one with @check, @metric, @learner, @connector or @labeler of shipworthy.marks")
     return say("pass", f"All {judged} marked functions of {len(plugins)} plugin files are documented, typed and true "
-                       "to "
-               "their signature.", value=0.0, limit=0.0, n=judged)
+               "to their signature.", value=0.0, limit=0.0, n=judged)
 
 
 def conformity(text: str) -> tuple[list[str], int]:

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from shipworthy import flow
-from shipworthy.cli.talk import checklist, conclusion, json_option, project_option, put
-from shipworthy.deployment.integration.shelf import find_release
+from shipworthy.cli.talk import changes, checklist, conclusion, json_option, project_option, put
 from shipworthy.store.workspace import open_workspace
 
 
@@ -20,7 +19,7 @@ from shipworthy.store.workspace import open_workspace
 def command(folder: Path, release_id: str, as_json: bool) -> None:
     """Every row: pass, fail, unknown, attested or not applicable; number, limit, and the one command that helps."""
     place = open_workspace(folder)
-    evidence = flow.current_evidence(place, find_release(place.releases, release_id))
+    evidence = flow.checklist(place, release_id)
     if as_json:
         put(
             {
@@ -28,6 +27,9 @@ def command(folder: Path, release_id: str, as_json: bool) -> None:
                 "refusals": evidence.refusals,
                 "required": evidence.required,
                 "missing": evidence.missing,
+                "changes": evidence.changes,
+                "waivers": evidence.waivers,
+                "stale": {finding.id: evidence.staleness(finding) for finding in evidence.stale()},
                 "rows": [
                     {"row": row.id, "verdict": verdict, "findings": findings}
                     for row, verdict, findings in evidence.rows()
@@ -36,5 +38,5 @@ def command(folder: Path, release_id: str, as_json: bool) -> None:
         )
     else:
         click.echo("\n".join(checklist(evidence)))
-        click.echo("\n* required for promotion\n" + conclusion(evidence))
+        click.echo("\n".join(["", *changes(evidence), "* required for promotion", conclusion(evidence)]))
     sys.exit(0 if evidence.fit else 1)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from shipworthy import flow
-from shipworthy.cli.discover import told
+from shipworthy.cli.discover import as_line
 from shipworthy.cli.report import report
 from shipworthy.cli.talk import progress, say
 from shipworthy.core.features import moment
@@ -91,12 +91,9 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
     del tables, traffic
     renew(place, story, seconds=seconds)
     cost = meter.cost(place.project.learning)
-    story.tell(
-        "cost",
-        f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
-        f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
-        f"{cost.money:.4f} {cost.currency}",
-    )
+    story.tell("cost", f"{cost.wall_seconds:.0f} s, {cost.cpu_seconds:.0f} CPU-seconds, at most "
+               f"{cost.peak_bytes / 1e9:.1f} GB, {cost.kwh_low * 1e3:.2f} to {cost.kwh_high * 1e3:.2f} Wh, "
+               f"{cost.money:.4f} {cost.currency}")
     page = folder / "report.html"
     evidence = flow.current_evidence(place, release)
     write_bytes(page.absolute(), report(place, release, evidence, story=story.entries).encode())
@@ -134,7 +131,7 @@ def refuse(place: Workspace, tables: dict[str, Table], story: Story) -> tuple[st
     built = flow.build(place, tables, progress=story.step)
     case, evidence = built.case, built.release.evidence
     used = [join for join in case["catalogue"].joins if join.used]
-    story.tell("discover", f"{len(tables)} tables; " + "; ".join(told(join) for join in used))
+    story.tell("discover", f"{len(tables)} tables; " + "; ".join(as_line(join) for join in used))
     story.tell("collect", f"{case['raw'].rows:,} flights, {len(case['raw'].schema.columns)} columns")
     weather = profile(tables["weather"])
     odd = [f"{column.name}: {words}" for column in weather.columns for words in column.impossible]
@@ -194,11 +191,8 @@ def serve_and_watch(place: Workspace, release: Release, traffic: Table, story: S
     story.tell("watch", f"{_pages(seen.pages)}; " + " ".join(f.sentence for f in seen.findings if f.check in WATCHED))
     broken = log.with_column("weather.temp", pc.multiply(pc.subtract(log.column("weather.temp"), 32.0), 5 / 9))
     alarmed = flow.watch(place, log=broken, labels=labels)
-    story.tell(
-        "planted fault",
-        f"temperature in Celsius: {_pages(alarmed.pages)}"
-        + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]),
-    )
+    story.tell("planted fault", f"temperature in Celsius: {_pages(alarmed.pages)}"
+               + "".join(f"; {page(incident)}" for incident in alarmed.incidents[:1]))
 
 
 WATCHED = ("column-drift", "harm")

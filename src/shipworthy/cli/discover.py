@@ -33,10 +33,10 @@ def command(address: str, as_json: bool) -> None:
         keys = f", keys {', '.join(table.keys)}" if table.keys else ", no single-column key"
         click.echo(f"{table.name}: {table.rows:,} rows, {len(table.columns)} columns{keys}")
     for join in catalogue.joins:
-        click.echo(told(join))
+        click.echo(as_line(join))
 
 
-def told(join: JoinPath) -> str:
+def as_line(join: JoinPath) -> str:
     """A join in one line: how much it finds, and what it does not."""
     on = ", ".join(f"{left} = {right}" for left, right in join.on.items())
     orphans = f"; {join.orphan_rows:,} rows with {join.orphans:,} keys find nothing" if join.orphan_rows else ""

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from shipworthy.cli.talk import rows_option, say
+from shipworthy.core.address import divide, table_name
 from shipworthy.core.project import FILE, parse
 from shipworthy.data.analysis.guess import guess
 from shipworthy.data.collection.read import read
@@ -32,7 +33,7 @@ def command(address: str, target: str, folder: Path, rows: int, force: bool) -> 
         raise Misuse("there is a project file already", where=str(path), hint="use --force to overwrite it")
     found = guess(read(address, rows=rows), target)
     local = address if "://" in address else os.path.relpath(address, folder)
-    text = project_text(msgspec.structs.asdict(found), name=Path(address.split("#")[-1]).stem or "table", address=local,
+    text = project_text(msgspec.structs.asdict(found), name=table_name(*divide(address)), address=local,
                         rows=rows)
     parse(text, where=str(path))
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,13 +25,9 @@ def command(address: str, target: str, rows: int, as_json: bool) -> None:
         notes = [f"{column.missing_share:.1%} missing"] if column.nulls else []
         notes += [f"personal: {column.personal}"] if column.personal else []
         notes += list(column.impossible)
-        spread = (
-            f"{short(column.minimum)} … {short(column.maximum)}"
-            if column.minimum is not None
-            else ", ".join(f"{value} {share:.0%}" for value, share in column.frequent[:3])
-        )
-        click.echo(
-            f"  {column.name:<28} {column.kind:<10} {column.distinct:>9,} distinct  {spread}  {'; '.join(notes)}"
-        )
+        spread = (f"{short(column.minimum)} … {short(column.maximum)}" if column.minimum is not None
+                  else ", ".join(f"{value} {share:.0%}" for value, share in column.frequent[:3]))
+        click.echo(f"  {column.name:<28} {column.kind:<10} {column.distinct:>9,} distinct  {spread}  "
+                   f"{'; '.join(notes)}")
     for suspect in profile.suspects:
         click.echo(f"  suspect: {suspect.column} ({suspect.kind}): {suspect.proof}")

@@ -12,7 +12,6 @@ from shipworthy import flow
 from shipworthy.cli.talk import project_option
 from shipworthy.core.evidence import Evidence
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.exchange.report import page
 from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -26,7 +25,7 @@ from shipworthy.store.workspace import Workspace, open_workspace
 def command(folder: Path, release_id: str, output: Path) -> None:
     """Write one HTML page: verdict first, then every row with its evidence. No network, prints well."""
     place = open_workspace(folder)
-    release = find_release(place.releases, release_id)
+    release = flow.candidate(place, release_id)
     write_bytes(output.absolute(), report(place, release, flow.current_evidence(place, release)).encode())
     click.echo(str(output))
 

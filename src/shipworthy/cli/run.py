@@ -17,8 +17,9 @@ from shipworthy.store.workspace import open_workspace
 @json_option
 def command(folder: Path, as_json: bool) -> None:
     """Table to release candidate: progress, cost, and the checklist at the end. Exit 0 if it is fit, 1 if not."""
+    place = open_workspace(folder)
     with progress() as step:
-        built = flow.build(open_workspace(folder), progress=step)
+        built = flow.build(place, progress=step)
     if as_json:
         put({"release": built.release.id, "fit": built.release.evidence.fit, "evidence": built.release.evidence,
              "cost": built.learned.cost})
@@ -32,5 +33,7 @@ def command(folder: Path, as_json: bool) -> None:
             f"{cost.kwh_low * 1000:.2f} to {cost.kwh_high * 1000:.2f} Wh, {cost.money:.4f} {cost.currency}")
         say(conclusion(built.release.evidence))
         click.echo(str(built.release.folder))
+        if not place.project.project.trainer.strip():
+            say('it cannot be promoted before [project] trainer = "…" says who made it, and another run')
         say("next: shipworthy checklist · shipworthy report · shipworthy promote --by YOU --why REASON")
     sys.exit(0 if built.release.evidence.fit else 1)

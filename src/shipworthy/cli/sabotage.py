@@ -38,7 +38,10 @@ MOST_ROWS = 6_000
 @click.option("--check", "only", multiple=True, help="Only this check; may be repeated.")
 @json_option
 def command(address: str, folder: Path, twins: int, only: tuple[str, ...], as_json: bool) -> None:
-    """Run the bank on the clean world, or on TABLE: caught or missed, and false alarms over the clean twins."""
+    """Run the bank on the clean world, or on TABLE: caught or missed, and what was said of the clean twins.
+
+    A clean twin is a false alarm if the check said fail, and unknown if it did not judge.
+    """
     with progress() as step:
         results = bank(address, folder=folder, twins=twins, only=only, progress=step)
     caught = sum(result.caught for result in results)
@@ -48,8 +51,10 @@ def command(address: str, folder: Path, twins: int, only: tuple[str, ...], as_js
         for result in results:
             mark = "✓ caught" if result.caught else "✗ MISSED"
             click.echo(f"{mark}  {result.row:<32} {result.check:<26} {result.sabotage:<44} "
-                       f"false alarms {result.false_alarms}/{result.twins}")
-        click.echo(f"caught {caught} of {len(results)} ({caught / max(1, len(results)):.1%})")
+                       f"false alarms {result.false_alarms}/{result.twins}  unknown {result.unknown}/{result.twins}")
+        quiet = {result.check: result.quiet for result in results}
+        click.echo(f"caught {caught} of {len(results)} ({caught / max(1, len(results)):.1%}); "
+                   f"quiet and judged on {sum(quiet.values())} of {twins * len(quiet)} clean twins")
     sys.exit(0 if caught == len(results) else 1)
 
 
@@ -107,6 +112,5 @@ def _case(folder: Path, project: Project, table: Table, text: str) -> dict[str, 
     folder.mkdir(parents=True)
     (folder / FILE).write_text(text, encoding="utf-8")
     place = Workspace(folder, project, open_workspace(folder).store)
-    name = project.source[0].name or Path(project.source[0].address).stem
-    case = flow.prepare(place, {name: table})
+    case = flow.prepare(place, {project.source[0].called: table})
     return {**case, "release": flow.write(place, place.releases, case, Evidence(()))}

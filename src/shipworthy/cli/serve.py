@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from pathlib import Path
 
 import click
-import msgspec
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
+from shipworthy.core.model import Model
+from shipworthy.deployment.integration.example import example
 from shipworthy.deployment.integration.host import serve
 from shipworthy.deployment.integration.shelf import find_release
 from shipworthy.errors import Misuse
@@ -31,11 +33,14 @@ def command(folder: Path, release_id: str, host: str, port: int) -> None:
                      hint="shipworthy promote first, or name one: --release ID")
     host, port = host or place.project.serve.host, port or place.project.serve.port
     _may_listen(host, port)
-    record = flow.stored(release)["holdout"].head(1).select(release.model.sheet.schema.names).records()[0]
-    body = json.dumps(msgspec.to_builtins(record))
     say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
-    say(f"try: curl -s http://{host}:{port}/v1/predict -d '{body}'")
+    say(f"try: {request(release.model, f'http://{host}:{port}')}")
     serve(release, place.log, place.project, host, port, contributions=flow.shares)
+
+
+def request(model: Model, address: str) -> str:
+    """A command to paste into a shell that asks the server once; values from data stay inside their quotes."""
+    return shlex.join(["curl", "-s", f"{address}/v1/predict", "-d", json.dumps(example(model), ensure_ascii=False)])
 
 
 def _may_listen(host: str, port: int) -> None:

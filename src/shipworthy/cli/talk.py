@@ -44,7 +44,7 @@ def say(text: str = "") -> None:
 
 def put(value: Any) -> None:
     """A value as JSON on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
 
 
 @contextmanager
@@ -68,11 +68,8 @@ def figure(finding: Finding) -> str:
     """The number of a finding with its interval and limit, as short text."""
     if finding.value is None:
         return ""
-    interval = (
-        f" [{short(finding.low)}, {short(finding.high)}]"
-        if finding.low is not None and finding.high is not None
-        else ""
-    )
+    interval = (f" [{short(finding.low)}, {short(finding.high)}]" if finding.low is not None
+                and finding.high is not None else "")
     limit = f" limit {short(finding.limit)}" if finding.limit is not None else ""
     return f"{short(finding.value)}{interval}{limit}"
 
@@ -84,24 +81,30 @@ def short(value: float | None) -> str:
 
 def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
     """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps."""
-    lines = []
+    lines, refused = [], evidence.refusals
     for row, verdict, findings in evidence.rows():
-        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in evidence.refusals:
+        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in refused:
             continue
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
         lines.append(f"{sign}{must} {row.id}")
-        shown = sorted(
-            findings, key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict)
-        )
+        shown = sorted(findings,
+                       key=lambda f: ("fail", "unknown", "attested", "pass", "not-applicable").index(f.verdict))
         for finding in shown:
             mark = SIGNS[finding.verdict][0]
             lines.append(f"            {mark} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip())
             if finding.remedy and not finding.fine:
                 lines.append(f"              → {finding.remedy}")
+            if stale := evidence.staleness(finding):
+                lines.append(f"              → counts no longer: {stale}; judge again: shipworthy run")
         if not findings:
             lines.append(f"              {evidence.missing.get(row.id, 'no check yet')}")
     return lines
+
+
+def changes(evidence: Evidence) -> list[str]:
+    """What the project changed of the gate and of the checks' defaults, as lines; none if it changed nothing."""
+    return ["changed by the project:", *(f"  {told}" for told in evidence.changes)] if evidence.changes else []
 
 
 def conclusion(evidence: Evidence) -> str:
@@ -110,8 +113,6 @@ def conclusion(evidence: Evidence) -> str:
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     waived = f" {len(evidence.waivers)} waived by name." if evidence.waivers else ""
     if evidence.fit:
-        return (
-            click.style("FIT", fg="green", bold=True)
-            + f": all {len(evidence.required)} required rows hold ({tally}).{waived}"
-        )
+        return (click.style("FIT", fg="green", bold=True) + f": all {len(evidence.required)} required rows hold "
+                f"({tally}).{waived}")
     return click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)} ({tally}).{waived}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from shipworthy.cli.talk import project_option, say
-from shipworthy.core.evidence import Waiver
+from shipworthy.core.evidence import WAIVED_DAYS
 from shipworthy.deployment.integration import history
 from shipworthy.errors import Misuse, nearest
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -28,15 +28,19 @@ def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
 
 
 def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> None:
-    """Accept a row by name until a day at most a year ahead; the row keeps its verdict. Raises Misuse."""
+    """Accept a row by name until a day (UTC) at most a year ahead, on record; it keeps its verdict. Raises Misuse."""
     if row not in BY_ID:
         raise Misuse(f'there is no row "{row}"', where="ROW", hint=nearest(row, BY_ID) or "see: shipworthy checklist")
     try:
         last = date.fromisoformat(until)
     except ValueError as error:
         raise Misuse(f"{until!r} is not a day", where="--until", hint="write it as 2027-01-31") from error
-    if not date.today() <= last <= date.today() + timedelta(days=366):
+    if not (by.strip() and reason.strip()):
+        raise Misuse("a row is accepted only with a name and a reason", where="shipworthy waive",
+                     hint="say --by and --reason")
+    today = datetime.now(UTC).date()
+    if not today <= last <= today + timedelta(days=WAIVED_DAYS):
         raise Misuse("a waiver ends between today and a year from now", where=f"--until {until}",
                      hint="choose a day within a year")
-    place.add_waiver(Waiver(row, by, reason, until))
-    history.record(place.store, actor=by, role="accepter", action="waive", subject={"row": row}, why=reason)
+    history.record(place.store, actor=by, role="accepter", action="waive",
+                   subject={"row": row, "until": last.isoformat()}, why=reason)

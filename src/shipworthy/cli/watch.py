@@ -56,14 +56,14 @@ def lines(watched: Watched) -> list[str]:
     found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
              for finding in watched.findings]
     for incident in watched.incidents:
-        found += told("PAGE", incident)
+        found += as_lines("PAGE", incident)
     known = watched.incident
     if known is not None and known.id not in {incident.id for incident in watched.incidents}:
-        found += told("OPEN", known)
+        found += as_lines("OPEN", known)
     return found
 
 
-def told(what: str, incident: Incident) -> list[str]:
+def as_lines(what: str, incident: Incident) -> list[str]:
     """An incident in lines: severity and since when, what happened, what it costs where that is known, what to do."""
     lost = f" Extra errors cost {incident.loss:,.2f} {incident.currency} per 1,000 decisions." if incident.loss else ""
     return [f"{what} ({incident.severity}, since {incident.opened}): {incident.sentence}{lost}",

@@ -22,7 +22,9 @@ SUBJECTS: dict[str, str] = {
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
     "book": "how often this holdout was opened for this release (int)",
     "champion": "the model in production now (Model)",
+    "learnt": "the rows that the champion learnt from or was tuned on (Table)",
     "release": "the release folder opened (core.release.Release)",
+    "signer": "the project's public key, which must have signed the release (PEM bytes)",
     "history": "the audit ledger of people and pointer moves (list of lines)",
     "seals": "signed heads of that ledger, the newest first (tuple of core.ledger.Seal)",
     "attestations": "what people signed (tuple of core.attested.Attestation)",
@@ -45,7 +47,7 @@ class Steps:
     train: (table, *, learner, seed, settings) → Model, quick and uncalibrated, encoders fitted on that table.
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
-    reference: (model, table) → Reference grid. watch: (release parts…) → findings.
+    reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     """
 
     profile: Callable[..., Any]
@@ -62,7 +64,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class BankResult:
-    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry."""
+    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry.
+
+    unknown: the twins that it did not judge: it said unknown, did not apply, failed itself or lacked a subject. On the
+    others it was quiet and judged.
+    """
 
     check: str
     row: str
@@ -71,3 +77,9 @@ class BankResult:
     false_alarms: int
     twins: int
     sentence: str = ""
+    unknown: int = 0
+
+    @property
+    def quiet(self) -> int:
+        """The clean twins that the check judged and let pass."""
+        return self.twins - self.false_alarms - self.unknown

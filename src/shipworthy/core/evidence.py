@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +13,8 @@ from shipworthy.survey import ROWS, Row
 
 Verdict = Literal["pass", "fail", "unknown", "attested", "not-applicable"]
 VALID_DAYS = 180
+WAIVED_DAYS = 366
+AXES = ("code", "model", "data")
 _WORST: tuple[Verdict, ...] = ("fail", "unknown", "attested", "pass", "not-applicable")
 
 
@@ -29,6 +31,8 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
     value: the point estimate. low, high: its 95 % interval. limit: what the pessimistic end was held to.
     n: rows, entities or trials behind the value. counterexample: what a reader can re-run. chart: plot data.
+    settings: what the check was set to; changed: the defaults of those that the project set otherwise. until: last day
+    it can be relied on, where that is sooner than the age limit.
     """
 
     check: str
@@ -44,6 +48,8 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     counterexample: dict[str, Any] = {}
     chart: dict[str, Any] = {}
     settings: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
+    until: date | None = None
     judged: Judged = Judged()
     at: str = ""
     seconds: float = 0.0
@@ -58,24 +64,36 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Waiver(msgspec.Struct, frozen=True):
-    """A named person accepts a row that is not proved, for a reason, until a date. The row keeps its verdict."""
+    """A named person accepts a row that is not proved, for a reason, until a day. The row keeps its verdict.
+
+    given, expires: UTC days; it holds from the one through the other, and never without a name and a reason or for
+    more than a year.
+    """
 
     row: str
     by: str
     reason: str
-    expires: str
+    given: date
+    expires: date
+
+    def holds(self, day: date) -> bool:
+        """Whether it excuses its row on a day."""
+        named = bool(self.by.strip() and self.reason.strip())
+        return named and self.given <= day <= min(self.expires, self.given + timedelta(days=WAIVED_DAYS))
 
 
 class Evidence(msgspec.Struct, frozen=True):
     """Many findings, grouped by row, and the verdict they add up to.
 
     required: rows that must hold. waivers: rows that a named person accepted. missing: row → why it has no finding.
+    current: what the findings must have been made of to count today; an empty axis holds of any.
     """
 
     findings: tuple[Finding, ...]
     required: tuple[str, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     missing: dict[str, str] = {}
+    current: Judged = Judged()
 
     def of(self, row: str) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.row == row)
@@ -95,14 +113,16 @@ class Evidence(msgspec.Struct, frozen=True):
 
     @property
     def refusals(self) -> tuple[str, ...]:
-        """The required rows that are neither proved nor validly waived; promotion needs this to be empty."""
-        today = datetime.now(UTC).date().isoformat()
-        waived = {waiver.row for waiver in self.waivers if waiver.expires >= today}
-        return tuple(
-            row
-            for row in self.required
-            if self.verdict(row) not in ("pass", "attested", "not-applicable") and row not in waived
-        )
+        """The required rows that are not proved by evidence of today, nor waived; promotion needs this to be empty."""
+        return self.refused()
+
+    def refused(self, now: datetime | None = None) -> tuple[str, ...]:
+        """The refusals at a time; now by default."""
+        day = (now or datetime.now(UTC)).date()
+        waived = {waiver.row for waiver in self.waivers if waiver.holds(day)}
+        stale = {finding.row for finding in self.findings if self.staleness(finding, now)}
+        return tuple(row for row in self.required if row not in waived
+                     and (row in stale or self.verdict(row) not in ("pass", "attested", "not-applicable")))
 
     @property
     def fit(self) -> bool:
@@ -119,10 +139,31 @@ class Evidence(msgspec.Struct, frozen=True):
             verdict: verdicts.count(verdict) for verdict in ("pass", "fail", "unknown", "attested", "not-applicable")
         }
 
-    def stale(self, now: datetime | None = None, *, days: int = VALID_DAYS) -> tuple[Finding, ...]:
-        """The findings older than their validity."""
-        edge = (now or datetime.now(UTC)) - timedelta(days=days)
-        return tuple(f for f in self.findings if f.at and datetime.fromisoformat(f.at) < edge)
+    def staleness(self, finding: Finding, now: datetime | None = None) -> str:
+        """Why a finding counts no longer: its age, its last day, or other code, model or data; empty if it counts."""
+        now = now or datetime.now(UTC)
+        for axis in AXES:
+            told, wanted = getattr(finding.judged, axis), getattr(self.current, axis)
+            if told and wanted and told != wanted:
+                return f"it was made of other {axis} than today's"
+        if finding.until is not None and now.date() > finding.until:
+            return f"it held until {finding.until}"
+        if finding.at and (age := now - datetime.fromisoformat(finding.at)) > timedelta(days=VALID_DAYS):
+            return f"it is {age.days} days old, at most {VALID_DAYS} are allowed"
+        return ""
+
+    def stale(self, now: datetime | None = None) -> tuple[Finding, ...]:
+        """The findings that count no longer: a row that rests on one is refused until it is judged again."""
+        return tuple(finding for finding in self.findings if self.staleness(finding, now))
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What the project changed of the gate and of the checks' defaults, one sentence each."""
+        told = [f"the gate also requires {row.id}" for row in ROWS if row.id in self.required and not row.required]
+        told += [f"the gate does not require {row.id}" for row in ROWS if row.required and row.id not in self.required]
+        return (*told, *(f"{finding.check} was judged with {key} = {_shown(finding.settings.get(key))}, "
+                         f"by default {_shown(default)}"
+                         for finding in self.findings for key, default in finding.changed.items()))
 
     def _repr_html_(self) -> str:
         lines = [(row.id, verdict, " ".join(f.sentence for f in findings) or self.missing.get(row.id, ""))
@@ -157,3 +198,7 @@ def settled(value: float, *, limit: float, low: float, high: float, at_most: boo
 def say(verdict: Verdict, sentence: str, **facts: Any) -> Finding:
     """A finding without its name, row and time, which the judge adds."""
     return Finding(check="", row="", verdict=verdict, sentence=sentence, **facts)
+
+
+def _shown(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()

@@ -71,7 +71,8 @@ class Input(msgspec.Struct, frozen=True):
 class Features(msgspec.Struct, frozen=True):
     """The encoders, in the order of the model's inputs.
 
-    `matrix` and `row` give equal numbers for equal values: one lookup, used by both.
+    `matrix` and `row` give equal numbers for equal values. A request's single row is encoded by the answerer of
+    deployment.integration.serve, for speed; the check served-equals-batch compares the two bit for bit.
     """
 
     encoders: tuple[Encoder, ...]

@@ -13,7 +13,7 @@ import msgspec
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
-from shipworthy.errors import FAULTS, BadProject, ShipworthyError, nearest, one_of
+from shipworthy.errors import BadProject, ShipworthyError, nearest, one_of
 from shipworthy.survey import BY_ID, ROWS
 
 Case = Mapping[str, Any]
@@ -77,14 +77,16 @@ def judge(
 def run(marked: Marked, case: Case, settings: Mapping[str, Any], judged: Judged) -> Finding:
     """The finding of one check, stamped with its name, row, settings, time and what it judged.
 
-    A check that fails itself is an "unknown" finding that names the error: nothing passes by crashing, and the other
-    checks are still heard.
+    A check that fails itself, in any way, is an "unknown" finding that names the error: nothing passes by crashing,
+    and the other checks are still heard.
     """
     started = time.perf_counter()
     finding = _heard(marked, case, settings)
+    changed = {key: default for key, default in marked.settings.items()
+               if key in settings and _plain(settings[key]) != _plain(default)}
     return msgspec.structs.replace(
         finding, check=marked.name, row=marked.facts["row"], judged=judged,
-        settings={**marked.settings, **settings}, at=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings={**marked.settings, **settings}, changed=changed, at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - started, 4),
     )
 
@@ -95,12 +97,17 @@ def _heard(marked: Marked, case: Case, settings: Mapping[str, Any]) -> Finding:
     except ShipworthyError as error:
         at = f" ({error.where})" if error.where else ""
         return say("unknown", f"The check could not judge: {error.problem}{at}.", remedy=error.hint)
-    except FAULTS as error:
+    except Exception as error:  # the edge: a check is a stranger's code and may fail in any way
         return say("unknown", f"The check itself failed: {type(error).__name__}: {_one_line(error)}.", remedy=REPORT_IT)
     if isinstance(finding, Finding):
         return finding
     told = f"The check itself failed: it returned {type(finding).__name__}, not a finding."
     return say("unknown", told, remedy=REPORT_IT)
+
+
+def _plain(value: Any) -> Any:
+    """A list from TOML stands for a tuple."""
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 def _one_line(error: Exception) -> str:

@@ -33,9 +33,8 @@ class Split:
         kept = np.ones(total, np.bool_)
         kept[np.asarray(rows, np.int64)] = False
         place = np.cumsum(kept) - 1
-        learn, tune, holdout, future = (
-            place[part[kept[part]]].astype(np.int64) for part in (self.learn, self.tune, self.holdout, self.future)
-        )
+        learn, tune, holdout, future = (place[part[kept[part]]].astype(np.int64)
+                                        for part in (self.learn, self.tune, self.holdout, self.future))
         return replace(self, learn=learn, tune=tune, holdout=holdout, future=future)
 
 

@@ -8,17 +8,19 @@ Source: Haber and Stornetta (1991), linked time-stamping; RFC 8032, Ed25519.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.evidence import Waiver
 from shipworthy.core.signed import public_of, sign, verifies
 
 Line = dict[str, Any]
 START = "0" * 64
 MOVES = ("promote", "rollback")
+TRAINS = frozenset({"train", "trained", "build", "built", "run", "release", "released"})
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -107,6 +109,41 @@ def moves(lines: Sequence[Line], alias: str = "") -> list[Line]:
     """The lines that moved a pointer, oldest first; of one alias if it is given."""
     return [entry for entry in lines
             if entry.get("action") in MOVES and (not alias or entry["subject"].get("alias") == alias)]
+
+
+def trainings(lines: Sequence[Mapping[str, Any]], release: str) -> list[Mapping[str, Any]]:
+    """The lines that say that somebody trained a release, oldest first."""
+    return [entry for entry in lines if release and entry.get("action") in TRAINS and released(entry) == release]
+
+
+def released(entry: Mapping[str, Any]) -> str:
+    """The id of the release that a line is about; empty if it is about none."""
+    subject = entry.get("subject")
+    return str(subject.get("release", "")) if isinstance(subject, Mapping) else ""
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names are of one person: equal but for case and blanks, and not empty."""
+    first, second = (" ".join(name.split()).casefold() for name in (one, other))
+    return bool(first) and first == second
+
+
+def waivers(lines: Sequence[Line]) -> tuple[Waiver, ...]:
+    """The newest waiver of every row, in the order they were given; a line that is no waiver is none."""
+    found: dict[str, Waiver] = {}
+    for entry in lines:
+        subject = entry.get("subject")
+        if entry.get("action") != "waive" or not isinstance(subject, Mapping):
+            continue
+        try:
+            given, until = (datetime.fromisoformat(str(entry.get("at"))).astimezone(UTC).date(),
+                            date.fromisoformat(str(subject.get("until"))))
+        except ValueError:
+            continue
+        row = str(subject.get("row", ""))
+        found.pop(row, None)
+        found[row] = Waiver(row, str(entry.get("actor", "")), str(entry.get("why", "")), given, until)
+    return tuple(found.values())
 
 
 def _jumps(lines: Sequence[Line]) -> list[str]:

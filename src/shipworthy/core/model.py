@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,11 +15,9 @@ from shipworthy.core.canon import canonical, digest
 from shipworthy.core.features import Features
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Program, read_program
-from shipworthy.core.schema import Schema
+from shipworthy.core.schema import Schema, Task
 from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
 from shipworthy.errors import BadData, BadModel
-
-Task = Literal["binary", "multiclass", "regression"]
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -90,13 +88,16 @@ class Model:
                 return Predictions(score, score, unsure)
             return Predictions(score, score, unsure, low=score - edge, high=score + edge)
         each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
-        place = each.argmax(axis=1) if sheet.task == "multiclass" else (score >= sheet.threshold).astype(np.int64)
-        decision = np.array(sheet.classes, dtype=object)[place]
+        decision = np.array(sheet.classes, dtype=object)[self.decide(score)]
         members: Mask | None = None if edge is None else np.asarray((1 - each) <= edge, np.bool_)
         doubt: Mask = np.asarray(~np.isfinite(each).all(axis=1), np.bool_)
         if members is not None:
             doubt = np.asarray(doubt | (members.sum(axis=1) != 1), np.bool_)
         return Predictions(score, decision, doubt, members=members, classes=sheet.classes)
+
+    def decide(self, score: Floats) -> Ints:
+        """(n,) code of the class decided for: the likeliest of many, the second of two from the threshold on."""
+        return np.asarray(score.argmax(axis=1) if score.ndim == 2 else score >= self.sheet.threshold, np.int64)
 
     def truth(self, table: Table) -> Floats | Ints:
         """The target of every row: (n,) values, or codes of `classes`.

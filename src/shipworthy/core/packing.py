@@ -74,9 +74,8 @@ def pack_learned(learned: Learned) -> Pack:
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **scores)
     ladder = canonical(_Ladder(rungs, place, learned.why, learned.cost, learned.course))
-    models = {
-        f"model.{n}.{name}": raw for n, c in enumerate(learned.candidates) for name, raw in c.model.files().items()
-    }
+    models = {f"model.{n}.{name}": raw for n, c in enumerate(learned.candidates)
+              for name, raw in c.model.files().items()}
     return {"ladder": ladder, "scores": packed.getvalue(), **models}
 
 
@@ -85,18 +84,8 @@ def unpack_learned(pack: Mapping[str, Any]) -> Learned:
     ladder = msgspec.json.decode(pack["ladder"], type=_Ladder)
     with np.load(io.BytesIO(pack["scores"]), allow_pickle=False) as packed:
         scores = [packed[str(n)] for n in range(len(ladder.rungs))]
-    candidates = tuple(
-        Candidate(
-            rung.learner,
-            rung.glass_box,
-            read_model(_files(pack, n)),
-            rung.figures,
-            scores[n],
-            rung.settings,
-            rung.bounds,
-        )
-        for n, rung in enumerate(ladder.rungs)
-    )
+    candidates = tuple(Candidate(rung.learner, rung.glass_box, read_model(_files(pack, n)), rung.figures, scores[n],
+                                 rung.settings, rung.bounds) for n, rung in enumerate(ladder.rungs))
     return Learned(candidates, candidates[ladder.chosen], ladder.why, ladder.cost, ladder.course)
 
 

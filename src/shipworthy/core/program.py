@@ -243,36 +243,26 @@ class Program:
     @property
     def complexity(self) -> int:
         """How many separate statements a reader would have to check: leaves, cells and weights."""
-        return sum(
-            int(term.arrays["leaf"].shape[0])
-            if isinstance(term.kind, Trees)
-            else int(np.prod(term.arrays["values"].shape[:-1]))
-            if isinstance(term.kind, Lookup)
-            else int(term.arrays["weight"].shape[0]) + 1
-            for term in self.terms
-        )
+        return sum(int(term.arrays["leaf"].shape[0]) if isinstance(term.kind, Trees)
+                   else int(np.prod(term.arrays["values"].shape[:-1])) if isinstance(term.kind, Lookup)
+                   else int(term.arrays["weight"].shape[0]) + 1 for term in self.terms)
 
     @property
     def head(self) -> Head:
-        return Head(
-            self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes, self.calibration, self.label
-        )
+        return Head(self.inputs, tuple(term.kind for term in self.terms), self.link, self.classes, self.calibration,
+                    self.label)
 
     @cached_property
     def digest(self) -> str:
-        arrays = [
-            f"{n}.{key}:{digest_array(term.arrays[key])}".encode()
-            for n, term in enumerate(self.terms)
-            for key in sorted(term.arrays)
-        ]
+        arrays = [f"{n}.{key}:{digest_array(term.arrays[key])}".encode() for n, term in enumerate(self.terms)
+                  for key in sorted(term.arrays)]
         return digest_parts([canonical(self.head), *arrays])
 
     def files(self) -> dict[str, bytes]:
         """The program as `program.json` and `program.npz`; no pickle."""
         packed = io.BytesIO()
-        arrays: dict[str, Any] = {
-            f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms) for key in sorted(term.arrays)
-        }
+        arrays: dict[str, Any] = {f"{n}.{key}": term.arrays[key] for n, term in enumerate(self.terms)
+                                  for key in sorted(term.arrays)}
         np.savez_compressed(packed, allow_pickle=False, **arrays)
         return {"program.json": canonical(self.head), "program.npz": packed.getvalue()}
 
@@ -291,10 +281,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     if head.format != FORMAT:
         raise BadModel(f"program format {head.format} is unknown", where="program.json",
                        hint=f"this version reads format {FORMAT}")
-    terms = tuple(
-        Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
-        for n, kind in enumerate(head.terms)
-    )
+    terms = tuple(Term(kind, {key.split(".", 1)[1]: array for key, array in arrays.items() if key.startswith(f"{n}.")})
+                  for n, kind in enumerate(head.terms))
     program = Program(head.inputs, terms, head.link, head.classes, head.calibration, head.label)
     if program.outputs < 1:
         raise BadModel("the program has no classes to share out", where="program.json",
@@ -313,9 +301,8 @@ def _audit(term: Term, inputs: int, outputs: int) -> None:
         raise BadModel("a term of the program has an array of another kind", where="program.npz",
                        hint="restore the release from a copy, or build it again: shipworthy run")
     try:
-        good = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)](
-            term, inputs, outputs
-        )
+        audit = {Linear: _audit_linear, Lookup: _audit_lookup, Trees: _audit_trees}[type(term.kind)]
+        good = audit(term, inputs, outputs)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise BadModel("a term of the program lacks an array or has one of the wrong shape", where="program.npz",
                        hint=str(error)) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shipworthy.core.address import divide, table_name
 from shipworthy.core.canon import digest
 from shipworthy.errors import BadProject, one_of
 
@@ -40,9 +43,10 @@ class About(Part, frozen=True):
 class Source(Part, frozen=True):
     """[[source]] One table or folder: address, owner and licence.
 
-    address: a path from the project folder, or a URL. name: what joins and the report call it; the file's stem if
-    empty. owner: who answers for the data. licence: its SPDX identifier, such as CC0-1.0, or words. rows: at most so
-    many are read, drawn at random by their place, for tables that the machine cannot hold; 0 is all.
+    address: a path from the project folder, or a URL. name: what joins and the report call it; if empty, the table
+    after # or the file without its suffixes. No two sources have one name. owner: who answers for the data. licence:
+    its SPDX identifier, such as CC0-1.0, or words. rows: at most so many are read, drawn at random by their place, for
+    tables that the machine cannot hold; 0 is all.
     """
 
     address: str
@@ -50,6 +54,11 @@ class Source(Part, frozen=True):
     owner: str = ""
     licence: str = ""
     rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def called(self) -> str:
+        """What the table of this source is called, everywhere."""
+        return self.name or table_name(*divide(self.address))
 
 
 class Join(Part, frozen=True):
@@ -150,8 +159,8 @@ class Learning(Part, frozen=True):
 class Requirement(Part, frozen=True):
     """[[requirement]] A metric that the holdout must reach at the pessimistic end of its 95 % interval.
 
-    metric: its name, such as auc, recall or mae. at_least, at_most: the limit; one of the two. segment: column →
-    value; empty for all rows.
+    metric: its name, such as auc, recall or mae. at_least, at_most: the limit; one of the two: at_least where higher is
+    better, at_most where lower is. segment: column → value; empty for all rows.
     """
 
     metric: str
@@ -260,9 +269,8 @@ def read_project(path: Path | str) -> Project:
     path = Path(path)
     path = path / FILE if path.is_dir() else path
     if not path.is_file():
-        raise BadProject(
-            "there is no project file", where=str(path), hint="make one: shipworthy init TABLE --target COLUMN"
-        )
+        raise BadProject("there is no project file", where=str(path),
+                         hint="make one: shipworthy init TABLE --target COLUMN")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -279,12 +287,33 @@ def parse(text: str, *, where: str = FILE) -> Project:
     except (msgspec.DecodeError, ValueError) as error:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
+    _named_once(project.source, where)
     for source in project.source:
         if re.match(r"[^:/?#]+://[^/@:]*:[^/]+@", source.address):
             raise BadProject("the address of a source holds a password, and releases hold the project file",
                              where=f"{where}, [[source]] {source.name}".rstrip(),
                              hint="take it out; for PostgreSQL, set PGPASSWORD instead")
     return project
+
+
+def source_of(sources: Iterable[Source], name: str, address: str) -> Source | None:
+    """The source that a table came from: of its name, else of its address, paths resolved; None if there is none."""
+    known = tuple(sources)
+    return next((one for one in known if one.called == name), None) or next(
+        (one for one in known if address and _resolved(one.address) == _resolved(address)), None)
+
+
+def _resolved(address: str) -> str:
+    return address if "://" in address else os.path.realpath(address)
+
+
+def _named_once(sources: tuple[Source, ...], where: str) -> None:
+    first: dict[str, str] = {}
+    for source in sources:
+        if source.called in first:
+            raise BadProject(f'two sources are called "{source.called}": {first[source.called]} and {source.address}',
+                             where=f"{where}, [[source]]", hint='give one of them another name: name = "…"')
+        first[source.called] = source.address
 
 
 def _plain(message: str) -> str:

@@ -12,7 +12,9 @@ from shipworthy.core.canon import digest
 from shipworthy.errors import BadData, one_of
 
 Kind = Literal["number", "category", "text", "boolean", "timestamp"]
+Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["feature", "target", "time", "group", "identifier", "weight", "ignored", "suspect"]
+MOST_CLASSES = 20
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,6 +92,17 @@ class Schema(msgspec.Struct, frozen=True, dict=True):
     def only(self, names: list[str] | tuple[str, ...]) -> Schema:
         """The named columns, in the order named."""
         return Schema(tuple(self[name] for name in names))
+
+
+def task_of(column: Column, distinct: int, *, positive: str = "") -> Task:
+    """What it is to predict a column with so many values: two classes, more, or a number.
+
+    A number is regressed if it has more than 20 values, or more than two where not all are whole; one that the project
+    declares a number, [data.kinds], does not count as whole. positive: names a class, so that there are classes.
+    """
+    if column.kind == "number" and not positive and distinct > (MOST_CLASSES if column.integer else 2):
+        return "regression"
+    return "multiclass" if distinct > 2 else "binary"
 
 
 def infer(schema: pa.Schema) -> Schema:

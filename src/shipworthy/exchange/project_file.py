@@ -30,7 +30,7 @@ def _project(guess: Mapping[str, Any], why: Why, name: str) -> list[str]:
         "", "[project]", f"name = {_text(name)}",
         'purpose = ""     # what the answers are for, in one sentence',
         'owner = ""       # who answers for it',
-        'trainer = ""     # who runs this',
+        'trainer = ""     # who runs this; nothing is promoted without a name here',
         'approver = ""    # who may promote it: not the trainer',
         *_line("subject", guess["subject"], why),
         "decides = true   # does an answer decide something about somebody?",

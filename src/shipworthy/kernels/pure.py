@@ -46,9 +46,7 @@ def table(inputs: Floats, arrays: Arrays, places: tuple[int, ...]) -> Floats:
     is cell 1 + c. values: (cells0, k) or (cells0, cells1, k).
     """
     values = arrays["values"]
-    cells = [
-        _cell(inputs[:, place], arrays[f"cuts{axis}"], values.shape[axis]) for axis, place in enumerate(places)
-    ]
+    cells = [_cell(inputs[:, place], arrays[f"cuts{axis}"], values.shape[axis]) for axis, place in enumerate(places)]
     return np.asarray(values[tuple(cells)], np.float64)
 
 

@@ -38,6 +38,14 @@ def widened(case: Case) -> Case:
     return {**case, "model": _penalised(case, 2.0)}
 
 
+@twin("amplification")
+def mirrored(case: Case, seed: int) -> Case:
+    """What came true is what the model decides, but for one row in 300: few rows suffice to see that nothing widens."""
+    parts = case["parts"]
+    return {**case, "parts": replace(parts, tune=_decided(case, parts.tune, seed),
+                                     holdout=_decided(case, parts.holdout, seed + 1))}
+
+
 @dataclass(frozen=True)
 class _AbstainsWhereSure(Model):
     """A model that abstains on its surest third and decides the rest."""
@@ -133,6 +141,12 @@ def wrong_end(case: Case) -> Case:
         return ranking
 
     return {**case, "steps": replace(steps, suspect_labels=suspect_labels)}
+
+
+@twin("flips-found")
+def clear_labels(case: Case, seed: int) -> Case:
+    """The label follows from the features but for one row in 300, so that a flipped one stands out."""
+    return {**case, "parts": replace(case["parts"], learn=_decided(case, case["parts"].learn, seed))}
 
 
 @sabotage("the trainer approves", check="approver")
@@ -246,6 +260,16 @@ def lying_plugin(case: Case) -> Case:
 def honest_plugin(case: Case, seed: int) -> Case:
     """A plugin check as the guide asks for it."""
     return {**case, "code": (_file("plugin.py", HONEST),)}
+
+
+def _decided(case: Case, rows: Table, seed: int) -> Table:
+    """The rows with the decisions of a model of two classes for labels, one in 300 turned; others as they are."""
+    model = case["model"]
+    if model.task != "binary":
+        return rows
+    turned = np.random.default_rng([17, seed]).random(rows.rows) < 1 / 300
+    words = np.array(model.classes, object)[model.decide(model.score(rows)) ^ turned]
+    return rows.with_column(model.sheet.target, pa.array(words.tolist()))
 
 
 def _rotated(case: Case) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from shipworthy.core.case import BankResult
 from shipworthy.core.evidence import Finding, Judged
@@ -11,7 +12,13 @@ from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, Registry
 
 Case = Mapping[str, Any]
+Heard = Literal["quiet", "cry", "unknown"]
 TWINS = 20
+MAY_BE_UNKNOWN = {
+    "estimated-performance": "an estimate without labels has a wide interval; on some draws it reaches the tolerance",
+    "fairness": "on some draws of 600 holdout rows the interval of the ratio reaches the limit",
+    "threshold-stands": "on some draws of 1,050 rows chance can explain the regret",
+}
 
 
 def run_bank(
@@ -24,44 +31,45 @@ def run_bank(
 ) -> list[BankResult]:
     """One result per check and sabotage, in the registry's order; a check without a sabotage is a miss.
 
-    make: seed → clean case; seed 0 is sabotaged, seeds 1…twins must stay quiet. A case is made once per seed.
+    make: seed → clean case; seed 0 is sabotaged, seeds 1…twins must stay quiet. A case is made once per seed. A twin
+    that the check did not judge is counted as unknown, never as quiet.
     """
     plans = [(marked, _of(registry, "sabotage", marked.name), _of(registry, "twin", marked.name))
              for marked in registry.checks.values() if not only or marked.name in only]
     base = make(0)
-    cries = {marked.name: 0 for marked, _, _ in plans}
+    heard: dict[str, Counter[Heard]] = {marked.name: Counter() for marked, _, _ in plans}
     for seed in range(1, twins + 1):
         progress(f"clean twin {seed} of {twins}")
         case = make(seed)
         for marked, _, own in plans:
-            cries[marked.name] += _cries(marked, own[0].function(case, seed) if own else case)
+            heard[marked.name][_heard(marked, own[0].function(case, seed) if own else case)] += 1
     results = []
     for marked, faults, _ in plans:
         progress(marked.name)
-        results += [_plant(marked, fault, base, cries[marked.name], twins) for fault in faults] or [
-            BankResult(marked.name, marked.facts["row"], "none", False, cries[marked.name], twins, "no sabotage yet")]
+        told = {"false_alarms": heard[marked.name]["cry"], "unknown": heard[marked.name]["unknown"], "twins": twins}
+        results += [_plant(marked, fault, base, told) for fault in faults] or [
+            BankResult(marked.name, marked.facts["row"], "none", False, sentence="no sabotage yet", **told)]
     return results
-
-
-def catch_rate(results: list[BankResult]) -> float:
-    """Share of planted faults that were caught, in [0, 1]; NaN if none was planted."""
-    return sum(result.caught for result in results) / len(results) if results else float("nan")
 
 
 def _of(registry: Registry, kind: str, check: str) -> list[Marked]:
     return [marked for marked in registry.of(kind).values() if marked.facts["check"] == check]
 
 
-def _plant(marked: Marked, fault: Marked, base: Case, cries: int, twins: int) -> BankResult:
+def _plant(marked: Marked, fault: Marked, base: Case, told: dict[str, int]) -> BankResult:
     finding = _finding(marked, fault.function(base))
     caught = finding is not None and finding.verdict == "fail"
     sentence = finding.sentence if finding else "the check had nothing to judge"
-    return BankResult(marked.name, marked.facts["row"], fault.name, caught, cries, twins, sentence)
+    return BankResult(marked.name, marked.facts["row"], fault.name, caught, sentence=sentence, **told)
 
 
-def _cries(marked: Marked, case: Case) -> int:
+def _heard(marked: Marked, case: Case) -> Heard:
     finding = _finding(marked, case)
-    return int(finding is not None and finding.verdict == "fail")
+    if finding is None:
+        return "unknown"
+    if finding.verdict == "fail":
+        return "cry"
+    return "quiet" if finding.verdict in ("pass", "attested") else "unknown"
 
 
 def _finding(marked: Marked, case: Case) -> Finding | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shipworthy.core.found import Change, Ledger
 from shipworthy.core.learned import Parts
@@ -42,11 +44,16 @@ def decoy(case: Case) -> Case:
     random = np.random.default_rng(2)
     base = raw.with_column("visits", pa.array(random.integers(1, 400, raw.rows)))
     base = replace(base, name="world")
-    shelf = Table.of(
-        {"shelf": np.arange(1, 501), "depth": random.normal(size=500)}, name="shelf", origin="shelf.parquet"
-    )
+    shelf = Table.of({"shelf": np.arange(1, 501), "depth": random.normal(size=500)}, name="shelf",
+                     origin="shelf.parquet")
     project = _joined(case["project"], "shelf", {"visits": "shelf"})
     return {**case, "project": project, "catalogue": case["steps"].discover([base, shelf], project)}
+
+
+@twin("joins-verified")
+def one_key(case: Case, seed: int) -> Case:
+    """A second source that holds exactly one row for every row of the first."""
+    return _second_source(case, 1.0, seed=seed)
 
 
 @sabotage("a-source-in-other-units", check="conventions-agree")
@@ -72,9 +79,8 @@ def unreadable(case: Case) -> Case:
             words = raw.words(column.name)
             raw = raw.with_column(column.name, pa.array(np.where(hit, "?", words), pa.string()))
         elif column.kind == "number":
-            raw = raw.with_column(
-                column.name, pa.array(np.where(hit, -999.0, raw.numbers(column.name)), from_pandas=True)
-            )
+            raw = raw.with_column(column.name,
+                                  pa.array(np.where(hit, -999.0, raw.numbers(column.name)), from_pandas=True))
     table, ledger = case["steps"].clean(raw)
     return {**case, "raw": raw, "table": table, "ledger": ledger}
 
@@ -91,9 +97,8 @@ def cuts_tails(case: Case) -> Case:
             if column.kind == "number":
                 values = table.numbers(column.name)
                 far = np.abs(values - np.nanmedian(values)) > 1.5 * np.nanstd(values)
-                changes += [
-                    Change(row, column.name, str(values[row]), None, "outlier") for row in np.flatnonzero(far).tolist()
-                ]
+                changes += [Change(row, column.name, str(values[row]), None, "outlier")
+                            for row in np.flatnonzero(far).tolist()]
         return table, msgspec.structs.replace(ledger, changes=(*ledger.changes, *changes))
 
     return {**case, "steps": replace(steps, clean=harmful)}
@@ -151,6 +156,22 @@ def overlap(case: Case) -> Case:
     return {**case, "parts": replace(parts, holdout=replace(holdout, data=data))}
 
 
+@sabotage("training-rows-under-new-numbers", check="split-overlap")
+def entered_again(case: Case) -> Case:
+    """One holdout row in ten is a tuning row that was entered again, under another number and a minute later."""
+    parts: Parts = case["parts"]
+    rows = max(1, parts.holdout.rows // 10)
+    holdout, copied = parts.holdout, parts.tune.head(rows)
+    for column in copied.schema.columns:
+        if column.role == "identifier":
+            copied = copied.with_column(column.name, pa.array([f"again-{n}" for n in range(copied.rows)]))
+        elif column.role == "time":
+            later = pc.add(copied.data[column.name], pa.scalar(timedelta(minutes=1), pa.duration("us")))
+            copied = copied.with_column(column.name, later)
+    data = pa.concat_tables([holdout.data.slice(rows), copied.data.cast(holdout.data.schema)])
+    return {**case, "parts": replace(parts, holdout=replace(holdout, data=data))}
+
+
 @sabotage("a-holdout-in-other-units", check="contract-holds")
 def broken_holdout(case: Case) -> Case:
     """The first number of every holdout row is a thousand times too large."""
@@ -165,16 +186,10 @@ def hidden_email(case: Case) -> Case:
     """Addresses of people under a name that does not say so."""
     raw: Table = case["raw"]
     random = np.random.default_rng(7)
-    names = [
-        f"{first}.{n}@example.{end}"
-        for n, (first, end) in enumerate(
-            zip(
-                random.choice(["ana", "ben", "chris", "dora"], raw.rows),
-                random.choice(["org", "com", "net"], raw.rows),
-                strict=True,
-            )
-        )
-    ]
+    names = [f"{first}.{n}@example.{end}"
+             for n, (first, end) in enumerate(
+                 zip(random.choice(["ana", "ben", "chris", "dora"], raw.rows),
+                     random.choice(["org", "com", "net"], raw.rows), strict=True))]
     return {**case, "profile": case["steps"].profile(raw.with_column("remark", pa.array(names)))}
 
 
@@ -187,18 +202,16 @@ def no_purpose(case: Case) -> Case:
 
 def _joined(project: Project, name: str, on: dict[str, str]) -> Project:
     source = Source(f"{name}.parquet", name, "owner@example.org", "CC0-1.0")
-    return msgspec.structs.replace(
-        project, source=(*project.source, source), join=(*project.join, Join(name, on, prefix=f"{name}_"))
-    )
+    return msgspec.structs.replace(project, source=(*project.source, source),
+                                   join=(*project.join, Join(name, on, prefix=f"{name}_")))
 
 
 def _second_source(case: Case, factor: float, *, seed: int) -> Case:
     raw: Table = case["raw"]
     random = np.random.default_rng(seed)
     again = factor * raw.numbers("num1") * (1 + 0.01 * random.normal(size=raw.rows))
-    second = Table.of(
-        {"entity": raw.data["entity"], "num1": pa.array(again, from_pandas=True)}, name="lab", origin="lab.parquet"
-    )
+    second = Table.of({"entity": raw.data["entity"], "num1": pa.array(again, from_pandas=True)}, name="lab",
+                      origin="lab.parquet")
     project = _joined(case["project"], "lab", {"entity": "entity"})
     catalogue = case["steps"].discover([replace(raw, name="world"), second], project)
     joined = raw.with_column("lab_num1", pa.array(again, from_pandas=True))

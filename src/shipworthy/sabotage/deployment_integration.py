@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from shipworthy.core.features import Category, Features
 from shipworthy.core.ledger import Line, line
@@ -83,6 +85,14 @@ def release_file_added(case: Case) -> Case:
     copied, held = _copy(case["release"])
     (copied.folder / "extra.json").write_bytes(b"{}")
     return {**case, "release": copied, "held": held}
+
+
+@sabotage("signed-by-another-key", check="signature-verifies")
+def signed_by_another_key(case: Case) -> Case:
+    """Whoever signed the release had another key than the project's; inside, everything fits."""
+    stranger = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = stranger.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return {**case, "signer": pem}
 
 
 @sabotage("old-version-gone", check="tables-reopen")

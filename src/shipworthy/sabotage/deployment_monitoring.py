@@ -43,16 +43,12 @@ def logged(model: Model, rows: Table, seed: int = 0) -> dict[str, Table]:
     at = FIRST + np.arange(n) // PER_DAY * DAY + np.arange(n) % PER_DAY * (DAY // (2 * PER_DAY))
     ids = pa.array([f"p{seed}-{place}" for place in range(n)])
     known = {name: rows.column(name) for name in model.features.columns}
-    log = pa.table({
-        "prediction_id": ids, "at": _times(at), "release": pa.array(["r"] * n), "score": pa.array(score),
-        "decision": pa.array(list(answer.decision)), "abstain": pa.array(answer.abstain),
-        "influenced": pa.array(random.random(n) < 0.1), "propensity": pa.array(np.full(n, 0.9)), **known,
-    })
+    log = pa.table({"prediction_id": ids, "at": _times(at), "release": pa.array(["r"] * n), "score": pa.array(score),
+                    "decision": pa.array(list(answer.decision)), "abstain": pa.array(answer.abstain),
+                    "influenced": pa.array(random.random(n) < 0.1), "propensity": pa.array(np.full(n, 0.9)), **known})
     late = (random.gamma(4.0, 0.75, n) * DAY).astype(np.int64)
-    labels = pa.table({
-        "prediction_id": ids, "label": rows.column(model.sheet.target), "observed_at": _times(at + late),
-        "source": pa.array(random.choice(["north", "south", "west"], n)),
-    })
+    labels = pa.table({"prediction_id": ids, "label": rows.column(model.sheet.target), "observed_at": _times(at + late),
+                       "source": pa.array(random.choice(["north", "south", "west"], n))})
     return {"log": Table.of(log, name="log"), "labels": Table.of(labels, name="labels")}
 
 

@@ -42,13 +42,15 @@ def starved(case: Case) -> Case:
     """The champion saw all learning rows, the model a twentieth of them."""
     learn = case["parts"].learn
     few = case["steps"].train(learn.take(np.random.default_rng(0).permutation(learn.rows)[: learn.rows // 20]))
-    return {**case, "champion": case["model"], "model": few}
+    return {**case, "champion": case["model"], "model": few, "learnt": learn}
 
 
 @twin("not-worse-than-champion")
 def same_champion(case: Case, seed: int) -> Case:
-    """The champion is the model itself."""
-    return {**case, "champion": case["model"]}
+    """The champion is the model itself, and has learnt from a third of the holdout."""
+    held, learn = case["parts"].holdout, case["parts"].learn
+    more = replace(learn, data=pa.concat_tables([learn.data, held.data.slice(0, held.rows // 3)]))
+    return {**case, "champion": case["model"], "learnt": more}
 
 
 @sabotage("a search that scores on the holdout", check="holdout-untouched")
@@ -190,6 +192,17 @@ def wild_leaf(case: Case) -> Case:
     array.flat[int(array.argmax())] = 1e6
     terms[0] = Term(terms[0].kind, {**terms[0].arrays, key: array})
     return {**case, "model": model.with_program(replace(model.program, terms=tuple(terms)))}
+
+
+@sabotage("a leaf that is no probability", check="output-range")
+def above_one(case: Case) -> Case:
+    """One leaf of a tree of class shares is 1.5; of a regression a million."""
+    model: Model = case["steps"].train(case["parts"].learn, learner="tree")
+    [term] = model.program.terms
+    leaf = np.array(term.arrays["leaf"], np.float64)
+    leaf.flat[int(leaf.argmax())] = 1e6 if model.task == "regression" else 1.5
+    terms = (Term(term.kind, {**term.arrays, "leaf": leaf}),)
+    return {**case, "model": model.with_program(replace(model.program, terms=terms))}
 
 
 @sabotage("a column set aside is read all the same", check="structural-zero")

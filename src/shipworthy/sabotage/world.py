@@ -60,6 +60,10 @@ false_positive = -4.0
 [fairness]
 criterion = "impact-ratio"
 limit = 0.8
+
+[checks.datasheet-filled]
+consent = "everyone agreed, in writing"
+retention = "until the ground is drawn again"
 """
 
 

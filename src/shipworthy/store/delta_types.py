@@ -20,7 +20,7 @@ UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 _SAME: tuple[Callable[[Any], bool], ...] = (
     is_.is_int8, is_.is_int16, is_.is_int32, is_.is_int64, is_.is_float32, is_.is_float64, is_.is_boolean,
     is_.is_string, is_.is_binary, is_.is_date32, is_.is_decimal128,
-)  # fmt: skip
+)
 
 _STORED_AS: tuple[tuple[Callable[[Any], bool], Any], ...] = (
     (is_.is_uint8, pa.int16()),

@@ -109,11 +109,8 @@ def staged_folder(path: Address) -> Iterator[Path]:
     For files too large to hold in memory. An existing folder is replaced. Raises `StoreError`.
     """
     if _is_remote(path):
-        raise StoreError(
-            "an object store cannot make a whole folder at once",
-            where=str(path),
-            hint="write the folder locally and upload it, its digest file last",
-        )
+        raise StoreError("an object store cannot make a whole folder at once", where=str(path),
+                         hint="write the folder locally and upload it, its digest file last")
     target = Path(path)
     with told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -202,11 +199,8 @@ def _wait(handle: int, path: Path, seconds: float, shared: bool) -> None:
     while not _try_lock(handle, path, shared):
         if time.monotonic() - start > seconds:
             holder = os.pread(handle, 200, 0).decode(errors="replace") if hasattr(os, "pread") else ""
-            raise StoreError(
-                f"another process has held this project's lock for {seconds:g} seconds",
-                where=str(path),
-                hint=f"wait for {holder or 'it'} to finish, or stop it; the lock ends with its process",
-            )
+            raise StoreError(f"another process has held this project's lock for {seconds:g} seconds", where=str(path),
+                             hint=f"wait for {holder or 'it'} to finish, or stop it; the lock ends with its process")
         time.sleep(pause * (0.5 + secrets.randbelow(1000) / 1000))
         pause = min(pause * 1.5, 0.05)
 
@@ -226,11 +220,8 @@ def _try_lock(handle: int, path: Path, shared: bool) -> bool:
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             return False
-        raise StoreError(
-            f"this disk cannot lock files: {error.strerror}",
-            where=str(path),
-            hint="keep the project on a local disk, or mount the share with locking",
-        ) from error
+        raise StoreError(f"this disk cannot lock files: {error.strerror}", where=str(path),
+                         hint="keep the project on a local disk, or mount the share with locking") from error
     return True
 
 
@@ -292,9 +283,6 @@ def _remote(path: Address) -> tuple[Any, str]:
     try:
         system, inner = fsspec.url_to_fs(os.fspath(path))
     except (ImportError, ValueError) as error:
-        raise StoreError(
-            f"this address cannot be opened: {error}",
-            where=str(path),
-            hint="install the fsspec package for its scheme, such as s3fs for s3://",
-        ) from error
+        raise StoreError(f"this address cannot be opened: {error}", where=str(path),
+                         hint="install the fsspec package for its scheme, such as s3fs for s3://") from error
     return system, inner

@@ -88,12 +88,9 @@ def connect_to(address: str | sa.URL) -> sa.Engine:
             return sa.create_engine(url, pool_pre_ping=True)
         engine = sa.create_engine(url, poolclass=sa.NullPool)
     except (ImportError, exc.ArgumentError) as error:
-        raise StoreError(
-            f"this database cannot be used: {error}",
-            where="the address of the index",
-            hint="install its driver, for PostgreSQL by: pip install 'shipworthy[postgres]'; and write "
-            "postgresql://user@host/name",
-        ) from error
+        raise StoreError(f"this database cannot be used: {error}", where="the address of the index",
+                         hint="install its driver, for PostgreSQL by: pip install 'shipworthy[postgres]'; and write "
+                         "postgresql://user@host/name") from error
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
@@ -124,7 +121,7 @@ def asked(engine: sa.Engine) -> Iterator[None]:
         yield
     except (exc.DBAPIError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
-        text, hint = postgres.told(cause) if engine.driver == "pg8000" else (str(cause).strip(), postgres.ELSE)
+        text, hint = postgres.refusal(cause) if engine.driver == "pg8000" else (str(cause).strip(), postgres.ELSE)
         hint = _hint(text) if hint == postgres.ELSE else hint
         raise StoreError(f"the index refused: {text}", where=shown(engine.url), hint=hint) from error
 

@@ -32,7 +32,7 @@ _SUFFIX: dict[Kind, str] = {"bytes": ".bin", "parquet": ".parquet", "arrow": ".a
 _EXACT_IN_PARQUET: tuple[Callable[[Any], bool], ...] = (
     is_.is_signed_integer, is_.is_unsigned_integer, is_.is_float32, is_.is_float64, is_.is_boolean,
     is_.is_string, is_.is_large_string, is_.is_binary, is_.is_large_binary, is_.is_date32, is_.is_decimal128,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,9 @@ def _run(
     try:
         manifest = _write(folder, blank, compute())
     finally:
-        ended = msgspec.structs.replace(
-            blank,
-            ended=now(),
-            cpu_seconds=_cpu_seconds() - cpu,
-            status="done" if manifest else "failed",
-            outputs=_digests(manifest) if manifest else {},
-        )
+        ended = msgspec.structs.replace(blank, ended=now(), cpu_seconds=_cpu_seconds() - cpu,
+                                        status="done" if manifest else "failed",
+                                        outputs=_digests(manifest) if manifest else {})
         store.metadata.add(ended, *(_lineage(ended, manifest, inputs) if manifest else ()))
     return manifest
 
@@ -216,15 +212,9 @@ def _record_reuse(store: Store, blank: Step, manifest: _Manifest, inputs: Mappin
 def _lineage(step: Step, manifest: _Manifest, inputs: Mapping[str, str]) -> list[Record]:
     made: list[Record] = []
     for name, out in manifest.outputs.items():
-        artefact = Artefact(
-            id=_digest([step.key, name]),
-            name=name,
-            digest=out.digest,
-            key=step.key,
-            kind="bytes" if out.kind == "bytes" else "table",
-            path=f"kept/{step.key}/{out.file}",
-            size=out.size,
-        )
+        artefact = Artefact(id=_digest([step.key, name]), name=name, digest=out.digest, key=step.key,
+                            kind="bytes" if out.kind == "bytes" else "table", path=f"kept/{step.key}/{out.file}",
+                            size=out.size)
         made.append(artefact)
         for role, source in inputs.items():
             id = _digest([step.key, role, name])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,10 @@ import sqlalchemy as sa
 from shipworthy.errors import Misuse, StoreError, one_of
 from shipworthy.store import files, migrations
 from shipworthy.store.index import INDEX, asked, back_up, connect_to, use_wal, when, writing
-from shipworthy.store.records import (
-    KIND_OF,
-    KINDS,
-    HoldoutRead,
-    Move,
-    R,
-    Record,
-    Release,
-    check_id,
-    encode,
-    now,
-)
+from shipworthy.store.records import KIND_OF, KINDS, HoldoutRead, R, Record, check_id, encode
 
 _CHUNK = 500
 _WAIT_SECONDS = 60.0
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -61,40 +48,6 @@ class Metadata:
         with asked(self.engine), self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [_record(kind, row) for row in rows]
-
-    def move(self, alias: str, release: str, *, who: str, why: str, evidence: str = "") -> Move:
-        """Point an alias at a release, for ever on record: who, why, when, on which evidence.
-
-        The new move's time is later than the last one's even if the clock went back.
-        Raises `StoreError` if there is no such release, `Misuse` if who or why is empty.
-        """
-        if not who.strip() or not why.strip():
-            raise Misuse("a pointer moves only with a name and a reason", where=alias, hint="say who and why")
-        check_id(alias, "an alias")
-        if self.get(Release, release) is None:
-            hint = one_of(release, [r.id for r in self.find(Release, limit=_CHUNK)])
-            raise StoreError(f'there is no release "{release}"', where=alias, hint=hint)
-        with self._writing() as connection:
-            last = self._last_move(connection, alias, None)
-            at = max(now(), last.at + _TICK) if last else now()
-            number = last.number + 1 if last else 1
-            made = Move(
-                id=f"{alias}-{number:08d}", alias=alias, number=number, release=release,
-                at=at, who=who, why=why, evidence=evidence,
-            )  # fmt: skip
-            self._put(connection, [made])
-        return made
-
-    def live(self, alias: str, at: datetime | None = None) -> Move | None:
-        """The move that says what an alias pointed at, now or at a moment; None if it pointed nowhere."""
-        if at is not None and at.tzinfo is None:
-            raise Misuse("the moment has no zone", where=alias, hint="use datetime(..., tzinfo=UTC)")
-        with asked(self.engine), self.engine.connect() as connection:
-            return self._last_move(connection, alias, at)
-
-    def moves(self, alias: str) -> list[Move]:
-        """Every move of an alias, newest first."""
-        return self.find(Move, alias=alias)
 
     def read_holdout(self, holdout: str, *, subject: str, reader: str) -> int:
         """Record that a holdout was read to judge a subject; how many different subjects it has now judged.
@@ -180,14 +133,6 @@ class Metadata:
             counts[kind] = len(found)
         return counts
 
-    def _last_move(self, connection: sa.Connection, alias: str, at: datetime | None) -> Move | None:
-        table = INDEX["pointers"]
-        query = sa.select(table).where(table.c.alias == alias).order_by(table.c.number.desc()).limit(1)
-        if at is not None:
-            query = query.where(table.c.at <= at)
-        row = connection.execute(query).mappings().first()
-        return _record(Move, row) if row else None
-
     def _column(self, table: sa.Table, name: str) -> sa.Column[Any]:
         if name not in table.c:
             raise Misuse(f'{table.name} have no field "{name}"', where=table.name, hint=one_of(name, table.c.keys()))
@@ -239,8 +184,5 @@ def _decode(path: Path, struct: type[Record]) -> Record:
     try:
         return msgspec.json.decode(files.read_bytes(path), type=struct)
     except msgspec.DecodeError as error:
-        raise StoreError(
-            f"a record cannot be read: {error}",
-            where=str(path),
-            hint="restore the file from a backup, or delete it to forget that record",
-        ) from error
+        raise StoreError(f"a record cannot be read: {error}", where=str(path),
+                         hint="restore the file from a backup, or delete it to forget that record") from error

@@ -106,7 +106,7 @@ def shown(address: str | sa.URL) -> str:
     return plain.render_as_string(hide_password=False)
 
 
-def told(error: BaseException) -> tuple[str, str]:
+def refusal(error: BaseException) -> tuple[str, str]:
     """What pg8000's error says, on one line, and what helps."""
     said = error.args[0] if error.args else ""
     if isinstance(said, dict):

@@ -123,7 +123,7 @@ class Release(Record, frozen=True, kw_only=True):
 
 
 class Move(Record, frozen=True, kw_only=True):
-    """One move of a pointer. The last move of an alias says what is live; none is ever changed."""
+    """One move of a pointer, as earlier versions kept it; today the ledger of people says what is live."""
 
     alias: str
     number: int

@@ -151,9 +151,8 @@ class Tables:
             delta = self._open(name)
             pinned = sorted({pin.version for pin in self.metadata.find(Pin, table=name, ended=None)})
             with self._told(name, None):
-                return delta.vacuum(
-                    hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=pinned
-                )
+                return delta.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True,
+                                    keep_versions=pinned)
 
     def history(self, name: str) -> list[Version]:
         """Every version the log knows, newest first."""
@@ -197,20 +196,12 @@ class Tables:
                 return delta.version()
             changes = differences(pa.schema(delta.schema().to_arrow()), job.rows.schema)
             if changes and not (job.mode == "overwrite" and job.note.migration):
-                raise BadData(
-                    f'the rows do not fit table "{name}": {"; ".join(changes)}',
-                    where=str(path),
-                    hint="cast or rename the columns, or overwrite the table and give the migration's reason",
-                )
+                raise BadData(f'the rows do not fit table "{name}": {"; ".join(changes)}', where=str(path),
+                              hint="cast or rename the columns, or overwrite the table and give the migration's reason")
             note = msgspec.structs.replace(job.note, schema_changes=tuple(changes))
             with self._told(name, None):
-                write_deltalake(
-                    delta,
-                    job.rows,
-                    mode=job.mode,
-                    schema_mode="overwrite" if changes else None,
-                    commit_properties=job.commit(note),
-                )
+                write_deltalake(delta, job.rows, mode=job.mode, schema_mode="overwrite" if changes else None,
+                                commit_properties=job.commit(note))
             return delta.version()
 
     def _create(self, name: str, job: _Job) -> int:
@@ -222,14 +213,9 @@ class Tables:
         quoted = ",".join("`" + column.replace("`", "``") + "`" for column in job.statistics)
         with self._told(name, None), files.told(self._path(name)):
             self._path(name).parent.mkdir(parents=True, exist_ok=True)
-            write_deltalake(
-                str(self._path(name)),
-                job.rows,
-                mode="error",
-                name=name,
-                configuration=_LOG_SETTINGS | {"delta.dataSkippingStatsColumns": quoted},
-                commit_properties=job.commit(job.note),
-            )
+            write_deltalake(str(self._path(name)), job.rows, mode="error", name=name,
+                            configuration=_LOG_SETTINGS | {"delta.dataSkippingStatsColumns": quoted},
+                            commit_properties=job.commit(job.note))
         return 0
 
     def _delete_once(self, name: str, ids: list[int | str], column: str) -> int:
@@ -260,11 +246,8 @@ class Tables:
         except CommitFailedError:
             raise
         except FileNotFoundError as error:
-            raise StoreError(
-                f"{which} was cleaned up and cannot be read",
-                where=str(self._path(name)),
-                hint="read a newer version; pin a version to keep it",
-            ) from error
+            raise StoreError(f"{which} was cleaned up and cannot be read", where=str(self._path(name)),
+                             hint="read a newer version; pin a version to keep it") from error
         except (DeltaError, OSError) as error:
             problem, hint = files.refusal(error, which)
             if version is not None and "not the same as the specified end version" in str(error):
@@ -335,14 +318,7 @@ def _version(entry: Mapping[str, Any], pins: tuple[str, ...]) -> Version:
     deleted = numbers.get("num_deleted_rows", numbers.get("num_target_rows_deleted"))
     added = numbers.get("num_added_rows", numbers.get("num_target_rows_inserted"))
     note = msgspec.json.decode(entry.get(_NOTE) or "{}", type=_Note)
-    return Version(
-        version=entry["version"],
-        at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
-        operation=str(entry.get("operation", "")).lower(),
-        rows_added=None if added is None else int(added),
-        rows_deleted=None if deleted is None else int(deleted),
-        casts=note.casts,
-        migration=note.migration,
-        schema_changes=note.schema_changes,
-        pins=pins,
-    )
+    return Version(version=entry["version"], at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+                   operation=str(entry.get("operation", "")).lower(), rows_added=None if added is None else int(added),
+                   rows_deleted=None if deleted is None else int(deleted), casts=note.casts, migration=note.migration,
+                   schema_changes=note.schema_changes, pins=pins)

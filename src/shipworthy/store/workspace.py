@@ -7,19 +7,15 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-import msgspec
-
 from shipworthy.core.canon import digest_parts
-from shipworthy.core.evidence import Waiver
 from shipworthy.core.project import Project, read_project
 from shipworthy.core.registry import Registry, registry
-from shipworthy.store.files import write_bytes
 from shipworthy.store.opening import Store, open_store
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where one project lives. Releases and waivers lie in the open; the rest under `.shipworthy`."""
+    """Where one project lives. Releases and attestations lie in the open; the rest under `.shipworthy`."""
 
     folder: Path
     project: Project
@@ -40,16 +36,6 @@ class Workspace:
     @property
     def attestations(self) -> Path:
         return self.folder / "attestations"
-
-    def waivers(self) -> tuple[Waiver, ...]:
-        """Rows that named people accepted, in the order they did."""
-        path = self.folder / "waivers.json"
-        return msgspec.json.decode(path.read_bytes(), type=tuple[Waiver, ...]) if path.exists() else ()
-
-    def add_waiver(self, waiver: Waiver) -> None:
-        kept = tuple(old for old in self.waivers() if old.row != waiver.row)
-        raw = msgspec.json.format(msgspec.json.encode((*kept, waiver)), indent=2)
-        write_bytes(self.folder / "waivers.json", raw)
 
     def plugins(self) -> tuple[str, ...]:
         """The plugin files of the project, as absolute paths."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.project import parse
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.guess import guess
+from shipworthy.data.analysis.suspects import truth_of
+from shipworthy.data.collection.collect import with_roles
 from shipworthy.errors import BadData
+from shipworthy.learning.selection.ladder import target_of
+from shipworthy.learning.training.split import _is_classes
 
 
 def people() -> Table:
@@ -40,6 +45,26 @@ def test_every_guess_has_a_reason() -> None:
 def test_a_target_with_one_value_is_refused() -> None:
     with pytest.raises(BadData, match='the target "churn" has 1 value'):
         guess(Table.of({"a": [1, 2], "churn": ["no", "no"]}), "churn")
+
+
+@pytest.mark.parametrize(("levels", "task"), [(2, "binary"), (3, "multiclass"), (20, "multiclass"), (21, "regression")])
+def test_init_and_run_agree_on_a_whole_number(levels: int, task: str) -> None:
+    table = Table.of({"a": list(range(420)), "stars": [n % levels for n in range(420)]})
+    assert guess(table, "stars").task == task
+    project = parse('[project]\nname = "n"\n[data]\ntarget = "stars"\n[[source]]\naddress = "t.csv"\n', where="here")
+    assert target_of(table, project)[0] == task
+    assert truth_of(table, "stars")[1] == (0 if task == "regression" else levels)
+    assert _is_classes(table, project) == (task != "regression")
+    declared = parse('[project]\nname = "n"\n[data]\ntarget = "stars"\nkinds = { stars = "number" }\n'
+                     '[[source]]\naddress = "t.csv"\n', where="here")
+    amount = with_roles(table, declared)
+    assert target_of(amount, declared)[0] == ("binary" if levels == 2 else "regression")
+
+
+def test_a_whole_number_taken_for_classes_says_how_to_predict_its_amount() -> None:
+    found = guess(Table.of({"a": list(range(60)), "stars": [n % 5 for n in range(60)]}), "stars")
+    assert ("task", "multiclass", 'stars is a whole number with 5 values, taken for classes; to predict its amount '
+            'write [data.kinds] stars = "number"') in found.reasons
 
 
 def test_a_number_is_a_regression() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from shipworthy.core.project import Project, parse
 from shipworthy.core.table import Table
+from shipworthy.data.analysis.leak import no_leak
+from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.containment import likeness
 from shipworthy.data.collection.discovery import discover
@@ -108,3 +111,17 @@ def test_the_true_joins_of_a_shop_are_found(shared) -> None:  # type: ignore[no-
         ("InvoiceLine", "TrackId", "Track"),
     }
     assert len(true & found) >= 6, true - found
+
+
+def test_no_leak_names_the_column_that_the_target_is_made_from_until_it_is_set_aside() -> None:
+    numbers = np.random.default_rng(0).normal(20, 10, (500, 2))
+    flights = Table.of({"delay": numbers[:, 0].tolist(), "hour": numbers[:, 1].tolist()}, name="flights")
+    rule = 'target = "late"\n{}\n[data.target_rule]\ncolumn = "delay"\nabove = 30.0\n'
+    judged = {}
+    for aside in ("", 'set_aside = ["delay"]'):
+        asked = project(data=rule.format(aside))
+        table = collect({"flights": flights}, asked)
+        judged[aside] = no_leak(asked, profile(table, target="late"), table)
+    naive, mended = judged.values()
+    assert (naive.verdict, naive.remedy) == ("fail", 'in [data] write set_aside = ["delay"]')
+    assert mended.verdict == "pass"

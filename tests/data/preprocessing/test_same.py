@@ -15,7 +15,7 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import with_roles
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import clean, undo
-from shipworthy.data.preprocessing.same import joined
+from shipworthy.data.preprocessing.same import joined, joined_labels
 from shipworthy.errors import BadProject
 from shipworthy.exchange.project_file import project_text
 
@@ -85,3 +85,13 @@ def test_the_census_of_1994_has_two_classes(shared: Callable[[str], Path]) -> No
     found = guess(read(str(shared("fairness/adult/adult.parquet"))), "income")
     assert (found.task, found.positive) == ("binary", ">50K")
     assert found.same == {"<=50K.": "<=50K", ">50K.": ">50K"}
+
+
+def test_late_labels_take_the_spelling_that_was_learnt() -> None:
+    late = Table.of({"prediction_id": ["a", "b", "c"], "label": ["<=50K.", ">50K", None]}, name="labels")
+    assert list(joined_labels(late, project()).words("label")) == ["<=50K", ">50K", None]
+
+
+def test_late_labels_that_are_numbers_stay_as_they_are() -> None:
+    late = Table.of({"label": [1.0, 2.0]}, name="labels")
+    assert joined_labels(late, project()) is late

@@ -20,9 +20,11 @@ from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
 from shipworthy.core.project import Project, parse
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import sign
+from shipworthy.deployment.integration import history, sign
 from shipworthy.deployment.integration.app import App, app
+from shipworthy.deployment.integration.history import signing_key
 from shipworthy.deployment.integration.release import packed, write_release
+from shipworthy.store import Store, open_store
 
 START = datetime(2024, 2, 28, 22, tzinfo=UTC)
 FEATURES = Features((Number("age"), Number("dose"), Category("ward", ("east", "north", "west")), Number("smoker"),
@@ -128,6 +130,29 @@ def make_release(tmp_path: Path, key: sign.Key) -> Callable[..., Release]:
             identity=Identity("c0de", model.digest, table.digest), key=key,
             extras={"holdout.parquet": packed(table), "card.md": b"# ward\n", "datasheet.json": b'{"why":"care"}',
                     **(more or {})})
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path, key: sign.Key) -> Store:
+    """The store of a project that trusts the key of `make_release`."""
+    found = open_store(tmp_path)
+    public = signing_key(found).with_name("signing.pem.pub")
+    public.parent.mkdir(parents=True, exist_ok=True)
+    public.write_bytes(sign.public_bytes(key))
+    return found
+
+
+@pytest.fixture
+def trained(store: Store, make_release: Callable[..., Release]) -> Callable[..., Release]:
+    """Makes a release as `make_release` does, and puts on record who trained it."""
+
+    def make(by: str = "tom@example.org", **options: Any) -> Release:
+        made = make_release(**options)
+        history.record(store, actor=by, role="trainer", action="train", subject={"release": made.id},
+                       evidence=made.evidence.digest)
+        return made
 
     return make
 

@@ -35,6 +35,23 @@ def test_a_list_is_answered_with_a_list(served: App) -> None:
     assert ask(served, "POST", "/v1/predict", []) == (200, [])
 
 
+@pytest.mark.parametrize("query, shown", [
+    ("", False), ("?contributions=1", True), ("?contributions=true", True), ("?contributions=0", False),
+    ("?contributions=false", False), ("?contributions=", False), ("?nocontributions=1", False)])
+def test_contributions_are_in_the_answer_only_if_they_are_asked_for(
+    release: Release, project: Project, tmp_path: Path, query: str, shown: bool
+) -> None:
+    shares = lambda model, inputs: np.ones(inputs.shape)  # noqa: E731 - any function will do
+    served = app(release, tmp_path / "log", project, contributions=shares)
+    status, answer = ask(served, "POST", f"/v1/predict{query}", record())
+    assert (status, "contributions" in answer) == (200, shown)
+
+
+def test_a_switch_that_is_neither_yes_nor_no_is_422(served: App) -> None:
+    assert ask(served, "POST", "/v1/predict?contributions=maybe", record()) == (
+        422, error("contributions", '"maybe" is neither yes nor no', "ask with ?contributions=1, or leave it out"))
+
+
 def error(field: str, problem: str, hint: str = "") -> dict[str, Any]:
     return {"error": {"field": field, "problem": problem, "hint": hint}}
 
@@ -42,6 +59,18 @@ def error(field: str, problem: str, hint: str = "") -> dict[str, Any]:
 def test_a_value_that_does_not_fit_is_422_with_the_field(served: App) -> None:
     assert ask(served, "POST", "/v1/predict", record(age="63")) == (
         422, error("age", 'field "age": "63" is not a number, or null', "send the number without quotes: 63"))
+
+
+@pytest.mark.parametrize(("query", "given"), [("1", True), ("true", True), ("0", False), ("false", False)])
+def test_contributions_are_asked_for_by_value(served: App, query: str, given: bool) -> None:
+    served.answers = answerer(small_model(), contributions=lambda model, inputs: np.ones(inputs.shape))
+    status, answer = ask(served, "POST", f"/v1/predict?contributions={query}", record())
+    assert (status, "contributions" in answer) == (200, given)
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_422(served: App) -> None:
+    assert ask(served, "POST", "/v1/predict?contributions=maybe", record()) == (
+        422, error("contributions", "'maybe' switches contributions neither on nor off", "write ?contributions=1"))
 
 
 def test_malformed_json_is_400(served: App) -> None:
@@ -118,6 +147,18 @@ def test_an_answer_that_cannot_be_logged_is_503_with_the_reason(served: App) -> 
     assert body["error"]["problem"] == "the disk is full: the answer cannot be logged"
     assert ask(served, "POST", "/v1/predict", record())[0] == 200
     assert predictions(served.log.folder).rows == sum(status == 200 for status, _ in statuses) + 1
+
+
+def test_a_label_in_a_declared_spelling_is_kept_as_it_was_said(
+    release: Release, project: Project, tmp_path: Path
+) -> None:
+    data = msgspec.structs.replace(project.data, same={"Yes.": "yes"})
+    lenient = app(release, tmp_path / "log", msgspec.structs.replace(project, data=data))
+    _, answer = ask(lenient, "POST", "/v1/predict", record())
+    told = {"prediction_id": answer["prediction_id"], "label": "Yes.", "observed_at": "2024-03-01T00:00:00Z"}
+    assert ask(lenient, "POST", "/v1/labels", told)[0] == 200
+    assert ask(lenient, "POST", "/v1/labels", {**told, "label": "yes."})[0] == 422
+    assert list(labels(tmp_path / "log").words("label")) == ["Yes."]
 
 
 def test_labels_are_kept_late_corrected_and_idempotent(served: App, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration import checks
+from shipworthy.deployment.integration import checks, sign
 from shipworthy.deployment.integration.history import ledger, promote, rollback
 from shipworthy.marks import MARK
 from shipworthy.sabotage import deployment_integration as faults
-from shipworthy.store import open_store
+from shipworthy.store import Store, open_store
 
 from .conftest import patients, small_model
 
@@ -35,14 +35,14 @@ def judged(name: str, case: Any, **settings: Any) -> Any:
 
 
 @pytest.fixture
-def case(make_release: Callable[..., Release], project: Project, tmp_path: Path) -> Case:
-    store = open_store(tmp_path)
-    first, second = make_release(), make_release(seed=1)
+def case(trained: Callable[..., Release], project: Project, store: Store, key: sign.Key) -> Case:
+    first, second = trained(), trained(seed=1)
     promote(store, first, by="ann", why="first")
     promote(store, second, by="ann", why="better")
     rollback(store, by="eve", why="worse")
     table = patients(60)
-    return {"release": first, "model": small_model(), "parts": Parts(table, table, table), "project": project,
+    return {"release": first, "signer": sign.public_bytes(key), "model": small_model(),
+            "parts": Parts(table, table, table), "project": project,
             "history": ledger(store), "tables": store.tables}
 
 
@@ -90,13 +90,13 @@ def test_a_release_and_its_pointer_moves_are_on_record(case: Case) -> None:
     finding = judged("release-identified", case)
     assert (finding.verdict, finding.sentence) == (
         "pass", f"Release {case['release'].short} follows from code, model and data, its 10 files are as listed, and 3 "
-        "pointer moves are on record in a ledger of 3 unbroken lines.")
+        "pointer moves are on record in a ledger of 5 unbroken lines.")
 
 
 def test_a_signature_covers_every_file(case: Case) -> None:
     finding = judged("signature-verifies", case)
     assert finding.verdict == "pass"
-    assert finding.sentence.startswith("The signature covers all 11 files of the release")
+    assert finding.sentence.startswith("The project's key signed all 11 files of the release")
 
 
 def test_no_stored_table_is_unknown_and_stored_ones_reopen(case: Case) -> None:

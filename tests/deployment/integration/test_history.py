@@ -1,21 +1,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from shipworthy.core.evidence import Evidence, Finding
-from shipworthy.core.ledger import broken, unsealed
+from shipworthy.core.evidence import Evidence, Finding, Judged
+from shipworthy.core.ledger import broken, unsealed, waivers
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.history import carried, champion, ledger, promote, record, rollback, seals
+from shipworthy.deployment.integration import sign
+from shipworthy.deployment.integration.history import (
+    carried,
+    champion,
+    ledger,
+    promote,
+    record,
+    rollback,
+    seals,
+    signing_key,
+)
+from shipworthy.deployment.integration.release import write_release
 from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError
-from shipworthy.store import Store, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path)
+from shipworthy.store import Store
 
 
 def wrong(store: Store) -> list[str]:
@@ -23,9 +30,9 @@ def wrong(store: Store) -> list[str]:
 
 
 def test_promotion_and_rollback_move_the_champion_and_are_on_record(
-    store: Store, make_release: Callable[..., Release]
+    store: Store, trained: Callable[..., Release]
 ) -> None:
-    first, second = make_release(), make_release(seed=1)
+    first, second = trained(), trained(seed=1)
     assert champion(store) is None
     promote(store, first, by="ann@example.org", why="first")
     promote(store, second, by="bob@example.org", why="better")
@@ -38,22 +45,23 @@ def test_promotion_and_rollback_move_the_champion_and_are_on_record(
     assert again.id == first.id
     lines = ledger(store)
     assert [(e["actor"], e["action"], e["subject"]["release"]) for e in lines] == [
+        ("tom@example.org", "train", first.id), ("tom@example.org", "train", second.id),
         ("ann@example.org", "promote", first.id), ("bob@example.org", "promote", second.id),
         ("eve@example.org", "rollback", first.id)]
-    assert [e["subject"]["before"] for e in lines] == ["", first.id, second.id]
+    assert [e["subject"]["before"] for e in lines[2:]] == ["", first.id, second.id]
     assert wrong(store) == []
 
 
-def test_a_release_that_is_not_fit_is_refused(store: Store, make_release: Callable[..., Release]) -> None:
+def test_a_release_that_is_not_fit_is_refused(store: Store, trained: Callable[..., Release]) -> None:
     failed = Finding("auc", "verification.performance", "fail", "too low")
-    release = make_release(evidence=Evidence((failed,), required=("verification.performance",)))
+    release = trained(evidence=Evidence((failed,), required=("verification.performance",)))
     with pytest.raises(NotFit, match=r"is not fit: verification\.performance"):
         promote(store, release, by="ann", why="hope")
-    assert ledger(store) == []
+    assert [line["action"] for line in ledger(store)] == ["train"]
 
 
-def test_a_move_needs_a_name_a_reason_and_another_release(store: Store, make_release: Callable[..., Release]) -> None:
-    release = make_release()
+def test_a_move_needs_a_name_a_reason_and_another_release(store: Store, trained: Callable[..., Release]) -> None:
+    release = trained()
     with pytest.raises(Misuse, match="only with a name and a reason"):
         promote(store, release, by=" ", why="x")
     with pytest.raises(Misuse, match="no earlier champion"):
@@ -65,15 +73,15 @@ def test_a_move_needs_a_name_a_reason_and_another_release(store: Store, make_rel
         rollback(store, by="ann", why="x")
 
 
-def test_a_damaged_release_is_never_rolled_back_to(store: Store, make_release: Callable[..., Release]) -> None:
-    first, second = make_release(), make_release(seed=1)
+def test_a_damaged_release_is_never_rolled_back_to(store: Store, trained: Callable[..., Release]) -> None:
+    first, second = trained(), trained(seed=1)
     promote(store, first, by="ann", why="x")
     promote(store, second, by="ann", why="x")
     (first.folder / "card.md").chmod(0o644)
     (first.folder / "card.md").write_text("x")
     with pytest.raises(BadRelease, match="altered"):
         rollback(store, by="ann", why="x")
-    assert len(ledger(store)) == 2
+    assert len(ledger(store)) == 4
 
 
 def test_a_half_written_line_is_no_line_and_is_cut(store: Store) -> None:
@@ -86,11 +94,11 @@ def test_a_half_written_line_is_no_line_and_is_cut(store: Store) -> None:
     assert wrong(store) == []
 
 
-def test_a_ledger_that_was_edited_is_noticed(store: Store, make_release: Callable[..., Release]) -> None:
-    promote(store, make_release(), by="ann", why="x")
+def test_a_ledger_that_was_edited_is_noticed(store: Store, trained: Callable[..., Release]) -> None:
+    promote(store, trained(), by="ann", why="x")
     path = store.home / "ledger.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"ann"', b'"eve"'))
-    assert wrong(store) == ["line 0 was changed after it was written"]
+    assert wrong(store) == ["line 1 was changed after it was written"]
     path.write_bytes(b"nonsense\n")
     with pytest.raises(StoreError, match="line 0 of the ledger cannot be read"):
         ledger(store)
@@ -132,3 +140,92 @@ def test_a_head_that_is_no_head_is_told(store: Store) -> None:
     (store.home / "ledger.seal.json").write_text("{}")
     with pytest.raises(StoreError, match="the signed head of the ledger cannot be read"):
         seals(store)
+
+
+# ── whose release it is ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def forged(release: Release, folder: Path, key: sign.Key) -> Release:
+    """The same model with invented findings, whole and signed by somebody's key."""
+    fine = Evidence((Finding("auc", "verification.performance", "pass", "splendid"),))
+    return write_release(folder, name="ward", model=release.model, evidence=fine, extras={}, key=key,
+                         identity=release.manifest.identity)
+
+
+def test_a_release_re_signed_by_a_stranger_s_key_is_not_promoted(
+    store: Store, trained: Callable[..., Release], tmp_path: Path
+) -> None:
+    stranger = sign.make_key(tmp_path / "stranger.pem")
+    release = forged(trained(), tmp_path / "releases", stranger)
+    with pytest.raises(BadRelease, match="the signature was not made by this key") as caught:
+        promote(store, release, by="ann", why="it looks perfect")
+    assert "shipworthy run" in caught.value.hint
+    record(store, actor="tom", action="train", subject={"release": release.id}, evidence=release.evidence.digest)
+    with pytest.raises(BadRelease, match="the signature was not made by this key"):
+        promote(store, release, by="ann", why="it looks perfect")
+
+
+def test_a_release_that_no_run_made_is_not_promoted_though_the_key_fits(
+    store: Store, trained: Callable[..., Release], tmp_path: Path, key: sign.Key
+) -> None:
+    release = forged(trained(), tmp_path / "releases", key)
+    with pytest.raises(BadRelease, match="the ledger does not say that this project made the release"):
+        promote(store, release, by="ann", why="x")
+    record(store, actor="tom", action="train", subject={"release": release.id}, evidence="0" * 64)
+    with pytest.raises(BadRelease, match="the ledger does not say that this project made the release"):
+        promote(store, release, by="ann", why="x")
+
+
+def test_evidence_of_another_model_is_not_promoted(store: Store, trained: Callable[..., Release]) -> None:
+    other = Finding("auc", "verification.performance", "pass", "fine", judged=Judged(model="0" * 64))
+    with pytest.raises(BadRelease, match='the finding of "auc" was made of another model'):
+        promote(store, trained(evidence=Evidence((other,))), by="ann", why="x")
+
+
+@pytest.mark.parametrize("name", ["tom@example.org", " Tom@Example.ORG "])
+def test_who_trained_it_on_record_may_not_approve_it(
+    store: Store, trained: Callable[..., Release], name: str
+) -> None:
+    with pytest.raises(NotFit, match="trained this model and may not approve it"):
+        promote(store, trained(), by=name, why="x")
+
+
+def test_without_a_trainer_on_record_nobody_may_approve(store: Store, trained: Callable[..., Release]) -> None:
+    with pytest.raises(NotFit, match="nobody is named as the trainer") as caught:
+        promote(store, trained(by=" "), by="ann", why="x")
+    assert '[project] trainer = "…"' in caught.value.hint
+
+
+def test_nothing_is_promoted_on_a_ledger_that_does_not_hold(store: Store, trained: Callable[..., Release]) -> None:
+    release = trained(by="ann")
+    path = store.home / "ledger.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"ann"', b'"tom"'))
+    with pytest.raises(StoreError, match="the ledger does not hold: line 0 was changed after it was written"):
+        promote(store, release, by="ann", why="x")
+
+
+def test_the_champion_is_the_release_that_was_promoted_signed_by_the_project(
+    store: Store, trained: Callable[..., Release], tmp_path: Path
+) -> None:
+    release, other = trained(), trained(seed=1)
+    promote(store, release, by="ann", why="x")
+    release.folder.rename(tmp_path / "aside")
+    other.folder.rename(release.folder)
+    with pytest.raises(BadRelease, match="another release lies where the champion was"):
+        champion(store)
+    sign.make_key(signing_key(store))
+    with pytest.raises(BadRelease, match="the signature was not made by this key"):
+        champion(store)
+    for path in signing_key(store).parent.iterdir():
+        path.unlink()
+    with pytest.raises(BadRelease, match="the key that signed the project's releases is not there") as caught:
+        champion(store)
+    assert "restore it" in caught.value.hint
+
+
+def test_a_waiver_is_a_line_of_the_ledger_and_the_newest_of_a_row_counts(store: Store) -> None:
+    for until, why in (("2027-01-31", "first"), ("zzzz", "for ever"), ("2027-02-28", "second")):
+        record(store, actor="ann", action="waive", subject={"row": "ethics.bias", "until": until}, why=why)
+    record(store, actor="bob", action="waive", subject={}, why="no row")
+    assert [(one.row, one.by, one.reason, one.expires) for one in waivers(ledger(store))] == [
+        ("ethics.bias", "ann", "second", date(2027, 2, 28))]

@@ -18,7 +18,7 @@ def test_a_statement_names_people_data_code_and_environment() -> None:
     said = made["predicate"]
     assert said["authors"] == [{"name": "ann", "role": "owner"}, {"name": "bob", "role": "trainer"}]
     assert said["data"] == [
-        {"name": "patients.csv", "address": "patients.csv", "owner": "clinic", "licence": "CC0-1.0"}]
+        {"name": "patients", "address": "patients.csv", "owner": "clinic", "licence": "CC0-1.0"}]
     assert (said["code"], said["generated"], said["upstream"]) == ("c0de", ["card.md"], [])
     assert said["environment"]["numpy"]
 

@@ -35,6 +35,14 @@ def test_unchanged_traffic_pages_nobody(case: Case, serve: Serve) -> None:
         assert "fail" not in verdicts(watched).values()
 
 
+def test_settings_of_the_project_reach_the_checks_of_traffic(case: Case, serve: Serve) -> None:
+    given = {"column-drift": {"effect": 3.0}, "late-labels": {"tolerance": 0.5}, "feedback": {"limit": 0.25},
+             "outlier-rate": {"at": 0.02, "tolerance": 0.9}}
+    project = msgspec.structs.replace(case["project"], checks=given)
+    watched = look({**case, "project": project}, *serve(seed=1))
+    assert {f.check: f.settings for f in watched.findings if f.check in given} == given
+
+
 def second_half(rows: Table) -> np.ndarray:
     return np.arange(rows.rows) >= rows.rows // 2
 

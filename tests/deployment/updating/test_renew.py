@@ -1,20 +1,15 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shipworthy.core.evidence import say
 from shipworthy.core.features import fit
 from shipworthy.core.found import Breach, Contract, Rule
 from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Program, Term
 from shipworthy.core.table import Table
-from shipworthy.deployment.updating.renew import admit, choose, compare, next_rows, next_training, renewal_due
-from shipworthy.errors import BadData
+from shipworthy.deployment.updating.renew import admit, compare, next_rows, next_training
 
 START = 1_720_000_000_000_000
 
@@ -101,6 +96,16 @@ def test_a_batch_with_targeted_flips_is_refused(share: float) -> None:
     assert found.counterexample == {"source": "site 1"}
 
 
+def test_the_limit_of_the_project_decides_what_is_poison() -> None:
+    rows = fresh_rows(table(3_000, seed=3))
+    words = rows.words("y").copy()
+    bad = (rows.words("label_source") == "site 1") & (np.random.default_rng(1).random(rows.rows) < 0.2)
+    words[bad] = np.where(words[bad] == "yes", "no", "yes")
+    turned = rows.with_column("y", pa.array(words, pa.string()))
+    verdicts = [admit(model(2.0), Contract(()), turned, validate=fine, limit=limit).verdict for limit in (0.01, 0.5)]
+    assert verdicts == ["fail", "pass"]
+
+
 def test_a_changed_relation_everywhere_is_not_called_poison() -> None:
     found = admit(model(2.0), Contract(()), fresh_rows(table(3_000, seed=4, turn=0.5)), validate=fine)
     assert found.verdict == "pass"
@@ -142,23 +147,3 @@ def test_a_challenger_must_beat_as_last_time() -> None:
     found = compare(model(-2.0), model(2.0), blocks)
     assert found.verdict == "fail"
     assert found.sentence.startswith('The challenger does not beat "as last time": ')
-
-
-@pytest.mark.parametrize("admitted, better, harmful, done", [
-    ("pass", "pass", False, "promote"), ("fail", "pass", False, "keep"), ("pass", "unknown", False, "keep"),
-    ("pass", "fail", True, "fall-back"),
-])
-def test_the_champion_stays_unless_it_is_beaten(admitted: Any, better: Any, harmful: bool, done: str) -> None:
-    assert choose(say(admitted, ""), say(better, ""), harmful=harmful) == done
-
-
-def test_renewal_is_due_by_age_by_volume_or_by_harm() -> None:
-    now = datetime(2024, 7, 1, tzinfo=UTC)
-    assert renewal_due(None, "2024-06-01T00:00:00+00:00", 1_000, now=now).verdict == "pass"
-    assert renewal_due(None, "2023-06-01T00:00:00+00:00", 1_000, now=now).sentence == (
-        "Renewal is due: it is 396 days old, at most 180 are allowed.")
-    assert renewal_due(table(1_000), "2024-06-01T00:00:00+00:00", 1_000, now=now).verdict == "fail"
-    harm = say("fail", "risk is up.")
-    assert renewal_due(None, "2024-06-01T00:00:00+00:00", 1_000, harm=harm, now=now).verdict == "fail"
-    with pytest.raises(BadData, match="no zone"):
-        renewal_due(None, "2024-06-01T00:00:00", 1_000, now=now)

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from shipworthy.core.program import Calibration, Scaling, logistic
 from shipworthy.learning.selection.calibrate import calibration, isotonic, platt, temperature
-from shipworthy.learning.selection.choice import row_losses
 from shipworthy.learning.selection.finish import finish
+from shipworthy.metrics.losses import row_losses
 
 Scores = tuple[np.ndarray, np.ndarray]
 

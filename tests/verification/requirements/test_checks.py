@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from shipworthy.core.project import Requirement, Value
+from shipworthy.core.table import Table
 from shipworthy.errors import BadProject
-from shipworthy.verification.requirements.business import metric_tracks_value, spearman, value_above_nothing
-from shipworthy.verification.requirements.performance import holdout_untouched, requirements
+from shipworthy.verification.requirements.business import metric_tracks_value, value_above_nothing
+from shipworthy.verification.requirements.performance import holdout_untouched, not_worse_than_champion, requirements
 
 
 def requiring(clean: dict[str, Any], *wanted: Requirement) -> Any:
@@ -42,6 +45,23 @@ def test_a_misspelt_metric_is_told(clean: dict[str, Any]) -> None:
         requirements(requiring(clean, Requirement("acuracy", at_least=0.5)), clean["model"], clean["parts"])
 
 
+@pytest.mark.parametrize(("wanted", "problem", "hint"), [
+    (Requirement("log_loss", at_least=0.5), "of log_loss lower is better: at_least = 0.5 asks for a bad model",
+     "write at_most = 0.5"),
+    (Requirement("auc", at_most=0.5), "of auc higher is better: at_most = 0.5 asks for a bad model",
+     "write at_least = 0.5"),
+    (Requirement("auc", at_least=0.5, at_most=0.99), "auc has two limits, at_least = 0.5 and at_most = 0.99",
+     "keep at_least: of auc higher is better"),
+    (Requirement("brier"), "brier has no limit", "add at_most"),
+])
+def test_a_requirement_has_one_limit_on_the_side_that_can_fail(
+    wanted: Requirement, problem: str, hint: str, clean: dict[str, Any]
+) -> None:
+    with pytest.raises(BadProject) as told:
+        requirements(requiring(clean, wanted), clean["model"], clean["parts"])
+    assert (told.value.problem, told.value.hint) == (problem, hint)
+
+
 def test_a_holdout_that_judged_another_model_fails() -> None:
     assert holdout_untouched(1).verdict == "pass"
     finding = holdout_untouched(2)
@@ -56,12 +76,8 @@ def test_assumed_amounts_are_said_to_be_assumed(clean: dict[str, Any]) -> None:
     assert finding.sentence.endswith("The amounts are assumed, not measured.")
 
 
-def test_spearman_agrees_with_hand_counts() -> None:
-    import numpy as np
-
-    assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 30])) == pytest.approx(1.0)
-    assert spearman(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == pytest.approx(-1.0)
-    assert np.isnan(spearman(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])))
+def together(*tables: Table) -> Table:
+    return replace(tables[0], data=pa.concat_tables([one.data for one in tables]))
 
 
 def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]) -> None:
@@ -71,3 +87,45 @@ def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]
     assert finding.verdict == "unknown"
     assert finding.sentence == (
         "All 6 candidates have the same score, so that nothing tells whether the metric follows the value.")
+
+
+def test_rows_that_the_champion_learnt_do_not_speak_for_it(clean: dict[str, Any]) -> None:
+    parts, train = clean["parts"], clean["steps"].train
+    known = parts.holdout.head(400)
+    by_heart = train(known.take(np.tile(np.arange(400), 20)), settings={"rounds": 300, "num_leaves": 63})
+    learnt = together(parts.learn, known)
+    assert not_worse_than_champion(clean["model"], by_heart, parts.learn, parts).verdict == "fail"
+    finding = not_worse_than_champion(clean["model"], by_heart, learnt, parts)
+    assert finding.verdict == "pass"
+    assert finding.n == parts.holdout.rows - 400
+    assert "on 200 holdout rows (400 more were learnt by the champion); -0.005 is allowed." in finding.sentence
+
+
+def test_too_few_rows_that_the_champion_has_not_learnt_are_unknown(clean: dict[str, Any]) -> None:
+    parts = clean["parts"]
+    learnt = together(parts.learn, parts.holdout.head(560))
+    finding = not_worse_than_champion(clean["model"], clean["model"], learnt, parts)
+    assert finding.verdict == "unknown"
+    assert finding.sentence == ("Against the champion there are 40 holdout rows (560 more were learnt by the "
+                                "champion), fewer than 50.")
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_rows_of_one_group_count_as_one_against_the_champion(task: str, clean: dict[str, Any]) -> None:
+    parts = clean["parts"]
+    if task != "binary":
+        cut = np.array(["low", "mid", "top"]) if task == "multiclass" else np.array([0.0, 0.5, 4.0])
+        parts = replace(parts, **{name: _target(getattr(parts, name), cut) for name in ("learn", "tune", "holdout")})
+    new, old = (clean["steps"].train(rows) for rows in (parts.learn, parts.learn.head(300)))
+    alone = not_worse_than_champion(new, old, parts.learn, parts)
+    grouped = parts.holdout.with_column("site", (np.arange(parts.holdout.rows) % 7).astype(str).tolist(), role="group")
+    together = not_worse_than_champion(new, old, parts.learn, replace(parts, holdout=grouped))
+    assert together.value == pytest.approx(alone.value)
+    assert together.low != alone.low
+
+
+def _target(rows: Table, cut: Any) -> Table:
+    place = np.digitize(rows.numbers("num1") + rows.numbers("num2"), [-0.5, 0.5])
+    values = cut[place] if cut.dtype.kind != "f" else cut[place] + rows.numbers("num3")
+    kind = "number" if cut.dtype.kind == "f" else "category"
+    return rows.drop("outcome").with_column("outcome", values.tolist(), role="target", kind=kind)

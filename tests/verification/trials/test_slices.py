@@ -43,6 +43,35 @@ def test_losses_that_are_not_counts_are_tested_too() -> None:
     assert dict(find(loss, literals(table, ("shop", "size"), table)).slices[0].told) == {"shop": "= east"}
 
 
+def test_the_interval_of_a_small_loss_is_as_narrow_as_the_loss() -> None:
+    table, random = rows(), np.random.default_rng(3)
+    here = table.words("shop") == "east"
+    loss = random.normal(np.where(here, 8e-4, 4e-4), 5e-5)
+    one = find(loss, literals(table, ("shop",), table)).slices[0]
+    assert one.told == (("shop", "= east"),)
+    assert one.high - one.loss == pytest.approx(loss[here].std() / np.sqrt(here.sum()) * 2.39, rel=0.05)
+    assert one.loss - one.low == pytest.approx(one.high - one.loss)
+
+
+def test_the_interval_of_a_share_is_that_of_a_share() -> None:
+    table = rows()
+    likely = np.where(table.words("shop") == "east", 0.6, 0.1)
+    loss = (np.random.default_rng(1).random(table.rows) < likely).astype(float)
+    one = find(loss, literals(table, ("shop",), table), q=0.05).slices[0]
+    share = np.sqrt(one.loss * (1 - one.loss) / one.rows)
+    assert 1.9 * share < one.high - one.loss < 3 * share
+
+
+def test_fewer_slices_survive_a_stricter_q() -> None:
+    table = rows(4, 4_000)
+    near = np.where(table.words("shop") == "east", 0.24, 0.2)
+    loss = (np.random.default_rng(4).random(table.rows) < near).astype(float)
+    told = literals(table, ("shop", "size"), table)
+    counts = [len(find(loss, told, q=q).slices) for q in (1e-12, 0.05, 0.9)]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
 def test_slices_under_the_support_are_not_tried() -> None:
     table = rows(0, 120)
     found = find(np.ones(120) * (np.arange(120) % 7 == 0), literals(table, ("shop", "size"), table), support=110)

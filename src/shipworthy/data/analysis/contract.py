@@ -35,16 +35,12 @@ def contract(
     names one) are held to be exchangeable, as they are in a random split. Columns that the project sets aside are
     not promised.
     """
-    judged = [
-        column.name for column in table.schema.columns if column.role not in ("ignored", "suspect") or column.protected
-    ]
+    judged = [column.name for column in table.schema.columns if column.role not in ("ignored", "suspect")
+              or column.protected]
     table = table.select(judged)
     broken = _backtest(table) if in_time and table.rows >= LEAST_BACKTEST else set()
-    rules = [
-        _widened(rule) if _key(rule) in broken else rule
-        for rule in infer(table, in_time=in_time)
-        if _key(rule) not in broken or rule.kind == "range"
-    ]
+    rules = [_widened(rule) if _key(rule) in broken else rule for rule in infer(table, in_time=in_time)
+             if _key(rule) not in broken or rule.kind == "range"]
     if len(broken) >= max(3, 0.05 * len(rules)):
         rules = [_loosened(rule) for rule in rules]
     if batch_rows:
@@ -109,10 +105,8 @@ def _loosened(rule: Rule) -> Rule:
     if room is not None:
         return msgspec.structs.replace(rule, detail={**rule.detail, "slack": rule.detail["slack"] + room})
     if rule.kind == "association":
-        columns = {
-            name: {**each, "slack": each["slack"] + 0.1, "slack_lagged": each["slack_lagged"] + 0.1}
-            for name, each in rule.detail["columns"].items()
-        }
+        columns = {name: {**each, "slack": each["slack"] + 0.1, "slack_lagged": each["slack_lagged"] + 0.1}
+                   for name, each in rule.detail["columns"].items()}
         return msgspec.structs.replace(rule, detail={**rule.detail, "columns": columns})
     return rule
 

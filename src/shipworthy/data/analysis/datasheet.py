@@ -35,35 +35,23 @@ def datasheet(
         catalogue.tables
     )
     return {
-        **_legal(sources, profile, project),
-        "What does a row stand for?": {"person": "a person", "thing": "a thing or event"}.get(
-            project.project.subject, ""
-        ),
-        "How many rows are there?": f"{profile.rows:,}",
-        "Which columns are there, and what do they hold?": "; ".join(
-            f"{column.name} ({column.kind}, {column.distinct:,} distinct)" for column in profile.columns
-        ),
-        "What is the label?": _label(profile, project),
-        "Is information missing?": _missing(profile),
+        **_legal(sources, profile, project), "What does a row stand for?": {
+            "person": "a person", "thing": "a thing or event"}.get(project.project.subject, ""),
+        "How many rows are there?": f"{profile.rows:,}", "Which columns are there, and what do they hold?": "; ".join(
+            f"{column.name} ({column.kind}, {column.distinct:,} distinct)" for column in profile.columns),
+        "What is the label?": _label(profile, project), "Is information missing?": _missing(profile),
         "Are there errors, noise or redundancies?": _errors(profile, ledger),
         "Which columns may give the answer away?": "; ".join(
-            f"{each.column}: {each.proof}" for each in profile.suspects
-        )
-        or "none was found",
+            f"{each.column}: {each.proof}" for each in profile.suspects) or "none was found",
         "Which subpopulations does it identify?": ", ".join(project.data.protected) or "none is declared",
         "Where does it come from?": "; ".join(
-            f"{each.name}: {each.address} ({each.rows:,} rows, SHA-256 {each.digest[:12]}, "
-            f"owner {each.owner or 'unknown'})"
-            for each in sources
-        ),
-        "What preprocessing was done?": _cleaning(ledger),
+            f"{each.name}: {each.address} ({each.rows:,} rows, SHA-256 {each.digest[:12]}, owner "
+            f"{each.owner or 'unknown'})" for each in sources), "What preprocessing was done?": _cleaning(ledger),
         "What is promised of every further batch?": f"{len(contract.rules)} rules: "
         + ", ".join(f"{count} {kind}" for kind, count in Counter(rule.kind for rule in contract.rules).most_common()),
         "How was it divided?": f"{project.split.kind}, {project.split.tune:.0%} to tune on, "
-        f"{project.split.holdout:.0%} held out",
-        "How was the data collected?": "",
-        "Has it been used for anything else?": "",
-        "For what should it not be used?": "",
+        f"{project.split.holdout:.0%} held out", "How was the data collected?": "",
+        "Has it been used for anything else?": "", "For what should it not be used?": "",
     }
 
 
@@ -79,24 +67,13 @@ def datasheet_filled(datasheet: dict[str, str], *, consent: str = "", retention:
     filled = sum(bool(answer.strip()) for answer in given.values())
     facts = {"value": filled, "limit": len(LEGAL), "n": len(given)}
     if any(short in OWN for short in empty):
-        return say(
-            "fail",
-            f"The datasheet lacks {', '.join(empty)}; {filled} of {len(given)} questions are answered.",
-            remedy=_where(empty[0]),
-            counterexample={"empty": [LEGAL[short] for short in empty]},
-            **facts,
-        )
+        return say("fail", f"The datasheet lacks {', '.join(empty)}; {filled} of {len(given)} questions are answered.",
+                   remedy=_where(empty[0]), counterexample={"empty": [LEGAL[short] for short in empty]}, **facts)
     if empty:
-        return say(
-            "unknown",
-            f"The datasheet lacks {' and '.join(empty)}, which only a person can answer; {filled} of "
-            f"{len(given)} questions are answered.",
-            remedy=_where(empty[0]),
-            **facts,
-        )
-    return say(
-        "pass", f"All six answers that data needs are given; {filled} of {len(given)} questions are answered.", **facts
-    )
+        return say("unknown", f"The datasheet lacks {' and '.join(empty)}, which only a person can answer; {filled} of "
+                   f"{len(given)} questions are answered.", remedy=_where(empty[0]), **facts)
+    return say("pass", f"All six answers that data needs are given; {filled} of {len(given)} questions are answered.",
+               **facts)
 
 
 def _legal(sources: list[Listed], profile: Profile, project: Project) -> dict[str, str]:
@@ -156,9 +133,7 @@ def _errors(profile: Profile, ledger: Ledger) -> str:
 def _cleaning(ledger: Ledger) -> str:
     reasons = Counter(change.reason for change in ledger.changes)
     said = [f"{count:,} cells: {reason}" for reason, count in reasons.most_common()]
-    said += [
-        f"{count:,} rows dropped: {reason}"
-        for reason, count in Counter(r for _, r in ledger.dropped_rows).most_common()
-    ]
+    said += [f"{count:,} rows dropped: {reason}"
+             for reason, count in Counter(r for _, r in ledger.dropped_rows).most_common()]
     said += [f"{name} set aside: {reason}" for name, reason in ledger.dropped_columns]
     return "; ".join(said) or "nothing was changed"

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.found import ColumnProfile, Profile, Suspect
+from shipworthy.core.schema import MOST_CLASSES, Task, task_of
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile as look
 from shipworthy.data.analysis.suspects import named_after
@@ -40,38 +41,14 @@ PROTECTED = {
     "dob": "age",
     "country": "nationality",
 }
-PEOPLE = frozenset(
-    [
-        "customer",
-        "patient",
-        "person",
-        "client",
-        "employee",
-        "applicant",
-        "borrower",
-        "student",
-        "user",
-        "member",
-        "marital",
-        "gender",
-        "sex",
-        "race",
-        "spouse",
-        "dependents",
-        "occupation",
-        "salary",
-        "income",
-        "emp",
-        "job",
-    ]
-)
+PEOPLE = frozenset(["customer", "patient", "person", "client", "employee", "applicant", "borrower", "student", "user",
+                    "member", "marital", "gender", "sex", "race", "spouse", "dependents", "occupation", "salary",
+                    "income", "emp", "job"])
 TIMES = frozenset(["time", "date", "timestamp", "datetime", "day", "when", "created", "at", "hour"])
 POSITIVE = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "fraud", "churn", "late", ">50k", "up", "fail")
 MISSING_WORDS = ("?", "unknown", "n/a", "none given", "not reported", "missing", "undefined", "unspecified")
 MISSING_NUMBERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
-MOST_CLASSES = 20
 MARKS = " .,;:!"
-Task = Literal["binary", "multiclass", "regression"]
 
 
 class Guess(msgspec.Struct, frozen=True):
@@ -118,10 +95,8 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     codes = _codes(left, table, reasons)
     subject = _subject(others, protected, personal, reasons)
     suspects = _suspects(seen, left, reasons)
-    return Guess(
-        task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, suspects,
-        tuple(reasons),
-    )
+    return Guess(task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, suspects,
+                 tuple(reasons))
 
 
 def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dict[str, str]:
@@ -145,21 +120,15 @@ def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dic
 
 def _task(table: Table, column: ColumnProfile) -> tuple[Task, str]:
     if column.distinct < 2:
-        raise BadData(
-            f'the target "{column.name}" has {column.distinct} value{"" if column.distinct == 1 else "s"}',
-            where=table.origin,
-            hint="name another target",
-        )
-    if column.distinct == 2:
-        return "binary", f"{column.name} has two values"
-    if column.kind == "number" and (column.distinct > MOST_CLASSES or not table.schema[column.name].integer):
-        return "regression", f"{column.name} is a number with {column.distinct:,} values"
-    if column.kind == "number":
-        return (
-            "regression",
-            f"{column.name} is a whole number with {column.distinct} values; set kinds to make it classes",
-        )
-    return "multiclass", f"{column.name} has {column.distinct} classes"
+        raise BadData(f'the target "{column.name}" has {column.distinct} value{"" if column.distinct == 1 else "s"}',
+                      where=table.origin, hint="name another target")
+    task = task_of(table.schema[column.name], column.distinct)
+    if column.kind != "number" or task == "binary":
+        return task, f"{column.name} has {'two values' if task == 'binary' else f'{column.distinct} classes'}"
+    if task == "regression":
+        return task, f"{column.name} is a number with {column.distinct:,} values"
+    return task, (f"{column.name} is a whole number with {column.distinct} values, taken for classes; to predict its "
+                  f'amount write [data.kinds] {column.name} = "number"')
 
 
 def _positive(column: ColumnProfile, reasons: list[tuple[str, str, str]]) -> str:
@@ -169,9 +138,8 @@ def _positive(column: ColumnProfile, reasons: list[tuple[str, str, str]]) -> str
     rare = values[-1]
     chosen = telling[0] if len(telling) == 1 else rare
     share = dict(column.frequent)[chosen]
-    reasons.append(
-        ("positive", f'"{chosen}"', f"{'it says so' if len(telling) == 1 else 'the rarer class'}, {share:.1%} of rows")
-    )
+    reasons.append(("positive", f'"{chosen}"', f"{'it says so' if len(telling) == 1 else 'the rarer class'}, "
+                    f"{share:.1%} of rows"))
     return chosen
 
 
@@ -226,9 +194,8 @@ def _group(
         whole = column.kind == "category" or table.schema[column.name].integer
         many = column.rows / 50 < column.distinct < 0.98 * column.rows and column.distinct > 50
         if named and whole and many and column.name not in taken:
-            reasons.append(
-                ("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} rows: some repeat")
-            )
+            reasons.append(("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} "
+                            "rows: some repeat"))
             return column.name
     return ""
 
@@ -259,13 +226,8 @@ def _personal(
     for column in columns:
         if column.personal or column.name in protected:
             found.append(column.name)
-            reasons.append(
-                (
-                    "personal",
-                    f'"{column.name}"',
-                    f"it holds {column.personal}" if column.personal else "it describes a person",
-                )
-            )
+            reasons.append(("personal", f'"{column.name}"', f"it holds {column.personal}" if column.personal
+                            else "it describes a person"))
     return tuple(found)
 
 
@@ -309,13 +271,8 @@ def _subject(
 ) -> Literal["person", "thing", "undeclared"]:
     hints = [column.name for column in columns if PEOPLE & set(words_of(column.name))]
     if personal or len(hints) >= 2 or [name for name in protected if "country" not in words_of(name)]:
-        reasons.append(
-            (
-                "subject",
-                '"person"',
-                f"columns such as {', '.join(list(dict.fromkeys((*personal, *hints)))[:3])} describe people",
-            )
-        )
+        reasons.append(("subject", '"person"', "columns such as "
+                        f"{', '.join(list(dict.fromkeys((*personal, *hints)))[:3])} describe people"))
         return "person"
     if hints:
         return "undeclared"
@@ -325,13 +282,8 @@ def _subject(
 
 def _suspects(seen: Profile, columns: list[ColumnProfile], reasons: list[tuple[str, str, str]]) -> tuple[Suspect, ...]:
     for suspect in seen.suspects:
-        reasons.append(
-            (
-                "suspect",
-                f'"{suspect.column}"',
-                f"{suspect.kind}: {suspect.proof}; a person must decide whether it is known in time",
-            )
-        )
+        reasons.append(("suspect", f'"{suspect.column}"', f"{suspect.kind}: {suspect.proof}; a person must decide "
+                        "whether it is known in time"))
     known = {suspect.column for suspect in seen.suspects}
     for column in columns:
         if column.name not in known and named_after(column.name):

@@ -28,26 +28,8 @@ LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
     (frozenset({"hour"}), 0, 24, "a day has 24 hours"),
     (frozenset({"minute"}), 0, 60, "an hour has 60 minutes"),
 )
-POSITIVE = frozenset(
-    [
-        "distance",
-        "weight",
-        "height",
-        "seats",
-        "count",
-        "humid",
-        "precip",
-        "visib",
-        "tenure",
-        "population",
-        "households",
-        "rooms",
-        "bedrooms",
-        "mileage",
-        "quantity",
-        "qty",
-    ]
-)
+POSITIVE = frozenset(["distance", "weight", "height", "seats", "count", "humid", "precip", "visib", "tenure",
+                      "population", "households", "rooms", "bedrooms", "mileage", "quantity", "qty"])
 
 
 @dataclass(frozen=True)

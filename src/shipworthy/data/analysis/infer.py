@@ -116,14 +116,8 @@ def _null_rule(name: str, table: Table, blocks: list[Table]) -> Rule:
     noise = 4 * np.sqrt(max(share * (1 - share), 1 / max(table.rows, 1)) / BLOCK)
     slack = 0.0 if stray <= noise else min(1.0, 2 * stray)
     run = longest_run(np.asarray(table.data[name].is_null().to_numpy(), np.int64), only=1)
-    return Rule(
-        "null-share",
-        name,
-        low=max(0.0, share - slack),
-        high=min(1.0, share + slack),
-        support=table.rows,
-        detail={"share": share, "slack": slack, "run": run},
-    )
+    return Rule("null-share", name, low=max(0.0, share - slack), high=min(1.0, share + slack), support=table.rows,
+                detail={"share": share, "slack": slack, "run": run})
 
 
 def _range_rule(name: str, table: Table) -> Rule:
@@ -134,16 +128,9 @@ def _range_rule(name: str, table: Table) -> Rule:
     wide = max(high - low, 1e-9)
     below = min(wide, 2 * max(float(inner[0]) - low, 0.05 * wide))
     above = min(wide, 2 * max(high - float(inner[1]), 0.05 * wide))
-    floor = low - below if low < 0 or below > low else max(0.0, low - below)
-    floor = 0.0 if low >= 0 else floor
-    return Rule(
-        "range",
-        name,
-        low=floor,
-        high=high + above,
-        support=len(finite),
-        detail={"infinite": bool(np.isinf(numbers).any())},
-    )
+    floor = 0.0 if low >= 0 else low - below
+    return Rule("range", name, low=floor, high=high + above, support=len(finite),
+                detail={"infinite": bool(np.isinf(numbers).any())})
 
 
 def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
@@ -157,16 +144,9 @@ def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
         return []
     share = cells(finite, edges)
     return [
-        Rule(
-            "quantile",
-            name,
-            support=len(finite),
-            detail={
-                "edges": [float(edge) for edge in edges],
-                "share": share.tolist(),
-                "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks]),
-            },
-        )
+        Rule("quantile", name, support=len(finite),
+             detail={"edges": [float(edge) for edge in edges], "share": share.tolist(),
+                     "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks])}),
     ]
 
 
@@ -177,26 +157,15 @@ def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> lis
     counts = found.field("counts").to_numpy().astype(np.int64)
     letters = sorted({letter for word in levels[:20_000] for letter in str(word)})
     rules = [
-        Rule(
-            "pattern",
-            name,
-            values=("".join(letters),),
-            support=len(values),
-            detail={"longest": max(len(word) for word in levels)},
-        )
+        Rule("pattern", name, values=("".join(letters),), support=len(values),
+             detail={"longest": max(len(word) for word in levels)}),
     ]
     once = float((counts == 1).sum() / len(values))
     if key or len(levels) > MOST_LEVELS or once > 0.2:
         return rules
     known = tuple(str(level) for level in levels[np.lexsort((levels, -counts))])
-    unseen = Rule(
-        "unseen-share",
-        name,
-        high=max(once, 1 / len(values)),
-        support=len(values),
-        values=known,
-        detail={"slack": _unseen_slack(name, known, blocks)},
-    )
+    unseen = Rule("unseen-share", name, high=max(once, 1 / len(values)), support=len(values), values=known,
+                  detail={"slack": _unseen_slack(name, known, blocks)})
     return [*rules, unseen, _level_rule(name, known[:CELLS], sample, blocks)]
 
 
@@ -211,10 +180,8 @@ def _unseen_slack(name: str, known: tuple[str, ...], blocks: list[Table]) -> flo
     """Twice the largest share of a stretch whose level occurs in no other stretch: how fast many levels turn over."""
     if len(blocks) < 4 or len(known) <= 200:
         return 0.0
-    codes = [
-        pc.index_in(block.data[name], value_set=pa.array(known, pa.string())).fill_null(-1).to_numpy()
-        for block in blocks
-    ]
+    codes = [pc.index_in(block.data[name], value_set=pa.array(known, pa.string())).fill_null(-1).to_numpy()
+             for block in blocks]
     seen = np.zeros(len(known) + 1, np.int64)
     for each in codes:
         seen[np.unique(each)] += 1
@@ -251,14 +218,8 @@ def _time_rules(name: str, table: Table, sample: Table, blocks: list[Table]) -> 
         each = View(sample).part(name, part)
         share = np.bincount(each, minlength=size) / max(1, len(each))
         strays = [np.bincount(View(block).part(name, part), minlength=size) / BLOCK for block in blocks]
-        rules.append(
-            Rule(
-                "quantile",
-                name,
-                support=len(each),
-                detail={"part": part, "share": share.tolist(), "slack": _slack(share, strays)},
-            )
-        )
+        rules.append(Rule("quantile", name, support=len(each),
+                          detail={"part": part, "share": share.tolist(), "slack": _slack(share, strays)}))
     return rules
 
 

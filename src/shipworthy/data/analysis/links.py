@@ -24,7 +24,6 @@ BINS = 12
 LEVELS = 30
 LEAST = 500
 SMOOTH = 10.0
-WEAK = 0.02
 LAGS = (1, -1)
 
 
@@ -66,9 +65,8 @@ def measure_links(rule: Rule, view: View, broken: set[str]) -> list[Breach]:
     batch = view.batch
     if batch.rows < 100 or rule.column not in batch.schema or rule.column in broken:
         return []
-    usable = {
-        name: each for name, each in rule.detail["columns"].items() if name in batch.schema and name not in broken
-    }
+    usable = {name: each for name, each in rule.detail["columns"].items() if name in batch.schema
+              and name not in broken}
     if len(usable) < len(rule.detail["columns"]):
         return []
     once = view.once
@@ -84,13 +82,8 @@ def measure_links(rule: Rule, view: View, broken: set[str]) -> list[Breach]:
             sentence = f"{name} goes with {rule.column} otherwise than before ({was})"
             found.append(Breach(rule, f"{same[place]:.2f}", sentence))
         elif batch.rows == once.rows and lag > bound * each["noise"] * np.sqrt(2 / once.rows):
-            found.append(
-                Breach(
-                    rule,
-                    f"{shifted[place]:.2f}",
-                    f"{name} goes with {rule.column} of the row before or after: it was shifted",
-                )
-            )
+            found.append(Breach(rule, f"{shifted[place]:.2f}", f"{name} goes with {rule.column} of the row before or "
+                                "after: it was shifted"))
     return found
 
 
@@ -130,11 +123,8 @@ def _scale(sample: Table, name: str, truth: Floats) -> dict[str, Any]:
 def _answer(table: Table, target: str, positive: str | None = None) -> dict[str, Any]:
     if table.schema[target].kind in ("number", "boolean") and positive in (None, ""):
         return {"values": table.numbers(target), "positive": ""}
-    words = (
-        pa.chunked_array([pa.array(table.words(target), pa.string())])
-        if table.schema[target].kind == "number"
-        else (table.data[target])
-    )
+    words = (pa.chunked_array([pa.array(table.words(target), pa.string())]) if table.schema[target].kind == "number"
+             else (table.data[target]))
     if positive is None:
         found = sorted((-each["counts"], str(each["values"])) for each in words.drop_null().value_counts().to_pylist())
         positive = found[min(1, len(found) - 1)][1]

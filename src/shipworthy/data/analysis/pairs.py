@@ -18,7 +18,7 @@ from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.data.analysis.rules import CHANCE, TINY_SHIFT
 from shipworthy.data.analysis.strength import binned, edges_of
-from shipworthy.data.analysis.view import View, distance, unlike
+from shipworthy.data.analysis.view import View, chance_of, distance
 
 BINS, LEVELS = 6, 6
 COLUMNS = 60
@@ -67,7 +67,8 @@ def measure_pair(rule: Rule, view: View) -> list[Breach]:
     share = np.array(rule.detail["share"]).reshape(counts.shape)
     expected = fitted(share, counts) / batch.rows
     far = distance(expected, counts / batch.rows)
-    if far < max(TINY_SHIFT, rule.detail["slack"]) or unlike(expected.ravel(), rule.support, counts.ravel()) >= CHANCE:
+    chance = chance_of(expected.ravel(), rule.support, counts.ravel())
+    if far < max(TINY_SHIFT, rule.detail["slack"]) or chance >= CHANCE:
         return []
     told = f"{left} no longer goes with {right} as before ({far:.0%} of rows out of step)"
     return [Breach(rule, f"{far:.2f}", told)]

@@ -20,23 +20,12 @@ def undeclared_personal(project: Project, profile: Profile) -> Finding:
     if hidden:
         said = ", ".join(f"{column.name} ({column.personal})" for column in hidden)
         names = ", ".join(f'"{name}"' for name in (*project.data.personal, *(column.name for column in hidden)))
-        return say(
-            "fail",
-            f"{len(hidden)} of {len(profile.columns)} columns hold personal data that is not declared: {said}.",
-            remedy=f"in [data] write personal = [{names}], and set aside what the model does not need",
-            counterexample={"columns": [[column.name, column.personal] for column in hidden]},
-            **facts,
-        )
+        return say("fail", f"{len(hidden)} of {len(profile.columns)} columns hold personal data that is "
+                   f"not declared: {said}.",
+                   remedy=f"in [data] write personal = [{names}], and set aside what the model does not need",
+                   counterexample={"columns": [[column.name, column.personal] for column in hidden]}, **facts)
     if not found and not project.data.personal and project.project.subject == "thing":
-        return say(
-            "not-applicable",
-            f"The project declares no person, and the scanner finds no personal data in "
-            f"{len(profile.columns)} columns.",
-            **facts,
-        )
-    return say(
-        "pass",
-        f"The scanner finds no undeclared personal data in {len(profile.columns)} columns; "
-        f"{len(project.data.personal)} are declared.",
-        **facts,
-    )
+        return say("not-applicable", "The project declares no person, and the scanner finds no personal data in "
+                   f"{len(profile.columns)} columns.", **facts)
+    return say("pass", f"The scanner finds no undeclared personal data in {len(profile.columns)} columns; "
+               f"{len(project.data.personal)} are declared.", **facts)

@@ -13,7 +13,7 @@ import numpy as np
 
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats
-from shipworthy.data.analysis.view import DAY, View, counts_in, distance, family, longest_run, unlike
+from shipworthy.data.analysis.view import DAY, View, chance_of, counts_in, distance, family, longest_run
 from shipworthy.metrics.intervals import binomial_tail
 
 CHANCE = 2e-6
@@ -48,17 +48,13 @@ def _null_share(rule: Rule, view: View) -> Breach | None:
     many = nulls / n > high and binomial_tail(int(nulls / spread), max(1, int(n / spread)), high) < CHANCE
     few = nulls / n < low and binomial_tail(int((n - nulls) / spread), max(1, int(n / spread)), 1 - low) < CHANCE
     together = longest_run(np.asarray(values.is_null().to_numpy(), np.int64), only=1) if nulls else 0
-    clumped = (
-        together > _most_in_a_row(base, n) and together > 3 * max(1, rule.detail["run"]) and rule.detail["slack"] == 0
-    )
+    clumped = (together > _most_in_a_row(base, n) and together > 3 * max(1, rule.detail["run"])
+               and rule.detail["slack"] == 0)
     if not (many or few or clumped):
         return None
-    return Breach(
-        rule,
-        f"{nulls / n:.1%}",
-        f"{rule.column} is missing in {nulls / n:.1%} of rows, "
-        + (f"{together} of them in a row" if clumped and not many else f"against {rule.detail['share']:.1%} before"),
-    )
+    return Breach(rule, f"{nulls / n:.1%}", f"{rule.column} is missing in {nulls / n:.1%} of rows, "
+                  + (f"{together} of them in a row" if clumped and not many
+                     else f"against {rule.detail['share']:.1%} before"))
 
 
 def _range(rule: Rule, view: View) -> Breach | None:
@@ -76,11 +72,8 @@ def _range(rule: Rule, view: View) -> Breach | None:
     if same < 3 and not wild and binomial_tail(count, len(numbers), allowed) >= CHANCE:
         return None
     shown = worst[np.argmax(np.abs(worst))]
-    return Breach(
-        rule,
-        f"{count} outside",
-        f"{count} values of {rule.column} are outside {rule.low:g} to {rule.high:g}, such as {shown:g}",
-    )
+    return Breach(rule, f"{count} outside", f"{count} values of {rule.column} are outside {rule.low:g} to "
+                  f"{rule.high:g}, such as {shown:g}")
 
 
 def _quantile(rule: Rule, view: View) -> Breach | None:
@@ -130,13 +123,12 @@ def _shape(rule: Rule, what: str, share: Floats, counts: Floats, names: tuple[st
     far = distance(share, now)
     if far <= rule.detail["slack"] or far < TINY_SHIFT:
         return None
-    if unlike(share, rule.support, counts) >= CHANCE:
+    if chance_of(share, rule.support, counts) >= CHANCE:
         return None
     at = int(np.argmax(np.abs(now - share)))
     where = f': "{names[at]}" is {now[at]:.1%}, against {share[at]:.1%} before' if names else ""
-    return Breach(
-        rule, f"{far:.2f}", f"the values of {what} have another distribution ({far:.0%} of rows moved){where}"
-    )
+    return Breach(rule, f"{far:.2f}", f"the values of {what} have another distribution ({far:.0%} of rows "
+                  f"moved){where}")
 
 
 def _unseen(rule: Rule, view: View) -> Breach | None:
@@ -203,11 +195,8 @@ def _order(rule: Rule, view: View) -> Breach | None:
     span = max(rule.high - rule.low, DAY)
     if seconds[0] < rule.low - 0.25 * span or seconds[-1] > rule.high + 2 * span:
         shown = seconds[0] if seconds[0] < rule.low - 0.25 * span else seconds[-1]
-        return Breach(
-            rule,
-            _date(shown),
-            f"{rule.column} reaches {_date(shown)}, far outside {_date(rule.low)} to {_date(rule.high)}",
-        )
+        return Breach(rule, _date(shown), f"{rule.column} reaches {_date(shown)}, far outside {_date(rule.low)} to "
+                      f"{_date(rule.high)}")
     if len(seconds) > 20:
         gap = float(np.diff(seconds).max())
         if gap > max(0.25 * span, 10 * rule.detail["gap"]):
@@ -242,22 +231,16 @@ def _repeat(rule: Rule, view: View) -> Breach | None:
             return None
     elif (counts >= 2).mean() < 0.9:
         return None
-    return Breach(
-        rule,
-        f"{view.batch.rows - len(counts)} repeated",
-        "nearly every row occurs at least twice: the batch was delivered twice",
-    )
+    return Breach(rule, f"{view.batch.rows - len(counts)} repeated", "nearly every row occurs at least twice: the "
+                  "batch was delivered twice")
 
 
 def _rows(rule: Rule, view: View) -> Breach | None:
     assert rule.low is not None and rule.high is not None
     if rule.low <= view.batch.rows <= rule.high:
         return None
-    return Breach(
-        rule,
-        str(view.batch.rows),
-        f"the batch has {view.batch.rows:,} rows, outside {rule.low:,.0f} to {rule.high:,.0f}",
-    )
+    return Breach(rule, str(view.batch.rows), f"the batch has {view.batch.rows:,} rows, outside {rule.low:,.0f} to "
+                  f"{rule.high:,.0f}")
 
 
 def _most_in_a_row(share: float, rows: int, chance: float = CHANCE) -> float:

@@ -44,7 +44,7 @@ def binned(numbers: Floats, edges: Floats) -> Ints:
     return np.where(np.isfinite(numbers), place, 0).astype(np.int64)
 
 
-def told(codes: Ints, truth: Floats, *, seed: int = 0) -> Floats:
+def mean_elsewhere(codes: Ints, truth: Floats, *, seed: int = 0) -> Floats:
     """(n,) the mean truth of the rows with the same code in the other half, shrunk to the mean of that half.
 
     truth: (n,) 0 and 1, or values.
@@ -68,7 +68,7 @@ def strength(codes: Ints, truth: Floats, classes: int) -> float:
     """
     if classes == 0:
         spread = float(np.var(truth))
-        left = float(np.mean((truth - told(codes, truth)) ** 2))
+        left = float(np.mean((truth - mean_elsewhere(codes, truth)) ** 2))
         return max(0.0, 1 - left / spread) if spread > 0 else float("nan")
     sides: Sequence[int] = (1,) if classes == 2 else range(classes)
     found = [_against_rest(codes, (truth == side).astype(np.float64)) for side in sides]
@@ -84,7 +84,7 @@ def skill(value: float, classes: int) -> float:
 def _against_rest(codes: Ints, truth: Floats) -> float:
     if not 0 < truth.sum() < len(truth):
         return float("nan")
-    return max(0.5, auc(truth, told(codes, truth)))
+    return max(0.5, auc(truth, mean_elsewhere(codes, truth)))
 
 
 def _levels(values: pa.ChunkedArray) -> Ints:

@@ -12,8 +12,10 @@ from itertools import permutations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shipworthy.core.found import Suspect
+from shipworthy.core.schema import task_of
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.data.analysis.strength import codes_of, skill, strength
 from shipworthy.data.collection.containment import words_of
@@ -27,54 +29,11 @@ STRONG_NAMED = 0.4
 WEAK_NAMED = 0.2
 LEAST = 20
 REMAINDER, REMAINDER_ROWS = 0.98, 1_000
-AFTER = frozenset(
-    [
-        "duration",
-        "paid",
-        "repaid",
-        "recovered",
-        "recovery",
-        "settled",
-        "settlement",
-        "collected",
-        "collection",
-        "refund",
-        "refunded",
-        "chargeback",
-        "arr",
-        "arrival",
-        "actual",
-        "outcome",
-        "result",
-        "resolved",
-        "resolution",
-        "closed",
-        "cancelled",
-        "canceled",
-        "discharge",
-        "discharged",
-        "death",
-        "final",
-        "pred",
-        "predicted",
-        "prediction",
-        "label",
-        "score",
-        "won",
-        "lost",
-        "churned",
-        "default",
-        "defaulted",
-        "late",
-        "delay",
-        "grade",
-        "subgrade",
-        "claims",
-        "claim",
-        "payout",
-        "penalty",
-    ]
-)
+AFTER = frozenset(["duration", "paid", "repaid", "recovered", "recovery", "settled", "settlement", "collected",
+                   "collection", "refund", "refunded", "chargeback", "arr", "arrival", "actual", "outcome", "result",
+                   "resolved", "resolution", "closed", "cancelled", "canceled", "discharge", "discharged", "death",
+                   "final", "pred", "predicted", "prediction", "label", "score", "won", "lost", "churned", "default",
+                   "defaulted", "late", "delay", "grade", "subgrade", "claims", "claim", "payout", "penalty"])
 
 
 @dataclass(frozen=True)
@@ -131,9 +90,7 @@ def _in_order(rows: Table, name: str, truth: Floats) -> float:
 
 def truth_of(rows: Table, target: str) -> tuple[Floats, int]:
     """The target as codes with their number of classes, or as values with 0; at most 254 classes."""
-    values = rows.data[target]
-    distinct = len(values.unique())
-    if rows.schema[target].kind == "number" and distinct > 2:
+    if task_of(rows.schema[target], pc.count_distinct(rows.data[target]).as_py()) == "regression":
         numbers = rows.numbers(target)
         return np.where(np.isfinite(numbers), numbers, np.nanmedian(numbers)), 0
     _, codes = np.unique(rows.words(target).astype(str), return_inverse=True)
@@ -146,11 +103,8 @@ def named_after(name: str) -> bool:
 
 
 def _copies(asked: Asked) -> list[Suspect]:
-    return [
-        Suspect(name, "near-copy", _strength(value, asked), f"alone it has {_figure(value, asked)}")
-        for name, value in asked.skills.items()
-        if value >= COPY
-    ]
+    return [Suspect(name, "near-copy", _strength(value, asked), f"alone it has {_figure(value, asked)}")
+            for name, value in asked.skills.items() if value >= COPY]
 
 
 def _beyond(asked: Asked, taken: set[str]) -> list[Suspect]:
@@ -226,14 +180,8 @@ def _sums(asked: Asked, rows: Table, target: str) -> list[Suspect]:
     found = []
     for place, name in enumerate(names):
         if _left(np.delete(inputs, place, axis=1), truth) > 1e-3:
-            found.append(
-                Suspect(
-                    name,
-                    "near-copy",
-                    _strength(asked.skills[name], asked),
-                    f"with other columns it adds up to {target} exactly",
-                )
-            )
+            found.append(Suspect(name, "near-copy", _strength(asked.skills[name], asked),
+                                 f"with other columns it adds up to {target} exactly"))
     return found
 
 
@@ -244,18 +192,11 @@ def _left(inputs: Floats, truth: Floats) -> float:
 
 def _family(asked: Asked, found: dict[str, Suspect]) -> list[Suspect]:
     """Columns that share the telling first word of a suspect: paid_total beside paid_interest."""
-    heads = {
-        words_of(name)[0]: name
-        for name, each in found.items()
-        if each.kind == "after-the-fact" and words_of(name) and words_of(name)[0] in AFTER and len(words_of(name)) > 1
-    }
-    return [
-        Suspect(
-            name, "after-the-fact", _strength(value, asked), f"it is named like {heads[words_of(name)[0]]}, a suspect"
-        )
-        for name, value in asked.skills.items()
-        if name not in found and words_of(name) and words_of(name)[0] in heads
-    ]
+    heads = {words_of(name)[0]: name for name, each in found.items() if each.kind == "after-the-fact" and words_of(name)
+             and words_of(name)[0] in AFTER and len(words_of(name)) > 1}
+    return [Suspect(name, "after-the-fact", _strength(value, asked), "it is named like "
+                    f"{heads[words_of(name)[0]]}, a suspect") for name, value in asked.skills.items()
+            if name not in found and words_of(name) and words_of(name)[0] in heads]
 
 
 def _remainders(asked: Asked, rows: Table, found: dict[str, Suspect]) -> list[Suspect]:
@@ -284,14 +225,8 @@ def _counters(asked: Asked, rows: Table) -> list[Suspect]:
             continue
         steps = np.diff(rows.numbers(column.name))
         if len(steps) and bool(np.all(steps > 0)) and len(asked.skills) > 1:
-            found.append(
-                Suspect(
-                    column.name,
-                    "identifier",
-                    _strength(value, asked),
-                    f"it counts the rows, and alone it has {_figure(value, asked)}",
-                )
-            )
+            found.append(Suspect(column.name, "identifier", _strength(value, asked),
+                                 f"it counts the rows, and alone it has {_figure(value, asked)}"))
     return found
 
 

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from scipy.special import chdtrc
 
+from shipworthy.core.rows import row_hashes as row_hashes
 from shipworthy.core.table import Floats, Ints, Table, to_words
 
 DAY = 86_400.0
@@ -24,20 +24,8 @@ def family(kind: pa.DataType) -> str:
         return "number"
     if pa.types.is_temporal(kind):
         return "time"
-    return (
-        "text"
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
-        else "other"
-    )
-
-
-def row_hashes(data: pa.Table) -> Ints:
-    """(n,) one hash a row; equal rows have equal hashes within one process."""
-    if not data.num_columns or not data.num_rows:
-        return np.zeros(data.num_rows, np.int64)
-    frame = pl.DataFrame({name: pl.Series(data[name]) for name in sorted(data.column_names)})
-    found: Ints = frame.hash_rows(seed=7).to_numpy().view(np.int64)
-    return found
+    return ("text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+            else "other")
 
 
 class View:
@@ -171,7 +159,7 @@ def longest_run(codes: Ints, *, only: int | None = None) -> int:
     return int(lengths.max(initial=0))
 
 
-def unlike(share: Floats, before: int, counts: Floats) -> float:
+def chance_of(share: Floats, before: int, counts: Floats) -> float:
     """Chance of counts so far from the shares of `before` reference rows; cells that expect under 5 are pooled."""
     n = float(counts.sum())
     if not n:

@@ -83,10 +83,8 @@ def _together(counts: Ints, empty: Mask) -> bool:
     """Whether two columns go together: many cells are empty, or a level with one is spread unlike the others."""
     if empty.sum() > 0.1 * empty.size:
         return True
-    return any(
-        _stray(counts, empty, x) > LEVEL_STRAYS or _stray(counts.T, empty.T, y) > LEVEL_STRAYS
-        for x, y in zip(*np.nonzero(empty), strict=True)
-    )
+    return any(_stray(counts, empty, x) > LEVEL_STRAYS or _stray(counts.T, empty.T, y) > LEVEL_STRAYS
+               for x, y in zip(*np.nonzero(empty), strict=True))
 
 
 def _stray(counts: Ints, empty: Mask, level: int) -> float:
@@ -133,6 +131,5 @@ def _levels(table: Table, name: str) -> Binned | None:
     levels, codes = np.unique(present, return_inverse=True)
     if len(levels) > 30:
         return None
-    return Binned(
-        tuple("missing" if level == "missing" else f'= "{level}"' for level in levels), codes.astype(np.int64)
-    )
+    return Binned(tuple("missing" if level == "missing" else f'= "{level}"' for level in levels),
+                  codes.astype(np.int64))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from shipworthy.core.features import fit
+from shipworthy.core.schema import task_of
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import BadData
 
@@ -32,7 +33,7 @@ def suspect_labels(table: Table, target: str = "", *, classes: tuple[str, ...] =
     name = target or _target(table)
     known = np.flatnonzero(np.asarray(table.data[name].is_valid().to_numpy(), np.bool_))
     rows = table.take(known)
-    if rows.schema[name].kind == "number" and len(rows.data[name].unique()) > 20:
+    if not classes and task_of(rows.schema[name], len(rows.data[name].unique())) == "regression":
         doubt = -surprise(rows, name, seed)
     else:
         codes, names = codes_of_labels(rows, name, classes)

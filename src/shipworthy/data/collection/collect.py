@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from shipworthy.core.project import Join, Project
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
-from shipworthy.data.collection.tidy import as_kind
+from shipworthy.data.collection.tidy import as_kind, without_zone
 from shipworthy.errors import BadData, BadProject, nearest
 
 YES, NO = "yes", "no"
@@ -35,7 +36,7 @@ def collect(tables: Mapping[str, Table], project: Project) -> Table:
 
 def base_name(tables: Mapping[str, Table], project: Project) -> str:
     """The name of the base table: [data] table, else the first source, else the only table."""
-    first = project.source[0].name if project.source else ""
+    first = project.source[0].called if project.source else ""
     wanted = project.data.table or (first if first in tables else next(iter(tables), ""))
     _named(tables, wanted, "[data] table")
     return wanted
@@ -54,26 +55,19 @@ def look_up(left: Table, right: Table, join: Join) -> Table:
     names = {column: join.prefix + column for column in added}
     clash = [new for new in names.values() if new in left.schema]
     if clash:
-        raise BadData(
-            f'the join of {join.table} would make a second column "{clash[0]}"',
-            where=f"[[join]] table = {join.table!r}",
-            hint=f'set prefix = "{join.table}_"',
-        )
+        raise BadData(f'the join of {join.table} would make a second column "{clash[0]}"',
+                      where=f"[[join]] table = {join.table!r}", hint=f'set prefix = "{join.table}_"')
     place = positions(left, right, join)
     missing = pa.array(place, mask=place < 0)
     data = left.data
     schema = left.schema
     for column in added:
-        data = data.append_column(
-            names[column],
-            right.data[column].combine_chunks().take(missing)
-            if right.rows
-            else pa.nulls(left.rows, right.data[column].type),
-        )
+        data = data.append_column(names[column],
+                                  right.data[column].combine_chunks().take(missing) if right.rows
+                                  else pa.nulls(left.rows, right.data[column].type))
         entry = right.schema[column]
-        schema = Schema(
-            (*schema.columns, type(entry)(names[column], entry.kind, integer=entry.integer, unit=entry.unit))
-        )
+        schema = Schema((*schema.columns,
+                         type(entry)(names[column], entry.kind, integer=entry.integer, unit=entry.unit)))
     notes = {**left.notes, **{join.prefix + key: note for key, note in right.notes.items()}}
     return Table(data, schema, left.name, left.origin, notes)
 
@@ -87,11 +81,9 @@ def positions(left: Table, right: Table, join: Join) -> np.ndarray[tuple[int], n
     repeated = frame.filter(frame.select(on).is_duplicated())
     if repeated.height:
         example = ", ".join(str(value) for value in repeated.row(0)[1:])
-        raise BadData(
-            f"{repeated.height} rows of {join.table} share a key, such as {example}",
-            where=f"[[join]] table = {join.table!r}",
-            hint="join by more columns, or remove the repeated rows",
-        )
+        raise BadData(f"{repeated.height} rows of {join.table} share a key, such as {example}",
+                      where=f"[[join]] table = {join.table!r}",
+                      hint="join by more columns, or remove the repeated rows")
     base = pl.DataFrame({f"k{n}": _key(left, column) for n, column in enumerate(ours)})
     for n, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         _comparable(base[f"k{n}"], frame[f"k{n}"], a, b, join.table)
@@ -119,7 +111,10 @@ def with_roles(table: Table, project: Project) -> Table:
     data = project.data
     _are_there(table, project)
     for name, kind in data.kinds.items():
-        table = table.with_column(name, as_kind(table.column(name), kind, name), kind=kind)
+        words = table.column(name)
+        table = table.with_column(name, as_kind(words, kind, name), kind=kind)
+        if kind == "timestamp" and without_zone(words):
+            table = replace(table, notes={**table.notes, name: "times without a zone are read as UTC"})
     schema = table.schema
     for name, unit in data.units.items():
         schema = schema.replace(name, unit=unit)
@@ -134,7 +129,8 @@ def with_roles(table: Table, project: Project) -> Table:
     if data.time:
         _is_time(schema, data.time)
         schema = schema.replace(data.time, role="time", reason="when the row was known: [data] time")
-    schema = schema.replace(data.target, role="target", reason="what is predicted")
+    counted = schema[data.target].integer and data.kinds.get(data.target) != "number"
+    schema = schema.replace(data.target, role="target", integer=counted, reason="what is predicted")
     return table.with_schema(schema)
 
 
@@ -144,11 +140,8 @@ def trace(tables: Mapping[str, Table], project: Project) -> dict[str, str]:
     found = dict.fromkeys(tables[name].schema.names, name)
     for join in project.join:
         if join.table in tables:
-            found |= {
-                join.prefix + column: join.table
-                for column in tables[join.table].schema.names
-                if column not in join.on.values()
-            }
+            found |= {join.prefix + column: join.table for column in tables[join.table].schema.names
+                      if column not in join.on.values()}
     if project.data.target_rule:
         found.setdefault(project.data.target, found.get(project.data.target_rule.column, name))
     return found
@@ -156,11 +149,8 @@ def trace(tables: Mapping[str, Table], project: Project) -> dict[str, str]:
 
 def _named(tables: Mapping[str, Table], name: str, where: str) -> Table:
     if name not in tables:
-        raise BadProject(
-            f'there is no table "{name}"',
-            where=where,
-            hint=nearest(name, tables) or f"[[source]] names are {', '.join(tables) or 'missing'}",
-        )
+        raise BadProject(f'there is no table "{name}"', where=where,
+                         hint=nearest(name, tables) or f"[[source]] names are {', '.join(tables) or 'missing'}")
     return tables[name]
 
 
@@ -172,11 +162,9 @@ def _key(table: Table, column: str) -> pl.Series:
 def _comparable(left: pl.Series, right: pl.Series, a: str, b: str, table: str) -> None:
     both_numbers = left.dtype.is_numeric() and right.dtype.is_numeric()
     if left.dtype != right.dtype and not both_numbers:
-        raise BadData(
-            f'column "{a}" holds {left.dtype} and "{b}" of {table} holds {right.dtype}',
-            where=f"[[join]] table = {table!r}",
-            hint="make them one kind with [data.kinds], or join by other columns",
-        )
+        raise BadData(f'column "{a}" holds {left.dtype} and "{b}" of {table} holds {right.dtype}',
+                      where=f"[[join]] table = {table!r}",
+                      hint="make them one kind with [data.kinds], or join by other columns")
 
 
 def _are_there(table: Table, project: Project) -> None:
@@ -203,8 +191,5 @@ def _differ_beyond_case(table: Table) -> None:
 
 def _is_time(schema: Schema, name: str) -> None:
     if schema[name].kind != "timestamp":
-        raise BadData(
-            f'the time column "{name}" holds {schema[name].kind} values',
-            where="[data] time",
-            hint="name a column of times, or set [data.kinds] " + f'{name} = "timestamp"',
-        )
+        raise BadData(f'the time column "{name}" holds {schema[name].kind} values', where="[data] time",
+                      hint="name a column of times, or set [data.kinds] " + f'{name} = "timestamp"')

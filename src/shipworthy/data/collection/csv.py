@@ -20,7 +20,7 @@ from shipworthy.core.table import Table
 from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
 from shipworthy.data.collection.places import local, table_name
 from shipworthy.data.collection.size import gathered, largest
-from shipworthy.data.collection.tidy import MOST_COLUMNS, finish, too_wide, twice
+from shipworthy.data.collection.tidy import MOST_COLUMNS, tidied, too_wide, twice
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
 
@@ -66,7 +66,7 @@ def read_csv(
         part = {"rows": rows, "most_bytes": most_bytes or largest(), "origin": address}
         data = _load(connection, plain, dialect, part).rename_columns(list(dialect.names))
     notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
-    return finish(data, name=name or table_name(address), origin=address, notes=notes)
+    return tidied(data, name=name or table_name(address), origin=address, notes=notes)
 
 
 def _dialect(
@@ -84,13 +84,8 @@ def _dialect(
     first, rest = rows[0], rows[1:]
     known = header if header is not None else has_header or _looks_like_names(first)
     if not known:
-        return Dialect(
-            delimiter,
-            quote,
-            tuple(f"column{n}" for n in range(1, len(first) + 1)),
-            skip,
-            {"header": "no header was found; columns are numbered"},
-        )
+        return Dialect(delimiter, quote, tuple(f"column{n}" for n in range(1, len(first) + 1)), skip,
+                       {"header": "no header was found; columns are numbered"})
     if not rest:
         raise BadData("the file has a header but no rows", where=address, hint="check that the export finished")
     names, notes = _names(first, rest)
@@ -151,11 +146,9 @@ def _looks_like_names(cells: list[str]) -> bool:
 def _not_ragged(rows: list[list[str]], width: int, address: str, skip: int) -> None:
     for place, row in enumerate(rows):
         if len(row) != width and not (len(row) == 1 and row[0].strip() == ""):
-            raise BadData(
-                f"row {place + 1} has {len(row)} fields where the header has {width}",
-                where=f"{address}, about line {skip + place + 2}",
-                hint='quote fields that hold the delimiter, or name another one: delimiter = ";"',
-            )
+            raise BadData(f"row {place + 1} has {len(row)} fields where the header has {width}",
+                          where=f"{address}, about line {skip + place + 2}",
+                          hint='quote fields that hold the delimiter, or name another one: delimiter = ";"')
 
 
 def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, part: dict[str, Any]) -> pa.Table:

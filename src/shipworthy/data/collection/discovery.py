@@ -10,12 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from shipworthy.core.found import Catalogue, JoinPath, Listed
-from shipworthy.core.project import Project, Source
+from shipworthy.core.project import Project, Source, source_of
 from shipworthy.core.table import Table
 from shipworthy.data.collection.collect import base_name, trace
 from shipworthy.data.collection.containment import ALIKE, Sketch, candidates, likeness, sketch
 from shipworthy.data.collection.folder import list_sources
-from shipworthy.data.collection.places import divide, table_name
+from shipworthy.data.collection.places import divide
 
 __all__ = ["discover", "list_sources", "verify_join"]
 
@@ -33,7 +33,9 @@ def discover(tables: Sequence[Table], project: Project | None = None) -> Catalog
     """
     named = {table.name: table for table in tables}
     sketches = {table.name: [sketch(table, column) for column in table.schema.names] for table in tables}
-    listed = tuple(_listed(table, sketches[table.name], _source(table, project)) for table in tables)
+    sources = project.source if project else ()
+    listed = tuple(_listed(table, sketches[table.name], source_of(sources, table.name, table.origin))
+                   for table in tables)
     joins = _declared(named, project)
     known = {(join.left, join.right, tuple(sorted(join.on.items()))) for join in joins}
     every = [each for found in sketches.values() for each in found]
@@ -41,11 +43,8 @@ def discover(tables: Sequence[Table], project: Project | None = None) -> Catalog
         on = {left.column: right.column}
         if (left.table, right.table, tuple(on.items())) not in known:
             joins.append(verify_join(named[left.table], named[right.table], on, score=score, by_chance=chance))
-    joins += [
-        join
-        for join in _composite(named, sketches)
-        if (join.left, join.right, tuple(sorted(join.on.items()))) not in known
-    ]
+    joins += [join for join in _composite(named, sketches)
+              if (join.left, join.right, tuple(sorted(join.on.items()))) not in known]
     joins.sort(key=lambda join: (not join.used, -join.score))
     traced = trace(named, project) if project and base_name_or_none(named, project) else {}
     return Catalogue(listed, tuple(joins), traced)
@@ -64,24 +63,15 @@ def verify_join(
     orphans = mine.filter(pl.col("found").is_null()).sort(["rows", *keys], descending=[True] + [False] * len(keys))
     one = int(mine.filter(pl.col("found") == 1)["rows"].sum())
     examples = tuple(", ".join(str(value) for value in row[: len(keys)]) for row in orphans.head(EXAMPLES).iter_rows())
-    return JoinPath(
-        left.name,
-        right.name,
-        dict(on),
-        coverage=one / ours.height if ours.height else 0.0,
-        orphans=orphans.height,
-        orphan_rows=int(orphans["rows"].sum()),
-        many=counts.filter(pl.col("found") > 1).height,
-        examples=examples,
-        score=score,
-        used=used,
-        by_chance=by_chance,
-    )
+    return JoinPath(left.name, right.name, dict(on), coverage=one / ours.height if ours.height else 0.0,
+                    orphans=orphans.height, orphan_rows=int(orphans["rows"].sum()),
+                    many=counts.filter(pl.col("found") > 1).height, examples=examples, score=score, used=used,
+                    by_chance=by_chance)
 
 
 def base_name_or_none(tables: Mapping[str, Table], project: Project) -> str:
     """The name of the base table, or empty when the tables at hand do not hold it."""
-    wanted = project.data.table or (project.source[0].name if project.source else "")
+    wanted = project.data.table or (project.source[0].called if project.source else "")
     return base_name(tables, project) if not wanted or wanted in tables else ""
 
 
@@ -155,24 +145,8 @@ def _listed(table: Table, sketches: Sequence[Sketch], source: Source | None) -> 
     path = Path(divide(table.origin)[0])
     there = path.is_file()
     facts = path.stat() if there else None
-    return Listed(
-        table.name,
-        table.origin,
-        table.rows,
-        table.schema.names,
-        tuple(each.column for each in sketches if each.is_key),
-        bytes=facts.st_size if facts else table.data.nbytes,
-        modified=datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds") if facts else "",
-        digest=table.digest,
-        owner=source.owner if source else "",
-        licence=source.licence if source else "",
-    )
-
-
-def _source(table: Table, project: Project | None) -> Source | None:
-    for source in project.source if project else ():
-        if table.name in (source.name, "" if source.name else table_name(*divide(source.address))) or (
-            source.address and table.origin == source.address
-        ):
-            return source
-    return None
+    return Listed(table.name, table.origin, table.rows, table.schema.names,
+                  tuple(each.column for each in sketches if each.is_key),
+                  bytes=facts.st_size if facts else table.data.nbytes,
+                  modified=datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds") if facts else "",
+                  digest=table.digest, owner=source.owner if source else "", licence=source.licence if source else "")

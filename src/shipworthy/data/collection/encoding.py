@@ -35,9 +35,8 @@ def encoding_of(path: Path) -> str:
         head = stream.read(CHUNK)
         meaning = what_is(head)
         if meaning:
-            raise BadData(
-                f"the file is {meaning}, not a text table", where=str(path), hint="rename it to its true suffix"
-            )
+            raise BadData(f"the file is {meaning}, not a text table", where=str(path),
+                          hint="rename it to its true suffix")
         for mark, name in MARKS:
             if head.startswith(mark):
                 return name

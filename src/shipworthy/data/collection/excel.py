@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import divide, local, table_name
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.data.collection.values import column_of
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import connector
@@ -27,11 +27,8 @@ def read_excel(address: str, *, name: str = "", sheet: str = "") -> Table:
     try:
         calamine = importlib.import_module("python_calamine")
     except ModuleNotFoundError as error:
-        raise BadData(
-            "reading workbooks needs python-calamine",
-            where=address,
-            hint="pip install 'shipworthy[excel]', or save the sheet as CSV",
-        ) from error
+        raise BadData("reading workbooks needs python-calamine", where=address,
+                      hint="pip install 'shipworthy[excel]', or save the sheet as CSV") from error
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
         rows = _rows(book, sheet or wanted, place)
@@ -45,23 +42,21 @@ def read_excel(address: str, *, name: str = "", sheet: str = "") -> Table:
     if len(rows) < 2:
         raise BadData("the sheet has a header but no rows", where=address, hint="check that the export finished")
     columns = [column_of([row[place] for row in rows[1:]]) for place in range(len(header))]
-    return finish(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
+    return tidied(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
 
 
 def _rows(book: Any, sheet: str, address: str) -> list[list[Any]]:
     names = list(book.sheet_names)
     if sheet and sheet not in names:
-        raise BadData(
-            f'there is no sheet "{sheet}"', where=address, hint=nearest(sheet, names) or f"it has {', '.join(names)}"
-        )
+        raise BadData(f'there is no sheet "{sheet}"', where=address,
+                      hint=nearest(sheet, names) or f"it has {', '.join(names)}")
     filled = {each: _trim(book.get_sheet_by_name(each).to_python()) for each in ([sheet] if sheet else names)}
     filled = {each: rows for each, rows in filled.items() if rows}
     if not filled:
         raise BadData("the workbook holds no rows", where=address, hint="check that the export finished")
     if len(filled) > 1:
-        raise BadData(
-            f"{len(filled)} sheets hold rows", where=address, hint=f"name one: {address}#{next(iter(filled))}"
-        )
+        raise BadData(f"{len(filled)} sheets hold rows", where=address,
+                      hint=f"name one: {address}#{next(iter(filled))}")
     return next(iter(filled.values()))
 
 

@@ -9,25 +9,12 @@ import pyarrow as pa
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.sqlite import sqlite_tables
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 
 READABLE = (
-    ".csv",
-    ".tsv",
-    ".csv.gz",
-    ".tsv.gz",
-    ".csv.bz2",
-    ".parquet",
-    ".pq",
-    ".arrow",
-    ".feather",
-    ".jsonl",
-    ".ndjson",
-    ".jsonl.gz",
-    ".xlsx",
-    ".xls",
-    ".ods",
+    ".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.bz2", ".parquet", ".pq", ".arrow", ".feather", ".jsonl", ".ndjson",
+    ".jsonl.gz", ".xlsx", ".xls", ".ods",
 )
 DATABASES = (".db", ".sqlite", ".sqlite3")
 HIDDEN = (".", "_")
@@ -45,11 +32,8 @@ def list_sources(folder: str | Path) -> tuple[str, ...]:
         return _tables(root)
     found = [address for path in sorted(root.rglob("*")) if _wanted(path, root) for address in _tables(path)]
     if not found:
-        raise BadData(
-            "the folder holds no table",
-            where=str(folder),
-            hint="it may hold CSV, Parquet, Arrow, JSON lines, Excel or SQLite files",
-        )
+        raise BadData("the folder holds no table", where=str(folder),
+                      hint="it may hold CSV, Parquet, Arrow, JSON lines, Excel or SQLite files")
     return tuple(found)
 
 
@@ -75,20 +59,16 @@ def stack(parts: list[Table], *, name: str, origin: str) -> Table:
         extra = [each for each in part.schema.names if each not in first.schema]
         if missing or extra:
             problem = f'column "{missing[0]}" is missing' if missing else f'column "{extra[0]}" is new'
-            raise BadData(
-                f"{problem}; every file of one table needs the same columns",
-                where=part.origin,
-                hint=f"the first file is {first.origin}; name one table, or list them as [[source]]",
-            )
+            raise BadData(f"{problem}; every file of one table needs the same columns", where=part.origin,
+                          hint=f"the first file is {first.origin}; name one table, or list them as [[source]]")
     try:
-        data = pa.concat_tables(
-            [part.data.select(list(first.schema.names)) for part in parts], promote_options="permissive"
-        )
+        data = pa.concat_tables([part.data.select(list(first.schema.names)) for part in parts],
+                                promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise BadData(f"the files disagree about a type: {error}", where=origin,
                       hint="make that column one type in all files, or read them as separate sources") from error
     notes = {key: note for part in parts for key, note in part.notes.items()}
-    return finish(data, name=name, origin=origin, notes=notes)
+    return tidied(data, name=name, origin=origin, notes=notes)
 
 
 def _wanted(path: Path, root: Path) -> bool:

@@ -7,7 +7,7 @@ import duckdb
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import local, table_name
 from shipworthy.data.collection.size import gathered, largest
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
 
@@ -30,7 +30,7 @@ def read_jsonlines(address: str, *, name: str = "", rows: int = 0, most_bytes: i
         except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
             raise BadData("the file does not hold JSON records", where=address,
                           hint=str(error).splitlines()[0]) from error
-    return finish(data, name=name or table_name(address), origin=address)
+    return tidied(data, name=name or table_name(address), origin=address)
 
 
 def _plain(name: str, kind: object) -> str:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import local, table_name
 from shipworthy.data.collection.size import gathered, largest
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
 
@@ -31,7 +31,7 @@ def read_parquet(
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise BadData("the file is not readable Parquet", where=address, hint=str(error).splitlines()[0]) from error
     index = [each for each in data.column_names if each.startswith("__index_level_")]
-    return finish(data.drop_columns(index), name=name or table_name(address), origin=address)
+    return tidied(data.drop_columns(index), name=name or table_name(address), origin=address)
 
 
 @connector("arrow", suffixes=(".arrow", ".feather", ".ipc"))
@@ -49,4 +49,4 @@ def read_arrow(address: str, *, name: str = "") -> Table:
         raise BadData(
             "the file is not a readable Arrow file", where=address, hint=str(error).splitlines()[0]
         ) from error
-    return finish(data, name=name or table_name(address), origin=address)
+    return tidied(data, name=name or table_name(address), origin=address)

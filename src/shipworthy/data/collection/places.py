@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shipworthy.core.address import divide as divide
+from shipworthy.core.address import table_name as table_name
 from shipworthy.errors import BadData, nearest
 
 MAGIC = {
@@ -17,18 +19,6 @@ MAGIC = {
 }
 
 
-def divide(address: str) -> tuple[str, str]:
-    """The place and the table of an address: "shop.db#orders" is ("shop.db", "orders").
-
-    >>> divide("shop.db#orders")
-    ('shop.db', 'orders')
-    """
-    if "#" in address and not Path(address).exists():
-        place, _, table = address.rpartition("#")
-        return place, table
-    return address, ""
-
-
 def local(address: str) -> Path:
     """The path of a file that exists, is a file, is not empty and may be read. Raises BadData."""
     path = Path(address.removeprefix("file://")).expanduser()
@@ -36,9 +26,8 @@ def local(address: str) -> Path:
         near = nearest(path.name, [each.name for each in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise BadData("there is no such file", where=address, hint=near or "check the path in [[source]] address")
     if path.is_dir():
-        raise BadData(
-            "this is a folder, not a file", where=address, hint="name one table in it, or a pattern such as *.csv"
-        )
+        raise BadData("this is a folder, not a file", where=address,
+                      hint="name one table in it, or a pattern such as *.csv")
     try:
         with path.open("rb") as stream:
             head = stream.read(1)
@@ -48,16 +37,6 @@ def local(address: str) -> Path:
     if not head:
         raise BadData("the file is empty", where=address, hint="check that the export finished")
     return path
-
-
-def table_name(place: str, table: str = "") -> str:
-    """A short name for a table: the table itself, or the file without its suffixes."""
-    if table:
-        return table
-    name = Path(place).name
-    while "." in name.lstrip("."):
-        name = name.rpartition(".")[0]
-    return name or "table"
 
 
 def what_is(head: bytes) -> str:

@@ -15,7 +15,7 @@ from pyarrow import csv
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.sqlite import quoted
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import connector
 
@@ -68,10 +68,10 @@ def read_postgres(address: str, *, name: str = "") -> Table:
         with closing(postgres.connect(place)) as connection:
             data = _read(connection, asked)
     except pg8000.Error as error:
-        problem, hint = postgres.told(error)
+        problem, hint = postgres.refusal(error)
         raise BadData(problem, where=asked.where, hint=hint) from error
     query = wanted.lower().startswith(QUERIES)
-    return finish(data, name=name or ("query" if query else wanted.rpartition(".")[2]), origin=asked.where)
+    return tidied(data, name=name or ("query" if query else wanted.rpartition(".")[2]), origin=asked.where)
 
 
 def _read(connection: Any, asked: Asked) -> pa.Table:
@@ -113,8 +113,8 @@ def _schema(cursor: Any, fields: list[tuple[str, int]], asked: Asked) -> pa.Sche
         kind, category = types[oid]
         if category in NESTED:
             raise BadData(f'column "{column}" holds {NESTED[category]} ({kind.lstrip("_")})', where=asked.where,
-                          hint="name the columns in a query: postgresql://…#SELECT a, array_to_string(b, ' ') AS b "
-                               "FROM …")
+                          hint="name the columns in a query: postgresql://…#SELECT a, array_to_string(b, ' ') "
+                          "AS b FROM …")
     return pa.schema([(column, ARROW.get(types[oid][0], pa.string())) for column, oid in fields])
 
 

@@ -11,39 +11,25 @@ from shipworthy.marks import check
 @check("sources-known", row="data.discovery")
 def sources_known(catalogue: Catalogue, table: Table) -> Finding:
     """Every column that a model learns from traces to a catalogued source with an owner and a licence."""
-    judged = [
-        column.name for column in table.schema.columns if column.role in ("feature", "target") or column.protected
-    ]
+    judged = [column.name for column in table.schema.columns if column.role in ("feature", "target")
+              or column.protected]
     known = {listed.name: listed for listed in catalogue.tables}
     lost = [name for name in judged if catalogue.trace.get(name) not in known]
     used = {catalogue.trace[name] for name in judged if name not in lost}
     bare = sorted(name for name in used if not (known[name].owner and known[name].licence))
     facts = {"value": len(judged) - len(lost), "limit": len(judged), "n": len(judged)}
     if lost:
-        return say(
-            "fail",
-            f"{len(lost)} of {len(judged)} training columns come from no catalogued source: {_few(lost)}.",
-            remedy="list their file as [[source]] in shipworthy.toml",
-            counterexample={"columns": lost},
-            **facts,
-        )
+        return say("fail", f"{len(lost)} of {len(judged)} training columns come from no catalogued source: "
+                   f"{_few(lost)}.", remedy="list their file as [[source]] in shipworthy.toml",
+                   counterexample={"columns": lost}, **facts)
     if bare:
-        lacking = [
-            f"{name} ({' and '.join(w for w in ('owner', 'licence') if not getattr(known[name], w))})" for name in bare
-        ]
-        return say(
-            "fail",
-            f"{len(bare)} of {len(used)} sources lack an owner or a licence: {_few(lacking)}.",
-            remedy=f'in [[source]] name = "{bare[0]}" write owner = "…" and licence = "…"',
-            counterexample={"sources": bare},
-            **facts,
-        )
-    return say(
-        "pass",
-        f"All {len(judged)} training columns trace to {len(used)} catalogued "
-        f"source{'s' * (len(used) != 1)} with owner and licence.",
-        **facts,
-    )
+        lacking = [f"{name} ({' and '.join(w for w in ('owner', 'licence') if not getattr(known[name], w))})"
+                   for name in bare]
+        return say("fail", f"{len(bare)} of {len(used)} sources lack an owner or a licence: {_few(lacking)}.",
+                   remedy=f'in [[source]] name = "{bare[0]}" write owner = "…" and licence = "…"',
+                   counterexample={"sources": bare}, **facts)
+    return say("pass", f"All {len(judged)} training columns trace to {len(used)} catalogued "
+               f"source{'s' * (len(used) != 1)} with owner and licence.", **facts)
 
 
 @check("joins-verified", row="data.discovery")
@@ -60,20 +46,12 @@ def joins_verified(catalogue: Catalogue, *, least: float = 0.5) -> Finding:
     facts = {"value": worst, "limit": least, "n": len(used)}
     if wrong:
         join, why = wrong[0]
-        return say(
-            "fail",
-            f"{len(wrong)} of {len(used)} joins do not hold: {_path(join)} {why}.",
-            remedy="correct [[join]] on, or take the join out; see: shipworthy discover",
-            counterexample={"join": _path(join), "broken keys": list(join.examples)},
-            **facts,
-        )
+        return say("fail", f"{len(wrong)} of {len(used)} joins do not hold: {_path(join)} {why}.",
+                   remedy="correct [[join]] on, or take the join out; see: shipworthy discover",
+                   counterexample={"join": _path(join), "broken keys": list(join.examples)}, **facts)
     poorest = min(used, key=lambda join: join.coverage)
-    return say(
-        "pass",
-        f"All {len(used)} joins find exactly one row a key; the poorest, {_path(poorest)}, finds one for "
-        f"{poorest.coverage:.1%} of rows.",
-        **facts,
-    )
+    return say("pass", f"All {len(used)} joins find exactly one row a key; the poorest, {_path(poorest)}, finds one "
+               f"for {poorest.coverage:.1%} of rows.", **facts)
 
 
 def _wrong(join: JoinPath, least: float) -> str:

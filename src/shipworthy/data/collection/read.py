@@ -16,7 +16,7 @@ from shipworthy.data import collection
 from shipworthy.data.collection.folder import parts_of, stack
 from shipworthy.data.collection.places import divide, table_name
 from shipworthy.data.collection.size import bounded, in_words, largest
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import MARK
 
@@ -36,7 +36,7 @@ def read(
         return replace(address, name=name or address.name)
     if not isinstance(address, str | Path):
         table = Table.of(address, name=name or "table")
-        return bounded(finish(table.data, name=table.name, origin=table.origin), rows=rows, most_bytes=most)
+        return bounded(tidied(table.data, name=table.name, origin=table.origin), rows=rows, most_bytes=most)
     address = str(address)
     remote = "://" in address
     place = address.partition("#")[0] if remote else divide(address)[0]
@@ -72,11 +72,8 @@ def _connector(place: str, plugins: tuple[str, ...]) -> Any:
     if not Path(place).exists() and not scheme:
         raise BadData("there is no such file", where=place, hint="check the path in [[source]] address")
     suffix = Path(place).suffix or place
-    raise BadData(
-        f'no connector reads "{suffix}"',
-        where=place,
-        hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}",
-    )
+    raise BadData(f'no connector reads "{suffix}"', where=place,
+                  hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}")
 
 
 @cache

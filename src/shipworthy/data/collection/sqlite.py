@@ -9,12 +9,10 @@ import pyarrow as pa
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import divide, local, table_name
-from shipworthy.data.collection.tidy import finish
+from shipworthy.data.collection.tidy import tidied
 from shipworthy.data.collection.values import column_of
 from shipworthy.errors import BadData, nearest
 from shipworthy.marks import connector
-
-BATCH = 50_000
 
 
 @connector("sqlite", suffixes=(".sqlite", ".sqlite3", ".db"), schemes=("sqlite",))
@@ -36,7 +34,7 @@ def read_sqlite(address: str, *, name: str = "") -> Table:
         header = [facts[0] for facts in cursor.description]
         rows = cursor.fetchall()
     columns = [column_of([row[place] for row in rows]) for place in range(len(header))]
-    return finish(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
+    return tidied(pa.Table.from_arrays(columns, names=header), name=name or table_name(place, wanted), origin=address)
 
 
 def sqlite_tables(place: str) -> tuple[str, ...]:

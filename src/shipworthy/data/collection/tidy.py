@@ -19,10 +19,11 @@ MOST_COLUMNS = 5_000
 TEXT_DISTINCT = 1_000
 TEXT_WORDS = 3.0
 LOOK = 20_000
+_ZONE = r":\d\d(\.\d+)? ?([Zz]|[+-]\d\d(:?\d\d)?)\s*$"
 _TRUTHS = {"true": True, "false": False}
 
 
-def finish(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | None = None) -> Table:
+def tidied(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | None = None) -> Table:
     """A table with plain Arrow types, kinds decided, and notes of every conversion.
 
     Dates and naive times become UTC microseconds; decimals become floats; nested values become JSON text.
@@ -149,6 +150,12 @@ def _distinct_names(names: list[str], origin: str) -> None:
     repeated = twice(names)
     if repeated:
         raise BadData(f'two columns are named "{repeated[0]}"', where=origin, hint="rename one in the source")
+
+
+def without_zone(values: pa.ChunkedArray) -> bool:
+    """Whether words that are times leave their zone unsaid; they are read as UTC."""
+    known = values.drop_null()
+    return pa.types.is_string(known.type) and not pc.all(pc.match_substring_regex(known, _ZONE)).as_py()
 
 
 def _instant(word: str) -> Any:

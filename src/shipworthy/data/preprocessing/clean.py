@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from shipworthy.core.found import Change, Ledger, Profile
 from shipworthy.core.project import Project
+from shipworthy.core.rows import row_hashes
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.data.analysis.impossible import Odd, impossible, powers_of_ten
-from shipworthy.data.analysis.view import row_hashes
 from shipworthy.data.preprocessing import same
 from shipworthy.data.preprocessing.same import joined
 from shipworthy.data.preprocessing.words import Fix, blanks, numbers, spaces, spellings

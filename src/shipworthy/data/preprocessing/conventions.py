@@ -45,41 +45,24 @@ def conventions_agree(catalogue: Catalogue, raw: Table) -> Finding:
     sample = raw.take(np.linspace(0, raw.rows - 1, min(raw.rows, ROWS)).astype(np.int64))
     pairs = _namesakes(sample, catalogue)
     wrong = [said for left, right in pairs if (said := _other_unit(sample, left, right))]
-    wrong += [
-        said
-        for column in sample.schema.columns
-        if column.kind in ("category", "text")
-        if (said := _mixed_dates(sample, column.name))
-    ]
+    wrong += [said for column in sample.schema.columns if column.kind in ("category", "text")
+              if (said := _mixed_dates(sample, column.name))]
     facts = {"value": len(wrong), "limit": 0, "n": sample.rows}
     if wrong:
-        return say(
-            "fail",
-            f"{len(sources)} sources disagree in {len(wrong)} place{'s' * (len(wrong) != 1)} "
-            f"({sample.rows:,} rows read): {wrong[0]}.",
-            remedy="bring the source to one convention before it is read, or declare [data.units] and convert it",
-            counterexample={"disagreements": wrong[:10]},
-            **facts,
-        )
-    return say(
-        "pass",
-        f"{len(sources)} sources agree: {len(pairs)} pairs of like-named numbers keep one unit, and dates in "
-        f"text keep one order ({sample.rows:,} rows read).",
-        **facts,
-    )
+        return say("fail", f"{len(sources)} sources disagree in {len(wrong)} place{'s' * (len(wrong) != 1)} "
+                   f"({sample.rows:,} rows read): {wrong[0]}.",
+                   remedy="bring the source to one convention before it is read, or declare [data.units] "
+                   "and convert it", counterexample={"disagreements": wrong[:10]}, **facts)
+    return say("pass", f"{len(sources)} sources agree: {len(pairs)} pairs of like-named numbers keep one unit, and "
+               f"dates in text keep one order ({sample.rows:,} rows read).", **facts)
 
 
 def _namesakes(table: Table, catalogue: Catalogue) -> list[tuple[str, str]]:
     """Pairs of number columns from different sources whose names end alike."""
-    numbers = [
-        column.name for column in table.schema.columns if column.kind == "number" and column.name in catalogue.trace
-    ]
-    return [
-        (left, right)
-        for at, left in enumerate(numbers)
-        for right in numbers[at + 1 :]
-        if catalogue.trace[left] != catalogue.trace[right] and _tail(left, right)
-    ]
+    numbers = [column.name for column in table.schema.columns if column.kind == "number"
+               and column.name in catalogue.trace]
+    return [(left, right) for at, left in enumerate(numbers) for right in numbers[at + 1 :]
+            if catalogue.trace[left] != catalogue.trace[right] and _tail(left, right)]
 
 
 def _tail(left: str, right: str) -> bool:

@@ -28,11 +28,8 @@ def cells_changed(ledger: Ledger, raw: Table, *, limit: float = 0.05) -> Finding
     share = len(mine) / max(1, ledger.cells)
     reasons = Counter((change.column, change.reason) for change in mine).most_common(3)
     said = "; ".join(f"{count:,} in {column}: {reason}" for (column, reason), count in reasons)
-    aside = (
-        f" {len(ledger.dropped_rows):,} rows were dropped and {len(ledger.dropped_columns)} columns set aside."
-        if (ledger.dropped_rows or ledger.dropped_columns)
-        else ""
-    )
+    aside = (f" {len(ledger.dropped_rows):,} rows were dropped and {len(ledger.dropped_columns)} columns set aside."
+             if (ledger.dropped_rows or ledger.dropped_columns) else "")
     verdict = held(share, limit=limit, at_most=True)
     by_column = Counter(change.column for change in mine).most_common(12)
     return say(
@@ -67,11 +64,8 @@ def repair_harm(raw: Table, steps: Steps, *, limit: float = 0.01) -> Finding:
     start, _ = steps.clean(whole)
     names = [column.name for column in start.schema.features if column.kind in ("number", "category")]
     if start.rows * len(names) < LEAST_CELLS:
-        return say(
-            "unknown",
-            f"{start.rows * len(names)} cells are too few to break; {LEAST_CELLS} are needed.",
-            n=start.rows * len(names),
-        )
+        return say("unknown", f"{start.rows * len(names)} cells are too few to break; {LEAST_CELLS} are needed.",
+                   n=start.rows * len(names))
     broken, touched = _break(start, names)
     _, ledger = steps.clean(broken)
     changed = {(change.row, change.column) for change in ledger.changes if change.column in touched}
@@ -81,20 +75,12 @@ def repair_harm(raw: Table, steps: Steps, *, limit: float = 0.01) -> Finding:
     total = sum(int(mask.sum()) for mask in touched.values())
     low, high = clopper_pearson(len(harmed), right)
     verdict = held(len(harmed) / right, limit=limit, high=high, at_most=True)
-    return say(
-        verdict,
-        f"Cleaning changed {len(harmed):,} of {right:,} right cells, at the most {high:.2%} ({limit:.0%} is "
-        f"allowed), while {found:,} of {total:,} planted errors were found.",
-        value=len(harmed) / right,
-        low=low,
-        high=high,
-        limit=limit,
-        n=right,
-        counterexample={"changed though right": [list(each) for each in harmed[:5]]},
-        remedy=""
-        if verdict == "pass"
-        else "see the reasons in the ledger, and declare [data.limits] or [data.kinds] for that column",
-    )
+    return say(verdict, f"Cleaning changed {len(harmed):,} of {right:,} right cells, at the most {high:.2%} "
+               f"({limit:.0%} is allowed), while {found:,} of {total:,} planted errors were found.",
+               value=len(harmed) / right, low=low, high=high, limit=limit, n=right,
+               counterexample={"changed though right": [list(each) for each in harmed[:5]]},
+               remedy="" if verdict == "pass" else "see the reasons in the ledger, and declare [data.limits] or "
+               "[data.kinds] for that column")
 
 
 def _break(table: Table, names: list[str]) -> tuple[Table, dict[str, Mask]]:
@@ -112,9 +98,8 @@ def _break(table: Table, names: list[str]) -> tuple[Table, dict[str, Mask]]:
         else:
             words = table.words(name)
             slip = _WORDS[int(random.integers(len(_WORDS)))]
-            changed = pa.array(
-                [slip(word) if hit and word else word for word, hit in zip(words, mask, strict=True)], pa.string()
-            )
+            changed = pa.array([slip(word) if hit and word else word for word, hit in zip(words, mask, strict=True)],
+                               pa.string())
         table = table.with_column(name, changed)
         touched[name] = mask
     return table, touched

@@ -59,11 +59,9 @@ def blanks(counts: Mapping[str, int], codes: tuple[str, ...] = ()) -> dict[str, 
         if word in codes or word.strip() in codes:
             found[word] = Fix(None, "declared missing code", ("project file",))
         elif word.strip().casefold() in NOTHING:
-            found[word] = Fix(
-                None,
-                f"missing written as {word.strip()!r}" if word.strip() else "missing written as blank",
-                ("known code", "no letter or digit" if not any(map(str.isalnum, word)) else "known word"),
-            )
+            found[word] = Fix(None, f"missing written as {word.strip()!r}" if word.strip()
+                              else "missing written as blank",
+                              ("known code", "no letter or digit" if not any(map(str.isalnum, word)) else "known word"))
     return found
 
 

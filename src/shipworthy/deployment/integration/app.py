@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -28,6 +29,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 READ_SECONDS = 10.0
 APART = 256
+SWITCH = {"1": True, "true": True, "0": False, "false": False}
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _encode = msgspec.json.Encoder().encode
@@ -45,8 +47,10 @@ class Refused(ShipworthyError):
 class App:
     """The ASGI callable of one release. Made by `app`."""
 
-    def __init__(self, release: Release, log: Log, serving: Serving, answers: Answerer) -> None:
-        self.release, self.log, self.serving, self.answers = release, log, serving, answers
+    def __init__(
+        self, release: Release, log: Log, serving: Serving, answers: Answerer, *, same: Mapping[str, str] | None = None
+    ) -> None:
+        self.release, self.log, self.serving, self.answers, self.same = release, log, serving, answers, same or {}
         self.counters = Counters(release.id)
         self.draining = False
         self.cause = ""
@@ -127,7 +131,7 @@ class App:
 
     async def _predict(self, body: bytes, query: bytes) -> bytes:
         records, single = self.answers.shape.decode(body)
-        batch = await self._batch(records, contributions=b"contributions=" in query)
+        batch = await self._batch(records, contributions=bool(query) and _asks(query, "contributions"))
         ids = self._keep(batch)
         answers = [{"prediction_id": place, "release": self._id, **answer}
                    for place, answer in zip(ids, batch.answers, strict=True)]
@@ -197,7 +201,8 @@ class App:
         if len(label.prediction_id) != 36:
             raise BadData(f"{label.prediction_id[:60]!r} is no prediction id", where="prediction_id",
                           hint="send the prediction_id of the answer")
-        wrong = label.label not in classes if classes else not isinstance(label.label, float)
+        meant = self.same.get(label.label, label.label) if isinstance(label.label, str) else label.label
+        wrong = meant not in classes if classes else not isinstance(label.label, float)
         if wrong:
             raise BadData(f"{str(label.label)[:60]!r} is no label of this model", where="label",
                           hint=nearest(str(label.label), classes) or f"send {' or '.join(classes) or 'a number'}")
@@ -251,7 +256,8 @@ def app(
     answers = answerer(opened.model, serving, contributions=contributions)
     _warm(answers)
     heading = Heading(opened.id, opened.model.classes, answers.shape.fields)
-    return App(opened, Log(Path(log), heading, mode=serving.log), serving, answers)
+    same = project.data.same if isinstance(project, Project) else None
+    return App(opened, Log(Path(log), heading, mode=serving.log), serving, answers, same=same)
 
 
 def _warm(answers: Answerer) -> None:
@@ -259,6 +265,14 @@ def _warm(answers: Answerer) -> None:
     nothing = {field.name: None for field in answers.shape.fields}
     answers.answer([nothing])
     answers.answer([nothing] * 8)
+
+
+def _asks(query: bytes, name: str) -> bool:
+    """Whether a query string switches something on: 1 or true, 0 or false. Raises BadData for anything else."""
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["0"])[-1].lower()
+    if given not in SWITCH:
+        raise BadData(f"{given[:60]!r} switches {name} neither on nor off", where=name, hint=f"write ?{name}=1")
+    return SWITCH[given]
 
 
 def _refusal(error: ShipworthyError) -> tuple[int, bytes]:

@@ -26,6 +26,7 @@ def model_card(model: Model, evidence: Evidence, project: Project, learned: Lear
         "## What was measured\n\n" + _findings(evidence, ("pass", "fail")),
         "## What is not known\n\n" + _unknown(evidence),
         "## What a person accepted\n\n" + _waived(evidence),
+        "## What the project changed\n\n" + _bullets([_safe(told) for told in evidence.changes]),
         "## When it abstains\n\n" + _abstains(model),
     ]
     return "\n".join(parts) + "\n"
@@ -93,7 +94,7 @@ def _unknown(evidence: Evidence) -> str:
 
 
 def _waived(evidence: Evidence) -> str:
-    return _bullets([f"`{waiver.row}` by {_safe(waiver.by)} until {_safe(waiver.expires)}: {_safe(waiver.reason)}"
+    return _bullets([f"`{waiver.row}` by {_safe(waiver.by)} until {_safe(str(waiver.expires))}: {_safe(waiver.reason)}"
                      for waiver in evidence.waivers])
 
 

@@ -22,7 +22,7 @@ from shipworthy.deployment.integration import sign
 from shipworthy.deployment.integration.client import Connection
 from shipworthy.deployment.integration.host import Server
 from shipworthy.deployment.integration.log import predictions
-from shipworthy.deployment.integration.release import SIGNER, open_release, verify
+from shipworthy.deployment.integration.release import open_release, verify
 from shipworthy.deployment.integration.serve import answerer
 from shipworthy.errors import BadData, BadRelease, StoreError
 from shipworthy.marks import check
@@ -113,19 +113,22 @@ def release_identified(release: Release, history: list[dict[str, Any]]) -> Findi
 
 
 @check("signature-verifies", row="ethics.authorship")
-def signature_verifies(release: Release) -> Finding:
-    """Whether the signature covers every file of the release as it lies there now, by the key that it names."""
+def signature_verifies(release: Release, signer: bytes) -> Finding:
+    """Whether the project's key signed every file of the release as it lies there now.
+
+    signer: the project's public key; the one inside a release only shows that whoever made it had a key.
+    """
     try:
         files = folders.read_all(release.folder)
-        bundle, public = files.pop(sign.SIGNATURE, b""), files.get(SIGNER, b"")
-        sign.verify_signature(folders.digests(files), bundle, public)
-        open_release(release.folder)
+        bundle = files.pop(sign.SIGNATURE, b"")
+        sign.verify_signature(folders.digests(files), bundle, signer)
+        open_release(release.folder, key=signer)
     except BadRelease as error:
         return say("fail", f"The release is not what was signed: {error.problem} ({error.where}).", value=0.0,
                    limit=1.0, counterexample={"file": error.where},
                    remedy="fetch the release again, or make it again: shipworthy run")
-    return say("pass", f"The signature covers all {len(files)} files of the release; the key's fingerprint is "
-               f"{sign.fingerprint(public)[:16]}.", value=1.0, limit=1.0, n=len(files))
+    return say("pass", f"The project's key signed all {len(files)} files of the release; its fingerprint is "
+               f"{sign.fingerprint(signer)[:16]}.", value=1.0, limit=1.0, n=len(files))
 
 
 @check("tables-reopen", row="solutions.storage")

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import msgspec
 
 from shipworthy.core.canon import canonical
-from shipworthy.core.ledger import Line, Seal, line, moves, seal, unsealed
+from shipworthy.core.ledger import Line, Seal, broken, line, moves, same, seal, trainings, unsealed
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.release import open_release
-from shipworthy.errors import Misuse, NotFit, StoreError
+from shipworthy.deployment.integration.release import open_release, own_evidence
+from shipworthy.deployment.integration.sign import trusted
+from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError
 
 ALIAS = "champion"
 LEDGER, SEAL, CARRIED = "ledger.jsonl", "ledger.seal.json", "history.json"
@@ -35,31 +36,55 @@ class Home(Protocol):
 def promote(store: Home, release: Release, *, by: str, why: str, role: str = "approver") -> Line:
     """The ledger's line of making a release the champion.
 
-    Raises NotFit while a required row is neither proved nor waived, Misuse without a name or reason, or when the
-    release is the champion already.
+    release: as it lies there, with the waivers and the gate of today in its evidence. Raises NotFit while a required
+    row is neither proved nor waived, or when `by` trained it; BadRelease when another key signed it, its evidence is
+    of something else, or no line says that it was made here; StoreError when the ledger does not hold; Misuse without
+    a name or reason, or when the release is the champion already.
     """
+    _named(by, why, "promote")
     if release.evidence.refusals:
         raise NotFit(f"release {release.short} is not fit: {', '.join(release.evidence.refusals)}",
                      where=str(release.folder), hint="shipworthy checklist shows what each row needs")
-    open_release(release.folder)
+    signed = open_release(release.folder, key=trusted(signing_key(store)))
+    own_evidence(signed)
+    _may_approve(store, signed, by)
     return _move(store, release, "promote", by=by, why=why, role=role)
 
 
 def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Release:
-    """The release that was champion before the present one, made champion again after its digests were verified."""
+    """The release that was champion before the present one, made champion again once its digests and key hold."""
+    _named(by, why, "rollback")
     past = [entry["subject"] for entry in moves(ledger(store), ALIAS)]
     if not past or not past[-1]["before"]:
         raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
                      hint="promote a release first")
-    earlier = open_release(_folder(store, _before(past)))
+    earlier = _promoted(store, _before(past))
     _move(store, earlier, "rollback", by=by, why=why, role=role)
     return earlier
 
 
 def champion(store: Home) -> Release | None:
-    """The release in production now, opened and verified; None before the first promotion."""
+    """The release in production now, opened and verified; None before the first promotion. Raises BadRelease."""
     past = moves(ledger(store), ALIAS)
-    return open_release(_folder(store, past[-1]["subject"])) if past else None
+    return _promoted(store, past[-1]["subject"]) if past else None
+
+
+def signing_key(store: Home) -> Path:
+    """Where the key lies that signs the releases of a project."""
+    return store.home / "keys" / "signing.pem"
+
+
+def unbroken(store: Home, release: Release | None = None) -> list[Line]:
+    """Every line of a ledger that holds: whole, unaltered, and with every line that was signed. Raises StoreError.
+
+    release: one that carries a signed head too.
+    """
+    lines = ledger(store)
+    wrong = broken(lines) + unsealed(lines, seals(store, release))
+    if wrong:
+        raise StoreError(f"the ledger does not hold: {wrong[0]}", where=str(store.home / LEDGER),
+                         hint="restore it and ledger.seal.json from a copy, and find out who wrote to it")
+    return lines
 
 
 def record(
@@ -103,10 +128,37 @@ def carried(heads: Sequence[Seal]) -> dict[str, bytes]:
     return {CARRIED: canonical(heads[0])} if heads else {}
 
 
-def _move(store: Home, release: Release, action: str, *, by: str, why: str, role: str) -> Line:
+def _named(by: str, why: str, action: str) -> None:
     if not by.strip() or not why.strip():
         raise Misuse("a champion changes only with a name and a reason", where=action, hint="say --by and --why")
 
+
+def _may_approve(store: Home, release: Release, by: str) -> None:
+    """By what is on record, not by what the project file says today."""
+    made = [entry for entry in trainings(unbroken(store, release), release.id)
+            if entry.get("evidence") == release.evidence.digest]
+    if not made:
+        raise BadRelease("the ledger does not say that this project made the release", where=str(release.folder),
+                         hint="promote what was made here: shipworthy run")
+    names = [str(entry.get("actor", "")) for entry in made]
+    if any(same(by, name) for name in names):
+        raise NotFit(f"{by} trained this model and may not approve it", where="the ledger",
+                     hint="someone else promotes: --by NAME")
+    if not all(name.strip() for name in names):
+        raise NotFit("nobody is named as the trainer, so nobody can be shown to be somebody else", where="the ledger",
+                     hint='say who trains: [project] trainer = "…" in shipworthy.toml, then: shipworthy run')
+
+
+def _promoted(store: Home, subject: dict[str, str]) -> Release:
+    """The release that a pointer move names, from its folder, signed by this project's key. Raises BadRelease."""
+    release = open_release(store.folder / subject["folder"], key=trusted(signing_key(store)))
+    if release.id != subject["release"]:
+        raise BadRelease("another release lies where the champion was", where=str(release.folder),
+                         hint=f"restore release {subject['release'][:16]} from a copy, or promote another")
+    return release
+
+
+def _move(store: Home, release: Release, action: str, *, by: str, why: str, role: str) -> Line:
     def subject(lines: list[Line]) -> dict[str, str]:
         past = moves(lines, ALIAS)
         before = past[-1]["subject"]["release"] if past else ""
@@ -171,10 +223,6 @@ def _append(path: Path, made: Line) -> None:
 def _before(past: list[dict[str, str]]) -> dict[str, str]:
     """The latest move to the release that stood before the last move."""
     return next(subject for subject in reversed(past) if subject["release"] == past[-1]["before"])
-
-
-def _folder(store: Home, subject: dict[str, str]) -> Path:
-    return store.folder / subject["folder"]
 
 
 def _relative(store: Home, folder: Path) -> str:

@@ -66,7 +66,7 @@ def commit(folder: Path) -> str:
 
 
 def _data(project: Project, catalogue: Catalogue | None) -> list[dict[str, Any]]:
-    named = {source.name or source.address: source for source in project.source}
+    named = {source.called: source for source in project.source}
     if catalogue is None:
         return [{"name": name, "address": source.address, "owner": source.owner, "licence": source.licence}
                 for name, source in named.items()]

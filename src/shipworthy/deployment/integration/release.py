@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shipworthy.core.canon import canonical, digest
-from shipworthy.core.evidence import Evidence
+from shipworthy.core.evidence import AXES, Evidence
 from shipworthy.core.found import Contract, Profile
 from shipworthy.core.grid import read_grid
 from shipworthy.core.model import Model, read_model
@@ -88,6 +88,11 @@ def open_release(folder: Path, *, key: bytes | None = None) -> Release:
         raise BadRelease("the model is another one than the identity names", where="model.json",
                          hint="do not use it: restore the release from a copy, or build it again")
     return Release(folder, manifest, model, _decode(files, "evidence.json", Evidence))
+
+
+def own_evidence(release: Release) -> None:
+    """Nothing, when every finding was made of the release's own code, model and data. Raises BadRelease."""
+    _of_identity(release.evidence, release.manifest.identity)
 
 
 def release_id(identity: Identity, files: Mapping[str, str]) -> str:
@@ -208,7 +213,7 @@ def _identity(manifest: Manifest) -> None:
     if release_id(manifest.identity, manifest.files) != manifest.id:
         raise BadRelease("the id does not follow from the identity and the files", where=MANIFEST,
                          hint="do not use it: restore the release from a copy, or build it again")
-    for axis in ("code", "model", "data"):
+    for axis in AXES:
         if not getattr(manifest.identity, axis):
             raise BadRelease(f"the identity lacks the {axis}", where=MANIFEST,
                              hint="do not use it: restore the release from a copy, or build it again")
@@ -229,13 +234,16 @@ def _model_is(files: Mapping[str, bytes], named: str) -> None:
 
 
 def _judged(files: Mapping[str, bytes], identity: Identity) -> None:
-    evidence: Evidence = _decode(files, "evidence.json", Evidence)
+    _of_identity(_decode(files, "evidence.json", Evidence), identity)
+
+
+def _of_identity(evidence: Evidence, identity: Identity) -> None:
     for finding in evidence.findings:
-        for axis in ("code", "model", "data"):
+        for axis in AXES:
             told = getattr(finding.judged, axis)
             if told and told != getattr(identity, axis):
                 raise BadRelease(f'the finding of "{finding.check}" was made of another {axis}', where="evidence.json",
-                                 hint="judge this release again")
+                                 hint="judge it again: shipworthy run")
 
 
 def _decode(files: Mapping[str, bytes], name: str, kind: Any) -> Any:

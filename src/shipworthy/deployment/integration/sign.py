@@ -26,6 +26,7 @@ PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
 IGNORED = (".git", ".gitattributes", ".github", ".gitignore", SIGNATURE)
+LOST = "if it is lost, copy shipworthy.toml into a new folder and run there"
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -53,11 +54,26 @@ def read_key(path: Path) -> Key:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Misuse(f"the signing key cannot be read: {error}", where=str(path),
-                     hint="delete it, and the next run makes another; or restore it from a copy") from error
+                     hint="restore it from a copy; " + LOST) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise Misuse("the signing key is not an elliptic curve key over P-256", where=str(path),
-                     hint="delete it, and the next run makes another; or restore it from a copy")
+                     hint="restore it from a copy; " + LOST)
     return key
+
+
+def trusted(path: Path) -> bytes:
+    """The public key (PEM) that must have signed a project's releases: of its private key, else of `<path>.pub`.
+
+    path: the private key's. Raises BadRelease when neither is there.
+    """
+    public = path.with_name(path.name + ".pub")
+    if path.exists():
+        return public_bytes(read_key(path))
+    try:
+        return public.read_bytes()
+    except OSError as error:
+        raise BadRelease("the key that signed the project's releases is not there", where=str(path),
+                         hint="restore it, or its .pub, from a copy; " + LOST) from error
 
 
 def public_bytes(key: Key | ec.EllipticCurvePublicKey) -> bytes:
@@ -126,7 +142,8 @@ def _signed(bundle: bytes, public: bytes) -> dict[str, str]:
         return _resources(msgspec.json.decode(payload))
     except InvalidSignature as error:
         raise BadRelease("the signature was not made by this key", where=SIGNATURE,
-                         hint=f"the key given has the fingerprint {fingerprint(public)[:16]}") from error
+                         hint="do not use it: take a release that this key signed, or make one: shipworthy run; the "
+                              f"key has the fingerprint {fingerprint(public)[:16]}") from error
     except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError, UnsupportedAlgorithm) as error:
         raise BadRelease(f"the signature cannot be read: {error}", where=SIGNATURE,
                          hint="do not use it: restore the release from a copy, or build it again") from error

@@ -59,11 +59,8 @@ Look = Callable[[Floats, int, float, Floats, float], Floats]
 
 
 def _judge(reference: Reference, windows: Mapping[str, Ints], effect: float, look: Look) -> ColumnTests:
-    parts = [
-        _column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name],
-                np.atleast_2d(windows[cells.name]), (effect, look))
-        for cells in reference.plan.columns
-    ]
+    parts = [_column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name],
+                     np.atleast_2d(windows[cells.name]), (effect, look)) for cells in reference.plan.columns]
     return ColumnTests(*(np.stack([part[k] for part in parts], axis=1) for k in range(3)))
 
 
@@ -129,9 +126,8 @@ def _broken(cells: Cells, before: Ints, now: Ints) -> Floats:
         floods = [(np.arange(-4, 0), FLOOD), (np.array([0, cells.size - 5]), FAR_LIMIT)]
     else:
         floods = [(np.array([NULL]), FLOOD), (np.array([UNSEEN]), FLOOD)]
-    found = [
-        _tail(now[:, where].sum(axis=1), m, _at_most(float(before[where].sum()), n) + limit) for where, limit in floods
-    ]
+    found = [_tail(now[:, where].sum(axis=1), m, _at_most(float(before[where].sum()), n) + limit)
+             for where, limit in floods]
     return np.asarray(np.minimum(1.0, len(found) * np.minimum.reduce(found)))
 
 

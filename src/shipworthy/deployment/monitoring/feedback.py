@@ -19,8 +19,8 @@ def feedback(project: Project, log: Table, labels: Table, *, limit: float = 0.5)
     and `propensity` (chance of the action taken).
     """
     if not project.project.decides:
-        return say("not-applicable", "The project declares that the answer decides nothing, so labels do not depend "
-                                     "on it.")
+        return say("not-applicable", "The project declares that the answer decides nothing, so labels do not "
+                   "depend on it.")
     if "influenced" not in log.schema:
         return say("unknown", "The log does not say which labels depended on the decision, so the model's influence on "
                               "its next training set is not known.",

@@ -123,8 +123,7 @@ def harm(project: Project, grid: Reference, log: Table, labels: Table) -> Findin
         return say("unknown", f"{rows} labels are too few to judge harm; {FEWEST_LABELS} are needed.", **facts,
                    remedy="send a random 1 % of predictions for labels")
     if high > limit:
-        return say("unknown" if low <= limit else "fail",
-                   f"The risk is {risk:.3f} (95 % interval {low:.3f} to {high:.3f}) against at most {limit:.3f} "
-                   f"({known}).", **facts, remedy="wait for more labels")
+        return say("unknown" if low <= limit else "fail", f"The risk is {risk:.3f} (95 % interval {low:.3f} to "
+                   f"{high:.3f}) against at most {limit:.3f} ({known}).", **facts, remedy="wait for more labels")
     return say("pass", f"No harm: the risk is {risk:.3f} (95 % interval {low:.3f} to {high:.3f}), at most {limit:.3f} "
                        f"is allowed ({known}).", **facts)

@@ -132,8 +132,7 @@ def prediction_bias(project: Project, grid: Reference, log: Table, labels: Table
             f"{band[1]:+.3f}, {n:,} labels)")
     if out.size:
         return say("fail", f"Outcomes differ from what the model expects by {span}; first seen after "
-                           f"{int(out[0]) + 1:,} labels.", **facts,
-                   remedy="recalibrate on the newest labels: shipworthy renew")
+                   f"{int(out[0]) + 1:,} labels.", **facts, remedy="recalibrate on the newest labels: shipworthy renew")
     if low < band[0] or high > band[1]:
         return say("unknown", f"The model's bias is not known well enough: {span}.", **facts,
                    remedy="wait for more labels")

@@ -29,8 +29,8 @@ TRIED_ROWS = 1_000
 def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Reference:
     """What live traffic of a model will be compared with.
 
-    edges: rows that cut the cells (learn). sample: other rows, with the target, that the model did not learn from
-    (tune): counts, scores and errors come from them. Two different splits keep the tests at their level.
+    edges: rows that cut the cells (tune). sample: other rows, with the target, that the model did not learn from
+    (holdout): counts, scores and errors come from them. Two different splits keep the tests at their level.
     Raises BadData when the model reads nothing but times.
     """
     schema = edges.schema.only([name for name in model.features.columns if name in edges.schema])
@@ -138,11 +138,11 @@ def judged_rows(
         loss = np.minimum(error / cap, 1.0)
         return scores, np.zeros(len(scores), np.int64), loss, loss, cap
     if model.task == "binary":
-        decision = (scores >= model.sheet.threshold).astype(np.int64)
+        decision = model.decide(scores)
         coin = chance_loss(scores, truth, drawn_coins(len(scores)))
         loss = coin if by_coin else (decision != truth).astype(np.float64)
         return scores, decision, truth.astype(np.float64), loss, 1.0
-    decision = scores.argmax(axis=1).astype(np.int64)
+    decision = model.decide(scores)
     right = (decision == truth).astype(np.float64)
     return scores.max(axis=1), decision, right, 1.0 - right, 1.0
 

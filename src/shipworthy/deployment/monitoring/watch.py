@@ -114,7 +114,7 @@ def watch(
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
     labels = labels if labels is not None and labels.rows else None
-    findings = _findings({"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
+    findings = _findings(project, {"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
     known = state or State()
     if not log.rows:
         return Watched(findings, (), (), known)
@@ -131,13 +131,13 @@ def watch(
     return Watched(findings, incidents, windows, after, traffic.rows)
 
 
-def _findings(case: dict[str, object]) -> tuple[Finding, ...]:
+def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
     found = []
     for function in CHECKS:
         facts = getattr(function, MARK)
         marked = Marked(facts["name"], function, facts, function.__module__)
         if all(case.get(subject) is not None for subject in marked.subjects):
-            found.append(run(marked, case, {}, Judged()))
+            found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
     return tuple(found)
 
 

@@ -60,10 +60,9 @@ def judged(model: Model, fresh: Table, *, limit: float = TARGETED) -> Finding:
                    remedy=f'ask "{worst.source}" to confirm its labels, or leave the source out',
                    counterexample={"source": worst.source})
     if overall.low > 3 * limit:
-        return say("unknown" if len(found) == 1 else "pass",
-                   f"About {overall.share:.1%} of all labels contradict the model, and no source more than the others: "
-                   f"the relation has changed, or every source is wrong ({whole}).", **facts,
-                   remedy="confirm a random sample of labels by hand")
+        return say("unknown" if len(found) == 1 else "pass", f"About {overall.share:.1%} of all labels contradict the "
+                   "model, and no source more than the others: the relation has changed, or every source "
+                   f"is wrong ({whole}).", **facts, remedy="confirm a random sample of labels by hand")
     return say("pass", f"No source contradicts the model more than the others ({whole}).", **facts)
 
 

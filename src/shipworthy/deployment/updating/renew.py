@@ -1,9 +1,8 @@
-"""Renewal: is it due, may these rows be learnt from, what is the next training set, and who wins."""
+"""Renewal: may these rows be learnt from, what is the next training set, and who wins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -19,42 +18,16 @@ from shipworthy.core.project import Project, Source, Splitting
 from shipworthy.core.table import Floats, Table
 from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
 from shipworthy.deployment.monitoring.reference import strangeness
-from shipworthy.deployment.updating.poison import judged, labelled
+from shipworthy.deployment.updating.poison import TARGETED, judged, labelled
 from shipworthy.errors import BadData
 from shipworthy.metrics.intervals import paired_mean_difference
+from shipworthy.metrics.losses import row_losses
 
 BROKEN_RULES = ("present", "type", "null-share", "range", "unseen-share", "pattern")
 STRANGE_LIMIT = 0.2
 TAIL_SHARE = 0.3
 FEWEST_TAIL = 100
 _CLIP = 1e-6
-
-
-def renewal_due(
-    labels: Table | None, created: str | datetime, trained_rows: int, *, harm: Finding | None = None,
-    age_days: float = 180.0, growth: float = 2.0, now: datetime | None = None,
-) -> Finding:
-    """Whether a release should be renewed: fail says it is due, and why.
-
-    labels: what came true since. created: when the release was made, with a zone. trained_rows: rows it learnt from.
-    Due when it is older than age_days, when harm failed, or when labelled rows have grown by the factor `growth`.
-    """
-    made = datetime.fromisoformat(created) if isinstance(created, str) else created
-    if made.tzinfo is None:
-        raise BadData("the release's time has no zone", where="created", hint="store UTC times")
-    age = ((now or datetime.now(UTC)) - made).total_seconds() / 86_400
-    rows = labels.rows if labels is not None else 0
-    reasons = [
-        *([f"the model does harm: {harm.sentence}"] if harm is not None and harm.verdict == "fail" else []),
-        *([f"it is {age:.0f} days old, at most {age_days:g} are allowed"] if age > age_days else []),
-        *([f"{rows:,} labelled rows have come to the {trained_rows:,} it learnt from"]
-          if trained_rows and rows >= (growth - 1) * trained_rows else []),
-    ]
-    if reasons:
-        return say("fail", f"Renewal is due: {'; '.join(reasons)}.", value=age, limit=age_days, n=rows,
-                   remedy="shipworthy renew")
-    return say("pass", f"Renewal is not due: the release is {age:.0f} days old and {rows:,} labels have come to the "
-                       f"{trained_rows:,} rows it learnt from.", value=age, limit=age_days, n=rows)
 
 
 def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
@@ -85,12 +58,12 @@ def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
 
 def admit(
     model: Model, contract: Contract, fresh: Table, *,
-    validate: Callable[[Contract, Table], tuple[Breach, ...]], grid: Reference | None = None,
+    validate: Callable[[Contract, Table], tuple[Breach, ...]], grid: Reference | None = None, limit: float = TARGETED,
 ) -> Finding:
     """Whether new labelled rows may be learnt from; fail refuses them before anything is fitted.
 
     fresh: from `next_rows`. Refused: rows that break the contract outright, a fifth or more strange rows, labels
-    of one source that contradict the model more than the others do, labels that look swapped.
+    of one source that contradict the model more than the others do (limit: of `no-poison`), labels that look swapped.
     """
     plain = fresh.drop("label_source", "label_week")
     breaches = [b for b in validate(contract, plain) if b.rule.kind in BROKEN_RULES]
@@ -106,7 +79,7 @@ def admit(
             return say("fail", f"{share:.0%} of {fresh.rows:,} new rows are stranger than 99 % of the reference (at "
                                f"most {STRANGE_LIMIT:.0%} is allowed).", value=share, limit=STRANGE_LIMIT, n=fresh.rows,
                        remedy="look at the rows before learning from them")
-    return judged(model, fresh)
+    return judged(model, fresh, limit=limit)
 
 
 def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tuple[Table, Table]:
@@ -122,7 +95,11 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
 
 
 def renewed(project: Project) -> Project:
-    """The project of a challenger: one table, collected already; the oldest rows to learn from, the newest held out."""
+    """The project of a challenger: one table, collected already, split as the champion's was.
+
+    The newest rows are held out where that split is in time; any other takes old and new rows alike, and rows that the
+    champion learnt from are left out when the two are compared.
+    """
     about = project.source[0]
     source = Source("renewed", "renewed", about.owner, about.licence)
     data = msgspec.structs.replace(project.data, table="renewed", target_rule=None)
@@ -168,22 +145,8 @@ def compare(
                remedy="keep the champion")
 
 
-def choose(admitted: Finding, better: Finding, *, harmful: bool = False) -> Literal["promote", "keep", "fall-back"]:
-    """What to do after a renewal.
-
-    A harmful champion that no challenger beats falls back to deciding without a model.
-    """
-    if admitted.verdict != "fail" and better.verdict == "pass":
-        return "promote"
-    return "fall-back" if harmful else "keep"
-
-
 def _loss(model: Model, tail: Table) -> Floats:
-    score, truth = model.score(tail), model.truth(tail)
-    if model.task == "regression":
-        return np.asarray((score - truth) ** 2)
-    each = score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
-    return np.asarray(-np.log(np.clip(each[np.arange(len(each)), truth.astype(np.int64)], _CLIP, 1.0)))
+    return row_losses(model.score(tail), model.truth(tail), model.task)
 
 
 def _last(model: Model, before: Table, tail: Table, lag: int) -> tuple[float, float]:

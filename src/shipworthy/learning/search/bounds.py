@@ -52,13 +52,10 @@ def portfolio(rows: int) -> tuple[dict[str, Any], ...]:
     for rate, most, least, columns, rows_used, l2, extra, smooth in (
         (slow, 16, 24, 0.6, 0.81, 0.3, 0, 15.0), (0.05, 100, 3, 0.8, 0.7, 1.0, 0, 10.0),
         (slow, 39, 3, 0.46, 0.88, 0.36, 1, 15.4), (0.06, 5, 12, 0.73, 0.85, 0.01, 1, 10.0),
-    ):  # fmt: skip
-        found.append({
-            "learning_rate": rate, "num_leaves": min(most, leaves - 1),
-            "min_data_in_leaf": max(least, 2),
-            "feature_fraction": columns, "bagging_fraction": rows_used, "lambda_l2": l2, "extra_trees": extra,
-            "cat_smooth": smooth,
-        })  # fmt: skip
+    ):
+        found.append({"learning_rate": rate, "num_leaves": min(most, leaves - 1), "min_data_in_leaf": max(least, 2),
+                      "feature_fraction": columns, "bagging_fraction": rows_used, "lambda_l2": l2, "extra_trees": extra,
+                      "cat_smooth": smooth})
     return tuple(found)
 
 

@@ -25,32 +25,18 @@ def measured_on_this_machine(
     """
     said, limit = learned.chosen.figures.row_microseconds, project.learning.max_row_microseconds
     if not limit:
-        return say(
-            "not-applicable",
-            "No latency is declared, so nothing was constrained in the search.",
-            remedy="declare one: [learning] max_row_microseconds = 1000.0",
-        )
+        return say("not-applicable", "No latency is declared, so nothing was constrained in the search.",
+                   remedy="declare one: [learning] max_row_microseconds = 1000.0")
     rows = model.inputs(parts.tune.head(60))
     now = row_microseconds(model.program, rows)
     told = f"One row takes {now:,.0f} µs here and now; the figure is {said:,.0f} µs (median of {len(rows)} rows)"
     if said <= 0 or max(now / said, said / now) > factor:
-        return say(
-            "fail",
-            f"{told}: they differ by more than a factor of {factor:g}, so it was not measured on this machine.",
-            value=now,
-            limit=said * factor,
-            n=len(rows),
-            remedy="learn on the machine that serves: shipworthy run",
-        )
+        return say("fail", f"{told}: they differ by more than a factor of {factor:g}, so it was not measured "
+                   "on this machine.", value=now, limit=said * factor, n=len(rows),
+                   remedy="learn on the machine that serves: shipworthy run")
     if now > limit:
-        return say(
-            "fail",
-            f"{told}; {limit:,.0f} µs are declared.",
-            value=now,
-            limit=limit,
-            n=len(rows),
-            remedy="take a smaller model or raise [learning] max_row_microseconds",
-        )
+        return say("fail", f"{told}; {limit:,.0f} µs are declared.", value=now, limit=limit, n=len(rows),
+                   remedy="take a smaller model or raise [learning] max_row_microseconds")
     return say("pass", f"{told}; {limit:,.0f} µs are declared.", value=now, limit=limit, n=len(rows))
 
 

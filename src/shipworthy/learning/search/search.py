@@ -131,10 +131,8 @@ def _threads(data: Any, job: Job) -> int:
     if job.threads == 1 or data.num_data() * data.num_feature() <= ONE_THREAD_CELLS:
         return 1
     taste = {**DEFAULT, "rounds": TASTE}
-    taken = {
-        threads: min(grow(data, replace(job, threads=threads), taste, end=time.monotonic() + 1).seconds for _ in "ab")
-        for threads in (1, job.threads)
-    }
+    taken = {threads: min(grow(data, replace(job, threads=threads), taste, end=time.monotonic() + 1).seconds
+                          for _ in "ab") for threads in (1, job.threads)}
     return min(taken, key=lambda threads: taken[threads])
 
 
@@ -162,11 +160,7 @@ def _study(seed: int) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(
-        sampler=optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=8, multivariate=True
-        )
-    )
+    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True))
 
 
 def _distributions(bounds: Bounds) -> dict[str, Any]:
@@ -174,9 +168,5 @@ def _distributions(bounds: Bounds) -> dict[str, Any]:
 
     from shipworthy.learning.search.bounds import LOGS, WHOLE
 
-    return {
-        name: IntDistribution(int(low), int(high), log=name in LOGS)
-        if name in WHOLE
-        else FloatDistribution(low, high, log=name in LOGS)
-        for name, (low, high) in bounds.items()
-    }
+    return {name: IntDistribution(int(low), int(high), log=name in LOGS) if name in WHOLE
+            else FloatDistribution(low, high, log=name in LOGS) for name, (low, high) in bounds.items()}

@@ -16,13 +16,8 @@ def best_inside(learned: Learned, project: Project) -> Finding:
     if not project.learning.search:
         return say("not-applicable", "The search is off.", remedy="switch it on: [learning] search = true")
     if not searched:
-        return say(
-            "unknown",
-            "The search ended before it found anything better than the default settings, so there is no "
-            "best setting to place.",
-            n=learned.cost.trials,
-            remedy="raise [learning] seconds",
-        )
+        return say("unknown", "The search ended before it found anything better than the default settings, so there is "
+                   "no best setting to place.", n=learned.cost.trials, remedy="raise [learning] seconds")
     best = min(searched, key=lambda one: one.figures.loss)
     for name, (low, high) in best.bounds.items():
         value = best.settings.get(name)
@@ -30,19 +25,8 @@ def best_inside(learned: Learned, project: Project) -> Finding:
             continue
         first, last = NATURAL.get(name, (float("-inf"), float("inf")))
         if (value <= low and low > first) or (value >= high and high < last):
-            return say(
-                "fail",
-                f"The best {name}, {value:g}, lies on the bound of its range, {low:g} to {high:g}; better "
-                f"ones may lie beyond.",
-                value=float(value),
-                low=low,
-                high=high,
-                n=learned.cost.trials,
-                remedy="search longer, so that the range is widened: raise [learning] seconds",
-            )
-    return say(
-        "pass",
-        f"All {len(best.bounds)} searched settings of {best.learner} lie inside their ranges after "
-        f"{learned.cost.trials} trials.",
-        n=learned.cost.trials,
-    )
+            return say("fail", f"The best {name}, {value:g}, lies on the bound of its range, {low:g} to {high:g}; "
+                       "better ones may lie beyond.", value=float(value), low=low, high=high, n=learned.cost.trials,
+                       remedy="search longer, so that the range is widened: raise [learning] seconds")
+    return say("pass", f"All {len(best.bounds)} searched settings of {best.learner} lie inside their ranges after "
+               f"{learned.cost.trials} trials.", n=learned.cost.trials)

@@ -1,4 +1,4 @@
-"""The map from score to probability, fitted on rows that chose nothing: by a slope, or by steps where rows abound."""
+"""The map from score to probability, fitted on the tune part: by a slope, or by steps where rows abound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from shipworthy.core.program import TINY, Calibration, Scaling, logistic
 from shipworthy.core.table import Floats, Ints
-from shipworthy.learning.selection.choice import row_losses
+from shipworthy.metrics.losses import row_losses
 
 KNOTS = 40
 FOLDS = 5

@@ -12,18 +12,6 @@ from shipworthy.core.table import Floats, Ints
 from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference
 
-CLIP = 1e-6
-DRAWS = 400
-
-
-def row_losses(scores: Floats, truth: Floats | Ints, task: str) -> Floats:
-    """Log loss or squared error of every row, (n,)."""
-    if task == "regression":
-        return np.asarray((scores - truth) ** 2, np.float64)
-    codes = np.asarray(truth, np.int64)
-    given = np.where(codes == 1, scores, 1 - scores) if scores.ndim == 1 else scores[np.arange(len(codes)), codes]
-    return np.asarray(-np.log(np.clip(given, CLIP, 1.0)), np.float64)
-
 
 def quality(scores: Floats, truth: Floats | Ints, task: str) -> float:
     """AUC of a binary task, accuracy of more classes, R² of a regression; higher is better."""

@@ -39,9 +39,9 @@ def beats_simplest(learned: Learned, parts: Parts, project: Project) -> Finding:
         sizes = f"{good.figures.complexity:,} against {chosen.figures.complexity:,} statements"
         remedy = f'release {good.learner}: [learning] learners = ["trivial", "{good.learner}"]'
         return say("fail", f"{good.learner} is simpler than {chosen.learner} ({sizes}) and as good: {told} it on "
-                           f"{rows:,} rows.", remedy=remedy, **facts)  # fmt: skip
+                           f"{rows:,} rows.", remedy=remedy, **facts)
     return say("pass", f"No simpler candidate is as good as {chosen.learner}: {told} {rival.learner}, the best of "
-                       f"{len(rivals)} simpler ones, on {rows:,} rows.", **facts)  # fmt: skip
+                       f"{len(rivals)} simpler ones, on {rows:,} rows.", **facts)
 
 
 def front(learned: Learned) -> dict[str, object]:

@@ -10,7 +10,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
 from shipworthy.learning.selection.calibrate import calibration
-from shipworthy.learning.selection.choice import row_losses
+from shipworthy.metrics.losses import row_losses
 
 LEAST_GAIN = 0.001
 CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
@@ -34,9 +34,8 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
         if after < before * (1 - LEAST_GAIN):
             model, scores = model.with_program(model.program.calibrated(found)), found(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
-    sheet = msgspec.structs.replace(
-        model.sheet, threshold=threshold(scores, truth, model, project.value), conformal=edge
-    )
+    sheet = msgspec.structs.replace(model.sheet, threshold=threshold(scores, truth, model, project.value),
+                                    conformal=edge)
     return Model(sheet, model.program)
 
 

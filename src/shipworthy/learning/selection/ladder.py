@@ -8,23 +8,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from shipworthy.core.features import Features
 from shipworthy.core.features import fit as fit_features
 from shipworthy.core.learned import Candidate, Figures, Fitted, Gain, Job, Learned, Parts
-from shipworthy.core.model import Model, Sheet, Task, encode_target
+from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked, registry
-from shipworthy.core.schema import Schema
+from shipworthy.core.schema import Schema, Task, task_of
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
-from shipworthy.learning.selection.choice import choose, quality, row_losses
+from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.training.boosted import dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
+from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
 
 Learners = Mapping[str, Marked]
@@ -114,7 +116,7 @@ def _searched(
     held = folds(parts.learn.take(chosen), truth, project)
     last = end if rules.search else min(end, time.monotonic() + job.seconds)
     course = search(inputs, truth, job, held, clock=clock, end=last, trials=rules.search,
-                    most_bytes=rules.max_megabytes * 1e6, warm=warm)  # fmt: skip
+                    most_bytes=rules.max_megabytes * 1e6, warm=warm)
     assert course.kept is not None
     left, grown, rows = end - time.monotonic(), course.kept, int((~held[0]).sum())
     if left > 0.7 * course.refit:
@@ -134,10 +136,8 @@ def _fits(stage: Stage, made: Fitted, project: Project) -> bool:
     rules = project.learning
     if rules.max_megabytes and sum(map(len, made.program.files().values())) > rules.max_megabytes * 1e6:
         return False
-    return (
-        not rules.max_row_microseconds
-        or row_microseconds(made.program, stage.tune[0][:40]) <= rules.max_row_microseconds
-    )
+    return (not rules.max_row_microseconds
+            or row_microseconds(made.program, stage.tune[0][:40]) <= rules.max_row_microseconds)
 
 
 def train(
@@ -155,61 +155,41 @@ def train(
     known = _installed() if learners is None else learners
     if learner not in known:
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
-    task, classes = task_of(table, project)
+    task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
-    job = Job(
-        task,
-        classes,
-        features.inputs,
-        seconds=seconds,
-        seed=seed,
-        settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}),
-    )
+    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed,
+              settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
     inputs = features.matrix(table)
     made: Fitted = known[learner].function(inputs, truth, job)
-    sheet = Sheet(
-        features,
-        table.schema.only(features.columns),
-        task,
-        project.data.target,
-        classes,
-        reference=usual(inputs, features),
-    )
+    sheet = Sheet(features, table.schema.only(features.columns), task, project.data.target, classes,
+                  reference=usual(inputs, features))
     return Model(sheet, made.program)
 
 
 def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     """Inputs and truth of the learn and tune parts, and what the task is."""
-    task, classes = task_of(parts.learn, project)
-    sides = [
-        (features.matrix(part), encode_target(part, project.data.target, classes)) for part in (parts.learn, parts.tune)
-    ]
+    task, classes = target_of(parts.learn, project)
+    sides = [(features.matrix(part), encode_target(part, project.data.target, classes))
+             for part in (parts.learn, parts.tune)]
     schema = parts.learn.schema.only(features.columns)
     return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1])
 
 
-def task_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
-    """Regression for a number with many values, else a class task; classes sorted, the positive one last."""
-    column = table.schema[project.data.target]
+def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
+    """The task, and its classes: sorted, the positive one last; none for a regression."""
     values = table.column(project.data.target)
-    distinct = len(values.unique())
-    if column.kind == "number" and distinct > (20 if column.integer else 2) and not project.data.positive:
-        return "regression", ()
+    task = task_of(table.schema[project.data.target], pc.count_distinct(values).as_py(), positive=project.data.positive)
+    if task == "regression":
+        return task, ()
     classes = sorted({word for word in to_words(values) if word is not None})
     if len(classes) > MANY_CLASSES:
-        raise BadProject(
-            f'the target "{project.data.target}" has {len(classes)} classes, more than {MANY_CLASSES}',
-            where="[data] target",
-            hint="group rare classes, or give a number to predict",
-        )
+        raise BadProject(f'the target "{project.data.target}" has {len(classes)} classes, more than {MANY_CLASSES}',
+                         where="[data] target", hint="group rare classes, or give a number to predict")
     positive = project.data.positive
     if positive:
         if positive not in classes:
-            raise BadProject(
-                f'"{positive}" is not a value of {project.data.target}',
-                where="[data] positive",
-                hint=nearest(positive, classes) or f"it has {', '.join(classes[:5])}",
-            )
+            raise BadProject(f'"{positive}" is not a value of {project.data.target}', where="[data] positive",
+                             hint=nearest(positive, classes) or f"it has {', '.join(classes[:5])}")
         classes = [name for name in classes if name != positive] + [positive]
     return ("binary" if len(classes) == 2 else "multiclass"), tuple(classes)
 
@@ -244,14 +224,8 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
-    return Job(
-        stage.task,
-        stage.classes,
-        stage.features.inputs,
-        seconds=seconds,
-        threads=project.learning.threads,
-        seed=project.learning.seed,
-    )
+    return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
+               seed=project.learning.seed)
 
 
 def _scores(stage: Stage, made: Fitted) -> Floats:
@@ -261,27 +235,15 @@ def _scores(stage: Stage, made: Fitted) -> Floats:
 
 def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: float) -> Candidate:
     scores = _scores(stage, made)
-    sheet = Sheet(
-        stage.features,
-        stage.schema,
-        stage.task,
-        stage.target,
-        stage.classes,
-        reference=usual(stage.learn[0], stage.features),
-    )
+    sheet = Sheet(stage.features, stage.schema, stage.task, stage.target, stage.classes,
+                  reference=usual(stage.learn[0], stage.features))
     model = Model(sheet, made.program)
     sample = stage.tune[0][:200]
     metric = r2(stage.tune[1], scores) if stage.task == "regression" else quality(scores, stage.tune[1], stage.task)
-    figures = Figures(
-        loss=float(row_losses(scores, stage.tune[1], stage.task).mean()),
-        metric=float(metric),
-        complexity=made.program.complexity,
-        bytes=sum(map(len, made.program.files().values())),
-        row_microseconds=row_microseconds(model.program, sample),
-        fit_seconds=wall,
-        cpu_seconds=cpu,
-        library_difference=float(np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)),
-    )
-    return Candidate(
-        marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings), dict(made.bounds)
-    )
+    figures = Figures(loss=float(row_losses(scores, stage.tune[1], stage.task).mean()), metric=float(metric),
+                      complexity=made.program.complexity, bytes=sum(map(len, made.program.files().values())),
+                      row_microseconds=row_microseconds(model.program, sample), fit_seconds=wall, cpu_seconds=cpu,
+                      library_difference=float(
+                          np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)))
+    return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),
+                     dict(made.bounds))

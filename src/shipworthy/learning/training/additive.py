@@ -66,9 +66,8 @@ def _fit(inputs: Floats, truth: Floats | Ints, job: Job, settings: dict[str, Any
 
     kinds = ["nominal" if kind.categorical else "continuous" for kind in job.inputs]
     kind = ExplainableBoostingRegressor if job.task == "regression" else ExplainableBoostingClassifier
-    model = kind(
-        feature_types=kinds, n_jobs=1, random_state=job.seed, max_bins=256, max_interaction_bins=32, **settings
-    )
+    model = kind(feature_types=kinds, n_jobs=1, random_state=job.seed, max_bins=256, max_interaction_bins=32,
+                 **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(inputs, truth)

@@ -63,14 +63,8 @@ def dataset(inputs: Floats, truth: Floats | Ints, job: Job, *, reference: Any = 
     import lightgbm
 
     places = [place for place, kind in enumerate(job.inputs) if kind.categorical]
-    return lightgbm.Dataset(
-        inputs,
-        np.asarray(truth, np.float64),
-        categorical_feature=places,
-        free_raw_data=False,
-        reference=reference,
-        params=dict(FIXED),
-    ).construct()
+    return lightgbm.Dataset(inputs, np.asarray(truth, np.float64), categorical_feature=places, free_raw_data=False,
+                            reference=reference, params=dict(FIXED)).construct()
 
 
 def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid: Any = None) -> Grown:
@@ -80,22 +74,14 @@ def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid:
     begun = time.monotonic()
     wide = data.num_data() * data.num_feature() > ONE_THREAD_CELLS
     parameters: dict[str, Any] = {
-        **FIXED,
-        **{key: value for key, value in settings.items() if key != "rounds"},
-        "extra_trees": bool(settings["extra_trees"]),
-        "objective": OBJECTIVE[job.task],
-        "seed": job.seed,
-        "bagging_freq": 1,
-        "num_threads": job.threads if wide else 1,
-        "deterministic": True,
-        "force_col_wise": True,
-        "max_cat_to_onehot": 8,
-        **({"num_class": len(job.classes)} if job.task == "multiclass" else {}),
+        **FIXED, **{key: value for key, value in settings.items() if key != "rounds"},
+        "extra_trees": bool(settings["extra_trees"]), "objective": OBJECTIVE[job.task], "seed": job.seed,
+        "bagging_freq": 1, "num_threads": job.threads if wide else 1, "deterministic": True, "force_col_wise": True,
+        "max_cat_to_onehot": 8, **({"num_class": len(job.classes)} if job.task == "multiclass" else {}),
     }
     watch = _Watch(end)
-    booster = lightgbm.train(
-        parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid], callbacks=[watch]
-    )
+    booster = lightgbm.train(parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid],
+                             callbacks=[watch])
     rounds = booster.current_iteration() if valid is None else watch.best + 1
     return Grown(booster, max(1, rounds), watch.loss, time.monotonic() - begun)
 

@@ -45,22 +45,10 @@ class Meter:
         wall, cpu = self.seconds, self.cpu_seconds
         low, high = self._kwh(cpu, wall, learning.watts_per_core)
         cleanest, dirtiest = learning.grams_per_kwh
-        return Cost(
-            wall_seconds=wall,
-            cpu_seconds=cpu,
-            peak_bytes=_peak(),
-            budget_seconds=learning.seconds,
-            search_seconds=search_seconds,
-            trials=trials,
-            kwh_low=low,
-            kwh_high=high,
-            grams_low=low * cleanest,
-            grams_high=high * dirtiest,
-            grid=learning.grid,
-            metered=True,
-            money=cpu / 3600 * learning.money_per_cpu_hour,
-            currency=learning.currency,
-        )
+        return Cost(wall_seconds=wall, cpu_seconds=cpu, peak_bytes=_peak(), budget_seconds=learning.seconds,
+                    search_seconds=search_seconds, trials=trials, kwh_low=low, kwh_high=high, grams_low=low * cleanest,
+                    grams_high=high * dirtiest, grid=learning.grid, metered=True,
+                    money=cpu / 3600 * learning.money_per_cpu_hour, currency=learning.currency)
 
     def _kwh(self, cpu: float, wall: float, watts: float) -> tuple[float, float]:
         now = _joules()
@@ -95,9 +83,8 @@ def _peak() -> int:
     except ImportError:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
-    return (
-        int(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))) * unit
-    )
+    return (int(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+            * unit)
 
 
 def _joules() -> dict[str, float]:

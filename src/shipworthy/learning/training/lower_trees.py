@@ -80,7 +80,7 @@ def lower_lightgbm(text: str) -> Term:
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     root = np.where(np.diff(nodes) > 0, nodes[:-1], -1 - leaves[:-1])
     return Term(Trees(), {**arrays, "root": root.astype(np.int32), "base": np.zeros(per),
-                          "output": (np.arange(len(trees)) % per).astype(np.int32)})  # fmt: skip
+                          "output": (np.arange(len(trees)) % per).astype(np.int32)})
 
 
 def _fields(block: str) -> dict[str, str]:
@@ -106,7 +106,7 @@ def _tree(tree: dict[str, str], node: int, leaf: int, word: int) -> dict[str, An
         "words": counts,
         **{side: np.where(child >= 0, child + node, child - leaf).astype(np.int32) for side, child in children.items()},
         "bits": read("cat_threshold", np.uint32), "leaf": np.array(tree["leaf_value"].split(), np.float64)[:, None],
-    }  # fmt: skip
+    }
 
 
 def lower_sklearn(trees: list[Any], *, positive: int | None, outputs: int, ranks: Sequence[Ints | None] = ()) -> Term:

@@ -21,28 +21,16 @@ def cost_in_budget(learned: Learned, project: Project, *, patience: int = 15, le
     limit = rules.max_cpu_seconds or rules.seconds * max(1, rules.threads) * 1.1
     source = "are declared" if rules.max_cpu_seconds else "follow from the wall budget and the threads"
     stale, last = _stale(learned.course, least_gain)
-    told = (
-        f"The run took {cost.cpu_seconds:,.1f} CPU seconds ({cost.money:.4f} {cost.currency}) and "
-        f"{cost.peak_bytes / 1e6:,.0f} MB; {limit:,.0f} CPU seconds {source}."
-    )
+    told = (f"The run took {cost.cpu_seconds:,.1f} CPU seconds ({cost.money:.4f} {cost.currency}) and "
+            f"{cost.peak_bytes / 1e6:,.0f} MB; {limit:,.0f} CPU seconds {source}.")
     verdict = held(cost.cpu_seconds, limit=limit, at_most=True)
     if verdict != "pass":
-        return say(
-            verdict,
-            told,
-            value=cost.cpu_seconds,
-            limit=limit,
-            remedy="lower [learning] seconds, or raise max_cpu_seconds",
-        )
+        return say(verdict, told, value=cost.cpu_seconds, limit=limit,
+                   remedy="lower [learning] seconds, or raise max_cpu_seconds")
     if stale > patience:
-        return say(
-            "fail",
-            f"{told} The search went on for {stale} trials after it stopped gaining; {patience} are allowed.",
-            value=float(stale),
-            limit=float(patience),
-            n=cost.trials,
-            remedy="lower [learning] seconds",
-        )
+        return say("fail", f"{told} The search went on for {stale} trials after it stopped gaining; "
+                   f"{patience} are allowed.", value=float(stale), limit=float(patience), n=cost.trials,
+                   remedy="lower [learning] seconds")
     more = f" The last gain came after {last.seconds:.1f} s; {_next(learned)}" if last else ""
     chart = {"kind": "line", "x": [one.seconds for one in learned.course], "y": [one.loss for one in learned.course]}
     return say("pass", told + more, value=cost.cpu_seconds, limit=limit, chart=chart if learned.course else {})
@@ -54,20 +42,12 @@ def metered(learned: Learned) -> Finding:
     cost = learned.cost
     counted = cost.metered and cost.cpu_seconds > 0 and 0 < cost.kwh_low <= cost.kwh_high
     if not counted or not cost.grams_low <= cost.grams_high:
-        return say(
-            "fail",
-            "The run was not metered, so its energy is not known.",
-            remedy="run it again with the meter on: shipworthy run",
-        )
-    return say(
-        "pass",
-        f"The run took {cost.kwh_low * 1000:.3g} to {cost.kwh_high * 1000:.3g} Wh and {cost.grams_low:.2g} to "
-        f"{cost.grams_high:.2g} g CO2e ({cost.grid}), from {cost.cpu_seconds:,.1f} CPU seconds; memory, idle "
-        f"power and cooling are not counted, and no energy budget is declared.",
-        value=cost.kwh_high,
-        low=cost.kwh_low,
-        high=cost.kwh_high,
-    )
+        return say("fail", "The run was not metered, so its energy is not known.",
+                   remedy="run it again with the meter on: shipworthy run")
+    return say("pass", f"The run took {cost.kwh_low * 1000:.3g} to {cost.kwh_high * 1000:.3g} Wh and "
+               f"{cost.grams_low:.2g} to {cost.grams_high:.2g} g CO2e ({cost.grid}), from {cost.cpu_seconds:,.1f} CPU "
+               "seconds; memory, idle power and cooling are not counted, and no energy budget is declared.",
+               value=cost.kwh_high, low=cost.kwh_low, high=cost.kwh_high)
 
 
 def _stale(course: tuple[Gain, ...], least_gain: float) -> tuple[int, Gain | None]:
@@ -92,8 +72,5 @@ def _next(learned: Learned) -> str:
     before, after = steps[-2], steps[-1]
     share = (before.loss - after.loss) / before.loss
     seconds = (after.seconds - before.seconds) * 0.001 / share if share > 0 else math.inf
-    return (
-        f"at its price the next 0.1 % of loss costs {seconds:,.0f} s."
-        if math.isfinite(seconds)
-        else "no price is known."
-    )
+    return (f"at its price the next 0.1 % of loss costs {seconds:,.0f} s." if math.isfinite(seconds)
+            else "no price is known.")

@@ -34,31 +34,15 @@ def program_equals_library(
     worst = int(off.argmax())
     value = float(off[worst])
     if value <= limit:
-        return say(
-            "pass",
-            f"The program equals the library model within {value:.1e} on {len(hard):,} rows, among them "
-            f"every threshold and its neighbours.",
-            value=value,
-            limit=limit,
-            n=len(hard),
-        )
-    row = {
-        one.name: None if np.isnan(x) else float(x) for one, x in zip(model.program.inputs, hard[worst], strict=True)
-    }
-    return say(
-        "fail",
-        f"The program is not the library model: margins differ by {value:.2g} (relative) on "
-        f"{int((off > limit).sum()):,} of {len(hard):,} rows; at most {limit:.0e} is allowed.",
-        value=value,
-        limit=limit,
-        n=len(hard),
-        remedy="train and lower the model again: shipworthy run",
-        counterexample={
-            "inputs": {k: v if v is None or np.isfinite(v) else str(v) for k, v in row.items()},
-            "program": ours[worst].tolist(),
-            "library": np.atleast_1d(theirs[worst]).tolist(),
-        },
-    )
+        return say("pass", f"The program equals the library model within {value:.1e} on {len(hard):,} rows, among them "
+                   "every threshold and its neighbours.", value=value, limit=limit, n=len(hard))
+    row = {one.name: None if np.isnan(x) else float(x)
+           for one, x in zip(model.program.inputs, hard[worst], strict=True)}
+    return say("fail", f"The program is not the library model: margins differ by {value:.2g} (relative) on "
+               f"{int((off > limit).sum()):,} of {len(hard):,} rows; at most {limit:.0e} is allowed.", value=value,
+               limit=limit, n=len(hard), remedy="train and lower the model again: shipworthy run",
+               counterexample={"inputs": {k: v if v is None or np.isfinite(v) else str(v) for k, v in row.items()},
+                               "program": ours[worst].tolist(), "library": np.atleast_1d(theirs[worst]).tolist()})
 
 
 def hostile(program: Program, rows: Floats, *, seed: int = 0) -> Floats:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow.compute as pc
 
 from shipworthy.core.features import moment
 from shipworthy.core.learned import Parts, Split
 from shipworthy.core.project import Project, Splitting
+from shipworthy.core.schema import task_of
 from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
 from shipworthy.errors import BadData, BadProject
 
@@ -19,7 +21,8 @@ FEWEST = 10
 def split(table: Table, project: Project) -> Split:
     """Row positions to learn from, tune on and hold out; rows after the last date are the future.
 
-    Rows that share the group column never fall apart. In time, every learning row is older than every tuning row.
+    Grouped: rows that share the group column stay in one part. In time: every learning row is older than every tuning
+    row, whatever group it belongs to.
     Raises BadData for too few rows, one class only, or an empty part; BadProject for dates out of order.
     """
     if table.rows < 3 * FEWEST:
@@ -50,7 +53,7 @@ def _two_classes(table: Table, project: Project) -> None:
 
 def _has_classes(table: Table, project: Project, rows: Ints, part: str) -> None:
     """No figure exists for a part in which every row has the same answer. Raises BadData."""
-    if not _few_values(table, project):
+    if not _is_classes(table, project):
         return
     found = {word for word in to_words(table.take(rows).column(project.data.target)) if word is not None}
     if len(found) < 2:
@@ -70,7 +73,7 @@ def _at_random(table: Table, project: Project) -> Split:
         sizes = np.cumsum(np.bincount(draw))
         edges = [_edge(sizes, share) for share in (1 - rule.tune - rule.holdout, 1 - rule.holdout)]
         why = f"grouped by {project.data.group}: no group is in two parts"
-    elif rule.kind == "stratified" and _few_values(table, project):
+    elif rule.kind == "stratified" and _is_classes(table, project):
         order, edges = _by_class(to_words(table.column(project.data.target)), rule, random)
         why = "at random within each class"
     else:
@@ -81,8 +84,9 @@ def _at_random(table: Table, project: Project) -> Split:
     return Split(rule.kind, cut[0], cut[1], cut[2], EMPTY, why)
 
 
-def _few_values(table: Table, project: Project) -> bool:
-    return table.schema[project.data.target].kind != "number" or len(table.column(project.data.target).unique()) <= 20
+def _is_classes(table: Table, project: Project) -> bool:
+    distinct = pc.count_distinct(table.column(project.data.target)).as_py()
+    return task_of(table.schema[project.data.target], distinct, positive=project.data.positive) != "regression"
 
 
 def _by_class(words: np.ndarray, rule: Splitting, random: np.random.Generator) -> tuple[Ints, list[int]]:
@@ -120,7 +124,7 @@ def _in_time(table: Table, project: Project) -> Split:
 def _time_shares(seconds: Floats, rule: Splitting) -> Split:
     first, second = np.quantile(seconds, [1 - rule.tune - rule.holdout, 1 - rule.holdout])
     masks = [seconds < first, (seconds >= first) & (seconds < second), seconds >= second, np.zeros(len(seconds), bool)]
-    day = datetime.fromtimestamp(first).date().isoformat()
+    day = datetime.fromtimestamp(first, UTC).date().isoformat()
     return _ordered(seconds, masks, f"in time: the oldest {1 - rule.tune - rule.holdout:.0%} to learn, until {day}")
 
 

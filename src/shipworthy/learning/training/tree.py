@@ -78,12 +78,8 @@ def share_program(
         with np.errstate(over="ignore"):
             narrow = np.ascontiguousarray(ordered(asked, ranks), np.float32)
         regression = job.task == "regression"
-        each = [
-            one.predict(narrow, check_input=False).reshape(-1, 1)
-            if regression
-            else one.predict_proba(narrow, check_input=False)
-            for one in trees
-        ]
+        each = [one.predict(narrow, check_input=False).reshape(-1, 1) if regression
+                else one.predict_proba(narrow, check_input=False) for one in trees]
         mean = np.asarray(sum(each[1:], each[0]) / len(trees), np.float64)
         if regression or positive is not None:
             return mean[:, [positive or 0]]

@@ -14,15 +14,17 @@ from shipworthy.marks import check
 from shipworthy.verification.formal.bounds import margin_bounds, reach, tree_leaves
 
 TRIES = 300
+ROUNDING = 1e-9
 
 
 @check("output-range", row="verification.functional")
 def output_range(model: Model, parts: Parts, *, margin: float = 20.0, stretch: float = 1.0) -> Finding:
     """Whether no input at all can push the output beyond its limits, proved from leaves, tables and weights.
 
-    Classes: log-odds within ±margin. Regression: within the target's range on the learning rows, stretched by this
-    share of it on both sides. Domain: every input, missing included; numbers of linear terms within the range that
-    learning rows span. A bound beyond the limit is no proof: then rows are searched, and without one it is unknown.
+    Classes: log-odds within ±margin, or within 0 and 1 where the margin is the probability itself (trees, forests).
+    Regression: within the target's range on the learning rows, stretched by this share of it on both sides. Domain:
+    every input, missing included; numbers of linear terms within the range that learning rows span. A bound beyond the
+    limit is no proof: then rows are searched, and without one it is unknown.
     """
     inputs = model.inputs(parts.learn)
     low, high = _domain(inputs)
@@ -32,19 +34,18 @@ def output_range(model: Model, parts: Parts, *, margin: float = 20.0, stretch: f
     linear = any(isinstance(term.kind, Linear) for term in model.program.terms)
     where = "all inputs within the learning rows' range" if linear else "all inputs"
     told = f"{limits[0]:.4g} to {limits[1]:.4g} is allowed"
-    if np.isfinite(least).all() and np.isfinite(most).all() and least.min() >= limits[0] and most.max() <= limits[1]:
+    if np.isfinite(least).all() and np.isfinite(most).all() and _within(least, most, limits):
         return say("pass", f"Proved for {where}: the margin stays within {words}; {told}.", low=float(least.min()),
                    high=float(most.max()), limit=limits[1])
     row, value = _worst(model, inputs, low, high, limits)
-    if not limits[0] <= value <= limits[1]:
+    if not _within(value, value, limits):
         record = {one.name: float(x) for one, x in zip(model.program.inputs, row, strict=True)}
         return say("fail", f"Refuted: one row has a margin of {value:.4g}; {told}.", value=value, limit=limits[1], n=1,
                    counterexample={"inputs": record, "margin": value},
                    remedy="a leaf, cell or weight is out of proportion: train with more rows a leaf, or look for a "
-                          "broken label")
+                   "broken label")
     return say("unknown", f"The bound for {where} is {words}, wider than allowed ({told}), but no row among those "
-                          "tried "
-               f"goes beyond {value:.4g}.", value=value, low=float(least.min()), high=float(most.max()),
+               f"tried goes beyond {value:.4g}.", value=value, low=float(least.min()), high=float(most.max()),
                limit=limits[1],
                remedy="a smaller model has a tighter bound; or declare wider limits in [checks.output-range]")
 
@@ -58,14 +59,18 @@ def _domain(inputs: Floats) -> tuple[Floats, Floats]:
 
 def _limits(model: Model, parts: Parts, margin: float, stretch: float) -> tuple[float, float]:
     if model.task != "regression":
-        return -margin, margin
+        return (-margin, margin) if model.program.link in ("logistic", "softmax") else (0.0, 1.0)
     truth = model.truth(parts.learn)
     low, high = float(truth.min()), float(truth.max())
     return low - stretch * (high - low), high + stretch * (high - low)
 
 
+def _within(low: Floats | float, high: Floats | float, limits: tuple[float, float]) -> bool:
+    return bool(np.min(low) >= limits[0] - ROUNDING and np.max(high) <= limits[1] + ROUNDING)
+
+
 def _words(model: Model, low: float, high: float) -> str:
-    if model.task == "binary" and np.isfinite([low, high]).all():
+    if model.task == "binary" and model.program.link == "logistic" and np.isfinite([low, high]).all():
         ends = model.program.finish(np.array([[low], [high]]))
         return f"{low:.3g} to {high:.3g} (probability {ends[0]:.3g} to {ends[1]:.3g})"
     return f"{low:.4g} to {high:.4g}"
@@ -106,17 +111,16 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     broken = [name for name in aside if name in reads]
     n = len(aside) + len(protected)
     if broken:
-        return say("fail", f"The model reads {', '.join(broken)}, which {'was' if len(broken) == 1 else 'were'} set "
-                           "aside.",
-                   value=float(len(broken)), limit=0.0, n=n, counterexample={"columns": broken},
+        return say("fail", f"The model reads {', '.join(broken)}, which "
+                   f"{'was' if len(broken) == 1 else 'were'} set aside.", value=float(len(broken)), limit=0.0, n=n,
+                   counterexample={"columns": broken},
                    remedy="train again: shipworthy run builds the features from the roles in the project file")
     used = [name for name in protected if name in reads]
     free = [name for name in (*aside, *protected) if name not in reads]
     proof = f"proved for all inputs without effect: {', '.join(free)}" if free else "no column is proved without effect"
     if used:
         return say("unknown", f"The protected column {', '.join(used)} is read by the model, and how far it moves an "
-                              "answer "
-                   f"is not proved; {proof}.", value=float(len(used)), limit=0.0, n=n,
+                   f"answer is not proved; {proof}.", value=float(len(used)), limit=0.0, n=n,
                    remedy=f"set it aside: [data] set_aside = [\"{used[0]}\"], or answer for it in ethics.fairness")
     return say("pass", f"No part of the program reads them, so {proof}.", value=0.0, limit=0.0, n=n)
 

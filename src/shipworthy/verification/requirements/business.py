@@ -10,8 +10,8 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
 from shipworthy.marks import check
+from shipworthy.metrics.agreement import spearman
 from shipworthy.metrics.intervals import paired_mean_difference, percentiles
-from shipworthy.metrics.ranks import midranks
 from shipworthy.verification.requirements.worth import COSTS, best_threshold, decide, declared, moved, nothing, worth
 
 NO_VALUE = ("No value table is declared, so nobody can say what a decision earns.",
@@ -38,11 +38,11 @@ def value_above_nothing(project: Project, model: Model, parts: Parts) -> Finding
     gain, low, high = (1000 * x for x in paired_mean_difference(earned, idle))
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     assumed = " The amounts are assumed, not measured." if value.assumed else ""
-    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, "
-                        "at the "
-               f"least {low:,.0f}, on {len(truth):,} holdout rows.{assumed}", value=gain, low=low, high=high, limit=0.0,
-               n=len(truth), remedy="" if verdict == "pass" else "the model does not pay at this threshold: check the "
-               "amounts in [value], or do not deploy")
+    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, at "
+               f"the least {low:,.0f}, on {len(truth):,} holdout rows.{assumed}", value=gain, low=low, high=high,
+               limit=0.0, n=len(truth),
+               remedy="" if verdict == "pass" else "the model does not pay at this threshold: check the amounts in "
+               "[value], or do not deploy")
 
 
 @check("threshold-stands", row="verification.business")
@@ -51,8 +51,8 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
     """Whether the deployed threshold stays near the best one when each amount in turn moves up or down.
 
     Regret: what the best threshold would earn more, as a share of what it earns above doing nothing; tune and holdout
-    rows, chosen on four fifths and paid on the fifth. A regret above the limit that chance
-    can explain (paired bootstrap) is unknown.
+    rows, chosen on four fifths and paid on the fifth. The value itself is held to the limit, for its noise is of the
+    rows and not of the amounts; above it, a regret that chance can explain (paired bootstrap) is unknown.
     """
     value = project.value
     if value is None or not declared(value):
@@ -67,12 +67,10 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
     n = min(MOST, parts.tune.rows) + min(MOST, parts.holdout.rows)
     cut = "no case at all" if best > 1 else f"a threshold of {best:.3f}"
     return say(verdict, f"With {name.replace('_', ' ')} at {factor:.0%}, {cut} would earn {regret:.1%} more than the "
-                        "deployed "
-               f"{model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
-               value=regret,
-               low=low, high=high, limit=limit, n=n, remedy="" if verdict == "pass" else
-               "settle the amounts in [value] and run again, for the threshold is chosen from them; or accept more: "
-               "[checks.threshold-stands] limit")
+               f"deployed {model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
+               value=regret, low=low, high=high, limit=limit, n=n,
+               remedy="" if verdict == "pass" else "settle the amounts in [value] and run again, for the threshold is "
+               "chosen from them; or accept more: [checks.threshold-stands] limit")
 
 
 def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, float, float]:
@@ -104,16 +102,15 @@ def _redrawn(values: Floats, draws: int = 500) -> Floats:
 def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, limit: float = 0.6) -> Finding:
     """Whether candidates that score better by the metric also earn more: Spearman correlation over all candidates.
 
-    Each candidate earns at its own best threshold on the tune rows. Under 5 candidates, or where chance in the rows
-    can explain a low correlation, the verdict is unknown.
+    Each candidate earns at its own best threshold on the tune rows. The value itself is held to the limit. Under 5
+    candidates, or where chance in the rows can explain a low correlation, the verdict is unknown.
     """
     value = project.value
     if value is None or not declared(value):
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     n = len(learned.candidates)
     if n < 5:
-        return say("unknown", f"{n} candidates are too few to tell whether the metric follows the value; 5 are "
-                              "needed.", n=n,
+        return say("unknown", f"{n} of 5 candidates are too few to tell whether the metric follows the value.", n=n,
                    remedy="let the ladder try more learners: [learning] learners, or search = true")
     truth = learned.chosen.model.truth(parts.tune)
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
@@ -133,17 +130,10 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
                n=n,
                chart={"kind": "front", "x": metric.tolist(), "y": (1000 * earned.mean(axis=1)).tolist(),
                       "name": [one.learner for one in learned.candidates], "chosen": learned.chosen.learner},
-               remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement on "
-                                                   "what pays")
+               remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement "
+               "on what pays")
 
 
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:
     cut = best_threshold(value, np.asarray(truth, np.int64), scores) if model.task == "binary" else None
     return worth(value, model, truth, decide(model, scores, threshold=cut, capacity=value.capacity))
-
-
-def spearman(a: Floats, b: Floats) -> float:
-    """Rank correlation in [−1, 1]; NaN if either side is constant. Source: Spearman (1904)."""
-    x, y = midranks(a) - (len(a) + 1) / 2, midranks(b) - (len(b) + 1) / 2
-    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum() / size) if size else float("nan")

@@ -10,14 +10,17 @@ from shipworthy.core.evidence import Finding, Verdict, held, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Requirement
+from shipworthy.core.rows import also_in
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import BadProject, one_of
 from shipworthy.marks import check
 from shipworthy.metrics import METRICS, Metric
+from shipworthy.metrics.arrays import Array
 from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference, auc_interval, bootstrap, paired_mean_difference
+from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
-from shipworthy.verification.requirements.trivial import losses, trivial
+from shipworthy.verification.requirements.trivial import trivial
 
 LEAST = 50
 SINGLE = 20_000
@@ -62,11 +65,7 @@ def _figure(
         raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
                          hint="use one of "
                               f"{', '.join(sorted(m.name for m in metrics.values() if model.task in m.task))}")
-    if one.at_least is None and one.at_most is None:
-        raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint="add at_least or at_most")
-    rows, name = _segment(holdout, one), _name(one)
-    limit, at_most = (one.at_most, True) if one.at_most is not None else (one.at_least, False)
-    assert limit is not None
+    rows, name, (limit, at_most) = _segment(holdout, one), _name(one), _limit(one, metric)
     if rows.rows < LEAST:
         few = f"{name} rests on {rows.rows} rows, fewer than {LEAST}."
         return "unknown", few, np.nan, np.nan, np.nan, limit, rows.rows
@@ -81,20 +80,39 @@ def _figure(
                      f"{sign} {limit:g} {verb}."), value, low, high, limit, rows.rows
 
 
+def _limit(one: Requirement, metric: Metric) -> tuple[float, bool]:
+    """The one limit of a requirement, and whether it is the most allowed.
+
+    Raises BadProject for none, for two, and for one on the wrong side, which every bad model would keep.
+    """
+    side, other = ("at_least", "at_most") if metric.direction == "higher" else ("at_most", "at_least")
+    limit: float | None = getattr(one, side)
+    against: float | None = getattr(one, other)
+    if limit is None and against is None:
+        raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint=f"add {side}")
+    if limit is None:
+        raise BadProject(f"of {one.metric} {metric.direction} is better: {other} = {against:g} asks for a bad model",
+                         where="[[requirement]]", hint=f"write {side} = {against:g}")
+    if against is not None:
+        raise BadProject(f"{one.metric} has two limits, {side} = {limit:g} and {other} = {against:g}",
+                         where="[[requirement]]", hint=f"keep {side}: of {one.metric} {metric.direction} is better")
+    return limit, side == "at_most"
+
+
 def asked(model: Model, score: Floats, needs: str) -> Floats | Ints:
     """The answer that a metric needs: probabilities, class codes at the deployed threshold, or values."""
     if needs != "decision":
         return score
-    return (score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold)).astype(np.int64)
+    return model.decide(score)
 
 
 def _ends(
-    metric: Metric, truth: Floats | Ints, answer: Floats | Ints, groups: object, draws: int
+    metric: Metric, truth: Floats | Ints, answer: Floats | Ints, groups: Array | None, draws: int
 ) -> tuple[float, float]:
     if metric.name == "auc" and np.ndim(answer) == 1:
-        return auc_interval(truth, answer, groups=groups)  # type: ignore[arg-type]
+        return auc_interval(truth, answer, groups=groups)
     kept = slice(None) if len(truth) <= MOST else np.random.default_rng(0).permutation(len(truth))[:MOST]
-    chosen = None if groups is None else np.asarray(groups)[kept]
+    chosen = None if groups is None else groups[kept]
     return bootstrap(metric.function, np.asarray(truth)[kept], np.asarray(answer)[kept], seed=0, draws=draws,
                      groups=chosen)
 
@@ -111,7 +129,8 @@ def _name(one: Requirement) -> str:
     return f"{one.metric} where {where}" if where else one.metric
 
 
-def _groups(rows: Table) -> object:
+def _groups(rows: Table) -> Array | None:
+    """(n,) the group of every row, whose rows are not independent; None where the schema names no group."""
     column = rows.schema.one("group")
     return None if column is None else np.array([str(word) for word in rows.words(column.name)])
 
@@ -126,45 +145,57 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
     if holdout.rows < LEAST:
         return say("unknown", f"The holdout has {holdout.rows} rows, fewer than {LEAST}.", n=holdout.rows)
     truth = model.truth(holdout)
-    own = losses(model, truth, model.score(holdout))
+    own = row_losses(model.score(holdout), truth, model.task)
     learn = parts.learn.spread(TRIVIAL)
     rules = trivial(model, model.inputs(learn), model.truth(learn), model.inputs(holdout))
-    theirs = {name: losses(model, truth, score) for name, score in rules.items()}
+    theirs = {name: row_losses(score, truth, model.task) for name, score in rules.items()}
     name = min(theirs, key=lambda rule: float(theirs[rule].mean()))
-    gain, low, high = paired_mean_difference(theirs[name], own, groups=_groups(holdout))  # type: ignore[arg-type]
+    gain, low, high = paired_mean_difference(theirs[name], own, groups=_groups(holdout))
     scale = float(theirs[name].mean()) or 1.0
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     loss = "squared error" if model.task == "regression" else "log loss"
-    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule "
-                        f"({name}), at "
-               f"the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
-               limit=0.0, n=holdout.rows, remedy="" if verdict == "pass" else "the features do not carry the target: "
-               "look for better columns with shipworthy discover, and at the labels with shipworthy profile")
+    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule ({name}), "
+               f"at the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
+               limit=0.0, n=holdout.rows,
+               remedy="" if verdict == "pass" else "the features do not carry the target: look for better columns with "
+               "shipworthy discover, and at the labels with shipworthy profile")
 
 
 @check("not-worse-than-champion", row="verification.performance")
-def not_worse_than_champion(model: Model, champion: Model, parts: Parts, *, limit: float = -0.005) -> Finding:
+def not_worse_than_champion(
+    model: Model, champion: Model, learnt: Table, parts: Parts, *, limit: float = -0.005
+) -> Finding:
     """Whether the model is no worse than the one in production by more than the limit.
 
-    AUC for two classes, share of right decisions for more; for a regression the loss relative to the champion's.
+    Rows that the champion learnt from do not count: on them a champion that fits by heart cannot be beaten. AUC for two
+    classes, share of right decisions for more; for a regression the loss relative to the champion's.
     A difference within the limit whose interval is not is unknown: the holdout is too small to tell.
     """
-    holdout = parts.holdout
-    truth, new, old = model.truth(holdout), model.score(holdout), champion.score(holdout)
-    if model.task == "binary":
-        what, (gap, low, high) = "AUC", auc_difference(truth, new, old,
-                                                       groups=_groups(holdout))  # type: ignore[arg-type]
-    elif model.task == "multiclass":
-        right = [np.asarray(score.argmax(axis=1) == truth, np.float64) for score in (new, old)]
-        what, (gap, low, high) = "share of right decisions", paired_mean_difference(right[0], right[1])
-    else:
-        loss = [losses(model, truth, score) for score in (old, new)]
-        scale = float(loss[0].mean()) or 1.0
-        what, (gap, low, high) = "relative squared error", paired_mean_difference(loss[0] / scale, loss[1] / scale)
+    known = also_in(parts.holdout, learnt)
+    rows = parts.holdout.take(~known)
+    more = f" ({known.sum():,} more were learnt by the champion)" if known.any() else ""
+    told = f"{rows.rows:,} holdout rows{more}"
+    if rows.rows < LEAST:
+        return say("unknown", f"Against the champion there are {told}, fewer than {LEAST}.", n=rows.rows,
+                   remedy="hold out rows that are newer than the champion, or more of them: [split]")
+    what, (gap, low, high) = _against(model, champion, rows)
     verdict = settled(gap, limit=limit, low=low, high=high, at_most=False)
-    return say(verdict, f"Against the champion the {what} changes by {gap:+.4f}, at the worst {low:+.4f}, on "
-               f"{holdout.rows:,} holdout rows; {limit:+g} is allowed.", value=gap, low=low, high=high, limit=limit,
-               n=holdout.rows, remedy="" if verdict == "pass" else "keep the champion, or hold out more rows")
+    return say(verdict, f"Against the champion the {what} changes by {gap:+.4f}, at the worst {low:+.4f}, on {told}; "
+               f"{limit:+g} is allowed.", value=gap, low=low, high=high, limit=limit,
+               n=rows.rows, remedy="" if verdict == "pass" else "keep the champion, or hold out more rows")
+
+
+def _against(model: Model, champion: Model, rows: Table) -> tuple[str, tuple[float, float, float]]:
+    """What is compared, and how much higher it is for the model, with its interval; groups of rows count as one."""
+    truth, new, old, groups = model.truth(rows), model.score(rows), champion.score(rows), _groups(rows)
+    if model.task == "binary":
+        return "AUC", auc_difference(truth, new, old, groups=groups)
+    if model.task == "multiclass":
+        right = [np.asarray(one.decide(score) == truth, np.float64) for one, score in ((model, new), (champion, old))]
+        return "share of right decisions", paired_mean_difference(right[0], right[1], groups=groups)
+    loss = [row_losses(score, truth, model.task) for score in (old, new)]
+    scale = float(loss[0].mean()) or 1.0
+    return "relative squared error", paired_mean_difference(loss[0] / scale, loss[1] / scale, groups=groups)
 
 
 @check("holdout-untouched", row="verification.performance")

@@ -9,22 +9,6 @@ from shipworthy.core.table import Floats, Ints, Mask
 
 CUTS = 15
 LEAST = 20
-TINY = 1e-6
-
-
-def losses(model: Model, truth: Floats | Ints, score: Floats) -> Floats:
-    """Log loss of every row in nats, or squared error for a regression, (n,); lower is better.
-
-    score: (n,) or (n, k), as `Model.score` gives it.
-    """
-    if model.task == "regression":
-        return np.asarray((score - truth) ** 2, np.float64)
-    codes = np.asarray(truth, np.int64)
-    if score.ndim == 2:
-        given = score[np.arange(len(codes)), codes]
-    else:
-        given = np.where(codes == 1, score, 1 - score)
-    return np.asarray(-np.log(np.clip(given, TINY, 1 - TINY)), np.float64)
 
 
 def trivial(model: Model, inputs: Floats, truth: Floats | Ints, asked: Floats) -> dict[str, Floats]:

@@ -21,7 +21,7 @@ def decide(model: Model, score: Floats, *, threshold: float | None = None, capac
     if model.task == "regression":
         return score
     if model.task == "multiclass":
-        return np.asarray(score.argmax(axis=1), np.int64)
+        return model.decide(score)
     chosen = score >= (model.sheet.threshold if threshold is None else threshold)
     places = int(np.floor(capacity * len(score) + 1e-9))
     if chosen.sum() > places:

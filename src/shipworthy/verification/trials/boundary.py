@@ -15,13 +15,12 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.schema import Kind, Schema
 from shipworthy.core.table import Table
-from shipworthy.errors import ShipworthyError
+from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
 
 Record = dict[str, Any]
-CRASHES = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
-           ValueError)
+CRASHES = (*FAULTS, MemoryError, OSError)
 PLAIN_KEYS = frozenset({"prediction", "probabilities", "set", "interval", "abstain", "id", "row", "release", "model",
                         "threshold", "at", "latency", "contributions", "reasons"})
 

@@ -54,17 +54,16 @@ def _held(found: Found, foretold: Floats, model: Model, *, limit: float, cap: fl
     verdict: Verdict = "fail" if len(over) or times[at] > limit else "pass"
     source = "that the model foretells there" if foretold[at] > found.overall else "of all rows"
     top = np.argsort(-times, kind="stable")[:8]
-    return say(
-        verdict,
-        f"The worst of {found.tested:,} slices is {worst}: error {worst.loss:.3f} on {worst.rows:,} rows, "
-        f"{times[at]:.2f} times the {bar:.3f} {source}; {limit:g} times is allowed.{note}",
-        value=float(times[at]), low=worst.low / bar if bar else None, high=worst.high / bar if bar else None,
-        limit=limit, n=worst.rows, counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss},
-        chart={"kind": "bars", "name": [str(found.slices[n]) for n in top], "value": [float(loss[n]) for n in top],
-               "low": [found.slices[n].low for n in top], "high": [found.slices[n].high for n in top],
-               "limit": [limit * float(expected[n]) for n in top]},
-        remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add rows or a "
-        "column that tells them apart, or declare abstention there")
+    return say(verdict, f"The worst of {found.tested:,} slices is {worst}: error {worst.loss:.3f} on {worst.rows:,} "
+               f"rows, {times[at]:.2f} times the {bar:.3f} {source}; {limit:g} times is allowed.{note}",
+               value=float(times[at]), low=worst.low / bar if bar else None, high=worst.high / bar if bar else None,
+               limit=limit, n=worst.rows,
+               counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss},
+               chart={"kind": "bars", "name": [str(found.slices[n]) for n in top],
+                      "value": [float(loss[n]) for n in top], "low": [found.slices[n].low for n in top],
+                      "high": [found.slices[n].high for n in top], "limit": [limit * float(expected[n]) for n in top]},
+               remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add rows "
+               "or a column that tells them apart, or declare abstention there")
 
 
 def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats:
@@ -72,7 +71,7 @@ def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats
     if model.task == "regression":
         return np.zeros(len(found.slices))
     score = model.score(rows)
-    sure = score.max(axis=1) if score.ndim == 2 else np.where(score >= model.sheet.threshold, score, 1 - score)
+    sure = score.max(axis=1) if score.ndim == 2 else np.where(model.decide(score), score, 1 - score)
     place = {name: n for n, name in enumerate(told.names)}
     inside = np.stack([told.rows[:, [place[one] for one in each.told]].all(axis=1) for each in found.slices])
     return np.asarray(inside @ (1 - sure) / inside.sum(axis=1), np.float64)
@@ -83,8 +82,7 @@ def error(model: Model, rows: Table) -> Floats:
     truth, score = model.truth(rows), model.score(rows)
     if model.task == "regression":
         return np.asarray(np.abs(score - truth), np.float64)
-    chosen = score.argmax(axis=1) if score.ndim == 2 else (score >= model.sheet.threshold).astype(np.int64)
-    return np.asarray(chosen != truth, np.float64)
+    return np.asarray(model.decide(score) != truth, np.float64)
 
 
 def _columns(model: Model, parts: Parts) -> tuple[str, ...]:

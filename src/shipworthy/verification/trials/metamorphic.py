@@ -36,13 +36,11 @@ def metamorphic(model: Model, parts: Parts, *, limit: float = 1e-9) -> Finding:
     worst = max(gaps, key=lambda name: np.inf if gaps[name] != gaps[name] else gaps[name])
     if broken:
         return say("fail", f"{len(broken)} of {len(gaps)} relations break on {rows.rows:,} rows: "
-                           f"{', '.join(sorted(broken))}; "
-                   f"a score moves by up to {gaps[worst]:.3g}.", value=gaps[worst], limit=limit, n=rows.rows,
-                   counterexample={"relation": worst, "difference": gaps[worst]},
+                   f"{', '.join(sorted(broken))}; a score moves by up to {gaps[worst]:.3g}.", value=gaps[worst],
+                   limit=limit, n=rows.rows, counterexample={"relation": worst, "difference": gaps[worst]},
                    remedy="the model reads something beside the row: look for state, order or position in its features")
     return say("pass", f"All {len(gaps)} relations hold on {rows.rows:,} rows; the largest difference is "
-                       f"{gaps[worst]:.1e}.",
-               value=gaps[worst], limit=limit, n=rows.rows)
+               f"{gaps[worst]:.1e}.", value=gaps[worst], limit=limit, n=rows.rows)
 
 
 def _gap(base: Floats, relation: Callable[[Model, Table], tuple[Floats, slice]], model: Model, rows: Table) -> float:

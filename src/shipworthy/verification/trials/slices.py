@@ -99,12 +99,10 @@ def find(loss: Floats, told: Literals, *, depth: int = 2, support: int = 50, q: 
     used = loss if plain else np.minimum(loss, np.quantile(loss, 0.999))
     tried = _tried(used, told, depth, support)
     p = _tails(used, tried, plain)
-    kept = np.flatnonzero(benjamini_hochberg(p)) if len(p) else np.zeros(0, np.int64)
-    slices = [Slice(tuple(told.names[k] for k in tried[n][0]), int(tried[n][1]), tried[n][2] / tried[n][1], float(p[n]))
-              for n in kept]
-    level = 1 - q * len(slices) / max(1, len(p))
-    thinned = [_bounded(one, used, level) for one in _thin(slices, used)]
-    return Found(tuple(sorted(thinned, key=lambda one: -one.loss)), len(p), float(used.mean()))
+    kept = np.flatnonzero(benjamini_hochberg(p, q=q)) if len(p) else np.zeros(0, np.int64)
+    times = -float(special.ndtri(q * max(1, len(kept)) / max(1, len(p)) / 2))
+    slices = [_slice(told, tried[n], float(p[n]), times) for n in kept]
+    return Found(tuple(sorted(_thin(slices, used), key=lambda one: -one.loss)), len(p), float(used.mean()))
 
 
 Tried = tuple[tuple[int, ...], float, float, float]
@@ -178,10 +176,12 @@ def _thin(slices: list[Slice], loss: Floats) -> list[Slice]:
     return kept
 
 
-def _bounded(one: Slice, loss: Floats, level: float) -> Slice:
-    spread = np.sqrt(max(one.loss * (1 - one.loss), 1e-9)) if one.loss <= 1 else float(loss.std())
-    half = -float(special.ndtri((1 - level) / 2)) * spread / np.sqrt(one.rows)
-    return Slice(one.told, one.rows, one.loss, one.p, one.loss - half, one.loss + half)
+def _slice(told: Literals, tried: Tried, p: float, times: float) -> Slice:
+    """A slice with its interval: so many standard errors of its own loss to either side."""
+    place, count, total, square = tried
+    mean = total / count
+    half = times * float(np.sqrt(max(square / count - mean**2, 1e-9 * mean**2, 1e-300) / count))
+    return Slice(tuple(told.names[k] for k in place), int(count), mean, p, mean - half, mean + half)
 
 
 def thin_slices(told: Literals, support: int) -> tuple[str, ...]:

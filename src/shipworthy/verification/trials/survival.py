@@ -13,15 +13,14 @@ from shipworthy.core.model import Model
 from shipworthy.core.program import logistic
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.errors import ShipworthyError
+from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import auc_interval, clopper_pearson
-from shipworthy.verification.requirements.trivial import losses
+from shipworthy.metrics.losses import row_losses
 from shipworthy.verification.requirements.worth import decide, declared, nothing, worth
 from shipworthy.verification.trials.simulation import CALM, SCENARIOS, Scene, redraw, scene
 
 LEAST, MOST = 200, 1_000
-CRASHES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 Outcome = str
 HARMED, CRASHED, REFUSED = "harmed in silence", "crashed", "refused by the contract"
 
@@ -47,10 +46,9 @@ def outage(
         outcomes[name] = [_live(project, model, contract, steps, seen=seen, one=one) for one in made if one is not None]
     calm = outcomes.pop(CALM)
     if sum(outcome == REFUSED for outcome in calm) > len(calm) // 5:
-        return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, "
-                              "so that its "
-                   "refusals say nothing.", n=len(calm), remedy="see verification.data-validation: it raises false "
-                                                                "alarms")
+        return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, so "
+                   "that its refusals say nothing.", n=len(calm),
+                   remedy="see verification.data-validation: it raises false alarms")
     every = [outcome for found in outcomes.values() for outcome in found]
     bad = [outcome in (HARMED, CRASHED) for outcome in every]
     survived, n = len(bad) - sum(bad), len(bad)
@@ -66,7 +64,7 @@ def outage(
                chart={"kind": "bars", "name": list(hurt), "value": [1 - share for share in hurt.values()],
                       "low": [], "high": [], "limit": [limit] * len(hurt)},
                remedy="" if verdict == "pass" else "tighten the contract for the scenario named, or let the model "
-                                                   "abstain there")
+               "abstain there")
 
 
 def _live(
@@ -78,7 +76,7 @@ def _live(
         predictions = model.predict(one.rows)
     except ShipworthyError:
         return "refused by the model"
-    except CRASHES:
+    except FAULTS:
         return CRASHED
     if predictions.abstain.mean() >= 0.5:
         return "abstained from"
@@ -97,7 +95,7 @@ def _gain(project: Project, model: Model, seen: Floats | Ints, truth: Floats | I
     else:
         share = np.bincount(np.asarray(seen, np.int64), minlength=len(model.classes)) / len(seen)
         prior = np.full(len(truth), share[1]) if model.task == "binary" else np.tile(share, (len(truth), 1))
-    return float((losses(model, truth, prior) - losses(model, truth, score)).mean())
+    return float((row_losses(prior, truth, model.task) - row_losses(score, truth, model.task)).mean())
 
 
 @check("simulator-fidelity", row="verification.simulation")
@@ -122,9 +120,8 @@ def simulator_fidelity(model: Model, parts: Parts, steps: Steps, *, limit: float
     low, high = auc_interval(truth, logistic(score))
     value = (low + high) / 2
     verdict: Verdict = "unknown" if high != high else "pass" if high <= limit else "fail"
-    return say(verdict, f"A learner tells simulated rows from real ones with AUC {value:.2f}, at the most "
-                        f"{high:.2f}, on "
-               f"{halves[1].rows:,} rows; {limit:g} is allowed.", value=value, low=low, high=high, limit=limit,
+    return say(verdict, f"A learner tells simulated rows from real ones with AUC {value:.2f}, at the most {high:.2f}, "
+               f"on {halves[1].rows:,} rows; {limit:g} is allowed.", value=value, low=low, high=high, limit=limit,
                n=halves[1].rows,
                remedy="" if verdict == "pass" else "the learning rows are not like the later ones: renew the learning "
                "rows, and read the scenarios of outage with care")

@@ -59,14 +59,11 @@ def mutation_score(
     applied = [name for name in OPERATORS if contract.batch_rows or name != CUT]
     struck = {name: _strikes(pool, contract, steps, name, runs=runs, random=random) for name in applied}
     same = _equivalent(model, steps, struck, limit)
-    told = {
-        name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
-        for name, found in struck.items()
-    }
+    told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
+            for name, found in struck.items()}
     false, clean = _alarms(lambda: bool(steps.validate(contract, _batch(pool, random))), clean, alarms)
-    return _say(
-        {name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit, alarms=alarms
-    )
+    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit,
+                alarms=alarms)
 
 
 def _alarms(cries: Callable[[], bool], clean: int, limit: float) -> tuple[int, int]:
@@ -125,11 +122,8 @@ def _changed(before: Table, after: Table) -> tuple[str, ...]:
 def promised(table: Table, contract: Contract) -> Table:
     """The columns that the contract speaks of; those set aside were never promised anything."""
     named = {rule.column for rule in contract.rules}
-    return (
-        table.select([name for name in table.schema.names if name in named])
-        if named & set(table.schema.names)
-        else table
-    )
+    return (table.select([name for name in table.schema.names if name in named]) if named & set(table.schema.names)
+            else table)
 
 
 class _Strike(NamedTuple):
@@ -148,13 +142,9 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
     both = (settled(caught / tried, limit=limit, low=low, high=high, at_most=False, chance=True),
             settled(false / clean, limit=alarms, low=least, high=noise, at_most=True, chance=True))
     verdict: Verdict = "fail" if "fail" in both else "unknown" if "unknown" in both else "pass"
-    tail = "".join(
-        (
-            f" {same} more that changed nothing visible are left out." if same else "",
-            f" Never caught: {', '.join(zeros)}." if zeros else "",
-            f" Partly caught: {', '.join(weak)}." if weak else "",
-        )
-    )
+    tail = "".join((f" {same} more that changed nothing visible are left out." if same else "",
+                    f" Never caught: {', '.join(zeros)}." if zeros else "",
+                    f" Partly caught: {', '.join(weak)}." if weak else ""))
     ends = [clopper_pearson(sum(hits), len(hits)) for hits in told.values()]
     return say(
         verdict,

@@ -12,38 +12,21 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_NEWEST_FIRST = (
-    "findings",
-    "holdout_reads",
-    "pointers",
-    "releases",
-    "pins",
-    "edges",
-    "artefacts",
-    "steps",
-    "runs",
-)
+_NEWEST_FIRST = ("findings", "holdout_reads", "pointers", "releases", "pins", "edges", "artefacts", "steps", "runs")
 
 
 def upgrade() -> None:
     """Make the tables."""
     _make("runs", "verb status started:t ended:t? code settings by note", "started")
-    _make(
-        "steps",
-        "step key run code settings inputs outputs:j started:t ended:t? cpu_seconds:f status",
-        "key run started",
-    )
+    _make("steps", "step key run code settings inputs outputs:j started:t ended:t? cpu_seconds:f status",
+          "key run started")
     _make("artefacts", "name digest key kind path size:i at:t", "digest key at")
     _make("edges", "source target role step key at:t", "source target at")
     _make("pins", "table version:i reason at:t ended:t?", "table at")
     _make("releases", "name digest run path evidence at:t", "digest at")
     _make("pointers", "alias number:i release at:t who why evidence", "alias at")
     _make("holdout_reads", "holdout subject reader at:t", "holdout at")
-    _make(
-        "findings",
-        "run check row verdict sentence release code model data body:j at:t",
-        "run release row at",
-    )
+    _make("findings", "run check row verdict sentence release code model data body:j at:t", "run release row at")
 
 
 def downgrade() -> None:
