@@ -79,6 +79,18 @@ def test_assumed_amounts_are_said_to_be_assumed(clean: dict[str, Any]) -> None:
 def together(*tables: Table) -> Table:
     return replace(tables[0], data=pa.concat_tables([one.data for one in tables]))
 
+<<<<<<< HEAD
+=======
+
+def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]) -> None:
+    learned = clean["learned"]
+    alike = replace(learned, candidates=(learned.chosen,) * 6)
+    finding = metric_tracks_value(clean["project"], alike, clean["parts"])
+    assert finding.verdict == "unknown"
+    assert finding.sentence == (
+        "All 6 candidates have the same score, so that nothing tells whether the metric follows the value.")
+
+>>>>>>> speed
 
 def test_rows_that_the_champion_learnt_do_not_speak_for_it(clean: dict[str, Any]) -> None:
     parts, train = clean["parts"], clean["steps"].train
@@ -120,6 +132,7 @@ def _target(rows: Table, cut: Any) -> Table:
     values = cut[place] if cut.dtype.kind != "f" else cut[place] + rows.numbers("num3")
     kind = "number" if cut.dtype.kind == "f" else "category"
     return rows.drop("outcome").with_column("outcome", values.tolist(), role="target", kind=kind)
+<<<<<<< HEAD
 
 
 def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]) -> None:
@@ -129,3 +142,5 @@ def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]
     assert finding.verdict == "unknown"
     assert finding.sentence == (
         "All 6 candidates have the same score, so that nothing tells whether the metric follows the value.")
+=======
+>>>>>>> speed

@@ -59,6 +59,7 @@ def mutation_score(
     applied = [name for name in OPERATORS if contract.batch_rows or name != CUT]
     struck = {name: _strikes(pool, contract, steps, name, runs=runs, random=random) for name in applied}
     same = _equivalent(model, steps, struck, limit)
+<<<<<<< HEAD
     told = {
         name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
         for name, found in struck.items()
@@ -67,6 +68,13 @@ def mutation_score(
     return _say(
         {name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit, alarms=alarms
     )
+=======
+    told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
+            for name, found in struck.items()}
+    false, clean = _alarms(lambda: bool(steps.validate(contract, _batch(pool, random))), clean, alarms)
+    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit,
+                alarms=alarms)
+>>>>>>> speed
 
 
 def _alarms(cries: Callable[[], bool], clean: int, limit: float) -> tuple[int, int]:
