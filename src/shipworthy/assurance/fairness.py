@@ -90,20 +90,10 @@ def _say(
     rows = int(worst.grouping.kept.sum())
     selected = model.classes[1] if model.classes else "above the median"
     tail = f" Too few rows to judge: {', '.join(small[:6])}{' …' if len(small) > 6 else ''}." if small else ""
-<<<<<<< HEAD
-    sentence = (
-        f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, {rows:,} "
-        "rows): "
-        f'"{selected}" goes to {rates.rate[lowest]:.0%} of {rates.group[lowest]} and {rates.rate[highest]:.0%} of '
-        f"{rates.group[highest]}; at {'least' if ratio else 'most'} {limit:g} is asked of {len(figures)} "
-        f"groupings.{tail}"
-    )
-=======
     few, most = (f"{rates.rate[at]:.0%} of {rates.group[at]}" for at in (lowest, highest))
     sentence = (f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, "
                 f'{rows:,} rows): "{selected}" goes to {few} and {most}; at {"least" if ratio else "most"} {limit:g} '
                 f"is asked of {len(figures)} groupings.{tail}")
->>>>>>> speed
     remedy = {"pass": "", "unknown": "", "fail": FAILED}[worst.verdict]
     if worst.verdict == "unknown":
         inside = (worst.value >= limit) == ratio

@@ -59,22 +59,11 @@ def mutation_score(
     applied = [name for name in OPERATORS if contract.batch_rows or name != CUT]
     struck = {name: _strikes(pool, contract, steps, name, runs=runs, random=random) for name in applied}
     same = _equivalent(model, steps, struck, limit)
-<<<<<<< HEAD
-    told = {
-        name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
-        for name, found in struck.items()
-    }
-    false, clean = _alarms(lambda: bool(steps.validate(contract, _batch(pool, random))), clean, alarms)
-    return _say(
-        {name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit, alarms=alarms
-    )
-=======
     told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
             for name, found in struck.items()}
     false, clean = _alarms(lambda: bool(steps.validate(contract, _batch(pool, random))), clean, alarms)
     return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit,
                 alarms=alarms)
->>>>>>> speed
 
 
 def _alarms(cries: Callable[[], bool], clean: int, limit: float) -> tuple[int, int]:
@@ -157,14 +146,27 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
                     f" Never caught: {', '.join(zeros)}." if zeros else "",
                     f" Partly caught: {', '.join(weak)}." if weak else ""))
     ends = [clopper_pearson(sum(hits), len(hits)) for hits in told.values()]
-    return say(verdict, f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} "
-               f"is asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is "
-               f"allowed).{' More runs would settle it.' if verdict == 'unknown' else ''}{tail}", value=caught / tried,
-               low=low, high=high, limit=limit, n=tried,
-               counterexample={"never caught": zeros, "clean batches with an alarm": false, "equivalent": same},
-               chart={"kind": "bars", "name": list(told), "value": [float(np.mean(hits)) for hits in told.values()],
-                      "low": [end[0] for end in ends], "high": [end[1] for end in ends], "limit": [limit] * len(told)},
-               remedy=REMEDY[verdict])
+    return say(
+        verdict,
+        f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is "
+        f"asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is allowed)."
+        f"{' More runs would settle it.' if verdict == 'unknown' else ''}{tail}",
+        value=caught / tried,
+        low=low,
+        high=high,
+        limit=limit,
+        n=tried,
+        counterexample={"never caught": zeros, "clean batches with an alarm": false, "equivalent": same},
+        chart={
+            "kind": "bars",
+            "name": list(told),
+            "value": [float(np.mean(hits)) for hits in told.values()],
+            "low": [end[0] for end in ends],
+            "high": [end[1] for end in ends],
+            "limit": [limit] * len(told),
+        },
+        remedy=REMEDY[verdict],
+    )
 
 
 def _batch(pool: Table, random: np.random.Generator) -> Table:
