@@ -129,3 +129,12 @@ def _target(rows: Table, cut: Any) -> Table:
     values = cut[place] if cut.dtype.kind != "f" else cut[place] + rows.numbers("num3")
     kind = "number" if cut.dtype.kind == "f" else "category"
     return rows.drop("outcome").with_column("outcome", values.tolist(), role="target", kind=kind)
+
+
+def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]) -> None:
+    learned = clean["learned"]
+    alike = replace(learned, candidates=(learned.chosen,) * 6)
+    finding = metric_tracks_value(clean["project"], alike, clean["parts"])
+    assert finding.verdict == "unknown"
+    assert finding.sentence == (
+        "All 6 candidates have the same score, so that nothing tells whether the metric follows the value.")
