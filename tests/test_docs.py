@@ -100,7 +100,7 @@ def test_every_section_of_the_project_file_is_documented() -> None:
 
 def test_every_row_and_every_public_name_is_documented() -> None:
     assert [row.id for row in ROWS if f"`{row.id}`" not in made()["rows.md"]] == []
-    assert [name for name in shipworthy.__all__ if f"### shipworthy.{name}\n" not in made()["python.md"]] == []
+    assert [name for name in shipworthy._PLACES if f"### shipworthy.{name}\n" not in made()["python.md"]] == []
 
 
 # ── links, names, paths ──────────────────────────────────────────────────────────────────────────────────────────

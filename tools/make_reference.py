@@ -251,7 +251,7 @@ def python() -> Iterator[str]:
     """The public names, and the verbs of the flow."""
     yield "# Python\n\nThe command line is a thin face on these. Names outside this page may change without notice.\n"
     yield "## shipworthy\n\nLoaded when first used, so that `import shipworthy` is quick."
-    for name in shipworthy.__all__:
+    for name in sorted(shipworthy._PLACES):
         value = getattr(shipworthy, name)
         if not inspect.ismodule(value):
             yield from _name("shipworthy", name, value)

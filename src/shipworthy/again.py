@@ -19,6 +19,8 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Plugin, Registry, registry
 from shipworthy.core.release import Release
+from shipworthy.core.rows import also_in
+from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.profile import profile
@@ -30,6 +32,7 @@ from shipworthy.deployment.integration.serve import Answerer, answerer
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease
 from shipworthy.learning.selection.ladder import train
+from shipworthy.store.workspace import Workspace
 
 PLUGINS = "plugins.json"
 Case = dict[str, Any]
@@ -79,6 +82,20 @@ def recheck(folder: Path, *, plugins: tuple[str, ...] = ()) -> list[releases.Res
             found.append((finding.id, same, f"{told}: {finding.sentence}"))
     return found + [_not_run(finding, recorded) for finding in release.evidence.findings
                     if finding.check not in known.checks]
+
+
+def learnt(place: Workspace, release: Release) -> Table:
+    """The rows that a release learnt from or was tuned on, as they arrived: all it was made from but its holdout."""
+    known = training(place, release)
+    return known.take(~also_in(known, stored(release)["arrived"]))
+
+
+def training(place: Workspace, release: Release) -> Table:
+    """The rows that a release was made from, at the version that it names."""
+    about = msgspec.json.decode((release.folder / "training.json").read_bytes())
+    data = place.store.tables.read(about["table"], about["version"])
+    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}",
+                 about["notes"])
 
 
 def _recorded(release: Release) -> tuple[Plugin, ...]:

@@ -76,13 +76,17 @@ class NotFit(ShipworthyError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known word closest to a misspelt one; empty if none is close.
+    """A hint that names the known word closest to a misspelt one, or the shortest that contains it; empty if none is.
 
     >>> nearest("tagret", ["target", "time"])
     'did you mean "target"?'
+    >>> nearest("default", ["age", "default payment next month"])
+    'did you mean "default payment next month"?'
     """
     by_fold = {word.casefold(): word for word in known}
+    wanted = name.strip().casefold()
     close = get_close_matches(name.casefold(), list(by_fold), n=1, cutoff=0.6)
+    close = close or sorted((word for word in by_fold if len(wanted) >= 3 and wanted in word), key=len)
     return f'did you mean "{by_fold[close[0]]}"?' if close else ""
 
 

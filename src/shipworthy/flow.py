@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.again import PLUGINS, steps
+from shipworthy.again import PLUGINS, learnt, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
@@ -28,11 +28,11 @@ from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.ledger import waivers
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
+from shipworthy.core.progress import Progress
+from shipworthy.core.progress import progress as shown_progress
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
-from shipworthy.core.rows import also_in
-from shipworthy.core.schema import Schema
 from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import validate
@@ -61,10 +61,9 @@ from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import learn
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
-from shipworthy.store.workspace import Workspace, code_digest
+from shipworthy.store.workspace import Place, Workspace, code_digest, opened
 
 Case = dict[str, Any]
-Progress = Callable[[str], None]
 Kept = Callable[[str, Callable[[], Mapping[str, Any]], Mapping[str, str]], Mapping[str, Any]]
 CARRIED_ROWS = 50_000
 quiet: Progress = lambda name: None  # noqa: E731 - progress that nobody watches
@@ -87,6 +86,9 @@ class Built:
         learned: Learned = self.case["learned"]
         return learned
 
+    def __repr__(self) -> str:
+        return f"Built({self.release!r}, chosen: {self.learned.chosen.learner})"
+
     def _repr_html_(self) -> str:
         return self.release._repr_html_() + self.release.evidence._repr_html_()
 
@@ -100,6 +102,9 @@ class Renewal:
     findings: tuple[Finding, ...]
     release: Release | None = None
 
+    def __repr__(self) -> str:
+        return f"Renewal({'won' if self.won else 'lost'}: {self.sentence})"
+
     def _repr_html_(self) -> str:
         lines = [(one.verdict, one.check, one.sentence) for one in self.findings]
         return shown(self.sentence, lines, letters=WORDS)
@@ -108,19 +113,22 @@ class Renewal:
 # ── study, judge, release ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def build(place: Workspace, tables: Mapping[str, Table] | None = None, *, progress: Progress = quiet) -> Built:
+def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: Progress | None = None) -> Built:
     """Raw tables to a release candidate: study, judge, write. Nothing half-made is left behind if it is stopped.
 
-    tables: by source name; read from the project's sources when not given.
+    place: a folder, or its workspace. tables: by source name; read from the project's sources when not given.
+    progress: told every step; by default a live line in a terminal or notebook, and nothing elsewhere.
     """
+    place = opened(place)
     bind(place.registry.checks, place.project.checks)
     required(place.project)
-    case = prepare(place, tables or gather(place), progress=progress)
-    with tempfile.TemporaryDirectory() as draft:
-        case["release"] = write(place, Path(draft), case, Evidence(()))
-        evidence = judged(place, case, progress=progress)
-        unlock(Path(draft))
-    progress("writing the release")
+    with shown_progress(progress, plain=False) as step:
+        case = prepare(place, tables or gather(place), progress=step)
+        with tempfile.TemporaryDirectory() as draft:
+            case["release"] = write(place, Path(draft), case, Evidence(()))
+            evidence = judged(place, case, progress=step)
+            unlock(Path(draft))
+        step("writing the release")
     release = write(place, place.releases, case, evidence)
     history.record(place.store, actor=place.project.project.trainer, role="trainer", action="train",
                    subject={"release": release.id}, evidence=release.evidence.digest)
@@ -136,7 +144,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
-        "champion": standing.model if standing else None, "learnt": _learnt(place, standing) if standing else None,
+        "champion": standing.model if standing else None, "learnt": learnt(place, standing) if standing else None,
         "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
@@ -144,8 +152,9 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     }
 
 
-def gather(place: Workspace) -> dict[str, Table]:
+def gather(place: Place) -> dict[str, Table]:
     """Every source of the project, read, by name."""
+    place = opened(place)
     return {source.called: read(place.resolve(source.address), name=source.called, plugins=place.plugins(),
                                 rows=source.rows) for source in place.project.source}
 
@@ -197,7 +206,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     about = Judged(identity.code, identity.model, identity.data)
     evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
                      required=required(place.project), waivers=waivers(history.ledger(place.store)),
-                     progress=lambda name: progress(f"judging: {name}"))
+                     progress=progress)
     heard = {finding.check for finding in evidence.findings}
     more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
                  if finding.check not in heard)
@@ -208,8 +217,9 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
 
 
-def checklist(place: Workspace, release_id: str = "") -> Evidence:
+def checklist(place: Place, release_id: str = "") -> Evidence:
     """The evidence about a release, the newest if none is named, with the waivers, gate and code as they are today."""
+    place = opened(place)
     return current_evidence(place, candidate(place, release_id))
 
 
@@ -229,12 +239,13 @@ def current_evidence(place: Workspace, release: Release) -> Evidence:
         current=Judged(code_digest(place.registry), made.model, made.data))
 
 
-def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Release:
+def promote(place: Place, *, by: str, why: str, release_id: str = "") -> Release:
     """The release that is champion from now on.
 
     Raises NotFit while a required row is neither proved by fresh evidence nor waived, and when `by` trained it;
     BadRelease when it is not what this project made and signed.
     """
+    place = opened(place)
     release = candidate(place, release_id)
     release = replace(release, evidence=current_evidence(place, release))
     if not release.evidence.fit:
@@ -248,24 +259,25 @@ def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Rel
     return release
 
 
-def rollback(place: Workspace, *, by: str, why: str) -> Release:
+def rollback(place: Place, *, by: str, why: str) -> Release:
     """The previous champion, verified and champion again. Raises Misuse when there is none."""
-    return history.rollback(place.store, by=by, why=why)
+    return history.rollback(opened(place).store, by=by, why=why)
 
 
-def champion(place: Workspace) -> Release | None:
+def champion(place: Place) -> Release | None:
     """The release in production now, or None."""
-    return history.champion(place.store)
+    return history.champion(opened(place).store)
 
 
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = None) -> Watched:
+def watch(place: Place, *, log: Table | None = None, labels: Table | None = None) -> Watched:
     """Evidence about what the champion served since the last look, on record if it pages.
 
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     """
+    place = opened(place)
     bind(place.registry.checks, place.project.checks)
     release = _standing(place)
     labels = None if labels is None else joined_labels(labels, place.project)
@@ -282,13 +294,14 @@ def watch(place: Workspace, *, log: Table | None = None, labels: Table | None = 
 
 
 def renew(
-    place: Workspace, *, by: str = "", log: Table | None = None, labels: Table | None = None,
-    progress: Progress = quiet,
+    place: Place, *, by: str = "", log: Table | None = None, labels: Table | None = None,
+    progress: Progress | None = None,
 ) -> Renewal:
     """A challenger from newer labelled rows, judged by the same checklist; champion only if it is better.
 
     by: who promotes it if it wins; without a name it stays a candidate. A poisoned batch never reaches training.
     """
+    place = opened(place)
     bind(place.registry.checks, place.project.checks)
     release = _standing(place)
     if log is None or labels is None:
@@ -296,8 +309,8 @@ def renew(
         log, labels = served if log is None else log, known if labels is None else labels
     labels = joined_labels(labels, place.project)
     case = stored(release)
-    known = _training(place, release)
-    progress("admitting the new rows")
+    known = training(place, release)
+    (progress or quiet)("admitting the new rows")
     newer = renewing.next_rows(log, labels, release.model, known)
     admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"],
                               **place.project.checks.get("no-poison", {}))
@@ -384,17 +397,3 @@ def _standing(place: Workspace) -> Release:
         raise Misuse("nothing is in production", where=str(place.folder),
                      hint="shipworthy promote --by YOU --why REASON")
     return release
-
-
-def _learnt(place: Workspace, release: Release) -> Table:
-    """The rows that a release learnt from or was tuned on, as they arrived: all it was made from but its holdout."""
-    known = _training(place, release)
-    return known.take(~also_in(known, stored(release)["arrived"]))
-
-
-def _training(place: Workspace, release: Release) -> Table:
-    """The rows that a release was made from, at the version that it names."""
-    about = msgspec.json.decode((release.folder / "training.json").read_bytes())
-    data = place.store.tables.read(about["table"], about["version"])
-    return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}",
-                 about["notes"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -66,8 +68,19 @@ def misused(error: click.ClickException) -> Misuse:
     path = context.command_path if context else "shipworthy"
     near = getattr(error, "possibilities", None) or ()
     problem = error.message if near else error.format_message()
-    hint = f"did you mean {near[0]}?" if near else f"see: {path} --help"
+    hint = f"did you mean {near[0]}?" if near else _folder_hint(problem, context) or f"see: {path} --help"
     return Misuse(problem.rstrip("."), where=path, hint=hint)
+
+
+def _folder_hint(problem: str, context: click.Context | None) -> str:
+    """How a project's folder is named, where one was given as an argument; else empty."""
+    extra = re.search(r"unexpected extra argument \((.+)\)", problem)
+    takes = {name for param in context.command.params for name in param.opts} if context else set()
+    if not (extra and context and "-p" in takes):
+        return ""
+    alone = not any(isinstance(param, click.Argument) for param in context.command.params)
+    meant = alone or Path(extra[1]).is_dir()
+    return f"name the project's folder so: {context.command_path} -p {extra[1]}" if meant else ""
 
 
 def main() -> None:

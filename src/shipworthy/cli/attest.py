@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from shipworthy.assurance.attest import attest
+from shipworthy.assurance.attest import attest as put_on_record
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.signed import new_key
 from shipworthy.store.files import write_bytes
-from shipworthy.store.workspace import open_workspace
+from shipworthy.store.workspace import Place, opened
 
 
 @click.command()
@@ -23,11 +23,19 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--until", required=True, help="Last day it holds, as 2027-01-31.")
 def command(row: str, folder: Path, *, topic: str, by: str, role: str, sentence: str, until: str) -> None:
     """Attest ROW: signed, dated, expiring, and reported apart from what was proved."""
-    place = open_workspace(folder)
+    attest(folder, row, by=by, role=role, sentence=sentence, until=until, topic=topic)
+    say(f"{row} is attested by {by} until {until}; it is judged at the next run")
+
+
+def attest(place: Place, row: str, *, by: str, role: str, sentence: str, until: str, topic: str = "") -> None:
+    """Sign what only a person can say of a row, until a day (UTC); it is judged at the next build. Raises Misuse.
+
+    topic: which of the row's statements, such as impact-assessment.
+    """
+    place = opened(place)
     path = place.store.home / "keys" / "attest.key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, new_key())
         path.chmod(0o600)
-    attest(place.folder, row, by, role, sentence, expires=until, key=path.read_bytes(), topic=topic)
-    say(f"{row} is attested by {by} until {until}; it is judged at the next run")
+    put_on_record(place.folder, row, by, role, sentence, expires=until, key=path.read_bytes(), topic=topic)

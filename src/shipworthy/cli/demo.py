@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from shipworthy import flow
 from shipworthy.cli.discover import as_line
-from shipworthy.cli.report import report
+from shipworthy.cli.report import release_page
 from shipworthy.cli.talk import progress, say
 from shipworthy.core.cleaning import moment
 from shipworthy.core.project import FILE
@@ -91,7 +91,7 @@ def demo(folder: Path, story: Story, *, seconds: float = 60.0) -> Path:
                f"{cost.money:.4f} {cost.currency}")
     page = folder / "report.html"
     evidence = flow.current_evidence(place, release)
-    write_bytes(page.absolute(), report(place, release, evidence, story=story.entries).encode())
+    write_bytes(page.absolute(), release_page(place, release, evidence, story=story.entries).encode())
     return page
 
 

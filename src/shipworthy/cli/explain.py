@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from shipworthy import flow
 from shipworthy.cli.talk import json_option, project_option, put
+from shipworthy.core.explained import Explanation, explained
 from shipworthy.data.collection.read import read
 from shipworthy.deployment.integration.shelf import find_release
-from shipworthy.errors import Misuse
-from shipworthy.store.workspace import open_workspace
+from shipworthy.store.workspace import Place, opened
 
 
 @click.command()
@@ -22,17 +22,20 @@ from shipworthy.store.workspace import open_workspace
 @json_option
 def command(address: str, row: int, folder: Path, release_id: str, as_json: bool) -> None:
     """Exact shares of the margin of one row of TABLE, compared with the usual row of the training data."""
-    model = find_release(open_workspace(folder).releases, release_id).model
-    table = read(address)
-    if not 0 <= row < table.rows:
-        raise Misuse(f"there is no row {row}", where=address, hint=f"rows are 0 to {table.rows - 1}")
-    one = table.take([row])
-    shares = flow.shares(model, model.inputs(one))[0]
-    names = [kind.name for kind in model.features.inputs]
-    ranked = sorted(zip(names, map(float, shares), strict=True), key=lambda pair: -abs(pair[1]))
+    found = explain(folder, address, row, release_id=release_id)
     if as_json:
-        put({"answer": model.predict(one)[0], "contributions": dict(ranked)})
-        return
-    click.echo(f"answer: {model.predict(one)[0]}")
-    for name, share in ranked[:12]:
-        click.echo(f"  {share:+.4f}  {name}")
+        put(found.as_plain())
+    else:
+        click.echo(str(found))
+
+
+def explain(place: Place, table: Any, row: int = 0, *, release_id: str = "") -> Explanation:
+    """Why a release, the newest if none is named, answers one row of a table as it does: exact shares of the margin.
+
+    table: an address, or anything that speaks Arrow, as it arrived. row: its position, from 0.
+    Raises Misuse when there is no such row or release, BadData when the row cannot be read as training read its own.
+    """
+    place = opened(place)
+    model = find_release(place.releases, release_id).model
+    return explained(model, read(table, plugins=place.plugins()), row,
+                     unit=place.project.data.units.get(model.sheet.target, ""))

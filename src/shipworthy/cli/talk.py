@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import click
 import msgspec
 
 from shipworthy.core.evidence import Evidence, Finding
+from shipworthy.core.progress import progress as progress
 
 SIGNS = {
     "pass": "✓ pass",
@@ -37,23 +35,6 @@ def say(text: str = "") -> None:
 def put(value: Any) -> None:
     """A value as JSON on stdout."""
     click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """A function that names the step at work: a live line in a terminal, plain lines elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda name: say(f"  {name}")
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=0, bar_format="  {desc}  {elapsed}", leave=False) as bar:
-
-        def step(name: str) -> None:
-            bar.set_description_str(name[:100])
-            bar.refresh()
-
-        yield step
 
 
 def figure(finding: Finding) -> str:

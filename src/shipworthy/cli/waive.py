@@ -11,7 +11,7 @@ from shipworthy.cli.talk import project_option, say
 from shipworthy.core.evidence import WAIVED_DAYS
 from shipworthy.deployment.integration import history
 from shipworthy.errors import Misuse, nearest
-from shipworthy.store.workspace import Workspace, open_workspace
+from shipworthy.store.workspace import Place, opened
 from shipworthy.survey import BY_ID
 
 
@@ -23,12 +23,13 @@ from shipworthy.survey import BY_ID
 @click.option("--until", required=True, help="Last day it holds, as 2027-01-31; at most a year ahead.")
 def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
     """Accept ROW although it is not proved. It stays what it is, and the release says so first."""
-    waive(open_workspace(folder), row=row, by=by, reason=reason, until=until)
+    waive(folder, row, by=by, reason=reason, until=until)
     say(f"{row} is accepted by {by} until {until}; it keeps its verdict, and every report names the waiver")
 
 
-def waive(place: Workspace, *, row: str, by: str, reason: str, until: str) -> None:
+def waive(place: Place, row: str, *, by: str, reason: str, until: str) -> None:
     """Accept a row by name until a day (UTC) at most a year ahead, on record; it keeps its verdict. Raises Misuse."""
+    place = opened(place)
     if row not in BY_ID:
         raise Misuse(f'there is no row "{row}"', where="ROW", hint=nearest(row, BY_ID) or "see: shipworthy checklist")
     try:

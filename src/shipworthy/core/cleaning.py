@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shipworthy.core.table import Floats, Mask, Table, to_numbers, to_words, word
+from shipworthy.core.table import Floats, Mask, Table, is_text, to_numbers, to_words, word
 from shipworthy.errors import BadData
 
 NOTHING = frozenset({"", "?", "??", "-", "--", ".", "n/a", "#n/a", "na", "nan", "null", "#null!", "#value!", "#ref!",
@@ -86,7 +86,7 @@ class Numbers(msgspec.Struct, frozen=True, omit_defaults=True, tag="numbers"):
         return number
 
     def all(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        if _is_text(values):
+        if is_text(values.type):
             return _distinct(values, self.one, pa.float64())
         if pa.types.is_temporal(values.type):
             raise _unfit(self.column, "holds times, not numbers", "make it numbers in the source")
@@ -162,7 +162,7 @@ class Truths(msgspec.Struct, frozen=True, omit_defaults=True, tag="truths"):
         raise _unfit(self.column, f"holds {str(value)[:60]!r}, which is neither true nor false", "send true or false")
 
     def all(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        if _is_text(values):
+        if is_text(values.type):
             return _distinct(values, self.one, pa.bool_())
         return values if pa.types.is_boolean(values.type) else pc.cast(values, pa.bool_())
 
@@ -189,7 +189,7 @@ class Times(msgspec.Struct, frozen=True, omit_defaults=True, tag="times"):
         return None if stamp is None or (self.ends and (stamp - EPOCH) // TICK >= LATEST * 10**6) else stamp
 
     def all(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
-        if _is_text(values):
+        if is_text(values.type):
             if not self.reads_text:
                 raise _unfit(self.column, "does not hold times", "write times as 2013-09-01T06:00:00Z")
             return _distinct(values, self.one, STAMP)
@@ -318,11 +318,6 @@ def _stamps(values: pa.ChunkedArray) -> pa.ChunkedArray:
     zone = getattr(values.type, "tz", None)
     plain = pc.cast(values, pa.timestamp("us", zone), safe=False)
     return plain.cast(STAMP) if zone else pc.assume_timezone(plain, "UTC").cast(STAMP)
-
-
-def _is_text(values: pa.ChunkedArray) -> bool:
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _unfit(column: str, problem: str, hint: str) -> BadData:

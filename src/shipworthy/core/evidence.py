@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from shipworthy.core.canon import digest
-from shipworthy.core.shown import WORDS, shown
+from shipworthy.core.shown import verdicts
 from shipworthy.survey import ROWS, Row
 
 Verdict = Literal["pass", "fail", "unknown", "attested", "not-applicable"]
@@ -166,9 +166,20 @@ class Evidence(msgspec.Struct, frozen=True):
                          for finding in self.findings for key, default in finding.changed.items()))
 
     def _repr_html_(self) -> str:
-        lines = [(row.id, verdict, " ".join(f.sentence for f in findings) or self.missing.get(row.id, ""))
-                 for row, verdict, findings in self.rows()]
-        return shown("fit" if self.fit else "not fit: " + ", ".join(self.refusals), lines, letters=WORDS)
+        lines = [(verdict, row.id, row.id in self.required, self._told(row.id)) for row, verdict, _ in self.rows()]
+        return verdicts("fit" if self.fit else "not fit: " + ", ".join(self.refusals), lines)
+
+    def __repr__(self) -> str:
+        tally = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items() if count)
+        refused = self.refusals
+        return f"Evidence({f'not fit: {len(refused)} required rows are refused' if refused else 'fit'}; {tally})"
+
+    def _told(self, row: str) -> list[tuple[str, str]]:
+        """The sentences about a row, each with what helps."""
+        told = [(f"{f.check}: {f.sentence}", "" if f.fine else f.remedy) for f in self.of(row)]
+        stale = [(f"{f.check} counts no longer: {why}", "judge again: shipworthy run")
+                 for f in self.of(row) if (why := self.staleness(f))]
+        return [*told, *stale] or [(self.missing.get(row, "no check yet"), "")]
 
 
 def held(value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool) -> Verdict:

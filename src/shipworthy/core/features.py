@@ -120,12 +120,12 @@ def fit(table: Table, schema: Schema | None = None) -> Features:
     for column in (*chosen.features, *chosen.having("time")):
         values = table.column(column.name)
         if column.role == "time":
-            encoders += [Moment(column.name, part) for part in _parts(values) if part in CYCLES]
+            encoders += [Moment(column.name, part) for part in _parts(values, column.name) if part in CYCLES]
         elif column.kind in ("number", "boolean"):
-            if _varies(values):
+            if _varies(to_numbers(values, column.name)):
                 encoders.append(Number(column.name))
         elif column.kind == "timestamp":
-            encoders += [Moment(column.name, part) for part in _parts(values)]
+            encoders += [Moment(column.name, part) for part in _parts(values, column.name)]
         elif column.kind == "category":
             levels, rare = _levels(values)
             if levels:
@@ -136,8 +136,7 @@ def fit(table: Table, schema: Schema | None = None) -> Features:
     return Features(tuple(encoders))
 
 
-def _varies(values: pa.ChunkedArray) -> bool:
-    numbers = to_numbers(values)
+def _varies(numbers: Floats) -> bool:
     finite = numbers[np.isfinite(numbers)]
     return bool(finite.size) and (bool(np.any(finite != finite[0])) or finite.size < numbers.size)
 
@@ -153,24 +152,24 @@ def _levels(values: pa.ChunkedArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(levels)), tuple(word for _, word in ordered[len(levels) : len(levels) + MOST_RARE])
 
 
-def _parts(values: pa.ChunkedArray) -> list[Part]:
+def _parts(values: pa.ChunkedArray, name: str) -> list[Part]:
     kinds: tuple[Part, ...] = ("hour", "weekday", "day", "month", "seconds")
-    return [part for part in kinds if _varies(pa.chunked_array([pa.array(_moments(values, part), from_pandas=True)]))]
+    return [part for part in kinds if _varies(_moments(values, part, name))]
 
 
 def _encode(encoder: Encoder, values: pa.ChunkedArray) -> Floats:
     if isinstance(encoder, Number):
         return to_numbers(values, encoder.column)
     if isinstance(encoder, Moment):
-        return _moments(values, encoder.part)
+        return _moments(values, encoder.part, encoder.column)
     words = pa.array(to_words(values), pa.string()) if not pa.types.is_string(values.type) else values
     codes = pc.index_in(words, value_set=pa.array(encoder.levels, pa.string()))
     return np.asarray(pc.cast(codes, pa.float64()).to_numpy(zero_copy_only=False)
                       if isinstance(codes, pa.Array) else pc.cast(codes, pa.float64()).to_numpy(), np.float64)
 
 
-def _moments(values: pa.ChunkedArray, part: Part) -> Floats:
-    seconds = to_numbers(values)
+def _moments(values: pa.ChunkedArray, part: Part, name: str) -> Floats:
+    seconds = to_numbers(values, name)
     if part == "seconds":
         return seconds
     known = np.isfinite(seconds)

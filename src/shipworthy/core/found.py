@@ -111,6 +111,11 @@ class Profile(msgspec.Struct, frozen=True):
     def __getitem__(self, name: str) -> ColumnProfile:
         return next(column for column in self.columns if column.name == name)
 
+    def __repr__(self) -> str:
+        told = ", ".join(f"{one.column} {one.kind}" for one in self.suspects)
+        return (f"Profile({self.rows:,} rows × {len(self.columns)} columns, {self.duplicates:,} duplicates; "
+                f"suspects: {told or 'none'})")
+
     def _repr_html_(self) -> str:
         lines = [(one.name, one.kind, f"{one.missing_share:.1%}", f"{one.distinct:,}", one.minimum, one.maximum,
                   ", ".join(suspect.kind for suspect in self.suspects if suspect.column == one.name))

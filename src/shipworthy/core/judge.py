@@ -66,10 +66,10 @@ def judge(
     given = settings or {}
     bind(checks, given)
     findings = []
-    for name, marked in checks.items():
-        if all(case.get(subject) is not None for subject in marked.subjects):
-            progress(name)
-            findings.append(run(marked, case, given.get(name, {}), judged or Judged()))
+    able = {name: one for name, one in checks.items() if all(case.get(each) is not None for each in one.subjects)}
+    for name, marked in able.items():
+        progress(f"judging {len(able)} checks: {name}")
+        findings.append(run(marked, case, given.get(name, {}), judged or Judged()))
     heard = {finding.row for finding in findings}
     return Evidence(tuple(findings), tuple(required), tuple(waivers), _missing(case, checks, heard))
 

@@ -148,6 +148,9 @@ class Model:
     def files(self) -> dict[str, bytes]:
         return {"model.json": canonical(self.sheet), **self.program.files()}
 
+    def __repr__(self) -> str:
+        return f"Model({self.program.label} for {self.sheet.target}, {len(self.features.inputs)} inputs)"
+
     def _repr_html_(self) -> str:
         size = f"{self.program.complexity:,} leaves, cells and weights over {len(self.features.inputs)} inputs"
         return f"<p><b>{escape(self.program.label)}</b> for {escape(self.sheet.target)}: {size}</p>"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from shipworthy.core.address import divide, table_name
 from shipworthy.core.canon import digest
-from shipworthy.errors import BadProject, one_of
+from shipworthy.errors import BadProject, nearest, one_of
 
 FILE = "shipworthy.toml"
 
@@ -283,7 +285,7 @@ def parse(text: str, *, where: str = FILE) -> Project:
     try:
         project = msgspec.toml.decode(text.encode(), type=Project)
     except msgspec.ValidationError as error:
-        raise BadProject(_plain(str(error)), where=where, hint=_hint(str(error))) from error
+        raise BadProject(_plain(str(error)), where=where, hint=_hint(str(error), text)) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
@@ -320,30 +322,43 @@ def _plain(message: str) -> str:
     return message.replace("Object contains unknown field", "there is no setting").replace("`", '"').replace("$.", "")
 
 
-def _hint(message: str) -> str:
+def _hint(message: str, text: str) -> str:
+    found = re.search(r"at `\$\.([^`]+)`", message)
+    path = found[1] if found else ""
+    hint = _type_at(path)
     unknown = re.search(r"unknown field `(\w+)`", message)
-    if unknown:
-        return one_of(unknown.group(1), _keys(message))
+    if unknown and isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return one_of(unknown[1], hint.__struct_fields__)
+    value, allowed = _value_at(path, text), _allowed(hint)
+    if allowed:
+        return f"{nearest(str(value), allowed)} choose one of: {', '.join(allowed)}".strip()
+    if "Expected `str`" in message and isinstance(value, bool | int | float):
+        return f"write it as text: {path.rpartition('.')[2]} = {json.dumps(str(value))}"
     wanted = re.search(r"Expected `([^`]+)`((?: [<>]=? [-\d.]+)?)", message)
     return f"write a value of type {wanted[1]}{wanted[2]}" if wanted else "see docs/reference/settings.md"
 
 
-def _keys(message: str) -> tuple[str, ...]:
-    """The keys known at the place that a message names."""
-    at = re.search(r"at `\$\.(\w+)", message)
-    sections: dict[str, type[msgspec.Struct]] = {
-        "project": About,
-        "source": Source,
-        "join": Join,
-        "data": Data,
-        "split": Splitting,
-        "learning": Learning,
-        "requirement": Requirement,
-        "value": Value,
-        "fairness": Fairness,
-        "gate": Gate,
-        "watch": Watching,
-        "serve": Serving,
-    }
-    struct = sections.get(at.group(1), Project) if at else Project
-    return struct.__struct_fields__
+def _type_at(path: str) -> Any:
+    """The type of the setting at a path as msgspec writes it, such as "source[0].rows" or "data.kinds[...]"."""
+    hint: Any = Project
+    for name in filter(None, re.sub(r"\[.*?\]", ".[", path).split(".")):
+        inner = [each for each in get_args(hint) if each is not type(None)]
+        if name == "[":
+            hint = inner[-1] if get_origin(hint) is dict else inner[0]
+            continue
+        structs = [each for each in (hint, *inner) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+        hint = get_type_hints(structs[0])[name] if structs else None
+    structs = [each for each in (hint, *get_args(hint)) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    return structs[0] if structs else hint
+
+
+def _value_at(path: str, text: str) -> Any:
+    """The value at a path of plain keys, or None."""
+    value: Any = tomllib.loads(text)
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _allowed(hint: Any) -> tuple[str, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()

@@ -50,6 +50,9 @@ class Release:
     def short(self) -> str:
         return self.manifest.id[:12]
 
+    def __repr__(self) -> str:
+        return f"Release({self.manifest.name} {self.short}, {'fit' if self.evidence.fit else 'not fit'})"
+
     def _repr_html_(self) -> str:
         verdict = "fit" if self.evidence.fit else "not fit"
         return f"<p><b>{escape(self.manifest.name)}</b> {escape(self.short)}: {verdict}</p>"

@@ -123,6 +123,10 @@ class Table:
         """The rows as dictionaries of Python values."""
         return list(self.data.to_pylist())
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.schema.names[:COLUMNS]) + (", …" if len(self.schema.names) > COLUMNS else "")
+        return f"Table({self.name}: {self.rows:,} rows × {len(self.schema.columns)} columns: {names})"
+
     def _repr_html_(self) -> str:
         size = f"{self.rows:,} rows × {len(self.schema.columns)} columns"
         rows = [list(row.values()) for row in self.head(8).select(self.schema.names[: COLUMNS + 1]).records()]
@@ -135,15 +139,20 @@ def to_numbers(values: pa.ChunkedArray | pa.Array, name: str = "") -> Floats:
     Raises BadData for text, even text that looks like numbers: whoever wants it read says how (core.cleaning).
     """
     try:
+        if is_text(values.type):
+            raise _no_numbers(values, name)
         if pa.types.is_temporal(values.type):
             stamps = pc.cast(values, pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
             return _floats(pc.cast(stamps, pa.int64())) / 1e6
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-            raise pa.ArrowInvalid("it holds text")
         return _floats(values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadData(f'column "{name}" does not hold numbers', where=f"column {name}",
-                      hint=str(error).splitlines()[0]) from error
+        raise _no_numbers(values, name) from error
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds words, coded or not."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def to_words(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.object_]:
@@ -166,6 +175,15 @@ def word(value: Any) -> str | None:
     if isinstance(value, float):
         return format(value, ".0f") if value % 1 == 0 else float.__repr__(value)
     return str(value)
+
+
+def _no_numbers(values: pa.ChunkedArray | pa.Array, name: str) -> BadData:
+    known = values.drop_null()
+    such = f", such as {str(known[0].as_py())[:60]!r}" if len(known) else ""
+    what = f'column "{name}"' if name else "a column"
+    return BadData(f"{what} does not hold numbers", where=what,
+                   hint=f"it holds {'text' if is_text(values.type) else values.type}{such}: write numbers in the "
+                        "source, or say what it holds in [data.kinds]")
 
 
 def _floats(values: pa.ChunkedArray | pa.Array) -> Floats:

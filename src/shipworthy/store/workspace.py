@@ -10,6 +10,7 @@ from pathlib import Path
 from shipworthy.core.canon import digest_parts
 from shipworthy.core.project import Project, read_project
 from shipworthy.core.registry import Registry, registry
+from shipworthy.errors import Misuse
 from shipworthy.store.opening import Store, open_store
 
 
@@ -49,6 +50,22 @@ class Workspace:
     def resolve(self, address: str) -> str:
         """A source address: URLs as they are, paths from the project folder."""
         return address if "://" in address else str((self.folder / address).resolve())
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.folder)!r})"
+
+
+Place = Workspace | Path | str
+
+
+def opened(place: Place) -> Workspace:
+    """The workspace itself, or that of a folder. Raises BadProject, StoreError; Misuse for anything else."""
+    if isinstance(place, Workspace):
+        return place
+    if isinstance(place, str | Path):
+        return open_workspace(place)
+    raise Misuse(f"a {type(place).__name__} is no project", where="the first argument",
+                 hint="give the folder that holds shipworthy.toml, or what open_workspace returned")
 
 
 def open_workspace(folder: Path | str) -> Workspace:

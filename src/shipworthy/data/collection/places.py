@@ -8,6 +8,7 @@ from shipworthy.core.address import divide as divide
 from shipworthy.core.address import table_name as table_name
 from shipworthy.errors import BadData, nearest
 
+WHERE = "check the path, and from which folder it is meant"
 MAGIC = {
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a zip archive or Excel workbook",
@@ -24,7 +25,7 @@ def local(address: str) -> Path:
     path = Path(address.removeprefix("file://")).expanduser()
     if not path.exists():
         near = nearest(path.name, [each.name for each in path.parent.iterdir()]) if path.parent.is_dir() else ""
-        raise BadData("there is no such file", where=address, hint=near or "check the path in [[source]] address")
+        raise BadData("there is no such file", where=address, hint=near or WHERE)
     if path.is_dir():
         raise BadData("this is a folder, not a file", where=address,
                       hint="name one table in it, or a pattern such as *.csv")

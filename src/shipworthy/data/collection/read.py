@@ -14,10 +14,10 @@ from shipworthy.core.registry import registry
 from shipworthy.core.table import Table
 from shipworthy.data import collection
 from shipworthy.data.collection.folder import parts_of, stack
-from shipworthy.data.collection.places import divide, table_name
+from shipworthy.data.collection.places import WHERE, divide, table_name
 from shipworthy.data.collection.size import bounded, in_words, largest
 from shipworthy.data.collection.tidy import tidied
-from shipworthy.errors import BadData, nearest
+from shipworthy.errors import BadData
 from shipworthy.marks import MARK
 
 
@@ -70,10 +70,10 @@ def _connector(place: str, plugins: tuple[str, ...]) -> Any:
                 return function
             known += [*facts["suffixes"], *(f"{each}://" for each in facts["schemes"])]
     if not Path(place).exists() and not scheme:
-        raise BadData("there is no such file", where=place, hint="check the path in [[source]] address")
+        raise BadData("there is no such file", where=place, hint=WHERE)
     suffix = Path(place).suffix or place
     raise BadData(f'no connector reads "{suffix}"', where=place,
-                  hint=nearest(suffix, known) or f"known: {', '.join(dict.fromkeys(known))}")
+                  hint=f"these are read: {', '.join(dict.fromkeys(known))}")
 
 
 @cache

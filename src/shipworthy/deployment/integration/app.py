@@ -219,7 +219,8 @@ class App:
             return
         allowed = "GET" if known else "POST" if path in self._posts else ""
         if allowed:
-            status, body = _refusal(Refused(405, f"{path} takes {allowed}"))
+            status, body = _refusal(Refused(405, f"{path} takes {allowed}", field="method",
+                                            hint=f"send {allowed} {path}"))
             await _send(send, status, body, JSON, [(b"allow", allowed.encode())])
             return
         status, body = _refusal(Refused(404, "there is nothing here", field=path[:200],

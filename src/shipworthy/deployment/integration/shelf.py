@@ -7,7 +7,7 @@ from pathlib import Path
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.release import open_release
 from shipworthy.deployment.integration.sign import Key, make_key, read_key, trusted
-from shipworthy.errors import Misuse
+from shipworthy.errors import Misuse, one_of
 
 
 def find_release(folder: Path, release_id: str = "", *, key: Path | None = None) -> Release:
@@ -26,7 +26,9 @@ def _meant(folder: Path, release_id: str) -> Path:
     found = [path.parent for path in folder.glob("*/release.json") if path.parent.name.startswith(release_id[:16])]
     if not found:
         problem = "there is no such release" if release_id else "there is no release yet"
-        raise Misuse(problem, where=str(folder), hint="make one: shipworthy run")
+        names = sorted(path.parent.name for path in folder.glob("*/release.json"))
+        raise Misuse(problem, where=str(folder),
+                     hint=one_of(release_id, names) if names else "make one: shipworthy run")
     if release_id and len(found) > 1:
         raise Misuse(f'{len(found)} releases begin with "{release_id}"', where=str(folder),
                      hint=f"write more of it: {', '.join(sorted(path.name for path in found)[:4])}")
