@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pydoc
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +14,9 @@ import pytest
 
 import shipworthy as sw
 from shipworthy.cli.waive import waive
+from shipworthy.core.evidence import Evidence, Finding
 from shipworthy.core.project import FILE
+from shipworthy.core.shown import STYLES
 from shipworthy.flow import Renewal
 
 HOSTILE = "<script>alert('x')</script>&\""
@@ -35,7 +39,7 @@ search = false
 learners = ["trivial", "linear"]
 """
 MOST_BYTES = 60_000
-TAGS = {"table", "caption", "tr", "th", "td", "p", "b"}
+TAGS = {"table", "caption", "tr", "th", "td", "p", "b", "br"}
 
 
 class Tags(HTMLParser):
@@ -53,12 +57,12 @@ class Tags(HTMLParser):
 
 
 def checked(value: Any) -> str:
-    """The value's HTML, once it is small and holds no tag but those of a plain table."""
+    """The value's HTML, once it is small and holds no tag but those of a plain table, and no style of another's."""
     text: str = value._repr_html_()
     assert len(text.encode()) < MOST_BYTES
     tags = Tags(text)
     assert tags.seen <= TAGS
-    assert tags.attributes == []
+    assert set(tags.attributes) <= {("style", style) for style in STYLES.values()}
     return text
 
 
@@ -129,8 +133,69 @@ def test_watching_and_renewing_show_their_findings(place: Any, built: Any, promo
     assert "&lt;script&gt;" in checked(Renewal(False, HOSTILE, (finding,)))
 
 
+def test_every_value_says_itself_in_one_short_line(place: Any, built: Any) -> None:
+    table = sw.read(orders(30))
+    for value in (built, built.release, built.release.evidence, built.release.model, table, sw.profile(table), place,
+                  Renewal(False, "the champion stays", (), built.release)):
+        assert len(repr(value)) < 250, repr(value)
+        assert "\n" not in repr(value)
+    assert repr(built.release.evidence).startswith("Evidence(not fit: ")
+
+
+def test_evidence_shows_verdict_word_required_mark_whole_sentences_and_remedy() -> None:
+    sentence = "A sentence. " * 60
+    evidence = Evidence((Finding("loud", "data.cleaning", "fail", sentence, remedy="mend <it>"),
+                         Finding("calm", "data.labeling", "pass", "Fine.", remedy="nothing to do")), ("data.cleaning",))
+    told = checked(evidence)
+    assert f'<b style="{STYLES["fail"]}">✗ fail</b>' in told
+    assert "<b>data.cleaning</b><br>required" in told
+    assert f"<p>loud: {sentence}<br>→ mend &lt;it&gt;</p>" in told
+    assert "<p>calm: Fine.</p>" in told and "nothing to do" not in told
+
+
+def test_a_folder_is_taken_wherever_a_workspace_is(place: Any, built: Any, tmp_path: Path) -> None:
+    folder = str(place.folder)
+    assert sw.checklist(folder).refusals == sw.checklist(place).refusals
+    assert sw.champion(place.folder) is None or sw.champion(folder).id == built.release.id
+    with pytest.raises(sw.ShipworthyError, match="there is no project file"):
+        sw.build(str(tmp_path))
+    with pytest.raises(sw.ShipworthyError, match="a dict is no project"):
+        sw.watch({})
+    page = sw.report(folder, tmp_path / "page.html")
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_predicting_and_explaining_take_a_data_frame(place: Any, built: Any) -> None:
+    answers = sw.predict(place, orders(30), release_id=built.release.id)
+    assert len(answers) == 30
+    why = sw.explain(str(place.folder), orders(30), 3)
+    assert why.answer["prediction"] == answers.decision[3]
+    assert "&lt;script&gt;" in checked(why)
+    with pytest.raises(sw.ShipworthyError, match="there is no row 30"):
+        sw.explain(place, orders(30), 30)
+
+
+def test_attesting_from_python_signs_into_the_projects_folder(place: Any) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+    sw.attest(place.folder, "ethics.ethics", by="eve@example.org", role="owner", sentence="Nobody is hurt.", until=soon,
+              topic="")
+    assert list(place.attestations.iterdir())
+
+
+def test_the_help_of_the_package_opens_with_its_use_and_is_short() -> None:
+    told = pydoc.plain(pydoc.render_doc(sw))
+    assert len(told) < 12_000
+    assert told.index("sw.build") < told.index("FUNCTIONS")
+
+
+def test_a_file_that_is_not_there_is_told_without_a_setting_of_the_project_file() -> None:
+    with pytest.raises(sw.ShipworthyError) as caught:
+        sw.read("nofile.csv")
+    assert caught.value.hint == "check the path, and from which folder it is meant"
+
+
 def test_every_public_name_can_be_had_and_is_listed() -> None:
-    assert [name for name in sw.__all__ if not hasattr(sw, name)] == []
-    assert set(sw.__all__) <= set(dir(sw))
+    assert [name for name in sw._PLACES if not hasattr(sw, name)] == []
+    assert set(sw.__all__) <= set(sw._PLACES) <= set(dir(sw))
     with pytest.raises(AttributeError, match="has no attribute 'bild'"):
         sw.bild  # noqa: B018

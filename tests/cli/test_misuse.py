@@ -35,6 +35,8 @@ def nothing_made(folder: Path) -> None:
     (("profile", "nowhere.csv"), ("there is no such file", "nowhere.csv")),
     (("discover", "nowhere"), ("there is no such folder",)),
     (("run", "-p", "nowhere"), ("there is no project file", "shipworthy init TABLE --target COLUMN")),
+    (("run", "../bike"), ("unexpected extra argument", "name the project's folder so: shipworthy run -p ../bike")),
+    (("profile", "notes.md"), ("there is no such file", "notes.md")),
     (("verify", "nowhere"), ("the folder is not a release", "release.json")),
     (("waive", "data.labeling", "--by", "a", "--reason", "b", "--until", "2027-01-01", "-p", "."),
      ("there is no project file",)),
@@ -74,6 +76,11 @@ def test_a_misspelt_target_is_told_the_nearest_column(call: Any, project: Callab
     ("[learning]", "[learnin]", ('there is no setting "learnin"', 'did you mean "learning"?')),
     ('target = "bought"', 'target = "boght"', ('column "boght" is missing', 'did you mean "bought"?')),
     ('positive = "yes"', 'positive = "yess"', ('"yess" is not a value of bought', 'did you mean "yes"?')),
+    ('positive = "yes"', "positive = 1", ('at "data.positive"', 'write it as text: positive = "1"')),
+    ("[learning]", '[split]\nkind = "stratifed"\n[learning]',
+     ("'stratifed'", 'did you mean "stratified"? choose one of: random, stratified, grouped, time')),
+    ('positive = "yes"', 'kinds = {size = "nmber"}', ("choose one of: number, category, text, boolean, timestamp",)),
+    ('positive = "yes"', 'target_rule = {colum = "size", above = 1}', ('"colum"', 'did you mean "column"?')),
     ('positive = "yes"', 'group = "siz"', ('column "siz" is missing', "[data] group", 'did you mean "size"?')),
     ('positive = "yes"', 'time = "size"', ('the time column "size" holds number values', "[data] time")),
     ('positive = "yes"', 'kinds = {size = "timestamp"}', ('column "size" holds double values', "[data.kinds]")),
@@ -89,6 +96,17 @@ def test_a_wrong_setting_is_named(
     path.write_text(path.read_text().replace(old, new, 1))
     ends_well(call("run", "-p", folder), *words)
     nothing_made(folder)
+
+
+def test_a_column_is_found_by_a_word_of_its_name(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(",".join([*"abcdefgh", "default payment next month"]) + "\n" + "1," * 8 + "1\n")
+    told = call("init", tmp_path / "t.csv", "--target", "default", "-p", tmp_path / "new")
+    ends_well(told, 'column "default" is missing', 'did you mean "default payment next month"?')
+
+
+def test_a_file_of_another_kind_is_answered_with_the_kinds_that_are_read(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("a,b\n1,2\n")
+    ends_well(call("profile", tmp_path / "notes.md"), 'no connector reads ".md"', "these are read: .csv", ".parquet")
 
 
 def test_a_project_file_that_is_not_text_is_refused(call: Any, project: Callable[..., Path]) -> None:

@@ -106,7 +106,12 @@ def test_progress_is_one_live_line_in_a_terminal_and_plain_lines_elsewhere(monke
         monkeypatch.setattr(sys, "stderr", stream)
         with progress() as step:
             step("profiling")
+            step("judging 2 checks: one")
+            step("judging 2 checks: two")
             step("learning")
         shown[stream.isatty()] = stream.getvalue()
-    assert shown[False] == "  profiling\n  learning\n"
+    with progress(plain=False) as step:
+        step("profiling")
+    assert stream.getvalue() == shown[False]
+    assert shown[False] == "  profiling\n  judging 2 checks\n  learning\n"
     assert "learning" in shown[True] and "\r" in shown[True] and "\n" not in shown[True]

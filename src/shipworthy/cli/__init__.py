@@ -80,7 +80,7 @@ def _folder_hint(problem: str, context: click.Context | None) -> str:
         return ""
     alone = not any(isinstance(param, click.Argument) for param in context.command.params)
     meant = alone or Path(extra[1]).is_dir()
-    return f"name the project's folder so: {context.command_path} -p {extra[1]}" if meant else ""
+    return f"name the project's folder so: shipworthy {context.info_name} -p {extra[1]}" if meant else ""
 
 
 def main() -> None:

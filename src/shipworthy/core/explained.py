@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,13 +106,21 @@ def explained(model: Model, table: Table, row: int = 0, *, unit: str = "") -> Ex
     place = int(margins.argmax())
     shares = contributions(program, inputs, model.reference)[0]
     cells = model.sheet.cleaning.table(one, model.features.columns)
-    told = [Share(encoder.name, _value(encoder, inputs[0, at], cells), _value(encoder, model.reference[at], None),
-                  float(shares[at])) for at, encoder in enumerate(model.features.encoders)]
+    truths = {column.name for column in model.sheet.schema.columns if column.kind == "boolean"}
+    told = []
+    for at, encoder in enumerate(model.features.encoders):
+        words = _truth if encoder.column in truths else partial(_value, encoder)
+        here, there = words(inputs[0, at], cells), words(model.reference[at], None)
+        told.append(Share(encoder.name, here, there, float(shares[at])))
     classes = model.classes[place] if len(margins) > 1 else model.classes[-1] if model.classes else ""
     where = LINKS[program.link].format(f'{model.sheet.target} = "{classes}"') if classes else (
-        f"{unit} of {model.sheet.target}" if unit else model.sheet.target)
+        f"{unit} ({model.sheet.target})" if unit else f"the unit of {model.sheet.target}")
     return Explanation(model.predict(one)[0], where, float(usual[place]), float(margins[place]),
                        tuple(sorted(told, key=lambda each: -abs(each.share))), program.calibration is not None)
+
+
+def _truth(number: float, cells: Table | None) -> str:
+    return "missing" if np.isnan(number) else "true" if number else "false"
 
 
 def _value(encoder: Encoder, number: float, cells: Table | None) -> str:

@@ -73,7 +73,8 @@ def test_an_unknown_path_is_404_with_the_nearest(served: App) -> None:
 
 
 def test_the_wrong_method_is_405(served: App) -> None:
-    assert ask(served, "GET", "/v1/predict") == (405, error("", "/v1/predict takes POST"))
+    refused = error("method", "/v1/predict takes POST", "send POST /v1/predict")
+    assert ask(served, "GET", "/v1/predict") == (405, refused)
     assert ask(served, "POST", "/health") == (405, error("", "/health takes GET"))
 
 
