@@ -145,7 +145,7 @@ def test_every_value_says_itself_in_one_short_line(place: Any, built: Any) -> No
 def test_evidence_shows_verdict_word_required_mark_whole_sentences_and_remedy() -> None:
     sentence = "A sentence. " * 60
     evidence = Evidence((Finding("loud", "data.cleaning", "fail", sentence, remedy="mend <it>"),
-                         Finding("calm", "data.labeling", "pass", "Fine.", remedy="nothing to do")), ("data.cleaning",))
+                         Finding("calm", "data.discovery", "pass", "Fine.", remedy="nothing to do")), ("data.cleaning",))
     told = checked(evidence)
     assert f'<b style="{STYLES["fail"]}">✗ fail</b>' in told
     assert "<b>data.cleaning</b><br>required" in told
@@ -177,8 +177,8 @@ def test_predicting_and_explaining_take_a_data_frame(place: Any, built: Any) -> 
 
 def test_attesting_from_python_signs_into_the_projects_folder(place: Any) -> None:
     soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
-    sw.attest(place.folder, "ethics.ethics", by="eve@example.org", role="owner", sentence="Nobody is hurt.", until=soon,
-              topic="")
+    sw.attest(place.folder, "trust.involvement", by="eve@example.org", role="owner", sentence="Clerks were asked.",
+              until=soon)
     assert list(place.attestations.iterdir())
 
 

@@ -5,7 +5,7 @@
     sw.init("orders.parquet", "returned")       writes shipworthy.toml: read it, correct what is wrong
     built = sw.build(".")                       table to release candidate
     sw.checklist(".")                           every row: verdict, sentence, and what helps
-    sw.waive(".", "data.labeling", by="ann@example.org", reason="checked by hand", until="2027-01-31")
+    sw.waive(".", "data.labelling", by="ann@example.org", reason="checked by hand", until="2027-01-31")
     sw.promote(".", by="ben@example.org", why="the checklist holds")
     sw.predict(".", "new.parquet").decision     answers of the champion, for a file or a data frame
     print(sw.explain(".", "new.parquet", 3))    why row 3 is answered as it is
