@@ -144,8 +144,9 @@ def test_every_value_says_itself_in_one_short_line(place: Any, built: Any) -> No
 
 def test_evidence_shows_verdict_word_required_mark_whole_sentences_and_remedy() -> None:
     sentence = "A sentence. " * 60
-    evidence = Evidence((Finding("loud", "data.cleaning", "fail", sentence, remedy="mend <it>"),
-                         Finding("calm", "data.discovery", "pass", "Fine.", remedy="nothing to do")), ("data.cleaning",))
+    loud = Finding("loud", "data.cleaning", "fail", sentence, remedy="mend <it>")
+    calm = Finding("calm", "data.discovery", "pass", "Fine.", remedy="nothing to do")
+    evidence = Evidence((loud, calm), ("data.cleaning",))
     told = checked(evidence)
     assert f'<b style="{STYLES["fail"]}">✗ fail</b>' in told
     assert "<b>data.cleaning</b><br>required" in told
