@@ -148,7 +148,7 @@ def test_evidence_shows_verdict_word_required_mark_whole_sentences_and_remedy() 
     calm = Finding("calm", "data.discovery", "pass", "Fine.", remedy="nothing to do")
     evidence = Evidence((loud, calm), ("data.cleaning",))
     told = checked(evidence)
-    assert f'<b style="{STYLES["fail"]}">✗ fail</b>' in told
+    assert f'<b style="{STYLES["fail"]}">✗&nbsp;fail</b>' in told
     assert "<b>data.cleaning</b><br>required" in told
     assert f"<p>loud: {sentence}<br>→ mend &lt;it&gt;</p>" in told
     assert "<p>calm: Fine.</p>" in told and "nothing to do" not in told

@@ -171,8 +171,8 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         tally = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items() if count)
-        refused = self.refusals
-        return f"Evidence({f'not fit: {len(refused)} required rows are refused' if refused else 'fit'}; {tally})"
+        refused = f"not fit: {len(self.refusals)} of {len(self.required)} required rows refused"
+        return f"Evidence({'fit' if self.fit else refused}; {tally})"
 
     def _told(self, row: str) -> list[tuple[str, str]]:
         """The sentences about a row, each with what helps."""

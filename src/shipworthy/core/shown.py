@@ -10,8 +10,8 @@ from typing import Any
 ROWS, COLUMNS, LETTERS, WORDS, SENTENCES = 60, 24, 80, 300, 1_000
 STYLES = {"pass": "color:#1b7f5c", "fail": "color:#b83227", "unknown": "color:#8d6708", "attested": "color:#2b6cb0",
           "not-applicable": "color:#616e7c", "cell": "text-align:left;vertical-align:top"}
-SIGNS = {"pass": "✓ pass", "fail": "✗ fail", "unknown": "? unknown", "attested": "✎ attested",
-         "not-applicable": "– not applicable"}
+SIGNS = {"pass": "✓&nbsp;pass", "fail": "✗&nbsp;fail", "unknown": "?&nbsp;unknown", "attested": "✎&nbsp;attested",
+         "not-applicable": "–&nbsp;not applicable"}
 
 
 def shown(caption: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = (), letters: int = LETTERS) -> str:
