@@ -173,7 +173,7 @@ def _sabotage(quick: bool) -> list[Bar]:
     tale = f"{len(results)} planted faults; missed: {', '.join(missed) or 'none'}"
     rates = [count / twins for count in cries.values()]
     unsure = sum({one["check"]: one["unknown"] for one in results}.values())
-    return _filled(SABOTAGE, [(caught, tale), (max(rates), f"{size}; alarms: {noisy or 'none'}; unknown {unsure} times")])
+    return _filled(SABOTAGE, [(caught, tale), (max(rates), f"{size}; alarms: {noisy or 'none'}; {unsure} unknown")])
 
 
 def _bank(quick: bool) -> list[Bar]:
