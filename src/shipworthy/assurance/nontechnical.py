@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 from shipworthy.core.attested import Attestation, genuine
 from shipworthy.core.evidence import Finding, say
+from shipworthy.core.ledger import same
 from shipworthy.core.project import Project
 from shipworthy.marks import check
 
@@ -51,7 +52,7 @@ def _judge(found: list[Attestation], trainer: str, today: date) -> str:
             reasons.append("has a signature that does not fit")
         elif _day(one) < today:
             reasons.append(f"expired on {one.expires}")
-        elif trainer and one.by.strip().casefold() == trainer.strip().casefold():
+        elif same(one.by, trainer):
             reasons.append("is signed by the trainer")
         else:
             return ""

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from shipworthy.assurance.attest import attest
+from shipworthy.assurance.attest import asked, attest, duties
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.signed import new_key
+from shipworthy.deployment.integration import history
 from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import open_workspace
 
@@ -24,6 +25,8 @@ from shipworthy.store.workspace import open_workspace
 def command(row: str, folder: Path, *, topic: str, by: str, role: str, sentence: str, until: str) -> None:
     """Attest ROW: signed, dated, expiring, and reported apart from what was proved."""
     place = open_workspace(folder)
+    asked(row, topic, duties(place.registry.checks, place.project.checks))
+    history.not_by_trainer(place.store, by, trainer=place.project.project.trainer, act="attest a row of it")
     path = place.store.home / "keys" / "attest.key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,9 +73,9 @@ def short(value: float | None) -> str:
 
 def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
     """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps."""
-    lines, refused = [], evidence.refusals
+    lines, refused, waived = [], evidence.refusals, evidence.waived()
     for row, verdict, findings in evidence.rows():
-        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in refused:
+        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in (*refused, *waived):
             continue
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
@@ -89,6 +89,8 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
                 lines.append(f"              → {finding.remedy}")
             if stale := evidence.staleness(finding):
                 lines.append(f"              → counts no longer: {stale}; judge again: shipworthy run")
+        if row.id in waived:
+            lines.append(f"              ✎ {waived[row.id]}")
         if not findings:
             lines.append(f"              {evidence.missing.get(row.id, 'no check yet')}")
     return lines
@@ -101,10 +103,9 @@ def changes(evidence: Evidence) -> list[str]:
 
 def conclusion(evidence: Evidence) -> str:
     """The verdict in one sentence."""
-    counts = evidence.counts()
-    tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    waived = f" {len(evidence.waivers)} waived by name." if evidence.waivers else ""
+    tally = "All rows: " + ", ".join(f"{count} {verdict}" for verdict, count in evidence.counts().items() if count)
     if evidence.fit:
-        return (click.style("FIT", fg="green", bold=True) + f": all {len(evidence.required)} required rows hold "
-                f"({tally}).{waived}")
-    return click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)} ({tally}).{waived}"
+        colour = "yellow" if evidence.accepted else "green"
+        return click.style("FIT", fg=colour, bold=True) + f": {evidence.standing}. {tally}."
+    return (click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)}; {evidence.standing}. "
+            f"{tally}.")

@@ -76,6 +76,9 @@ class Waiver(msgspec.Struct, frozen=True):
     given: date
     expires: date
 
+    def __str__(self) -> str:
+        return f"accepted by {self.by} until {self.expires}: {self.reason}"
+
     def holds(self, day: date) -> bool:
         """Whether it excuses its row on a day."""
         named = bool(self.by.strip() and self.reason.strip())
@@ -118,11 +121,38 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def refused(self, now: datetime | None = None) -> tuple[str, ...]:
         """The refusals at a time; now by default."""
-        day = (now or datetime.now(UTC)).date()
-        waived = {waiver.row for waiver in self.waivers if waiver.holds(day)}
+        waived = self.waived(now)
+        return tuple(row for row in self.unproved(now) if row not in waived)
+
+    def unproved(self, now: datetime | None = None) -> tuple[str, ...]:
+        """The required rows that evidence does not prove at a time, whoever accepted them; now by default."""
         stale = {finding.row for finding in self.findings if self.staleness(finding, now)}
-        return tuple(row for row in self.required if row not in waived
-                     and (row in stale or self.verdict(row) not in ("pass", "attested", "not-applicable")))
+        return tuple(row for row in self.required
+                     if row in stale or self.verdict(row) not in ("pass", "attested", "not-applicable"))
+
+    def waived(self, now: datetime | None = None) -> dict[str, Waiver]:
+        """Row → the waiver that holds of it at a time; now by default."""
+        day = (now or datetime.now(UTC)).date()
+        return {waiver.row: waiver for waiver in self.waivers if waiver.holds(day)}
+
+    @property
+    def accepted(self) -> dict[str, Waiver]:
+        """The required rows that are not proved, and that a named person accepted for now."""
+        waived = self.waived()
+        return {row: waived[row] for row in self.unproved() if row in waived}
+
+    @property
+    def standing(self) -> str:
+        """How many required rows hold, and what those are that a named person accepted, in words."""
+        proved, accepted = len(self.required) - len(self.unproved()), self.accepted
+        if not accepted:
+            return f"{'all' if self.fit else f'{proved} of'} {len(self.required)} required rows hold"
+        verdicts = [self.verdict(row) for row in accepted]
+        kinds = (("fail", "fails", "fail"), ("unknown", "unknown", "unknown"))
+        told = [f"{n} {one if n == 1 else more}" for kind, one, more in kinds if (n := verdicts.count(kind))]
+        old = len(accepted) - verdicts.count("fail") - verdicts.count("unknown")
+        return (f"{proved} of {len(self.required)} required rows hold, {len(accepted)} accepted by name "
+                f"({', '.join([*told, *([f'{old} judged too long ago'] if old else [])])})")
 
     @property
     def fit(self) -> bool:
@@ -168,7 +198,8 @@ class Evidence(msgspec.Struct, frozen=True):
     def _repr_html_(self) -> str:
         lines = [(row.id, verdict, " ".join(f.sentence for f in findings) or self.missing.get(row.id, ""))
                  for row, verdict, findings in self.rows()]
-        return shown("fit" if self.fit else "not fit: " + ", ".join(self.refusals), lines, letters=WORDS)
+        head = f"fit: {self.standing}" if self.fit else "not fit: " + ", ".join(self.refusals)
+        return shown(head, lines, letters=WORDS)
 
 
 def held(value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool) -> Verdict:
