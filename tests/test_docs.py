@@ -264,7 +264,6 @@ def test_the_tutorial_is_refused_mended_promoted_and_verified(
         ('owner = ""       # who answers', 'owner = "shop@example.org"  #'),
         ('trainer = ""', 'trainer = "ann@example.org"'),
         ('approver = ""', 'approver = "ben@example.org"'),
-        ("decides = true", "decides = false"),
         ('# set_aside = ["refund"]', 'set_aside = ["refund"]'),
         ('owner = ""       # who may', 'owner = "shop@example.org"  #'),
         ('licence = ""', 'licence = "CC0-1.0"'),

@@ -27,8 +27,9 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
               for topic in topics}
     wrong = {topic: why for topic, why in judged.items() if why not in ("", "missing")}
     missing = [topic for topic, why in judged.items() if why == "missing"]
-    first = next(iter(wrong), missing[0] if missing else "")
-    remedy = f'sign it: shipworthy attest {ROW} --topic {first} --by … --role … --until DAY' if first else ""
+    open_ones = [*wrong, *missing]
+    remedy = (f"sign each of {', '.join(open_ones)}: shipworthy attest {ROW} --topic {open_ones[0]} --by NAME "
+              "--role ROLE --sentence WHAT --until DAY" if open_ones else "")
     if wrong:
         return say("fail", f"{len(wrong)} of {len(topics)} duties are not validly attested: "
                    f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)),

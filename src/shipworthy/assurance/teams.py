@@ -26,7 +26,7 @@ def approver(project: Project, history: Lines) -> Finding:
     lacking = [role for role, who in named.items() if not who.strip()]
     if lacking:
         return say("fail", f"No {' and no '.join(lacking)} is named.", value=float(len(lacking)), limit=0.0, n=3,
-                   remedy=f'name them in shipworthy.toml: [project] {lacking[0]} = "…"')
+                   remedy=f"name them in shipworthy.toml: [project] {', '.join(f'{role} = "…"' for role in lacking)}")
     if same(about.trainer, about.approver):
         return say("fail", f"{about.approver} is both trainer and approver.", value=1.0, limit=0.0, n=3,
                    remedy="let somebody else approve: [project] approver")

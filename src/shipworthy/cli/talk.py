@@ -57,13 +57,11 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def figure(finding: Finding) -> str:
-    """The number of a finding with its interval and limit, as short text."""
-    if finding.value is None:
+    """The number of a finding with its interval and limit, as short text; empty where it has no interval."""
+    if not finding.measured:
         return ""
-    interval = (f" [{short(finding.low)}, {short(finding.high)}]" if finding.low is not None
-                and finding.high is not None else "")
     limit = f" limit {short(finding.limit)}" if finding.limit is not None else ""
-    return f"{short(finding.value)}{interval}{limit}"
+    return f"{short(finding.value)} [{short(finding.low)}, {short(finding.high)}]{limit}"
 
 
 def short(value: float | None) -> str:
@@ -71,11 +69,19 @@ def short(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
-    """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps."""
+def checklist(evidence: Evidence, *, everything: bool = True, unjudged: bool = False) -> list[str]:
+    """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps.
+
+    everything: False leaves out what is fine or merely unknown. unjudged: True gives every row that nothing has judged,
+    that is not required and that nobody accepted, lines of its own; else the last line names them.
+    """
+    silent: list[str] = []
     lines, refused, waived = [], evidence.refusals, evidence.waived()
     for row, verdict, findings in evidence.rows():
         if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in (*refused, *waived):
+            continue
+        if not (unjudged or findings or row.id in (*evidence.required, *waived)):
+            silent.append(row.id)
             continue
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
@@ -93,6 +99,10 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
             lines.append(f"              ✎ {waived[row.id]}")
         if not findings:
             lines.append(f"              {evidence.missing.get(row.id, 'no check yet')}")
+    if silent:
+        sign = click.style(f"{SIGNS['unknown']:<11}", fg=COLOURS["unknown"])
+        lines.append(f"{sign}  {len(silent)} rows that nothing has judged, none of them required: {', '.join(silent)}; "
+                     "why: shipworthy checklist --all")
     return lines
 
 

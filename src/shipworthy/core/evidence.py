@@ -59,6 +59,11 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.row}/{self.check}"
 
     @property
+    def measured(self) -> bool:
+        """Whether its value has an interval: a figure to show beside the sentence. A bare count the sentence says."""
+        return None not in (self.value, self.low, self.high)
+
+    @property
     def fine(self) -> bool:
         return self.verdict in ("pass", "attested", "not-applicable")
 
@@ -126,9 +131,12 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def unproved(self, now: datetime | None = None) -> tuple[str, ...]:
         """The required rows that evidence does not prove at a time, whoever accepted them; now by default."""
-        stale = {finding.row for finding in self.findings if self.staleness(finding, now)}
-        return tuple(row for row in self.required
-                     if row in stale or self.verdict(row) not in ("pass", "attested", "not-applicable"))
+        return tuple(row for row in self.required if not self.holds(row, now))
+
+    def holds(self, row: str, now: datetime | None = None) -> bool:
+        """Whether evidence that counts at a time shows that a row holds; a waiver has no part in it."""
+        fresh = not any(self.staleness(finding, now) for finding in self.of(row))
+        return fresh and self.verdict(row) in ("pass", "attested", "not-applicable")
 
     def waived(self, now: datetime | None = None) -> dict[str, Waiver]:
         """Row → the waiver that holds of it at a time; now by default."""
@@ -148,11 +156,11 @@ class Evidence(msgspec.Struct, frozen=True):
         if not accepted:
             return f"{'all' if self.fit else f'{proved} of'} {len(self.required)} required rows hold"
         verdicts = [self.verdict(row) for row in accepted]
-        kinds = (("fail", "fails", "fail"), ("unknown", "unknown", "unknown"))
-        told = [f"{n} {one if n == 1 else more}" for kind, one, more in kinds if (n := verdicts.count(kind))]
-        old = len(accepted) - verdicts.count("fail") - verdicts.count("unknown")
-        return (f"{proved} of {len(self.required)} required rows hold, {len(accepted)} accepted by name "
-                f"({', '.join([*told, *([f'{old} judged too long ago'] if old else [])])})")
+        fails, unknown = verdicts.count("fail"), verdicts.count("unknown")
+        counted = ((fails, "fails" if fails == 1 else "fail"), (unknown, "unknown"),
+                   (len(accepted) - fails - unknown, "judged too long ago"))
+        told = ", ".join(f"{count} {what}" for count, what in counted if count)
+        return f"{proved} of {len(self.required)} required rows hold, {len(accepted)} accepted by name ({told})"
 
     @property
     def fit(self) -> bool:

@@ -95,7 +95,8 @@ def _unknown(evidence: Evidence) -> str:
 
 def _waived(evidence: Evidence) -> str:
     return _bullets([f"`{waiver.row}` by {_safe(waiver.by)} until {_safe(str(waiver.expires))}: "
-                     f"{_safe(waiver.reason)} (it is {evidence.verdict(waiver.row)})" for waiver in evidence.waived().values()])
+                     f"{_safe(waiver.reason)} (it is {evidence.verdict(waiver.row)})"
+                     for waiver in evidence.waived().values()])
 
 
 def _abstains(model: Model) -> str:
