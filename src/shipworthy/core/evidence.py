@@ -152,6 +152,8 @@ class Evidence(msgspec.Struct, frozen=True):
     @property
     def standing(self) -> str:
         """How many required rows hold, and what those are that a named person accepted, in words."""
+        if not self.required:
+            return "no row is required"
         proved, accepted = len(self.required) - len(self.unproved()), self.accepted
         if not accepted:
             return f"{'all' if self.fit else f'{proved} of'} {len(self.required)} required rows hold"
