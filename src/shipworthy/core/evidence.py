@@ -206,7 +206,9 @@ class Evidence(msgspec.Struct, frozen=True):
                          for finding in self.findings for key, default in finding.changed.items()))
 
     def _repr_html_(self) -> str:
-        lines = [(row.id, verdict, " ".join(f.sentence for f in findings) or self.missing.get(row.id, ""))
+        waived = self.waived()
+        lines = [(row.id, f"{verdict}, {waived[row.id]}" if row.id in waived else verdict,
+                  " ".join(f.sentence for f in findings) or self.missing.get(row.id, ""))
                  for row, verdict, findings in self.rows()]
         head = f"fit: {self.standing}" if self.fit else "not fit: " + ", ".join(self.refusals)
         return shown(head, lines, letters=WORDS)
