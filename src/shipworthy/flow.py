@@ -26,7 +26,6 @@ from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
-from shipworthy.core.ledger import waivers
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.progress import Progress
 from shipworthy.core.progress import progress as shown_progress
@@ -205,8 +204,8 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
     evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
-                     required=required(place.project), waivers=waivers(history.ledger(place.store)),
-                     progress=progress)
+                     required=required(place.project), progress=progress,
+                     waivers=history.waived(place.store, trainer=place.project.project.trainer))
     heard = {finding.check for finding in evidence.findings}
     more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
                  if finding.check not in heard)
@@ -235,7 +234,7 @@ def current_evidence(place: Workspace, release: Release) -> Evidence:
     """A release's evidence, with the waivers, the gate and the code as they are today."""
     made = release.manifest.identity
     return msgspec.structs.replace(
-        release.evidence, waivers=waivers(history.ledger(place.store)), required=required(place.project),
+        release.evidence, waivers=history.waived(place.store, release=release.id), required=required(place.project),
         current=Judged(code_digest(place.registry), made.model, made.data))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from shipworthy.assurance.bias import amplification
 from shipworthy.assurance.decisions import abstain_band, reasons, resets
 from shipworthy.assurance.fairness import fairness
-from shipworthy.assurance.groups import enough, groupings
+from shipworthy.assurance.groups import Grouping, enough, groupings, mend
 from shipworthy.core.learned import Parts
 from shipworthy.core.project import Fairness
 from shipworthy.core.table import Table
@@ -78,7 +79,7 @@ def test_small_groups_are_named_and_not_judged() -> None:
     table = Table.of({"group": words})
     table = table.with_schema(table.schema.replace("group", protected=True))
     way = groupings(table)[0]
-    assert way.small == ("c (3)",)
+    assert way.small == ("group = c (3)",)
     assert way.groups == 2
 
 
@@ -88,7 +89,29 @@ def test_two_protected_columns_are_also_crossed() -> None:
     ways = groupings(table.with_schema(schema))
     assert [way.name for way in ways] == ["sex", "age", "sex × age"]
     assert ways[1].groups == 4
+    assert set(ways[1].label) == {"age ≤ 99.75", "99.75 < age ≤ 199.5", "199.5 < age ≤ 299.25", "age > 299.25"}
+    assert ways[2].label[399] == "sex = m and age > 299.25"
     assert ways[2].groups == 8
+
+
+def test_a_gap_names_columns_and_groups_and_a_remedy_that_exists(clean: dict[str, Any]) -> None:
+    model, project = clean["model"], clean["project"]
+    asked = msgspec.structs.replace(project, fairness=Fairness("impact-ratio", limit=5.0))
+    finding = fairness(asked, model, clean["parts"])
+    assert finding.verdict == "fail"
+    assert re.search(r"the answer is outcome = \w+ for \d+% of the rows with sex = \w+.* and for \d+% of the rows with "
+                     r"sex = \w+", finding.sentence), finding.sentence
+    assert "[data] set_aside" in finding.remedy and "shipworthy waive ethics.fairness --by" in finding.remedy
+    finding = amplification(project, model, clean["parts"], limit=-1.0)
+    assert re.search(r"^By sex, the share of outcome = \w+ differs by [+-][\d.]+ in the data and by [+-][\d.]+ in "
+                     r"decisions, sex = \w+ less sex = \w+: the model adds ", finding.sentence), finding.sentence
+
+
+def test_a_remedy_names_every_column_that_the_model_reads(clean: dict[str, Any]) -> None:
+    names = clean["model"].features.columns[:2]
+    way = Grouping(tuple(names), np.array(["x"]), np.array([True]), ())
+    assert mend(way, clean["model"], "ethics.bias").startswith(
+        f'add "{names[0]}", "{names[1]}" to [data] set_aside and run again')
 
 
 @pytest.mark.parametrize("facts", [{"decides": False}, {"subject": "thing"}])

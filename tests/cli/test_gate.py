@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from shipworthy.deployment.integration.history import record
+from shipworthy.store.opening import open_store
 from shipworthy.survey import BY_ID
 
 UNPROVED = "trust.experience"
+HELD = "deployment.delivery"
+LAW = "law.non-technical"
 PROMOTE = ("--by", "ann", "--why", "try")
 SOON = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
 
@@ -58,6 +62,24 @@ def test_a_waiver_given_by_the_command_is_on_record_and_counts(call: Any, own: P
     assert call("promote", "-p", own, *PROMOTE).code == 0
 
 
+def test_a_waived_row_does_not_hold_and_every_page_says_who_accepted_it(call: Any, own: Path) -> None:
+    edit(own, "[gate]\n", f'[gate]\nalso = ["{UNPROVED}", "{HELD}"]\n')
+    assert call("waive", UNPROVED, "-p", own, "--by", "eve", "--reason", "a <pilot>", "--until", SOON).code == 0
+    said = call("checklist", "-p", own).out
+    assert "\nFIT: 1 of 2 required rows hold, 1 accepted by name (1 unknown). All rows: " in said
+    assert f"              ✎ accepted by eve until {SOON}: a <pilot>\n" in said
+    page = own / "report.html"
+    assert call("report", "-p", own, "-o", page).code == 0
+    html = page.read_text("utf-8")
+    assert '<header class="waived">' in html and "accepted for production by name</h1>" in html
+    assert "1 of 2 required rows hold, 1 accepted by name (1 unknown)." in html
+    assert f'<p class="waiver"><b>Accepted</b> by eve until {SOON}: a &lt;pilot&gt;</p>' in html
+    assert call("run", "-p", own).code == 0
+    card = max(own.glob("releases/*/card.md"), key=lambda path: path.stat().st_mtime_ns).read_text("utf-8")
+    assert "**Fit: 1 of 2 required rows hold, 1 accepted by name (1 unknown). All rows: " in card
+    assert f"- `{UNPROVED}` by eve until {SOON}: a &lt;pilot&gt; (it is unknown)\n" in card
+
+
 @pytest.mark.parametrize("by, reason, until, problem", [
     (" ", "x", SOON, "a row is accepted only with a name and a reason"),
     ("eve", "", SOON, "a row is accepted only with a name and a reason"),
@@ -69,6 +91,42 @@ def test_a_waiver_needs_a_name_a_reason_and_a_day_within_a_year(
     said = call("waive", UNPROVED, "-p", own, "--by", by, "--reason", reason, "--until", until)
     assert said.code == 2
     assert said.problem.startswith(f"error: {problem}")
+
+
+def test_who_trained_it_may_neither_waive_nor_attest(call: Any, own: Path) -> None:
+    require(own, UNPROVED)
+    for args, act in ((("waive", UNPROVED, "--reason", "x"), "accept a row of it"),
+                      (("attest", LAW, "--topic", "legal-basis", "--role", "legal", "--sentence", "x"),
+                       "attest a row of it")):
+        said = call(*args, "-p", own, "--by", "TOM ", "--until", SOON)
+        assert said.code == 1
+        assert said.problem == (f"error: TOM  trained this model and may not {act}\n  at: the ledger\n"
+                                "  hint: someone else does: --by NAME")
+    assert call("promote", "-p", own, *PROMOTE).code == 1
+
+
+def test_a_waiver_of_somebody_who_then_trained_the_release_counts_for_nothing(call: Any, own: Path) -> None:
+    require(own, UNPROVED)
+    record(open_store(own), actor="Tom", role="accepter", action="waive",
+           subject={"row": UNPROVED, "until": SOON}, why="x")
+    code, said = told(call, own)
+    assert (code, said["refusals"], said["waivers"]) == (1, [UNPROVED], [])
+
+
+@pytest.mark.parametrize("row, topic, problem, hint", [
+    ("law.nontechnical", "legal-basis", 'there is no row "law.nontechnical"', 'did you mean "law.non-technical"?'),
+    ("ethics.fairness", "", "ethics.fairness is measured, not attested", "shipworthy waive ethics.fairness"),
+    (LAW, "legalbasis", f'{LAW} has no topic "legalbasis"', 'did you mean "legal-basis"?'),
+    (LAW, "", f"{LAW} is attested topic by topic", "it has impact-assessment, legal-basis"),
+])
+def test_what_no_check_would_read_is_not_attested(
+    call: Any, own: Path, row: str, topic: str, problem: str, hint: str
+) -> None:
+    said = call("attest", row, "-p", own, "--topic", topic, "--by", "eve", "--role", "legal", "--sentence", "x",
+                "--until", SOON)
+    assert said.code == 2
+    assert said.problem.startswith(f"error: {problem}\n") and hint in said.problem
+    assert not list(own.glob("attestations/*"))
 
 
 @pytest.mark.parametrize("now", ["bob", ""])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.canon import canonical, digest
-from shipworthy.errors import BadData, Misuse, StoreError, one_of
+from shipworthy.core.registry import Marked
+from shipworthy.errors import BadData, Misuse, StoreError, nearest, one_of
 from shipworthy.survey import BY_ID
 
 FOLDER = "attestations"
@@ -36,6 +39,25 @@ def attest(
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, canonical(statement))
     return path
+
+
+def duties(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Row → topics that its checks ask somebody to sign, by the project's settings; no topics where any will do."""
+    return {one.facts["row"]: tuple({**one.settings, **settings.get(name, {})}.get("topics", ()))
+            for name, one in checks.items() if "attestations" in one.subjects}
+
+
+def asked(row: str, topic: str, wanted: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise Misuse when no check would read a statement about this row and topic. wanted: see `duties`."""
+    if row not in BY_ID:
+        raise Misuse(f'there is no row "{row}"', where="ROW", hint=one_of(row, BY_ID))
+    if row not in wanted:
+        raise Misuse(f"{row} is measured, not attested", where="ROW",
+                     hint=f"rows to attest: {', '.join(wanted)}; to accept this one: shipworthy waive {row}")
+    topics = wanted[row]
+    if topics and topic not in topics:
+        raise Misuse(f'{row} has no topic "{topic}"' if topic else f"{row} is attested topic by topic", where="--topic",
+                     hint=" ".join((nearest(topic, topics), f"it has {', '.join(topics)}")).strip())
 
 
 def read_attestations(folder: Path | str) -> tuple[Attestation, ...]:

@@ -49,10 +49,11 @@ def licences(project: Project, catalogue: Catalogue, *, accept: tuple[str, ...] 
                 for problem in _problems(owner, licence, accept, share_alike)]
     if problems:
         told = "; ".join(f"{name} {problem}" for name, problem in problems[:5])
-        return say("fail", f"{len({name for name, _ in problems})} of {len(sources)} sources may not be used as they "
+        named = list(dict.fromkeys(name for name, _ in problems))
+        return say("fail", f"{len(named)} of {len(sources)} sources may not be used as they "
                    f"stand: {told}.", value=float(len(problems)), limit=0.0, n=len(sources),
                    counterexample={"sources": dict(problems)},
-                   remedy=f'add owner and licence to the [[source]] of {problems[0][0]} in shipworthy.toml')
+                   remedy=f"in shipworthy.toml, give the [[source]] of {', '.join(named)} an owner and a licence")
     uses = sorted({_known(licence, accept) or "accepted" for _, _, licence in sources})
     return say("pass", f"All {len(sources)} sources have an owner and a known licence ({', '.join(uses)}).", value=0.0,
                limit=0.0, n=len(sources))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, no_people
+from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, mend, no_people
 from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
@@ -61,21 +61,24 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
     order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
     worst = next(v for v in order if v in verdicts)
     gap = max((g for g, v in zip(gaps, verdicts, strict=True) if v == worst), key=lambda g: g.high)
-    return _say(gap, worst, limit=limit, groupings=len(gaps), share=both.rows / (both.rows + parts.learn.rows))
+    return _say(gap, worst, model, limit=limit, groupings=len(gaps), share=both.rows / (both.rows + parts.learn.rows))
 
 
-def _say(gap: _Gap, verdict: Verdict, *, limit: float, groupings: int, share: float) -> Finding:
+def _say(gap: _Gap, verdict: Verdict, model: Model, *, limit: float, groupings: int, share: float) -> Finding:
     rows = int(gap.grouping.kept.sum())
     told, remedy = "", ""
     if verdict == "unknown":
         end = gap.high if gap.value <= limit else gap.low
         told, remedy = enough(gap.smaller, value=gap.value, end=end, limit=limit, row="ethics.bias", share=share)
     if verdict == "fail":
-        remedy = "look at the threshold and at columns that stand in for the group: shipworthy explain ethics.bias"
+        remedy = mend(gap.grouping, model, "ethics.bias")
     one, other = gap.groups
-    return say(verdict, f"By {gap.grouping.name}, {one} leads {other} by {gap.base:+.3f} in the data and by "
-                        f"{gap.selected:+.3f} in decisions: {gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}, "
-                        f"{rows:,} rows); {limit:+g} is allowed in {groupings} groupings.{told and ' ' + told}",
+    target = model.sheet.target
+    what = f"{target} = {model.classes[1]}" if model.classes else f"a {target} above the median"
+    return say(verdict, f"By {gap.grouping.name}, the share of {what} differs by {gap.base:+.3f} in the data and by "
+                        f"{gap.selected:+.3f} in decisions, {one} less {other}: the model adds {gap.value:+.3f} "
+                        f"({gap.low:+.3f} to {gap.high:+.3f}, {rows:,} rows); {limit:+g} is allowed in {groupings} "
+                        f"groupings.{told and ' ' + told}",
                value=gap.value, low=gap.low, high=gap.high, limit=limit, n=rows, remedy=remedy)
 
 

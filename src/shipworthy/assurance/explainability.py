@@ -74,7 +74,7 @@ def explainability_score(
                remedy="" if good
                else {"simulatability": "a simpler model can be foretold: look at the front in learning.complexity",
                      "parsimony": "fewer features carry further: look at those that bring nothing"}.get(
-                   low, "compare the explanations with shipworthy explain trust.explainability"))
+                   low, "see each part: shipworthy checklist trust.explainability"))
 
 
 def scored(model: Model, parts: Parts, steps: Steps, asked: Table, retrains: int) -> Score:

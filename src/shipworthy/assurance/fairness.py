@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, no_people
+from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, mend, no_people
 from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
@@ -22,8 +22,6 @@ from shipworthy.metrics.fairness import (
 )
 
 RATIO, ODDS = 0.80, 0.10
-FAILED = ("look at base rates in the check amplification; set the column aside, reweigh, or move thresholds, and say "
-          "which in the project file")
 
 
 class _Figure(NamedTuple):
@@ -88,13 +86,14 @@ def _say(
     lowest, highest = int(np.nanargmin(rates.rate)), int(np.nanargmax(rates.rate))
     what = "impact ratio" if ratio else "equalised odds difference"
     rows = int(worst.grouping.kept.sum())
-    selected = model.classes[1] if model.classes else "above the median"
+    target = model.sheet.target
+    chosen_is = f"{target} = {model.classes[1]}" if model.classes else f"a {target} above the median"
     tail = f" Too few rows to judge: {', '.join(small[:6])}{' …' if len(small) > 6 else ''}." if small else ""
-    few, most = (f"{rates.rate[at]:.0%} of {rates.group[at]}" for at in (lowest, highest))
+    few, most = (f"{rates.rate[at]:.0%} of the rows with {rates.group[at]}" for at in (lowest, highest))
     sentence = (f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, "
-                f'{rows:,} rows): "{selected}" goes to {few} and {most}; at {"least" if ratio else "most"} {limit:g} '
-                f"is asked of {len(figures)} groupings.{tail}")
-    remedy = {"pass": "", "unknown": "", "fail": FAILED}[worst.verdict]
+                f"{rows:,} rows): the answer is {chosen_is} for {few} and for {most}; "
+                f"at {'least' if ratio else 'most'} {limit:g} is asked of {len(figures)} groupings.{tail}")
+    remedy = mend(worst.grouping, model, "ethics.fairness") if worst.verdict == "fail" else ""
     if worst.verdict == "unknown":
         inside = (worst.value >= limit) == ratio
         told, remedy = enough(int(rates.rows[[lowest, highest]].min()), value=worst.value, limit=limit, share=share,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -20,15 +20,19 @@ MOST_HELD_OUT = 0.5
 
 @dataclass(frozen=True)
 class Grouping:
-    """One way to group the rows. name: the columns. label: (n,) group of every row. kept: rows of groups large enough.
+    """One way to group the rows. label: (n,) group of every row, in words. kept: rows of groups large enough.
 
     small: the groups under the least number of rows; nothing is said of them.
     """
 
-    name: str
+    columns: tuple[str, ...]
     label: Array
     kept: Mask
     small: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return " × ".join(self.columns)
 
     @property
     def groups(self) -> int:
@@ -46,7 +50,7 @@ def groupings(table: Table, *, least: int = LEAST, depth: int = 2) -> list[Group
     """Groupings by each protected column and by pairs; numbers are cut at their quartiles, missing is a group."""
     labels = {column.name: _labels(table, column.name) for column in table.schema.protected}
     sets = [names for size in range(1, depth + 1) for names in combinations(labels, size)]
-    return [_grouping(" × ".join(names), [labels[name] for name in names], least) for names in sets]
+    return [_grouping(names, [labels[name] for name in names], least) for names in sets]
 
 
 def _labels(table: Table, name: str) -> Array:
@@ -55,17 +59,18 @@ def _labels(table: Table, name: str) -> Array:
         known = values[np.isfinite(values)]
         edges = np.unique(np.quantile(known, np.linspace(0, 1, BANDS + 1)[1:-1])) if known.size else np.zeros(0)
         if len(np.unique(known)) > BANDS:
-            ends = ["", *(f"{edge:g}" for edge in edges), ""]
+            cuts = [f"{edge:g}" for edge in edges]
+            told = [f"{name} ≤ {cuts[0]}", *(f"{low} < {name} ≤ {high}" for low, high in pairwise(cuts)),
+                    f"{name} > {cuts[-1]}"]
             cell = np.searchsorted(edges, values, side="left")
-            return np.array([f"{ends[c]}–{ends[c + 1]}" if x == x else "missing" for c,
-                             x in zip(cell, values, strict=True)])
-    return np.array(["missing" if word is None else str(word) for word in table.words(name)])
+            return np.array([told[c] if x == x else f"{name} missing" for c, x in zip(cell, values, strict=True)])
+    return np.array([f"{name} missing" if word is None else f"{name} = {word}" for word in table.words(name)])
 
 
-def _grouping(name: str, labels: list[Array], least: int) -> Grouping:
-    joined = labels[0] if len(labels) == 1 else np.array([" & ".join(words) for words in zip(*labels, strict=True)])
+def _grouping(columns: tuple[str, ...], labels: list[Array], least: int) -> Grouping:
+    joined = labels[0] if len(labels) == 1 else np.array([" and ".join(words) for words in zip(*labels, strict=True)])
     values, place, count = np.unique(joined, return_inverse=True, return_counts=True)
-    return Grouping(name, joined, np.asarray(count[place] >= least),
+    return Grouping(columns, joined, np.asarray(count[place] >= least),
                     tuple(f"{value} ({rows})" for value, rows in zip(values, count, strict=True) if rows < least))
 
 
@@ -82,13 +87,28 @@ def came_true(model: Model, truth: Floats | Ints) -> Ints:
     return np.asarray(truth > np.median(truth) if model.task == "regression" else truth == 1, np.int64)
 
 
+def mend(way: Grouping, model: Model, row: str) -> str:
+    """What the project file can do about a gap between groups, and how to accept it. row: of the survey."""
+    read = [name for name in way.columns if name in model.features.columns]
+    if read:
+        listed = ", ".join(f'"{name}"' for name in read)
+        first = f"add {listed} to [data] set_aside and run again (the gap is measured all the same)"
+    else:
+        first = f"the model does not read {way.name}: add the columns that stand in for it to [data] set_aside"
+    return f"{first}; or {_waive(row)}"
+
+
+def _waive(row: str) -> str:
+    return f"accept it for a time: shipworthy waive {row} --by WHO --reason WHY --until DAY"
+
+
 def enough(rows: int, *, value: float, end: float, limit: float, row: str, share: float) -> tuple[str, str]:
     """How many rows of the smaller group would settle a figure that chance leaves open, in a sentence; and a remedy.
 
     rows: those it has. end: of the interval, beyond the limit. row: of the survey. share: of all rows, held out now.
     An interval narrows with the root of the rows.
     """
-    waive = f"accept it for a time: shipworthy waive {row} --by WHO --reason WHY --until DAY"
+    waive = _waive(row)
     room, width = abs(limit - value), abs(end - value)
     if not room * MOST_TIMES**0.5 >= width:
         return "It is so near what is allowed that no number of rows in reach would tell.", waive

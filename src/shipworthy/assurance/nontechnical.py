@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 from shipworthy.core.attested import Attestation, genuine
 from shipworthy.core.evidence import Finding, say
+from shipworthy.core.ledger import same
 from shipworthy.core.project import Project
 from shipworthy.marks import check
 
@@ -26,8 +27,9 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
               for topic in topics}
     wrong = {topic: why for topic, why in judged.items() if why not in ("", "missing")}
     missing = [topic for topic, why in judged.items() if why == "missing"]
-    first = next(iter(wrong), missing[0] if missing else "")
-    remedy = f'sign it: shipworthy attest {ROW} --topic {first} --by … --role … --until DAY' if first else ""
+    open_ones = [*wrong, *missing]
+    remedy = (f"sign each of {', '.join(open_ones)}: shipworthy attest {ROW} --topic {open_ones[0]} --by NAME "
+              "--role ROLE --sentence WHAT --until DAY" if open_ones else "")
     if wrong:
         return say("fail", f"{len(wrong)} of {len(topics)} duties are not validly attested: "
                    f"{'; '.join(f'{topic} {why}' for topic, why in wrong.items())}.", value=float(len(wrong)),
@@ -51,7 +53,7 @@ def _judge(found: list[Attestation], trainer: str, today: date) -> str:
             reasons.append("has a signature that does not fit")
         elif _day(one) < today:
             reasons.append(f"expired on {one.expires}")
-        elif trainer and one.by.strip().casefold() == trainer.strip().casefold():
+        elif same(one.by, trainer):
             reasons.append("is signed by the trainer")
         else:
             return ""

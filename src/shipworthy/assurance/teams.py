@@ -25,8 +25,9 @@ def approver(project: Project, history: Lines) -> Finding:
     named = {"owner": about.owner, "trainer": about.trainer, "approver": about.approver}
     lacking = [role for role, who in named.items() if not who.strip()]
     if lacking:
+        settings = ", ".join(f'{role} = "…"' for role in lacking)
         return say("fail", f"No {' and no '.join(lacking)} is named.", value=float(len(lacking)), limit=0.0, n=3,
-                   remedy=f'name them in shipworthy.toml: [project] {lacking[0]} = "…"')
+                   remedy=f"name them in shipworthy.toml: [project] {settings}")
     if same(about.trainer, about.approver):
         return say("fail", f"{about.approver} is both trainer and approver.", value=1.0, limit=0.0, n=3,
                    remedy="let somebody else approve: [project] approver")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from shipworthy.assurance.attest import asked, duties
 from shipworthy.assurance.attest import attest as put_on_record
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.signed import new_key
+from shipworthy.deployment.integration import history
 from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import Place, opened
 
@@ -28,11 +30,14 @@ def command(row: str, folder: Path, *, topic: str, by: str, role: str, sentence:
 
 
 def attest(place: Place, row: str, *, by: str, role: str, sentence: str, until: str, topic: str = "") -> None:
-    """Sign what only a person can say of a row, until a day (UTC); it is judged at the next build. Raises Misuse.
+    """Sign what only a person can say of a row, until a day (UTC); it is judged at the next build.
 
-    topic: which of the row's statements, such as impact-assessment.
+    topic: which of the row's statements, such as impact-assessment. Raises Misuse; NotFit when `by` trained the newest
+    release.
     """
     place = opened(place)
+    asked(row, topic, duties(place.registry.checks, place.project.checks))
+    history.not_by_trainer(place.store, by, trainer=place.project.project.trainer, act="attest a row of it")
     path = place.store.home / "keys" / "attest.key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,5 +35,7 @@ def command(folder: Path, as_json: bool) -> None:
         click.echo(str(built.release.folder))
         if not place.project.project.trainer.strip():
             say('it cannot be promoted before [project] trainer = "…" says who made it, and another run')
-        say("next: shipworthy checklist · shipworthy report · shipworthy promote --by YOU --why REASON")
+        refused = built.release.evidence.refusals
+        say(f"next: mend what is refused, see shipworthy checklist {refused[0]} · shipworthy report" if refused else
+            "next: shipworthy checklist · shipworthy report · shipworthy promote --by NAME --why REASON")
     sys.exit(0 if built.release.evidence.fit else 1)

@@ -38,13 +38,11 @@ def put(value: Any) -> None:
 
 
 def figure(finding: Finding) -> str:
-    """The number of a finding with its interval and limit, as short text."""
-    if finding.value is None:
+    """The number of a finding with its interval and limit, as short text; empty where it has no interval."""
+    if not finding.measured:
         return ""
-    interval = (f" [{short(finding.low)}, {short(finding.high)}]" if finding.low is not None
-                and finding.high is not None else "")
     limit = f" limit {short(finding.limit)}" if finding.limit is not None else ""
-    return f"{short(finding.value)}{interval}{limit}"
+    return f"{short(finding.value)} [{short(finding.low)}, {short(finding.high)}]{limit}"
 
 
 def short(value: float | None) -> str:
@@ -52,11 +50,19 @@ def short(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
-    """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps."""
-    lines, refused = [], evidence.refusals
+def checklist(evidence: Evidence, *, everything: bool = True, unjudged: bool = False) -> list[str]:
+    """The checklist as lines: verdict, row, figures, sentence, and the one thing that helps.
+
+    everything: False leaves out what is fine or merely unknown. unjudged: True gives every row that nothing has judged,
+    that is not required and that nobody accepted, lines of its own; else the last line names them.
+    """
+    silent: list[str] = []
+    lines, refused, waived = [], evidence.refusals, evidence.waived()
     for row, verdict, findings in evidence.rows():
-        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in refused:
+        if not everything and verdict in ("pass", "not-applicable", "unknown") and row.id not in (*refused, *waived):
+            continue
+        if not (unjudged or findings or row.id in (*evidence.required, *waived)):
+            silent.append(row.id)
             continue
         must = "*" if row.id in evidence.required else " "
         sign = click.style(f"{SIGNS[verdict]:<11}", fg=COLOURS[verdict])
@@ -70,8 +76,14 @@ def checklist(evidence: Evidence, *, everything: bool = True) -> list[str]:
                 lines.append(f"              → {finding.remedy}")
             if stale := evidence.staleness(finding):
                 lines.append(f"              → counts no longer: {stale}; judge again: shipworthy run")
+        if row.id in waived:
+            lines.append(f"              ✎ {waived[row.id]}")
         if not findings:
             lines.append(f"              {evidence.missing.get(row.id, 'no check yet')}")
+    if silent:
+        sign = click.style(f"{SIGNS['unknown']:<11}", fg=COLOURS["unknown"])
+        lines.append(f"{sign}  {len(silent)} rows that nothing has judged, none of them required: {', '.join(silent)}; "
+                     "why: shipworthy checklist --all")
     return lines
 
 
@@ -82,10 +94,9 @@ def changes(evidence: Evidence) -> list[str]:
 
 def conclusion(evidence: Evidence) -> str:
     """The verdict in one sentence."""
-    counts = evidence.counts()
-    tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    waived = f" {len(evidence.waivers)} waived by name." if evidence.waivers else ""
+    tally = "All rows: " + ", ".join(f"{count} {verdict}" for verdict, count in evidence.counts().items() if count)
     if evidence.fit:
-        return (click.style("FIT", fg="green", bold=True) + f": all {len(evidence.required)} required rows hold "
-                f"({tally}).{waived}")
-    return click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)} ({tally}).{waived}"
+        colour = "yellow" if evidence.accepted else "green"
+        return click.style("FIT", fg=colour, bold=True) + f": {evidence.standing}. {tally}."
+    return (click.style("NOT FIT", fg="red", bold=True) + f": {', '.join(evidence.refusals)}; {evidence.standing}. "
+            f"{tally}.")

@@ -10,7 +10,7 @@ import click
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.evidence import WAIVED_DAYS
 from shipworthy.deployment.integration import history
-from shipworthy.errors import Misuse, nearest
+from shipworthy.errors import Misuse, one_of
 from shipworthy.store.workspace import Place, opened
 from shipworthy.survey import BY_ID
 
@@ -18,7 +18,7 @@ from shipworthy.survey import BY_ID
 @click.command()
 @click.argument("row")
 @project_option
-@click.option("--by", required=True, help="Who accepts it.")
+@click.option("--by", required=True, help="Who accepts it; not the trainer.")
 @click.option("--reason", required=True, help="Why.")
 @click.option("--until", required=True, help="Last day it holds, as 2027-01-31; at most a year ahead.")
 def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
@@ -28,10 +28,13 @@ def command(row: str, folder: Path, by: str, reason: str, until: str) -> None:
 
 
 def waive(place: Place, row: str, *, by: str, reason: str, until: str) -> None:
-    """Accept a row by name until a day (UTC) at most a year ahead, on record; it keeps its verdict. Raises Misuse."""
+    """Accept a row by name until a day (UTC) at most a year ahead, on record; it keeps its verdict.
+
+    Raises Misuse; NotFit when `by` trained the newest release.
+    """
     place = opened(place)
     if row not in BY_ID:
-        raise Misuse(f'there is no row "{row}"', where="ROW", hint=nearest(row, BY_ID) or "see: shipworthy checklist")
+        raise Misuse(f'there is no row "{row}"', where="ROW", hint=one_of(row, BY_ID))
     try:
         last = date.fromisoformat(until)
     except ValueError as error:
@@ -43,5 +46,6 @@ def waive(place: Place, row: str, *, by: str, reason: str, until: str) -> None:
     if not today <= last <= today + timedelta(days=WAIVED_DAYS):
         raise Misuse("a waiver ends between today and a year from now", where=f"--until {until}",
                      hint="choose a day within a year")
+    history.not_by_trainer(place.store, by, trainer=place.project.project.trainer, act="accept a row of it")
     history.record(place.store, actor=by, role="accepter", action="waive",
                    subject={"row": row, "until": last.isoformat()}, why=reason)

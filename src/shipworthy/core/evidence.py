@@ -59,6 +59,11 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.row}/{self.check}"
 
     @property
+    def measured(self) -> bool:
+        """Whether its value has an interval: a figure to show beside the sentence. A bare count the sentence says."""
+        return None not in (self.value, self.low, self.high)
+
+    @property
     def fine(self) -> bool:
         return self.verdict in ("pass", "attested", "not-applicable")
 
@@ -75,6 +80,9 @@ class Waiver(msgspec.Struct, frozen=True):
     reason: str
     given: date
     expires: date
+
+    def __str__(self) -> str:
+        return f"accepted by {self.by} until {self.expires}: {self.reason}"
 
     def holds(self, day: date) -> bool:
         """Whether it excuses its row on a day."""
@@ -118,11 +126,43 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def refused(self, now: datetime | None = None) -> tuple[str, ...]:
         """The refusals at a time; now by default."""
+        waived = self.waived(now)
+        return tuple(row for row in self.unproved(now) if row not in waived)
+
+    def unproved(self, now: datetime | None = None) -> tuple[str, ...]:
+        """The required rows that evidence does not prove at a time, whoever accepted them; now by default."""
+        return tuple(row for row in self.required if not self.holds(row, now))
+
+    def holds(self, row: str, now: datetime | None = None) -> bool:
+        """Whether evidence that counts at a time shows that a row holds; a waiver has no part in it."""
+        fresh = not any(self.staleness(finding, now) for finding in self.of(row))
+        return fresh and self.verdict(row) in ("pass", "attested", "not-applicable")
+
+    def waived(self, now: datetime | None = None) -> dict[str, Waiver]:
+        """Row → the waiver that holds of it at a time; now by default."""
         day = (now or datetime.now(UTC)).date()
-        waived = {waiver.row for waiver in self.waivers if waiver.holds(day)}
-        stale = {finding.row for finding in self.findings if self.staleness(finding, now)}
-        return tuple(row for row in self.required if row not in waived
-                     and (row in stale or self.verdict(row) not in ("pass", "attested", "not-applicable")))
+        return {waiver.row: waiver for waiver in self.waivers if waiver.holds(day)}
+
+    @property
+    def accepted(self) -> dict[str, Waiver]:
+        """The required rows that are not proved, and that a named person accepted for now."""
+        waived = self.waived()
+        return {row: waived[row] for row in self.unproved() if row in waived}
+
+    @property
+    def standing(self) -> str:
+        """How many required rows hold, and what those are that a named person accepted, in words."""
+        if not self.required:
+            return "no row is required"
+        proved, accepted = len(self.required) - len(self.unproved()), self.accepted
+        if not accepted:
+            return f"{'all' if self.fit else f'{proved} of'} {len(self.required)} required rows hold"
+        verdicts = [self.verdict(row) for row in accepted]
+        fails, unknown = verdicts.count("fail"), verdicts.count("unknown")
+        counted = ((fails, "fails" if fails == 1 else "fail"), (unknown, "unknown"),
+                   (len(accepted) - fails - unknown, "judged too long ago"))
+        told = ", ".join(f"{count} {what}" for count, what in counted if count)
+        return f"{proved} of {len(self.required)} required rows hold, {len(accepted)} accepted by name ({told})"
 
     @property
     def fit(self) -> bool:
@@ -167,7 +207,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def _repr_html_(self) -> str:
         lines = [(verdict, row.id, row.id in self.required, self._told(row.id)) for row, verdict, _ in self.rows()]
-        return verdicts("fit" if self.fit else "not fit: " + ", ".join(self.refusals), lines)
+        return verdicts(f"fit: {self.standing}" if self.fit else "not fit: " + ", ".join(self.refusals), lines)
 
     def __repr__(self) -> str:
         tally = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items() if count)
@@ -175,11 +215,12 @@ class Evidence(msgspec.Struct, frozen=True):
         return f"Evidence({'fit' if self.fit else refused}; {tally})"
 
     def _told(self, row: str) -> list[tuple[str, str]]:
-        """The sentences about a row, each with what helps."""
+        """The sentences about a row, each with what helps, and who accepted it."""
         told = [(f"{f.check}: {f.sentence}", "" if f.fine else f.remedy) for f in self.of(row)]
-        stale = [(f"{f.check} counts no longer: {why}", "judge again: shipworthy run")
+        told += [(f"{f.check} counts no longer: {why}", "judge again: shipworthy run")
                  for f in self.of(row) if (why := self.staleness(f))]
-        return [*told, *stale] or [(self.missing.get(row, "no check yet"), "")]
+        told = told or [(self.missing.get(row, "no check yet"), "")]
+        return told + [(f"✎ {waiver}", "") for name, waiver in self.waived().items() if name == row]
 
 
 def held(value: float, *, limit: float, low: float | None = None, high: float | None = None, at_most: bool) -> Verdict:

@@ -128,12 +128,24 @@ def same(one: str, other: str) -> bool:
     return bool(first) and first == second
 
 
-def waivers(lines: Sequence[Line]) -> tuple[Waiver, ...]:
-    """The newest waiver of every row, in the order they were given; a line that is no waiver is none."""
+def trainers(lines: Sequence[Mapping[str, Any]], release: str = "") -> list[str]:
+    """Who trained a release, by name; the newest on record if none is given. Empty where the ledger does not say."""
+    made = [entry for entry in lines if entry.get("action") in TRAINS and released(entry)]
+    release = release or (released(made[-1]) if made else "")
+    return [str(entry.get("actor", "")) for entry in trainings(made, release)]
+
+
+def waivers(lines: Sequence[Line], *, but: Sequence[str] = ()) -> tuple[Waiver, ...]:
+    """The newest waiver of every row, in the order they were given; a line that is no waiver is none.
+
+    but: whose waivers count for nothing, such as the trainers of the release that is judged.
+    """
     found: dict[str, Waiver] = {}
     for entry in lines:
         subject = entry.get("subject")
         if entry.get("action") != "waive" or not isinstance(subject, Mapping):
+            continue
+        if any(same(str(entry.get("actor", "")), name) for name in but):
             continue
         try:
             given, until = (datetime.fromisoformat(str(entry.get("at"))).astimezone(UTC).date(),

@@ -33,7 +33,7 @@ def _project(guess: Mapping[str, Any], why: Why, name: str) -> list[str]:
         'trainer = ""     # who runs this; nothing is promoted without a name here',
         'approver = ""    # who may promote it: not the trainer',
         *_line("subject", guess["subject"], why),
-        "decides = true   # does an answer decide something about somebody?",
+        *_line("decides", guess["decides"], why),
     ]
 
 
@@ -105,6 +105,8 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return _text(value) if isinstance(value, str) else "[" + ", ".join(map(_text, value)) + "]"
 
 

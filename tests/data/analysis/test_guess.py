@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -11,6 +12,7 @@ from shipworthy.data.analysis.guess import guess
 from shipworthy.data.analysis.suspects import truth_of
 from shipworthy.data.collection.collect import with_roles
 from shipworthy.errors import BadData
+from shipworthy.exchange.project_file import project_text
 from shipworthy.learning.selection.ladder import target_of
 from shipworthy.learning.training.split import _is_classes
 
@@ -34,8 +36,18 @@ def test_roles_task_and_codes_are_guessed() -> None:
     found = guess(people(), "churn")
     assert (found.task, found.positive, found.identifiers, found.time) == ("binary", "Yes", ("customer_id",), "signed")
     assert found.protected == ("gender", "age")
-    assert found.subject == "person"
+    assert (found.subject, found.decides) == ("person", True)
     assert found.missing_codes == {"job": ("unknown",), "pdays": ("-1",)}
+
+
+def test_an_answer_about_bicycles_decides_about_nobody() -> None:
+    table = Table.of({"frame": list(range(400)), "gear": ["a", "b"] * 200, "broken": ["y", "n", "n", "n"] * 100})
+    found = guess(table, "broken")
+    assert (found.subject, found.decides) == ("thing", False)
+    text = project_text(msgspec.structs.asdict(found), name="bikes", address="t.csv")
+    assert "\ndecides = false\n" in text and parse(text).project.decides is False
+    half = guess(table.with_column("customer", ["x", "y"] * 200), "broken")
+    assert (half.subject, half.decides) == ("undeclared", True)
 
 
 def test_every_guess_has_a_reason() -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from shipworthy.core.table import Table
 from shipworthy.data.augmentation.coverage import holes, thin
 from shipworthy.data.augmentation.label_noise import expected, suspect_labels
+from shipworthy.data.augmentation.labels import label_noise
 from shipworthy.data.augmentation.noise_rate import floor
 
 
@@ -47,6 +48,20 @@ def test_the_share_of_flips_is_bounded_from_above() -> None:
     found = floor(codes, expected(table, "y", codes, 2))
     assert found is not None
     assert found.low <= wrong.mean() <= found.high
+
+
+def test_the_most_suspicious_rows_are_listed_with_the_given_and_the_expected_label() -> None:
+    table, wrong = labelled()
+    codes = table.with_column("order", [f"o{n}" for n in range(table.rows)])
+    schema = codes.schema.replace("y", role="target").replace("order", role="identifier")
+    finding = label_noise(codes.with_schema(schema), limit=0.001)
+    assert finding.verdict == "fail"
+    shown = finding.counterexample
+    assert wrong[shown["row"]].mean() > 0.8 and len(shown["row"]) == 12
+    assert shown["order"] == [f"o{n}" for n in shown["row"]]
+    assert shown["given"] == [str(table.words("y")[n]) for n in shown["row"]]
+    assert all(given != expected for given, expected in zip(shown["given"], shown["expected"], strict=True))
+    assert finding.remedy == "review the most suspicious labels first: shipworthy checklist data.labelling"
 
 
 def test_thin_slices_and_holes_are_named() -> None:

@@ -22,7 +22,7 @@ EVIDENCE = Evidence(
 def test_a_card_says_what_holds_what_is_unknown_and_what_was_accepted() -> None:
     card = model_card(small_model(), EVIDENCE, PROJECT)
     assert card.startswith("---\nlibrary_name: shipworthy\ntags: [tabular-classification]\nlicense: cc0-1.0\n---\n")
-    assert "**Fit: every required row holds." in card
+    assert "**Fit: 1 of 2 required rows hold, 1 accepted by name (1 unknown). All rows: " in card
     assert "| verification.performance | auc | pass | AUC holds \\| mostly | 0.8 [0.75, 0.85] |" in card
     assert "- `verification.simulation`: Too few rows." in card
     assert "- `ethics.bias`: waits for: table" in card

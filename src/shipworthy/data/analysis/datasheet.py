@@ -64,14 +64,15 @@ def datasheet_filled(datasheet: dict[str, str], *, consent: str = "", retention:
         LEGAL["retention"]: datasheet.get(LEGAL["retention"]) or retention,
     }
     empty = [short for short, question in LEGAL.items() if not given.get(question, "").strip()]
+    where = "; ".join(map(_where, empty))
     filled = sum(bool(answer.strip()) for answer in given.values())
     facts = {"value": filled, "limit": len(LEGAL), "n": len(given)}
     if any(short in OWN for short in empty):
         return say("fail", f"The datasheet lacks {', '.join(empty)}; {filled} of {len(given)} questions are answered.",
-                   remedy=_where(empty[0]), counterexample={"empty": [LEGAL[short] for short in empty]}, **facts)
+                   remedy=where, counterexample={"empty": [LEGAL[short] for short in empty]}, **facts)
     if empty:
         return say("unknown", f"The datasheet lacks {' and '.join(empty)}, which only a person can answer; {filled} of "
-                   f"{len(given)} questions are answered.", remedy=_where(empty[0]), **facts)
+                   f"{len(given)} questions are answered.", remedy=where, **facts)
     return say("pass", f"All six answers that data needs are given; {filled} of {len(given)} questions are answered.",
                **facts)
 

@@ -68,6 +68,7 @@ class Guess(msgspec.Struct, frozen=True):
     missing_codes: dict[str, tuple[str, ...]] = {}
     same: dict[str, str] = {}
     subject: Literal["person", "thing", "undeclared"] = "undeclared"
+    decides: bool = True
     suspects: tuple[Suspect, ...] = ()
     reasons: tuple[tuple[str, str, str], ...] = ()
 
@@ -94,9 +95,12 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     personal = _personal(others, protected, reasons)
     codes = _codes(left, table, reasons)
     subject = _subject(others, protected, personal, reasons)
+    decides = subject == "person" or (subject == "undeclared" and task != "regression")
+    reasons.append(("decides", str(decides).lower(), "an answer may decide something about somebody" if decides else
+                    "no answer seems to be about somebody; write true if one decides something about a person"))
     suspects = _suspects(seen, left, reasons)
-    return Guess(task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, suspects,
-                 tuple(reasons))
+    return Guess(task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, decides,
+                 suspects, tuple(reasons))
 
 
 def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dict[str, str]:

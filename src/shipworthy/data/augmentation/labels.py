@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from msgspec.structs import replace
 
 from shipworthy.core.evidence import Finding, held, say
-from shipworthy.core.table import Table
+from shipworthy.core.table import Ints, Table
 from shipworthy.data.augmentation.label_noise import codes_of_labels, expected, surprise
 from shipworthy.data.augmentation.noise_rate import Floor, floor
 from shipworthy.marks import check
@@ -14,6 +17,7 @@ from shipworthy.metrics.intervals import clopper_pearson
 ROWS = 12_000
 LEAST = 300
 WILD = 8.0
+SHOWN = 12
 
 
 @check("label-noise", row="data.labelling")
@@ -26,20 +30,38 @@ def label_noise(table: Table, *, limit: float = 0.1) -> Finding:
     target = table.schema.one("target")
     if target is None:
         return say("unknown", "The table has no target column.", remedy="name it in [data] target")
-    known = table.take(np.asarray(table.data[target.name].is_valid().to_numpy(), np.bool_))
-    if known.rows < LEAST or len(known.data[target.name].unique()) < 2:
-        return say("unknown", f"{known.rows} labelled rows are too few to judge; {LEAST} of two classes are needed.",
-                   n=known.rows)
-    random = np.random.default_rng(0)
-    sample = known if known.rows <= ROWS else known.take(np.sort(random.choice(known.rows, ROWS, replace=False)))
+    known = np.flatnonzero(np.asarray(table.data[target.name].is_valid().to_numpy(), np.bool_))
+    if len(known) < LEAST or len(table.take(known).data[target.name].unique()) < 2:
+        return say("unknown", f"{len(known)} labelled rows are too few to judge; {LEAST} of two classes are needed.",
+                   n=len(known))
+    if len(known) > ROWS:
+        known = known[np.sort(np.random.default_rng(0).choice(len(known), ROWS, replace=False))]
+    sample = table.take(known)
     if target.kind == "number" and len(sample.data[target.name].unique()) > 20:
-        return _values(sample, target.name, limit)
+        return _values(sample, target.name, limit, known)
     codes, names = codes_of_labels(sample, target.name)
-    found = floor(codes, expected(sample, target.name, codes, len(names), folds=3))
+    each = expected(sample, target.name, codes, len(names), folds=3)
+    found = floor(codes, each)
     if found is None:
         return say("unknown", f"{sample.rows} rows are too few to find 50 of which a model is sure.", n=sample.rows,
                    remedy="label more rows")
-    return _verdict(found, names, limit, sample.rows)
+    finding = _verdict(found, names, limit, sample.rows)
+    if finding.verdict == "pass":
+        return finding
+    given, doubt = each[np.arange(len(codes)), codes], each.max(axis=1) - each[np.arange(len(codes)), codes]
+    first = np.argsort(-doubt, kind="stable")[:SHOWN]
+    first = first[doubt[first] > 0]
+    return replace(finding, counterexample={
+        **_places(sample, first, known), "given": [names[code] for code in codes[first]],
+        "expected": [names[code] for code in each[first].argmax(axis=1)],
+        "probability of the given": [round(float(one), 4) for one in given[first]]})
+
+
+def _places(sample: Table, first: Ints, known: Ints) -> dict[str, Any]:
+    """Where the most suspicious rows stand, and their identifiers if the table has any."""
+    listed = [column.name for column in sample.schema.columns if column.role == "identifier"]
+    return {"most suspicious": f"{len(first)} rows, by position in the cleaned table, from 0",
+            "row": known[first].tolist(), **{name: [str(one) for one in sample.words(name)[first]] for name in listed}}
 
 
 def _verdict(found: Floor, names: tuple[str, ...], limit: float, rows: int) -> Finding:
@@ -52,17 +74,22 @@ def _verdict(found: Floor, names: tuple[str, ...], limit: float, rows: int) -> F
     if found.low > limit:
         return say("fail", f"More than {found.low:.1%} of the surest labels disagree ({limit:.0%} "
                    f"is allowed): {where}.",
-                   remedy="review the most suspicious labels first: shipworthy explain data.labelling", **facts)
+                   remedy="review the most suspicious labels first: shipworthy checklist data.labelling", **facts)
     return say("unknown", f"Between {found.low:.1%} and {found.high:.1%} of labels may be flipped at random "
                f"({limit:.0%} is allowed): {where}.",
                remedy="label more rows, or have a sample of labels checked by a second person", **facts)
 
 
-def _values(sample: Table, target: str, limit: float) -> Finding:
-    wild = int((surprise(sample, target, 0) > WILD).sum())
+def _values(sample: Table, target: str, limit: float, known: Ints) -> Finding:
+    times = surprise(sample, target, 0)
+    first = np.argsort(-times, kind="stable")[:SHOWN]
+    wild = int((times > WILD).sum())
     low, high = clopper_pearson(wild, sample.rows)
     verdict = held(wild / sample.rows, limit=limit, high=high, at_most=True)
     return say(verdict, f"{wild:,} of {sample.rows:,} values of {target} lie more than {WILD:g} times further from the "
                f"expected than rows like them, at the most {high:.1%} ({limit:.0%} is allowed).",
                value=wild / sample.rows, low=low, high=high, limit=limit, n=sample.rows,
-               remedy="" if verdict == "pass" else "review those values first: shipworthy explain data.labelling")
+               counterexample={} if verdict == "pass" else {
+                   **_places(sample, first, known), "given": sample.numbers(target)[first].tolist(),
+                   "times further than usual": [round(float(one), 1) for one in times[first]]},
+               remedy="" if verdict == "pass" else "review those values first: shipworthy checklist data.labelling")

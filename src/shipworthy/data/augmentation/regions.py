@@ -29,7 +29,7 @@ def thin_slices(parts: Parts, *, least: int = 50) -> Finding:
         return say("fail", f"{len(empty)} region{'s' * (len(empty) != 1)} of the input space "
                    f"hold{'s' * (len(empty) == 1)} no training row of {table.rows:,}: {hole.condition}, where "
                    f"{hole.expected:.0f} are to be expected.{slices}",
-                   remedy="collect rows there, or have the model abstain there",
+                   remedy="collect rows there, or do not ask the model there: it answers all the same",
                    counterexample={"holes": [each.condition for each in empty[:10]], "thin": few[:10]}, **facts)
     return say("pass", f"No region of two features is empty that chance would fill, among {table.rows:,} training "
                f"rows.{slices}", counterexample={"thin": [list(each) for each in few[:10]]} if few else {}, **facts)

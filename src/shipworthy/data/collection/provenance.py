@@ -26,7 +26,7 @@ def sources_known(catalogue: Catalogue, table: Table) -> Finding:
         lacking = [f"{name} ({' and '.join(w for w in ('owner', 'licence') if not getattr(known[name], w))})"
                    for name in bare]
         return say("fail", f"{len(bare)} of {len(used)} sources lack an owner or a licence: {_few(lacking)}.",
-                   remedy=f'in [[source]] name = "{bare[0]}" write owner = "…" and licence = "…"',
+                   remedy=f'write owner = "…" and licence = "…" in the [[source]] of {", ".join(bare)}',
                    counterexample={"sources": bare}, **facts)
     return say("pass", f"All {len(judged)} training columns trace to {len(used)} catalogued "
                f"source{'s' * (len(used) != 1)} with owner and licence.", **facts)

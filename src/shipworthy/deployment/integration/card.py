@@ -43,8 +43,8 @@ def _front(model: Model, project: Project) -> str:
 
 def _verdict(evidence: Evidence) -> str:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in evidence.counts().items() if count)
-    head = "Fit: every required row holds" if evidence.fit else "Not fit: " + ", ".join(evidence.refusals)
-    return f"{head}. Rows: {counts}."
+    head = "Fit: " if evidence.fit else f"Not fit: {', '.join(evidence.refusals)}; "
+    return f"{head}{evidence.standing}. All rows: {counts}."
 
 
 def _what(model: Model, project: Project) -> list[str]:
@@ -94,8 +94,9 @@ def _unknown(evidence: Evidence) -> str:
 
 
 def _waived(evidence: Evidence) -> str:
-    return _bullets([f"`{waiver.row}` by {_safe(waiver.by)} until {_safe(str(waiver.expires))}: {_safe(waiver.reason)}"
-                     for waiver in evidence.waivers])
+    return _bullets([f"`{waiver.row}` by {_safe(waiver.by)} until {_safe(str(waiver.expires))}: "
+                     f"{_safe(waiver.reason)} (it is {evidence.verdict(waiver.row)})"
+                     for waiver in evidence.waived().values()])
 
 
 def _abstains(model: Model) -> str:

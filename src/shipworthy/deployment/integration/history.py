@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import msgspec
 
 from shipworthy.core.canon import canonical
-from shipworthy.core.ledger import Line, Seal, broken, line, moves, same, seal, trainings, unsealed
+from shipworthy.core.evidence import Waiver
+from shipworthy.core.ledger import Line, Seal, broken, line, moves, same, seal, trainers, trainings, unsealed, waivers
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.release import open_release, own_evidence
 from shipworthy.deployment.integration.sign import trusted
@@ -52,15 +53,39 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
 
 
 def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Release:
-    """The release that was champion before the present one, made champion again once its digests and key hold."""
+    """The release that was champion before the present one, made champion again once its digests and key hold.
+
+    Anyone may, for what comes back was approved before; but its trainer may not bring back what was rolled back.
+    Raises Misuse, BadRelease, NotFit.
+    """
     _named(by, why, "rollback")
-    past = [entry["subject"] for entry in moves(ledger(store), ALIAS)]
+    lines = moves(ledger(store), ALIAS)
+    past = [entry["subject"] for entry in lines]
     if not past or not past[-1]["before"]:
         raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
                      hint="promote a release first")
     earlier = _promoted(store, _before(past))
+    if lines[-1]["action"] == "rollback" and any(same(by, who) for who in trainers(ledger(store), earlier.id)):
+        raise NotFit(f"{by} trained the release that was rolled back and may not bring it back", where="the ledger",
+                     hint="someone else does: --by NAME")
     _move(store, earlier, "rollback", by=by, why=why, role=role)
     return earlier
+
+
+def waived(store: Home, *, release: str = "", trainer: str = "") -> tuple[Waiver, ...]:
+    """The waivers on record that count for a release, by id, or for one that a trainer is making: not their own."""
+    lines = ledger(store)
+    return waivers(lines, but=[trainer, *(trainers(lines, release) if release else ())])
+
+
+def not_by_trainer(store: Home, by: str, *, trainer: str, act: str) -> None:
+    """Raise NotFit when `by` trained the newest release on record, or is declared to train the next.
+
+    act: what they may not do, such as "accept a row of it".
+    """
+    if any(same(by, who) for who in (trainer, *trainers(ledger(store)))):
+        raise NotFit(f"{by} trained this model and may not {act}", where="the ledger",
+                     hint="someone else does: --by NAME")
 
 
 def champion(store: Home) -> Release | None:

@@ -10,24 +10,24 @@ WIDTH, HEIGHT, PAD = 150, 22, 6
 
 
 def gauge(finding: Finding) -> str:
-    """SVG text of a finding's interval against its limit; empty when it has no number or no limit."""
-    marks = [mark for mark in (finding.value, finding.low, finding.high, finding.limit) if mark is not None]
-    if finding.value is None or finding.limit is None or not all(map(math.isfinite, marks)):
+    """SVG text of a finding's interval against its limit; empty when it has no interval or no limit."""
+    value, low, high, limit = finding.value, finding.low, finding.high, finding.limit
+    if value is None or low is None or high is None or limit is None:
         return ""
-    low, high = min(marks), max(marks)
-    room = (high - low) * 0.12 or max(abs(high), 1.0) * 0.1
-    low, high = low - room, high + room
+    marks = (value, low, high, limit)
+    if not all(map(math.isfinite, marks)):
+        return ""
+    room = (max(marks) - min(marks)) * 0.12 or max(abs(max(marks)), 1.0) * 0.1
+    start, width = min(marks) - room, max(marks) - min(marks) + 2 * room
 
-    def at(value: float) -> str:
-        return f"{PAD + (value - low) / (high - low) * (WIDTH - 2 * PAD):.1f}"
+    def at(place: float) -> str:
+        return f"{PAD + (place - start) / width * (WIDTH - 2 * PAD):.1f}"
 
     middle = HEIGHT / 2
-    whisker = ""
-    if finding.low is not None and finding.high is not None:
-        whisker = f'<line class="whisker" x1="{at(finding.low)}" x2="{at(finding.high)}" y1="{middle}" y2="{middle}"/>'
     return (
         f'<svg class="gauge" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">'
-        f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="{middle}" y2="{middle}"/>{whisker}'
-        f'<line class="limit" x1="{at(finding.limit)}" x2="{at(finding.limit)}" y1="2" y2="{HEIGHT - 2}"/>'
-        f'<circle class="value" cx="{at(finding.value)}" cy="{middle}" r="4"/></svg>'
+        f'<line class="axis" x1="{PAD}" x2="{WIDTH - PAD}" y1="{middle}" y2="{middle}"/>'
+        f'<line class="whisker" x1="{at(low)}" x2="{at(high)}" y1="{middle}" y2="{middle}"/>'
+        f'<line class="limit" x1="{at(limit)}" x2="{at(limit)}" y1="2" y2="{HEIGHT - 2}"/>'
+        f'<circle class="value" cx="{at(value)}" cy="{middle}" r="4"/></svg>'
     )

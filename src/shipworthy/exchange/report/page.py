@@ -32,7 +32,8 @@ def page(evidence: Evidence, manifest: Manifest, *, facts: Mapping[str, Any] | N
     template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text("utf-8"))
     return template.render(
         evidence=evidence, manifest=manifest, facts=facts or {}, stages=_stages(evidence), words=WORDS, signs=SIGNS,
-        counts=evidence.counts(), rows=BY_ID, refusals=[BY_ID[row] for row in evidence.refusals if row in BY_ID],
+        counts=evidence.counts(), waived=evidence.waived(), rows=BY_ID,
+        refusals=[BY_ID[row] for row in evidence.refusals if row in BY_ID],
         style=Markup(files(__package__).joinpath("report.css").read_text("utf-8")),
     )
 

@@ -119,9 +119,12 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     free = [name for name in (*aside, *protected) if name not in reads]
     proof = f"proved for all inputs without effect: {', '.join(free)}" if free else "no column is proved without effect"
     if used:
-        return say("unknown", f"The protected column {', '.join(used)} is read by the model, and how far it moves an "
-                   f"answer is not proved; {proof}.", value=float(len(used)), limit=0.0, n=n,
-                   remedy=f"set it aside: [data] set_aside = [\"{used[0]}\"], or answer for it in ethics.fairness")
+        whole = (f"column {used[0]} is read by the model, and how far it moves" if len(used) == 1 else
+                 f"columns {', '.join(used[:-1])} and {used[-1]} are read by the model, and how far they move")
+        listed = ", ".join(f'"{name}"' for name in dict.fromkeys((*project.data.set_aside, *used)))
+        return say("unknown", f"The protected {whole} an answer is not proved; {proof}.", value=float(len(used)),
+                   limit=0.0, n=n, remedy=f"in [data] write set_aside = [{listed}], or answer for "
+                   f"{'it' if len(used) == 1 else 'them'} in ethics.fairness")
     return say("pass", f"No part of the program reads them, so {proof}.", value=0.0, limit=0.0, n=n)
 
 

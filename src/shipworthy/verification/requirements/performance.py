@@ -51,7 +51,7 @@ def requirements(
             "low": [f[3] for f in figures], "high": [f[4] for f in figures], "limit": [f[5] for f in figures]}
     return say(worst, told, value=value, low=low, high=high, limit=limit, n=rows, chart=bars,
                remedy="" if worst == "pass" else "give it more rows or better features, or argue the requirement: "
-                                                 "shipworthy explain verification.performance")
+                                                 "shipworthy checklist verification.performance")
 
 
 def _figure(

@@ -63,7 +63,8 @@ def _held(found: Found, foretold: Floats, model: Model, *, limit: float, cap: fl
                       "value": [float(loss[n]) for n in top], "low": [found.slices[n].low for n in top],
                       "high": [found.slices[n].high for n in top], "limit": [limit * float(expected[n]) for n in top]},
                remedy="" if verdict == "pass" else f"look at the rows where {worst}: their labels first, then add rows "
-               "or a column that tells them apart, or declare abstention there")
+               "or a column that tells them apart; or accept it for a time: "
+               "shipworthy waive verification.edge-cases --by WHO --reason WHY --until DAY")
 
 
 def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats:
