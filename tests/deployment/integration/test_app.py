@@ -75,7 +75,7 @@ def test_an_unknown_path_is_404_with_the_nearest(served: App) -> None:
 def test_the_wrong_method_is_405(served: App) -> None:
     refused = error("method", "/v1/predict takes POST", "send POST /v1/predict")
     assert ask(served, "GET", "/v1/predict") == (405, refused)
-    assert ask(served, "POST", "/health") == (405, error("", "/health takes GET"))
+    assert ask(served, "POST", "/health") == (405, error("method", "/health takes GET", "send GET /health"))
 
 
 def test_a_body_beyond_the_limit_is_413_whether_announced_or_not(served: App) -> None:
