@@ -181,8 +181,8 @@ def test_predicting_and_explaining_take_a_data_frame(place: Any, built: Any) -> 
 
 def test_attesting_from_python_signs_into_the_projects_folder(place: Any) -> None:
     soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
-    sw.attest(place.folder, "trust.involvement", by="eve@example.org", role="owner", sentence="Clerks were asked.",
-              until=soon)
+    sw.attest(place.folder, "law.non-technical", topic="impact-assessment", by="eve@example.org", role="legal",
+              sentence="No person is harmed.", until=soon)
     assert list(place.attestations.iterdir())
 
 
