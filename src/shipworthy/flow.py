@@ -222,11 +222,12 @@ def checklist(place: Place, release_id: str = "") -> Evidence:
     return current_evidence(place, candidate(place, release_id))
 
 
-def candidate(place: Workspace, release_id: str = "") -> Release:
+def candidate(place: Place, release_id: str = "") -> Release:
     """A release that this project's key signed: the newest, or by id, start of an id, or path.
 
     Raises Misuse where none or several are meant, BadRelease where another key signed it.
     """
+    place = opened(place)
     return find_release(place.releases, release_id, key=place.key)
 
 
