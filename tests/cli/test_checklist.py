@@ -85,6 +85,11 @@ def test_a_long_list_says_how_much_is_left_out() -> None:
     assert plain({"x": list(range(100))})[-2:] == ["39", "… and 60 more"]
 
 
+def test_columns_stand_in_the_order_in_which_they_are_read() -> None:
+    assert plain({"high": [3.0], "limit": [4.0], "low": [1.0], "name": ["a"], "value": [2.0]}) == [
+        "name  value  low  high  limit", "a     2      1    3     4"]
+
+
 def test_a_bare_count_is_left_to_its_sentence_and_has_no_ruler() -> None:
     assert (figure(BARE), gauge(BARE)) == ("", "")
     assert figure(HELD) == "0.71 [0.68, 0.74] limit 0.7"

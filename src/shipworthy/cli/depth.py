@@ -15,6 +15,7 @@ from shipworthy.core.registry import Marked
 from shipworthy.survey import BY_ID
 
 MOST = 40
+FIRST = ("name", "row", "x", "p", "value", "y", "low", "high", "limit")
 
 
 def as_lines(evidence: Evidence, row: str, checks: Mapping[str, Marked]) -> list[str]:
@@ -79,7 +80,8 @@ def plain(facts: Mapping[str, Any]) -> list[str]:
     """Facts as lines: lists of one length side by side as columns, anything else as `name: value`."""
     lists = {name: list(value) for name, value in facts.items() if isinstance(value, list | tuple) and len(value)}
     longest = max(map(len, lists.values()), default=0)
-    columns = {name: value for name, value in lists.items() if len(value) == longest}
+    alike = [name for name, value in lists.items() if len(value) == longest]
+    columns = {name: lists[name] for name in sorted(alike, key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST))}
     lines = [f"{name}: {_word(value)}" for name, value in facts.items()
              if name not in columns and not (isinstance(value, list | tuple) and not value)]
     if not columns:

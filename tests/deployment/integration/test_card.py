@@ -38,5 +38,5 @@ def test_values_from_data_cannot_write_markup() -> None:
 
 def test_a_release_that_is_not_fit_says_so_first() -> None:
     card = model_card(small_model(()), Evidence((), required=("ethics.bias",)), PROJECT)
-    assert "**Not fit: ethics.bias." in card
+    assert "**Not fit: ethics.bias; 0 of 1 required rows hold." in card
     assert "tabular-regression" in card
