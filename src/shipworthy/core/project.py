@@ -15,6 +15,7 @@ from shipworthy.core.canon import digest
 from shipworthy.errors import BadProject, one_of
 
 FILE = "shipworthy.toml"
+RENEWED = "renewed"  # the table of a renewal: the rows of the champion and those served since
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
