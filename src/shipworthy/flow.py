@@ -185,7 +185,7 @@ def study(
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "training": whole.take(used), "arrived": whole.take(rows.holdout),
-        "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
+        "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.grid import NULL, UNSEEN, Cells, Reference
+from shipworthy.core.grid import BELOW, FAR_BELOW, NULL, UNSEEN, Cells, Reference
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, served
 from shipworthy.marks import check
@@ -25,7 +25,7 @@ SURE = 0.999
 class ColumnTests:
     """What every window says of every column. p: (w, columns) changed more than the effect; NaN is unknown.
 
-    broken: (w, columns) p-value of a flood of missing or unseen values, or of values far outside.
+    broken: (w, columns) p-value of a flood of missing or unseen values, or of values that training never had.
     effect: (w, columns) w, about the shift in standard deviations.
     """
 
@@ -120,10 +120,14 @@ def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[float, Look]) -> 
 
 
 def _broken(cells: Cells, before: Ints, now: Ints) -> Floats:
-    """p-value of the worst flood: far values over 0.5 %, missing or unseen values 20 points above the reference."""
+    """p-value of the worst flood of what training did not have.
+
+    Far values 0.5 points above the reference; missing or unseen values, or such outside the training range, 20 points.
+    """
     n, m = int(before.sum()), now.sum(axis=1)
     if cells.kind == "number":
-        floods = [(np.arange(-4, 0), FLOOD), (np.array([0, cells.size - 5]), FAR_LIMIT)]
+        outside = np.array([FAR_BELOW, BELOW, cells.size - 6, cells.size - 5])
+        floods = [(np.arange(-4, 0), FLOOD), (outside, FLOOD), (outside[[0, -1]], FAR_LIMIT)]
     else:
         floods = [(np.array([NULL]), FLOOD), (np.array([UNSEEN]), FLOOD)]
     found = [_tail(now[:, where].sum(axis=1), m, _at_most(float(before[where].sum()), n) + limit)
