@@ -95,8 +95,8 @@ def test_sixty_percent_newly_missing_is_drift_and_broken() -> None:
     found = column_drift(reference_of(edges, table(2, 1_000)), traffic(gone))
     assert found.verdict == "fail"
     assert found.sentence == (
-        "1 of 4 columns differ by more than 0.1 standard deviations, first normal (500 rows of traffic against 1,000 "
-        "of the reference). Broken input: normal.")
+        "1 of 4 columns differ by more than 0.1 in the shares of its values (Cohen's w), first normal (500 rows of "
+        "traffic against 1,000 of the reference). Broken input: normal.")
 
 
 def test_one_all_missing_column_leaves_the_others_intact() -> None:

@@ -19,6 +19,7 @@ FAR_LIMIT = 0.005
 FLOOD = 0.2
 SMALLEST = 1e-300
 SURE = 0.999
+SCALE = "the shares of its values (Cohen's w)"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ColumnTests:
     """What every window says of every column. p: (w, columns) changed more than the effect; NaN is unknown.
 
     broken: (w, columns) p-value of a flood of missing or unseen values, or of values that training never had.
-    effect: (w, columns) w, about the shift in standard deviations.
+    effect: (w, columns) Cohen's w, how far the shares of values moved.
     """
 
     p: Floats
@@ -150,7 +151,11 @@ def _tail(hits: Floats, m: Floats, share: float) -> Floats:
 
 @check("column-drift", row="deployment.monitoring")
 def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding:
-    """Which columns of the traffic differ from the reference by more than the effect that matters."""
+    """Which columns of the traffic differ from the reference by more than the effect that matters.
+
+    effect: in Cohen's w over cells of about equally many reference rows: it sees which values are rarer or more
+    frequent, however far apart they lie; for a bell curve it is about the shift of the mean in standard deviations.
+    """
     traffic = served(grid, log)
     plan, n = grid.plan, traffic.rows
     counts = {c.name: np.bincount(traffic.cells[c.name], minlength=c.size)[None] for c in plan.columns}
@@ -165,12 +170,12 @@ def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding
     chart = {"kind": "bars", "name": list(plan.names), "value": [float(x) for x in shift], "limit": effect}
     against = f"{n:,} rows of traffic against {grid.facts.rows:,} of the reference"
     if not names:
-        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} standard deviations "
+        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}, beyond chance "
                            f"({against}).", value=float(shift.max()), limit=effect, n=n, chart=chart)
     gone = f" {traffic.vanished[0]} has vanished." if traffic.vanished else ""
     broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < 1e-6)]
     flood = f" Broken input: {', '.join(broken[:3])}." if broken else ""
-    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} standard deviations, "
+    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}, "
                        f"first {', '.join(names[:3])} ({against}).{flood}{gone}",
                value=float(shift[bad].max()), limit=effect, n=n, chart=chart,
                remedy="look at harm: drift without harm is only logged", counterexample={"columns": names})
