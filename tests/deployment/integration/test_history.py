@@ -52,6 +52,19 @@ def test_promotion_and_rollback_move_the_champion_and_are_on_record(
     assert wrong(store) == []
 
 
+def test_whoever_rolls_back_twice_goes_back_twice(store: Store, trained: Callable[..., Release]) -> None:
+    made = [trained(seed=seed) for seed in range(4)]
+    for release in made[:3]:
+        promote(store, release, by="ann@example.org", why="better")
+    assert [rollback(store, by="eve", why="worse").id for _ in range(2)] == [made[1].id, made[0].id]
+    with pytest.raises(Misuse, match="no earlier champion"):
+        rollback(store, by="eve", why="worse")
+    promote(store, made[3], by="ann@example.org", why="better")
+    promote(store, made[2], by="ann@example.org", why="it was right after all")
+    assert [rollback(store, by="eve", why="worse").id for _ in range(2)] == [made[3].id, made[0].id]
+    assert wrong(store) == []
+
+
 def test_a_release_that_is_not_fit_is_refused(store: Store, trained: Callable[..., Release]) -> None:
     failed = Finding("auc", "verification.performance", "fail", "too low")
     release = trained(evidence=Evidence((failed,), required=("verification.performance",)))
