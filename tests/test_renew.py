@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -38,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def test_a_table_with_identifiers_and_columns_set_aside_is_renewed(place: Workspace) -> None:
     renewal = flow.renew(place)
-    assert [finding.verdict for finding in renewal.findings][0] == "pass"
+    assert renewal.findings[0].verdict == "pass"
     assert not renewal.sentence.startswith("refused before training")
     assert renewal.release is not None
     about = flow.stored(renewal.release)

@@ -133,8 +133,8 @@ def test_a_broken_contract_refuses_before_anything_is_fitted() -> None:
 
 
 def test_every_column_that_breaks_the_contract_is_named() -> None:
-    breaches = tuple(Breach(Rule("null-share", name), "100%", f"{name} is missing in 100.0% of rows, against 0.0% before")
-                     for name in ("x", "z", "x"))
+    told = "is missing in 100.0% of rows, against 0.0% before"
+    breaches = tuple(Breach(Rule("null-share", name), "100%", f"{name} {told}") for name in ("x", "z", "x"))
     found = admit(model(2.0), Contract(()), fresh_rows(table(300)), validate=lambda c, b: breaches)
     assert found.sentence == (
         "The new rows break the contract in x, z: x is missing in 100.0% of rows, against 0.0% before.")

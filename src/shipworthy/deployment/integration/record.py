@@ -56,7 +56,7 @@ class Shape:
     """The compiled type of a record: decodes JSON and dictionaries strictly.
 
     fields: first those that the model reads, then columns that it was told about and does not read (kept in the log).
-    ignored: further columns of the training table, so that a raw row of it can be asked; their values are not looked at.
+    ignored: further columns of the training table, so that a raw row of it can be asked; nobody looks at them.
     """
 
     def __init__(self, model: Model, told: Sequence[Column] = ()) -> None:

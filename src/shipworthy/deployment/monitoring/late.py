@@ -131,7 +131,8 @@ def prediction_bias(project: Project, grid: Reference, log: Table, labels: Table
     out = outside(joined, band)
     known = mean[-1] - half[-1] >= band[0] and mean[-1] + half[-1] <= band[1]
     unit = grid.facts.cap if grid.plan.value else 1.0
-    value, low, high, least, most = (float(unit * x) for x in (mean[-1], mean[-1] - half[-1], mean[-1] + half[-1], *band))
+    ends = (mean[-1], mean[-1] - half[-1], mean[-1] + half[-1], *band)
+    value, low, high, least, most = (float(unit * end) for end in ends)
     facts = {"value": value, "low": low, "high": high, "limit": most if value > 0 else least, "n": n}
     told = ".4g" if grid.plan.value else ".3f"
     span = (f"{value:+{told}} (95 % confidence sequence {low:+{told}} to {high:+{told}}, allowed {least:+{told}} to "
