@@ -95,7 +95,7 @@ def test_sixty_percent_newly_missing_is_drift_and_broken() -> None:
     found = column_drift(reference_of(edges, table(2, 1_000)), traffic(gone))
     assert found.verdict == "fail"
     assert found.sentence == (
-        "1 of 4 columns differ by more than 0.1 in the shares of its values (Cohen's w), first normal (500 rows of "
+        "1 of 4 columns differ by more than 0.1 in the shares of values (Cohen's w), first normal (500 rows of "
         "traffic against 1,000 of the reference). Broken input: normal.")
 
 

@@ -19,7 +19,7 @@ FAR_LIMIT = 0.005
 FLOOD = 0.2
 SMALLEST = 1e-300
 SURE = 0.999
-SCALE = "the shares of its values (Cohen's w)"
+SCALE = "the shares of values (Cohen's w)"
 
 
 @dataclass(frozen=True)
