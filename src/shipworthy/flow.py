@@ -50,7 +50,7 @@ from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import environment, provenance
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
 from shipworthy.deployment.integration.sign import public_bytes
-from shipworthy.deployment.monitoring.memory import remembered
+from shipworthy.deployment.monitoring.memory import last_said, remembered
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
@@ -222,11 +222,11 @@ def candidate(place: Workspace, release_id: str = "") -> Release:
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
-    """A release's evidence, with the waivers, the gate and the code as they are today."""
+    """A release's evidence, with the waivers, the gate and the code as they are today, and what its watch says."""
     made = release.manifest.identity
     return msgspec.structs.replace(
         release.evidence, waivers=waivers(history.ledger(place.store)), required=required(place.project),
-        current=Judged(code_digest(place.registry), made.model, made.data))
+        missing=last_said(place.store, release), current=Judged(code_digest(place.registry), made.model, made.data))
 
 
 def promote(place: Workspace, *, by: str, why: str, release_id: str = "") -> Release:
