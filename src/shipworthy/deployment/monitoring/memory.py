@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -31,7 +32,8 @@ def remembered(store: Home, release: str, look: Callable[[State], Watched]) -> W
             record(store, actor="watch", role="monitor", action="page", why=page.sentence,
                    subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
         said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in watched.findings}
-        _keep(path, msgspec.structs.replace(watched.state, told=said))
+        watched = replace(watched, state=msgspec.structs.replace(watched.state, told=said))
+        _keep(path, watched.state)
     return watched
 
 
