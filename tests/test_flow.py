@@ -70,6 +70,7 @@ def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: 
 def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
     place: Workspace, built: flow.Built
 ) -> None:
+    assert flow.checklist(place).missing["deployment.feedback-loops"] == "waits for: labels, log"
     assert flow.watch(place).rows == 0
     with Server(built.release, place.log, place.project) as server:
         replay(world(3, rows=300), server.address, label="outcome", batch=50)
@@ -80,6 +81,8 @@ def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
     assert [path.stem for path in (place.store.home / "watch").iterdir()] == [built.release.id[:16]]
     log, labels = drained_log(place.log, place.store.tables)
     assert (log.rows, labels.rows) == (300, 300)
+    assert flow.checklist(place).missing["deployment.feedback-loops"].startswith(
+        "the last watch: unknown: The log does not say which labels depended on the decision")
 
 
 @pytest.mark.parametrize("verb", [flow.watch, flow.renew])

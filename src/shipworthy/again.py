@@ -13,10 +13,11 @@ import numpy as np
 from shipworthy.core.case import Steps
 from shipworthy.core.contributions import shares
 from shipworthy.core.evidence import Finding
+from shipworthy.core.found import Contract
 from shipworthy.core.judge import judge
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
-from shipworthy.core.project import Project
+from shipworthy.core.project import RENEWED, Project
 from shipworthy.core.registry import Plugin, Registry, registry
 from shipworthy.core.release import Release
 from shipworthy.core.rows import also_in
@@ -42,7 +43,7 @@ def steps(project: Project, known: Registry) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
         profile=partial(profile, target=project.data.target), validate=validate,
-        contract=partial(contract, in_time=project.split.kind == "time"),
+        contract=partial(_contract, project),
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
@@ -112,6 +113,12 @@ def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:
     lacks = (f"it is code of the project's, run only if you name its file: --plugin {home.file} "
              f"(SHA-256 {home.digest[:16]}…)" if home else "no installed package has this check")
     return finding.id, False, f"was {finding.verdict}, not judged again: {lacks}"
+
+
+def _contract(project: Project, table: Table) -> Contract:
+    """What these rows promise. Of a renewal nothing is promised for what is set aside: newer rows may lack it."""
+    aside = project.data.set_aside if project.data.table == RENEWED else ()
+    return contract(table.drop(*aside), in_time=project.split.kind == "time")
 
 
 def _clean(project: Project, raw: Table) -> Any:

@@ -49,7 +49,7 @@ from shipworthy.deployment.integration.drain import drained_log
 from shipworthy.deployment.integration.provenance import environment, provenance
 from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
 from shipworthy.deployment.integration.sign import public_bytes
-from shipworthy.deployment.monitoring.memory import remembered
+from shipworthy.deployment.monitoring.memory import last_said, remembered
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.deployment.monitoring.watch import watch as watch_log
@@ -193,7 +193,7 @@ def study(
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "training": whole.take(used), "arrived": whole.take(rows.holdout),
-        "grid": reference(model, cut.tune, cut.holdout), "steps": made, "metrics": known.metrics,
+        "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }
@@ -232,11 +232,11 @@ def candidate(place: Place, release_id: str = "") -> Release:
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
-    """A release's evidence, with the waivers, the gate and the code as they are today."""
+    """A release's evidence, with the waivers, the gate and the code as they are today, and what its watch says."""
     made = release.manifest.identity
     return msgspec.structs.replace(
         release.evidence, waivers=history.waived(place.store, release=release.id), required=required(place.project),
-        current=Judged(code_digest(place.registry), made.model, made.data))
+        missing=last_said(place.store, release), current=Judged(code_digest(place.registry), made.model, made.data))
 
 
 def promote(place: Place, *, by: str, why: str, release_id: str = "") -> Release:

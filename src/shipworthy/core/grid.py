@@ -3,7 +3,7 @@
 One grid answers drift, missing values, unseen categories, outliers and performance without labels.
 A number has the cells: far below, below the minimum, body, above the maximum, far above, −∞, +∞, NaN, null.
 A category or boolean: its frequent values, RARE, UNSEEN, null. A score: 256 equal cells × predicted class,
-unusable, null. "Far" is more than one full range outside what the edge split held.
+unusable, null. "Far" is more than one full range outside what training held.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ FORMAT = 1
 class Cells(msgspec.Struct, frozen=True, omit_defaults=True):
     """The cells of one column.
 
-    edges: of a number, ascending: far below, just below the minimum, body cuts, maximum, far above.
-    values: of a category, most frequent first. rare: values that were seen but have no cell of their own.
+    edges: of a number, ascending: far below, just below the minimum, body cuts, maximum, far above; minimum and
+    maximum are those of all rows that the model learnt from or was tuned on.
+    values: of a category, most frequent first. rare: values that training had but that have no cell of their own.
     """
 
     name: str
@@ -200,38 +201,50 @@ def _audit(found: Reference) -> None:
 
 def plan(
     table: Table, schema: Schema, *, cells: int = BODY, categories: int = 255,
-    classes: tuple[str, ...] = (), scores: Floats | None = None,
+    classes: tuple[str, ...] = (), scores: Floats | None = None, learnt: Table | None = None,
 ) -> Plan:
     """The cells of every feature column of a schema, cut where this table's rows lie.
 
-    table: a split that is not the reference sample. scores: (n,) predictions of a regression on it.
+    table: a split that is not the reference sample. scores: (n,) predictions of a regression on it. learnt: rows that
+    the model learnt from: what lies among them is neither outside nor unseen, whatever this table holds.
     Timestamps and free text have no cells.
     """
-    found = [_plan(table, column, cells, categories) for column in schema.features
+    both = (table, learnt or table)
+    found = [_plan(both, column, cells, categories) for column in schema.features
              if column.kind in ("number", "boolean", "category")]
-    value = _numeric("score", scores, cells) if scores is not None else None
+    value = _numeric("score", scores, cells, scores) if scores is not None else None
     return Plan(tuple(found), classes, value)
 
 
-def _plan(table: Table, column: Column, cells: int, categories: int) -> Cells:
+def _plan(both: tuple[Table, Table], column: Column, cells: int, categories: int) -> Cells:
+    table, learnt = both
     if column.kind == "number":
-        return _numeric(column.name, _loose(table.column(column.name))[0], cells)
-    words = pc.value_counts(_strings(table.column(column.name)).drop_null())
+        return _numeric(column.name, _loose(table.column(column.name))[0], cells,
+                        _loose(learnt.column(column.name))[0])
+    frequent = _by_count(table.column(column.name))
+    known = dict.fromkeys((*frequent[categories:], *_by_count(learnt.column(column.name))))
+    rare = [word for word in known if word not in set(frequent[:categories])]
+    return Cells(column.name, "category", values=frequent[:categories], rare=tuple(rare[:KNOWN_VALUES]))
+
+
+def _by_count(values: pa.ChunkedArray) -> tuple[str, ...]:
+    """The words of a column, the most frequent first."""
+    words = pc.value_counts(_strings(values).drop_null())
     counted = sorted(((-int(n), str(v)) for v, n in zip(words.field(0).to_pylist(), words.field(1).to_pylist(),
                                                        strict=True)))
-    frequent = tuple(word for _, word in counted[:categories])
-    return Cells(column.name, "category", values=frequent,
-                 rare=tuple(word for _, word in counted[categories : categories + KNOWN_VALUES]))
+    return tuple(word for _, word in counted)
 
 
-def _numeric(name: str, values: Floats, cells: int) -> Cells:
+def _numeric(name: str, values: Floats, cells: int, learnt: Floats) -> Cells:
     finite = values[np.isfinite(values)]
-    if not finite.size:
+    reach = np.append(finite, learnt[np.isfinite(learnt)])
+    if not reach.size:
         return Cells(name, "number", edges=(-1.0, float(np.nextafter(0.0, -1.0)), 0.0, 1.0))
-    low, high = float(finite.min()), float(finite.max())
+    finite = finite if finite.size else reach
+    low, high = float(reach.min()), float(reach.max())
     span = min(high - low, _LARGEST) or abs(low) or 1.0
     cuts = np.quantile(finite, sorted({*np.arange(1, cells) / cells, *TAILS}), method="inverted_cdf")
-    inner = np.unique(np.append(cuts, high))
+    inner = np.unique([*cuts, float(finite.max()), high])
     outer = (max(low - span, -_LARGEST), float(np.nextafter(low, -np.inf)))
     return Cells(name, "number", edges=(*outer, *map(float, inner), min(high + span, _LARGEST)))
 

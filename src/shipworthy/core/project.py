@@ -17,6 +17,7 @@ from shipworthy.core.canon import digest
 from shipworthy.errors import BadProject, nearest, one_of
 
 FILE = "shipworthy.toml"
+RENEWED = "renewed"  # the table of a renewal: the rows of the champion and those served since
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -213,8 +214,8 @@ class Gate(Part, frozen=True):
 class Watching(Part, frozen=True):
     """[watch] When somebody is called.
 
-    pages_per_year: budget of false pages. effect: shift of a column that matters, in standard deviations. tolerance:
-    rise of the loss that is borne. window: how much traffic is judged at a time.
+    pages_per_year: budget of false pages. effect: change in the shares of a column's values that matters, Cohen's w.
+    tolerance: rise of the loss that is borne. window: how much traffic is judged at a time.
     """
 
     pages_per_year: float = 1.0

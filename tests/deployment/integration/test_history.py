@@ -52,16 +52,24 @@ def test_promotion_and_rollback_move_the_champion_and_are_on_record(
     assert wrong(store) == []
 
 
-def test_its_trainer_may_roll_back_but_not_bring_back_what_was_rolled_back(
-    store: Store, trained: Callable[..., Release]
-) -> None:
+def test_its_trainer_may_roll_back(store: Store, trained: Callable[..., Release]) -> None:
     first, second = trained(), trained(seed=1)
     promote(store, first, by="ann@example.org", why="first")
     promote(store, second, by="ann@example.org", why="better")
     assert rollback(store, by="tom@example.org", why="it burns").id == first.id
-    with pytest.raises(NotFit, match="trained the release that was rolled back and may not bring it back"):
-        rollback(store, by="Tom@example.org", why="mine was fine")
-    assert rollback(store, by="eve@example.org", why="the alarm was false").id == second.id
+
+
+def test_whoever_rolls_back_twice_goes_back_twice(store: Store, trained: Callable[..., Release]) -> None:
+    made = [trained(seed=seed) for seed in range(4)]
+    for release in made[:3]:
+        promote(store, release, by="ann@example.org", why="better")
+    assert [rollback(store, by="eve", why="worse").id for _ in range(2)] == [made[1].id, made[0].id]
+    with pytest.raises(Misuse, match="no earlier champion"):
+        rollback(store, by="eve", why="worse")
+    promote(store, made[3], by="ann@example.org", why="better")
+    promote(store, made[2], by="ann@example.org", why="it was right after all")
+    assert [rollback(store, by="eve", why="worse").id for _ in range(2)] == [made[3].id, made[0].id]
+    assert wrong(store) == []
 
 
 def test_a_release_that_is_not_fit_is_refused(store: Store, trained: Callable[..., Release]) -> None:

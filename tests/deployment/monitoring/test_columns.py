@@ -19,8 +19,8 @@ def table(seed: int, n: int, *, shift: float = 0.0) -> Table:
     })
 
 
-def reference_of(edges: Table, sample: Table) -> Reference:
-    found = plan(edges, edges.schema)
+def reference_of(edges: Table, sample: Table, learnt: Table | None = None) -> Reference:
+    found = plan(edges, edges.schema, learnt=learnt)
     each = len(found.columns)
     return Reference(Facts(found, (1 / each,) * each, sample.rows, 0), count(edges, found), count(sample, found),
                      np.zeros((found.score_cells, 2), np.int64), np.full(256, FIXED // 2), np.zeros(1, np.int64),
@@ -42,6 +42,28 @@ def test_a_second_sample_is_rarely_called_drift(n: int, m: int) -> None:
     edges = table(1, 2_000)
     p = np.concatenate([judged(reference_of(edges, table(100 + k, n)), table(500 + k, m)) for k in range(25)])
     assert np.nanmean(p < 0.05) <= 0.05
+
+
+def weather(low: float, high: float, seasons: str, n: int = 1_000) -> Table:
+    random = np.random.default_rng(int(high))
+    return Table.of({"temp": random.uniform(low, high, n), "season": pa.array(random.choice(list(seasons), n))})
+
+
+def broken(now: Table) -> list[str]:
+    """The columns called broken input, where training had a year, and the reference is of summer and autumn."""
+    reference = reference_of(weather(60, 95, "s"), weather(45, 90, "sa"), weather(10, 100, "wsa", 5_000))
+    counts = count(now, reference.plan).columns
+    tests = judge_windows(reference, {name: counts[name] for name in reference.plan.names})
+    assert (np.fmin(tests.p, tests.broken)[0] < 1e-6).all()
+    return [name for name, p in zip(reference.plan.names, tests.broken[0], strict=True) if p < 1e-6]
+
+
+def test_a_season_that_training_had_is_drift_and_not_broken_input() -> None:
+    assert broken(weather(15, 40, "w")) == []
+
+
+def test_another_unit_and_a_word_never_seen_are_broken_input() -> None:
+    assert broken(weather((20 - 32) / 1.8, (60 - 32) / 1.8, "x")) == ["temp", "season"]
 
 
 def test_a_million_equal_rows_are_quiet() -> None:
@@ -73,8 +95,8 @@ def test_sixty_percent_newly_missing_is_drift_and_broken() -> None:
     found = column_drift(reference_of(edges, table(2, 1_000)), traffic(gone))
     assert found.verdict == "fail"
     assert found.sentence == (
-        "1 of 4 columns differ by more than 0.1 standard deviations, first normal (500 rows of traffic against 1,000 "
-        "of the reference). Broken input: normal.")
+        "1 of 4 columns differ by more than 0.1 in the shares of values (Cohen's w), first normal (500 rows of "
+        "traffic against 1,000 of the reference). Broken input: normal.")
 
 
 def test_one_all_missing_column_leaves_the_others_intact() -> None:

@@ -90,6 +90,18 @@ def test_drift_in_a_column_of_little_weight_with_healthy_labels_is_only_logged(c
     assert all(incident.harm == "unknown" for incident in watched.incidents)
 
 
+def test_labels_that_come_after_all_rows_still_say_that_a_drift_does_no_harm(case: Case, serve: Serve) -> None:
+    rows = world(904, rows=12_000)
+    words = rows.words("cat2")
+    kept = second_half(rows) <= (words != "low") | (np.random.default_rng(1).random(12_000) < 0.2)
+    log, labels = serve(rows.take(kept))
+    later = (log.numbers("at").max() + 86_400) * 1e6
+    watched = look(case, log, labels.with_column("observed_at", pa.array([int(later)] * labels.rows,
+                                                                         pa.timestamp("us", "UTC"))))
+    assert any(window.done == "log" for window in watched.windows)
+    assert watched.pages == 0
+
+
 @pytest.mark.parametrize("family, harm, done", [
     ("drift", "no", "log"), ("drift", "unknown", "page"), ("drift", "yes", "page"), ("harm", "yes", "page"),
     ("broken", "no", "page"), ("outliers", "no", "log"),

@@ -8,8 +8,9 @@ from shipworthy.core.features import fit
 from shipworthy.core.found import Breach, Contract, Rule
 from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Program, Term
+from shipworthy.core.project import parse
 from shipworthy.core.table import Table
-from shipworthy.deployment.updating.renew import admit, compare, next_rows, next_training
+from shipworthy.deployment.updating.renew import admit, compare, next_rows, next_training, renewed
 
 START = 1_720_000_000_000_000
 
@@ -129,6 +130,33 @@ def test_a_broken_contract_refuses_before_anything_is_fitted() -> None:
     found = admit(model(2.0), Contract(()), fresh_rows(table(300)), validate=lambda c, b: (breach,))
     assert (found.verdict, found.sentence) == (
         "fail", "The new rows break the contract: x holds text, numbers were promised.")
+
+
+def test_every_column_that_breaks_the_contract_is_named() -> None:
+    told = "is missing in 100.0% of rows, against 0.0% before"
+    breaches = tuple(Breach(Rule("null-share", name), "100%", f"{name} {told}") for name in ("x", "z", "x"))
+    found = admit(model(2.0), Contract(()), fresh_rows(table(300)), validate=lambda c, b: breaches)
+    assert found.sentence == (
+        "The new rows break the contract in x, z: x is missing in 100.0% of rows, against 0.0% before.")
+
+
+def test_what_the_server_never_receives_is_not_held_to_the_contract() -> None:
+    rules = [Rule(kind, name) for name in ("x", "y", "id", "sex") for kind in ("present", "null-share", "quantile")]
+    seen: list[tuple[str, str]] = []
+
+    def validate(contract: Contract, batch: Table) -> tuple[Breach, ...]:
+        seen.extend((rule.kind, rule.column) for rule in contract.rules)
+        return ()
+
+    assert admit(model(2.0), Contract(tuple(rules)), fresh_rows(table(300)), validate=validate).verdict == "pass"
+    assert seen == [("present", "x"), ("null-share", "x"), ("present", "y"), ("null-share", "y")]
+
+
+def test_in_a_renewal_identifiers_are_set_aside() -> None:
+    given = parse('[project]\nname = "p"\n[data]\ntarget = "y"\nidentifiers = ["id"]\nset_aside = ["sex"]\n'
+                  '[[source]]\naddress = "p.csv"\n')
+    data = renewed(given).data
+    assert (data.table, data.identifiers, data.set_aside) == ("renewed", (), ("sex", "id"))
 
 
 def test_the_better_model_wins_and_the_same_one_does_not() -> None:

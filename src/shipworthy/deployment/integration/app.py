@@ -17,8 +17,10 @@ import msgspec
 from shipworthy import __version__
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
+from shipworthy.core.table import word
 from shipworthy.deployment.integration import protocol
 from shipworthy.deployment.integration.counters import Counters
+from shipworthy.deployment.integration.declared import declared
 from shipworthy.deployment.integration.log import Heading, Label, Log, Served, new_ids, now_us
 from shipworthy.deployment.integration.release import open_release
 from shipworthy.deployment.integration.serve import Answerer, Batch, Contributions, answerer
@@ -177,6 +179,7 @@ class App:
                                    abstain, list(batch.columns.values())))
         self.counters.rows += len(ids)
         self.counters.unseen += batch.unseen
+        self.counters.outside += batch.outside
         self.counters.abstained += sum(abstain)
         return ids
 
@@ -201,11 +204,11 @@ class App:
         if len(label.prediction_id) != 36:
             raise BadData(f"{label.prediction_id[:60]!r} is no prediction id", where="prediction_id",
                           hint="send the prediction_id of the answer")
-        meant = self.same.get(label.label, label.label) if isinstance(label.label, str) else label.label
-        wrong = meant not in classes if classes else not isinstance(label.label, float)
+        said = word(label.label) or ""
+        wrong = self.same.get(said, said) not in classes if classes else not isinstance(label.label, float)
         if wrong:
-            raise BadData(f"{str(label.label)[:60]!r} is no label of this model", where="label",
-                          hint=nearest(str(label.label), classes) or f"send {' or '.join(classes) or 'a number'}")
+            raise BadData(f"{said[:60]!r} is no label of this model", where="label",
+                          hint=nearest(said, classes) or f"send {' or '.join(classes) or 'a number'}")
 
     async def _get(self, path: str, method: str, send: Send) -> None:
         if path == "/metrics" and method == "GET":
@@ -254,11 +257,11 @@ def app(
     """
     opened = release if isinstance(release, Release) else open_release(release)
     serving = project.serve if isinstance(project, Project) else project
-    answers = answerer(opened.model, serving, contributions=contributions)
+    told = declared(opened, project if isinstance(project, Project) else None)
+    answers = answerer(opened.model, serving, contributions=contributions, told=told)
     _warm(answers)
     heading = Heading(opened.id, opened.model.classes, answers.shape.fields)
-    same = project.data.same if isinstance(project, Project) else None
-    return App(opened, Log(Path(log), heading, mode=serving.log), serving, answers, same=same)
+    return App(opened, Log(Path(log), heading, mode=serving.log), serving, answers, same=told.same)
 
 
 def _warm(answers: Answerer) -> None:

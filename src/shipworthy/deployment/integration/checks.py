@@ -28,6 +28,8 @@ from shipworthy.deployment.integration.serve import answerer
 from shipworthy.errors import BadData, BadRelease, StoreError
 from shipworthy.marks import check
 
+NOTES = ("unseen", "missing", "outside")
+
 
 @check("kill-loses-nothing", row="deployment.operations")
 def kill_loses_nothing(release: Release, parts: Parts, project: Project, *, requests: int = 120) -> Finding:
@@ -81,7 +83,7 @@ def served_equals_batch(
         except BadData as error:
             return say("fail", f"The release refuses row {place} of the holdout: {error.problem}.", n=table.rows,
                        counterexample={"record": _shown(record)}, remedy="shipworthy run makes the release again")
-        answer = {name: value for name, value in answer.items() if name not in ("unseen", "missing")}  # notes
+        answer = {name: value for name, value in answer.items() if name not in NOTES}
         if answer != expected[place] and _differs(answer, expected[place]):
             differ += 1
             worst = max(worst, _distance(answer, expected[place]))

@@ -16,7 +16,7 @@ class Counters:
     def __init__(self, release: str) -> None:
         self.release = release
         self.requests: dict[tuple[str, int], int] = {}
-        self.rows = self.unseen = self.abstained = self.labels = self.in_flight = self.refused = 0
+        self.rows = self.unseen = self.outside = self.abstained = self.labels = self.in_flight = self.refused = 0
         self.seconds, self.buckets = 0.0, [0] * (len(EDGES) + 1)
 
     def done(self, route: str, status: int, seconds: float) -> None:
@@ -33,6 +33,7 @@ class Counters:
         lines = [
             *_one("shipworthy_predictions_total", "counter", "Rows answered.", self.rows, label),
             *_one("shipworthy_unseen_categories_total", "counter", "Values new to the model.", self.unseen, label),
+            *_one("shipworthy_outside_limits_total", "counter", "Numbers beyond declared limits.", self.outside, label),
             *_one("shipworthy_abstentions_total", "counter", "Rows without a decision.", self.abstained, label),
             *_one("shipworthy_labels_total", "counter", "Labels kept.", self.labels, label),
             *_one("shipworthy_overload_refusals_total", "counter", "Requests refused with 429.", self.refused, label),

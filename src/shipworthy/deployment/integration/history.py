@@ -55,19 +55,15 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
 def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Release:
     """The release that was champion before the present one, made champion again once its digests and key hold.
 
-    Anyone may, for what comes back was approved before; but its trainer may not bring back what was rolled back.
-    Raises Misuse, BadRelease, NotFit.
+    Anyone may, for what comes back was approved before.
+    A release that was rolled back is never gone back to: whoever rolls back twice goes back twice.
     """
     _named(by, why, "rollback")
-    lines = moves(ledger(store), ALIAS)
-    past = [entry["subject"] for entry in lines]
-    if not past or not past[-1]["before"]:
+    stood = _stood(ledger(store))
+    if len(stood) < 2:
         raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
                      hint="promote a release first")
-    earlier = _promoted(store, _before(past))
-    if lines[-1]["action"] == "rollback" and any(same(by, who) for who in trainers(ledger(store), earlier.id)):
-        raise NotFit(f"{by} trained the release that was rolled back and may not bring it back", where="the ledger",
-                     hint="someone else does: --by NAME")
+    earlier = _promoted(store, stood[-2])
     _move(store, earlier, "rollback", by=by, why=why, role=role)
     return earlier
 
@@ -245,9 +241,15 @@ def _append(path: Path, made: Line) -> None:
         os.fsync(file.fileno())
 
 
-def _before(past: list[dict[str, str]]) -> dict[str, str]:
-    """The latest move to the release that stood before the last move."""
-    return next(subject for subject in reversed(past) if subject["release"] == past[-1]["before"])
+def _stood(lines: list[Line]) -> list[dict[str, str]]:
+    """The champions that nobody took back, oldest first, the present one last: each as its move names it."""
+    found: list[dict[str, str]] = []
+    for entry in moves(lines, ALIAS):
+        subject = entry["subject"]
+        at = [place for place, one in enumerate(found) if one["release"] == subject["release"]]
+        found = found[: at[-1]] if entry["action"] == "rollback" and at else found
+        found.append(subject)
+    return found
 
 
 def _relative(store: Home, folder: Path) -> str:

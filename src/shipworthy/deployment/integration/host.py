@@ -36,7 +36,7 @@ def serve(
     host, port: by default those of the project file. Raises BadRelease, StoreError.
     """
     serving = project.serve if isinstance(project, Project) else project
-    made = app(release, log_folder, serving, contributions=contributions)
+    made = app(release, log_folder, project, contributions=contributions)
     _Listener(_config(made, host or serving.host, port or serving.port), made).run()
 
 

@@ -43,6 +43,8 @@ def records_of(request: Any, answerer: Answerer) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {}
     for entry in request["inputs"]:
         name = entry.get("name") if isinstance(entry, dict) else None
+        if name in answerer.shape.ignored:
+            continue
         if not isinstance(name, str) or name not in fields:
             raise BadData(f"input {str(name)[:60]!r} is not known", where=f"inputs, {str(name)[:60]}",
                           hint=one_of(str(name), fields))

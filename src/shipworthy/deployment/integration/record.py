@@ -22,6 +22,7 @@ from shipworthy.errors import BadData, nearest
 Stamp = Annotated[datetime, msgspec.Meta(tz=True)]
 LONGEST = 1e308
 SHOWN = 60
+MOST_NAMED = 20
 WORDS = {"number": "a number", "boolean": "true or false", "category": "text", "text": "text",
          "timestamp": "a time with a zone, such as 2013-09-01T06:00:00Z"}
 SAID = {"number": "one", "boolean": "so", "timestamp": "one in UTC"}
@@ -55,19 +56,23 @@ class Shape:
     """The compiled type of a record: decodes JSON and dictionaries strictly.
 
     fields: first those that the model reads, then columns that it was told about and does not read (kept in the log).
+    ignored: further columns of the training table, so that a raw row of it can be asked; nobody looks at them.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, told: Sequence[Column] = ()) -> None:
         read = model.features.columns
         known = [c for c in model.sheet.schema.columns if c.name not in read and c.role != "target"
                  and (c.protected or c.role != "ignored")]
+        known += [_unread(c) for c in told if c.name not in model.sheet.schema and _is_kept(c)]
         ordered = [model.sheet.schema[name] for name in read] + known
         self.fields = tuple(_field(model, place, column, place < len(read)) for place, column in enumerate(ordered))
+        self.ignored = tuple(c.name for c in told if c.name not in {column.name for column in ordered})
         self.names = tuple(field.name for field in self.fields)
         self._read = {reading.column: reading.one for reading in model.sheet.cleaning.only(self.names).readings
                       if reading.reads_text and reading.kind != "number"}
         self.type: type[msgspec.Struct] = msgspec.defstruct(
-            "Record", [_entry(field) for field in self.fields], rename={f.key: f.name for f in self.fields},
+            "Record", [*map(_entry, self.fields), *((f"x{n}", Any, None) for n in range(len(self.ignored)))],
+            rename={f.key: f.name for f in self.fields} | {f"x{n}": name for n, name in enumerate(self.ignored)},
             forbid_unknown_fields=True, frozen=True, gc=False,
         )
         self._json = msgspec.json.Decoder(self.type | list[self.type])  # type: ignore[name-defined]
@@ -126,11 +131,27 @@ class Shape:
                                    hint=f"send {field.wanted}")
             elif not _fits(field, value := record[field.name]):
                 return _bad(field.name, value, place, f"is not {field.wanted}", _advice(field, value))
-        for name in record:
-            if name not in self.names:
-                return BadData(f'{_at(place)}field "{name[:SHOWN]}" is not known', where=name[:SHOWN],
-                               hint=nearest(name, self.names) or "leave it out")
+        unknown = [name[:SHOWN] for name in record if name not in self.names and name not in self.ignored]
+        if len(unknown) == 1:
+            return BadData(f'{_at(place)}field "{unknown[0]}" is not known', where=unknown[0],
+                           hint=nearest(unknown[0], self.names) or "leave it out")
+        if unknown:
+            listed = ", ".join(f'"{name}"' for name in unknown[:MOST_NAMED])
+            more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+            return BadData(f"{_at(place)}fields {listed}{more} are not known", where=unknown[0],
+                           hint=nearest(unknown[0], self.names) or "leave them out")
         return None
+
+
+def _is_kept(column: Column) -> bool:
+    """Whether the log keeps a column that the model does not read: what fairness and a grouped split are judged by."""
+    return (column.protected or column.role == "group") and column.role != "target" and column.kind != "timestamp"
+
+
+def _unread(column: Column) -> Column:
+    """A column that nothing reads may come as it stands in the table: a category of numbers as numbers."""
+    return msgspec.structs.replace(column, integer=True, kind="category") if column.kind == "text" else (
+        msgspec.structs.replace(column, integer=True))
 
 
 def _field(model: Model, place: int, column: Column, required: bool) -> Field:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shipworthy.core.cleaning import Reading
+from shipworthy.core.cleaning import Numbers, Reading, parsed
 from shipworthy.core.contributions import contributions as core_contributions
 from shipworthy.core.features import Category
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Floats, Table, word
+from shipworthy.deployment.integration.declared import Declared
 from shipworthy.deployment.integration.record import Shape
 from shipworthy.deployment.integration.row import scored
 from shipworthy.errors import BadData, Misuse, nearest
@@ -29,20 +30,24 @@ ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestam
 class Batch:
     """Answers to n records. score: (n,) value, probability of the second class, or of the class decided on (k > 2).
 
-    columns: what was asked, by field. unseen: values of categories that training did not have.
+    columns: what was asked, by field. unseen: values of categories that training did not have. outside: numbers beyond
+    declared limits.
     """
 
     answers: list[dict[str, Any]]
     score: list[float]
     columns: dict[str, list[Any]]
     unseen: int
+    outside: int = 0
 
 
 class Answerer:
     """Answers records of one model. Made by `answerer`."""
 
-    def __init__(self, model: Model, serving: Serving, contributions: Contributions | None) -> None:
-        self.model, self.serving, self.shape = model, serving, Shape(model)
+    def __init__(
+        self, model: Model, serving: Serving, contributions: Contributions | None, told: Declared
+    ) -> None:
+        self.model, self.serving, self.shape = model, serving, Shape(model, told.columns)
         self._contributions = contributions
         self._score, self._one = scored(model.program), model.program.link in ("identity", "logistic")
         keys = {field.name: field for field in self.shape.fields}
@@ -50,6 +55,8 @@ class Answerer:
         self._noted = [(keys[e.column].key, e.column, reading.one if (reading := self._reading(e.column)) else word,
                         frozenset(e.levels + e.rare) if isinstance(e, Category) else frozenset())
                        for e in model.features.encoders]
+        self._limits = [(keys[name].key, name, self._reading(name), *told.limits[name])
+                        for name in model.features.columns if name in told.limits]
 
     def _reading(self, column: str) -> Reading | None:
         return self.model.sheet.cleaning.of(column)
@@ -57,7 +64,8 @@ class Answerer:
     def answer(self, records: Sequence[Mapping[str, Any]], *, contributions: bool = False) -> list[dict[str, Any]]:
         """One answer per record: prediction, probabilities, set or interval, abstain; contributions if asked.
 
-        unseen names the fields whose value training did not have, missing those whose value it took for none.
+        unseen names the fields whose value training did not have, missing those whose value it took for none, outside
+        those beyond the limits that the project declares.
 
         Raises BadData naming record and field: what came, what was expected.
         """
@@ -76,11 +84,13 @@ class Answerer:
         else:
             inputs = self.model.inputs(self.table(columns))
             notes, (answers, score) = self._notes(records, np.argwhere(np.isnan(inputs)).tolist()), self._many(inputs)
-        for place, note in notes.items():
+        beyond = self._outside(records) if self._limits else {}
+        for place, note in (*notes.items(), *beyond.items()):
             answers[place].update(note)
         if contributions:
             self._explain(np.array(rows) if len(records) <= SINGLE else inputs, answers)
-        return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()))
+        return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()),
+                     sum(len(note["outside"]) for note in beyond.values()))
 
     def _few(self, inputs: Sequence[list[float]]) -> tuple[list[dict[str, Any]], list[float]]:
         answers, kept = [], []
@@ -122,11 +132,12 @@ class Answerer:
     def table(self, columns: Mapping[str, list[Any]]) -> Table:
         """Columns of decoded values as a table, as they came: what the model's cleaning reads."""
         arrays = {}
-        for field in self.shape.fields:
+        read = [field for field in self.shape.fields if field.name in self.model.sheet.schema]
+        for field in read:
             values = columns[field.name]
             values = [word(value) for value in values] if field.words or field.kept != field.kind else values
             arrays[field.name] = pa.array(values, ARROW[field.kept])
-        return Table(pa.table(arrays), self.model.sheet.schema.only(self.shape.names), origin="request")
+        return Table(pa.table(arrays), self.model.sheet.schema.only(list(arrays)), origin="request")
 
     def _notes(self, records: Sequence[Any], gaps: Iterable[Sequence[int]]) -> dict[int, dict[str, list[str]]]:
         """Record → its fields whose value training did not have (unseen), or took for none (missing).
@@ -146,6 +157,16 @@ class Answerer:
             fields += [name] if name not in fields else []
         return found
 
+    def _outside(self, records: Sequence[Any]) -> dict[int, dict[str, list[str]]]:
+        """Record → its fields whose number lies beyond what the project declares possible (outside)."""
+        found: dict[int, dict[str, list[str]]] = {}
+        for key, name, reading, low, high in self._limits:
+            for place, record in enumerate(records):
+                number = _number(getattr(record, key), reading)
+                if number is not None and not low <= number <= high:
+                    found.setdefault(place, {"outside": []})["outside"].append(name)
+        return found
+
     def _explain(self, inputs: Floats, answers: list[dict[str, Any]]) -> None:
         if self._contributions is None:
             raise Misuse("this model has no reference row to explain against", where="contributions",
@@ -155,6 +176,17 @@ class Answerer:
             answer["contributions"] = dict(zip(names, map(float, shares), strict=True))
 
 
+def _number(value: Any, reading: Reading | None) -> float | None:
+    """The number that was sent; None where there is none, or a code for none."""
+    if isinstance(value, str):
+        if isinstance(reading, Numbers):
+            return reading.text.number(value) if reading.text else None
+        found = parsed(value.strip(), comma=False)
+        return found[0] if found else None
+    coded = isinstance(reading, Numbers) and any(gap.low == gap.high == value for gap in reading.gaps)
+    return float(value) if isinstance(value, int | float) and not coded else None
+
+
 def _unseen(name: str, text: str, place: int, levels: Iterable[str]) -> BadData:
     told = f"record {place}: " if place else ""
     return BadData(f'{told}field "{name}": {text!r} was never seen in training', where=name,
@@ -162,16 +194,17 @@ def _unseen(name: str, text: str, place: int, levels: Iterable[str]) -> BadData:
 
 
 def answerer(
-    model: Model, project: Project | Serving | None = None, *, contributions: Contributions | None = None
+    model: Model, project: Project | Serving | None = None, *, contributions: Contributions | None = None,
+    told: Declared | None = None,
 ) -> Answerer:
     """The compiled answerer of a model.
 
     contributions: (model, inputs (n, d)) → (n, d) shares of the margin; by default the exact ones against the model's
-    reference row, where it has one.
+    reference row, where it has one. told: what else is known of the table that the model was learnt from.
     """
     serving = project.serve if isinstance(project, Project) else project or Serving()
     exact = _exact if len(model.sheet.reference) == len(model.features.inputs) else None
-    return Answerer(model, serving, contributions or exact)
+    return Answerer(model, serving, contributions or exact, told or Declared())
 
 
 def _exact(model: Model, inputs: Floats) -> Floats:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.grid import NULL, UNSEEN, Cells, Reference
+from shipworthy.core.grid import BELOW, FAR_BELOW, NULL, UNSEEN, Cells, Reference
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, served
 from shipworthy.marks import check
@@ -19,14 +19,15 @@ FAR_LIMIT = 0.005
 FLOOD = 0.2
 SMALLEST = 1e-300
 SURE = 0.999
+SCALE = "the shares of values (Cohen's w)"
 
 
 @dataclass(frozen=True)
 class ColumnTests:
     """What every window says of every column. p: (w, columns) changed more than the effect; NaN is unknown.
 
-    broken: (w, columns) p-value of a flood of missing or unseen values, or of values far outside.
-    effect: (w, columns) w, about the shift in standard deviations.
+    broken: (w, columns) p-value of a flood of missing or unseen values, or of values that training never had.
+    effect: (w, columns) Cohen's w, how far the shares of values moved.
     """
 
     p: Floats
@@ -120,10 +121,14 @@ def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[float, Look]) -> 
 
 
 def _broken(cells: Cells, before: Ints, now: Ints) -> Floats:
-    """p-value of the worst flood: far values over 0.5 %, missing or unseen values 20 points above the reference."""
+    """p-value of the worst flood of what training did not have.
+
+    Far values 0.5 points above the reference; missing or unseen values, or such outside the training range, 20 points.
+    """
     n, m = int(before.sum()), now.sum(axis=1)
     if cells.kind == "number":
-        floods = [(np.arange(-4, 0), FLOOD), (np.array([0, cells.size - 5]), FAR_LIMIT)]
+        outside = np.array([FAR_BELOW, BELOW, cells.size - 6, cells.size - 5])
+        floods = [(np.arange(-4, 0), FLOOD), (outside, FLOOD), (outside[[0, -1]], FAR_LIMIT)]
     else:
         floods = [(np.array([NULL]), FLOOD), (np.array([UNSEEN]), FLOOD)]
     found = [_tail(now[:, where].sum(axis=1), m, _at_most(float(before[where].sum()), n) + limit)
@@ -146,7 +151,11 @@ def _tail(hits: Floats, m: Floats, share: float) -> Floats:
 
 @check("column-drift", row="deployment.monitoring")
 def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding:
-    """Which columns of the traffic differ from the reference by more than the effect that matters."""
+    """Which columns of the traffic differ from the reference by more than the effect that matters.
+
+    effect: in Cohen's w over cells of about equally many reference rows: it sees which values are rarer or more
+    frequent, however far apart they lie; for a bell curve it is about the shift of the mean in standard deviations.
+    """
     traffic = served(grid, log)
     plan, n = grid.plan, traffic.rows
     counts = {c.name: np.bincount(traffic.cells[c.name], minlength=c.size)[None] for c in plan.columns}
@@ -161,12 +170,12 @@ def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding
     chart = {"kind": "bars", "name": list(plan.names), "value": [float(x) for x in shift], "limit": effect}
     against = f"{n:,} rows of traffic against {grid.facts.rows:,} of the reference"
     if not names:
-        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} standard deviations "
+        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}, beyond chance "
                            f"({against}).", value=float(shift.max()), limit=effect, n=n, chart=chart)
     gone = f" {traffic.vanished[0]} has vanished." if traffic.vanished else ""
     broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < 1e-6)]
     flood = f" Broken input: {', '.join(broken[:3])}." if broken else ""
-    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} standard deviations, "
+    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}, "
                        f"first {', '.join(names[:3])} ({against}).{flood}{gone}",
                value=float(shift[bad].max()), limit=effect, n=n, chart=chart,
                remedy="look at harm: drift without harm is only logged", counterexample={"columns": names})

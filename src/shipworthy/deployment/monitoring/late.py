@@ -118,7 +118,10 @@ def outside(joined: Joined, band: tuple[float, float]) -> Ints:
 
 @check("prediction-bias", row="deployment.monitoring")
 def prediction_bias(project: Project, grid: Reference, log: Table, labels: Table) -> Finding:
-    """Whether outcomes are more or less frequent than the model says, at any time since the release."""
+    """Whether outcomes are more or less frequent, or higher or lower, than the model says, ever since the release.
+
+    Of a regression the figures are in the unit of its target, as far as its errors reach.
+    """
     joined, tolerance = join(served(grid, log), labels), project.watch.tolerance
     n = len(joined)
     if n < FEWEST:
@@ -126,14 +129,21 @@ def prediction_bias(project: Project, grid: Reference, log: Table, labels: Table
     mean, half = bias_path(joined)
     band = bias_band(grid, tolerance)
     out = outside(joined, band)
-    value, low, high = float(mean[-1]), float(mean[-1] - half[-1]), float(mean[-1] + half[-1])
-    facts = {"value": value, "low": low, "high": high, "limit": band[1] if value > 0 else band[0], "n": n}
-    span = (f"{value:+.3f} (95 % confidence sequence {low:+.3f} to {high:+.3f}, allowed {band[0]:+.3f} to "
-            f"{band[1]:+.3f}, {n:,} labels)")
+    known = mean[-1] - half[-1] >= band[0] and mean[-1] + half[-1] <= band[1]
+    unit = grid.facts.cap if grid.plan.value else 1.0
+    ends = (mean[-1], mean[-1] - half[-1], mean[-1] + half[-1], *band)
+    value, low, high, least, most = (float(unit * end) for end in ends)
+    facts = {"value": value, "low": low, "high": high, "limit": most if value > 0 else least, "n": n}
+    told = ".4g" if grid.plan.value else ".3f"
+    span = (f"{value:+{told}} (95 % confidence sequence {low:+{told}} to {high:+{told}}, allowed {least:+{told}} to "
+            f"{most:+{told}}, {n:,} labels)")
     if out.size:
         return say("fail", f"Outcomes differ from what the model expects by {span}; first seen after "
                    f"{int(out[0]) + 1:,} labels.", **facts, remedy="recalibrate on the newest labels: shipworthy renew")
-    if low < band[0] or high > band[1]:
+    if not known:
         return say("unknown", f"The model's bias is not known well enough: {span}.", **facts,
                    remedy="wait for more labels")
-    return say("pass", f"Outcomes are as frequent as the model says, to within {span}.", **facts)
+    right = ("Outcomes are as high as the model says" if grid.plan.value else
+             "Outcomes are as frequent as the model says" if len(grid.plan.classes) == 2 else
+             "The model is right as often as it says")
+    return say("pass", f"{right}, to within {span}.", **facts)

@@ -36,13 +36,18 @@ class Look:
 
 
 def harm_status(look: Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, str]:
-    """Whether the model does harm at a time, from labels if there are enough, else estimated, and why we say so."""
+    """Whether the model does harm at a time, from labels if there are enough, else estimated, and why we say so.
+
+    The labels are those of the rows served in the days before, whenever they came: what is measured outweighs what is
+    estimated.
+    """
     if any(alarm.family == "harm" for alarm in alarms):
         return "yes", "the labels prove it"
     limit, level = risk_limit(look.reference, look.project.watch.tolerance), look.project.watch.window
     if look.joined is not None:
         since = start_of(int(window_of(np.array([at]), level)[0]) - RECENT_WINDOWS[level], level)
-        recent = (look.traffic.at[look.joined.row] >= since) & (look.joined.arrived <= at)
+        asked = look.traffic.at[look.joined.row]
+        recent = (asked >= since) & (asked <= at)
         risk, low, high, n = recent_risk(replace(look.joined, loss=look.joined.loss[recent]))
         known = f"the risk is {risk:.3f} on {n} labels, at most {limit:.3f} is allowed"
         if n >= FEWEST_LABELS and low > limit:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from shipworthy.core.canon import digest
+from shipworthy.core.release import Release
 from shipworthy.deployment.integration.history import Home, record
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.watch import State, Watched
@@ -29,8 +31,18 @@ def remembered(store: Home, release: str, look: Callable[[State], Watched]) -> W
         for page in watched.incidents:
             record(store, actor="watch", role="monitor", action="page", why=page.sentence,
                    subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
+        said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in watched.findings}
+        watched = replace(watched, state=msgspec.structs.replace(watched.state, told=said))
         _keep(path, watched.state)
     return watched
+
+
+def last_said(store: Home, release: Release) -> dict[str, str]:
+    """Row of the survey that only traffic can prove → what the last look at the release said of it, or what it waits
+    for. Raises StoreError.
+    """
+    told = recalled(_place(store, release.id)).told
+    return {row: told.get(row, why) for row, why in release.evidence.missing.items()}
 
 
 def closed(store: Home, release: str, *, by: str, why: str) -> Incident:
@@ -67,7 +79,11 @@ def _held(store: Home, release: str) -> Iterator[Path]:
     """The file of a release's memory, for this look alone."""
     name = release[:16]
     with lock(store.home / "locks" / f"watch-{name}.lock", WAIT_SECONDS):
-        yield store.home / "watch" / f"{name}.json"
+        yield _place(store, release)
+
+
+def _place(store: Home, release: str) -> Path:
+    return store.home / "watch" / f"{release[:16]}.json"
 
 
 def _keep(path: Path, state: State) -> None:

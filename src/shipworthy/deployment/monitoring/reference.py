@@ -15,16 +15,17 @@ STRANGE_ROWS = 20_000
 TRIED_ROWS = 1_000
 
 
-def reference(model: Model, edges: Table, sample: Table, *, seed: int = 0) -> Reference:
+def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None = None, seed: int = 0) -> Reference:
     """What live traffic of a model will be compared with.
 
     edges: rows that cut the cells (tune). sample: other rows, with the target, that the model did not learn from
     (holdout): counts, scores and errors come from them. Two different splits keep the tests at their level.
+    learnt: the rows that the model learnt from, which say what was ever seen in training.
     Raises BadData when the model reads nothing but times.
     """
     schema = edges.schema.only([name for name in model.features.columns if name in edges.schema])
     values = model.score(edges) if model.task == "regression" else None
-    planned = plan(edges, schema, classes=model.classes, scores=values)
+    planned = plan(edges, schema, classes=model.classes, scores=values, learnt=learnt)
     if not planned.columns:
         raise BadData("no column of this model can be watched", where=edges.name,
                       hint="times alone have no cells; give the model a number or a category")

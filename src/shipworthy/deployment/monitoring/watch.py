@@ -59,7 +59,7 @@ class State(msgspec.Struct, frozen=True):
 
     until: first time not yet counted, by level. m: statistic by family/level. labels: evidence of past buckets of
     labels. strange: hits at each p-value, and rows, of past windows. early: the window that is filling, how often it
-    was tested, and how many rows it had then, by level.
+    was tested, and how many rows it had then, by level. told: row of the survey → what the last look said of it.
     """
 
     until: dict[str, int] = {}
@@ -71,6 +71,7 @@ class State(msgspec.Struct, frozen=True):
     bias_paged: bool = False
     incident: Incident | None = None
     quiet: int = 0
+    told: dict[str, str] = {}
 
 
 @dataclass(frozen=True)

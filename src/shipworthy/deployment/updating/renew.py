@@ -14,7 +14,7 @@ from shipworthy.core.evidence import Finding, say
 from shipworthy.core.found import Breach, Contract
 from shipworthy.core.grid import Reference, cells_of
 from shipworthy.core.model import Model
-from shipworthy.core.project import Project, Source, Splitting
+from shipworthy.core.project import RENEWED, Project, Source, Splitting
 from shipworthy.core.table import Floats, Table
 from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
 from shipworthy.deployment.monitoring.reference import strangeness
@@ -68,12 +68,17 @@ def admit(
 
     fresh: from `next_rows`. Refused: rows that break the contract outright, a fifth or more strange rows, labels
     of one source that contradict the model more than the others do (limit: of `no-poison`), labels that look swapped.
+    Only what a request must hold, and the label, is held to the contract: identifiers and columns that are set aside
+    never reach the server.
     """
     plain = model.cleaned(fresh.drop("label_source", "label_week"))
-    breaches = [b for b in validate(contract, plain) if b.rule.kind in BROKEN_RULES]
+    reach = {*model.features.columns, model.sheet.target}
+    asked = Contract(tuple(rule for rule in contract.rules if rule.kind in BROKEN_RULES and rule.column in reach))
+    breaches = validate(asked, plain)
     if breaches:
-        more = f", and {len(breaches) - 1} more" if len(breaches) > 1 else ""
-        return say("fail", f"The new rows break the contract: {breaches[0].sentence.rstrip('.')}{more}.", n=fresh.rows,
+        names = list(dict.fromkeys(breach.rule.column for breach in breaches))
+        where = f" in {', '.join(names)}" if len(names) > 1 else ""
+        return say("fail", f"The new rows break the contract{where}: {breaches[0].sentence.rstrip('.')}.", n=fresh.rows,
                    value=float(len(breaches)), limit=0.0, remedy="repair the source, then renew again",
                    counterexample={"breaches": [breach.sentence for breach in breaches[:10]]})
     if grid is not None and len(grid.strange) >= FEWEST_CALIBRATION and fresh.rows:
@@ -102,11 +107,13 @@ def renewed(project: Project) -> Project:
     """The project of a challenger: one table, collected already, split as the champion's was.
 
     The newest rows are held out where that split is in time; any other takes old and new rows alike, and rows that the
-    champion learnt from are left out when the two are compared.
+    champion learnt from are left out when the two are compared. Identifiers are set aside: newer rows have none, so
+    that they tell newer rows from older ones and nothing else.
     """
     about = project.source[0]
-    source = Source("renewed", "renewed", about.owner, about.licence)
-    data = msgspec.structs.replace(project.data, table="renewed", target_rule=None)
+    source = Source(RENEWED, RENEWED, about.owner, about.licence)
+    aside = tuple(dict.fromkeys((*project.data.set_aside, *project.data.identifiers)))
+    data = msgspec.structs.replace(project.data, table=RENEWED, target_rule=None, identifiers=(), set_aside=aside)
     rule = project.split
     cut = Splitting(kind=rule.kind, tune=0.15, holdout=0.15, seed=rule.seed)
     return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)

@@ -1,0 +1,46 @@
+"""What a release was told of its table: columns that its model does not read, declared limits, spellings of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from shipworthy.core.project import Project
+from shipworthy.core.release import Release
+from shipworthy.core.schema import Column, Schema
+from shipworthy.errors import BadRelease
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """columns: of the training table, as it arrived. limits: column → lowest and highest possible value.
+
+    same: label → the label that it means.
+    """
+
+    columns: tuple[Column, ...] = ()
+    limits: Mapping[str, tuple[float, float]] = {}
+    same: Mapping[str, str] = {}
+
+
+class _Training(msgspec.Struct, frozen=True):
+    schema: Schema
+
+
+def declared(release: Release, project: Project | None = None) -> Declared:
+    """What the release carries of it; limits and labels as the project says today, where it is at hand.
+
+    Raises BadRelease when a file that should say it cannot be read.
+    """
+    named = release.manifest.files
+    try:
+        training = (msgspec.json.decode((release.folder / "training.json").read_bytes(), type=_Training)
+                    if "training.json" in named else _Training(Schema(())))
+        if project is None and "project.json" in named:
+            project = msgspec.json.decode((release.folder / "project.json").read_bytes(), type=Project)
+    except msgspec.MsgspecError as error:
+        raise BadRelease(f"a file of the release cannot be read: {error}", where=str(release.folder),
+                         hint="restore the release from a copy, or build it again: shipworthy run") from error
+    if project is None:
+        return Declared(training.schema.columns)
+    return Declared(training.schema.columns, project.data.limits, project.data.same)
