@@ -94,8 +94,8 @@ def test_rows_that_the_champion_learnt_do_not_speak_for_it(clean: dict[str, Any]
     known = parts.holdout.head(400)
     by_heart = train(known.take(np.tile(np.arange(400), 20)), settings={"rounds": 300, "num_leaves": 63})
     learnt = together(parts.learn, known)
-    assert not_worse_than_champion(clean["model"], by_heart, parts.learn, parts).verdict == "fail"
-    finding = not_worse_than_champion(clean["model"], by_heart, learnt, parts)
+    assert not_worse_than_champion(clean["model"], by_heart, parts.learn, parts.holdout).verdict == "fail"
+    finding = not_worse_than_champion(clean["model"], by_heart, learnt, parts.holdout)
     assert finding.verdict == "pass"
     assert finding.n == parts.holdout.rows - 400
     assert "on 200 holdout rows (400 more were learnt by the champion); -0.005 is allowed." in finding.sentence
@@ -104,7 +104,7 @@ def test_rows_that_the_champion_learnt_do_not_speak_for_it(clean: dict[str, Any]
 def test_too_few_rows_that_the_champion_has_not_learnt_are_unknown(clean: dict[str, Any]) -> None:
     parts = clean["parts"]
     learnt = together(parts.learn, parts.holdout.head(560))
-    finding = not_worse_than_champion(clean["model"], clean["model"], learnt, parts)
+    finding = not_worse_than_champion(clean["model"], clean["model"], learnt, parts.holdout)
     assert finding.verdict == "unknown"
     assert finding.sentence == ("Against the champion there are 40 holdout rows (560 more were learnt by the "
                                 "champion), fewer than 50.")
@@ -117,9 +117,9 @@ def test_rows_of_one_group_count_as_one_against_the_champion(task: str, clean: d
         cut = np.array(["low", "mid", "top"]) if task == "multiclass" else np.array([0.0, 0.5, 4.0])
         parts = replace(parts, **{name: _target(getattr(parts, name), cut) for name in ("learn", "tune", "holdout")})
     new, old = (clean["steps"].train(rows) for rows in (parts.learn, parts.learn.head(300)))
-    alone = not_worse_than_champion(new, old, parts.learn, parts)
+    alone = not_worse_than_champion(new, old, parts.learn, parts.holdout)
     grouped = parts.holdout.with_column("site", (np.arange(parts.holdout.rows) % 7).astype(str).tolist(), role="group")
-    together = not_worse_than_champion(new, old, parts.learn, replace(parts, holdout=grouped))
+    together = not_worse_than_champion(new, old, parts.learn, grouped)
     assert together.value == pytest.approx(alone.value)
     assert together.low != alone.low
 
@@ -129,12 +129,3 @@ def _target(rows: Table, cut: Any) -> Table:
     values = cut[place] if cut.dtype.kind != "f" else cut[place] + rows.numbers("num3")
     kind = "number" if cut.dtype.kind == "f" else "category"
     return rows.drop("outcome").with_column("outcome", values.tolist(), role="target", kind=kind)
-
-
-def test_candidates_that_all_tie_say_nothing_of_the_metric(clean: dict[str, Any]) -> None:
-    learned = clean["learned"]
-    alike = replace(learned, candidates=(learned.chosen,) * 6)
-    finding = metric_tracks_value(clean["project"], alike, clean["parts"])
-    assert finding.verdict == "unknown"
-    assert finding.sentence == (
-        "All 6 candidates have the same score, so that nothing tells whether the metric follows the value.")
