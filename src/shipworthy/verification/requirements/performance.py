@@ -23,6 +23,13 @@ from shipworthy.metrics.regression import r2
 from shipworthy.verification.requirements.trivial import trivial
 
 LEAST = 50
+NEW_ROWS = {
+    "time": "newer rows, with later dates in [split] learn_until, tune_until and holdout_until (a seed changes nothing "
+            "where rows are split in time)",
+    "grouped": "new groups, or others by another [split] seed",
+    "stratified": "new rows, or others by another [split] seed",
+    "random": "new rows, or others by another [split] seed",
+}
 SINGLE = 20_000
 TRIVIAL = 30_000
 MOST = 20_000
@@ -227,8 +234,8 @@ def holdout_untouched(book: int, project: Project, *, limit: int = 1) -> Finding
     verdict: Verdict = "pass" if book <= limit else "fail"
     told = "this model alone" if book == 1 else f"{book} different models"
     return say(verdict, f"These holdout rows have judged {told}; {limit} is allowed.", value=float(book),
-               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: later "
-               "dates, or another `seed`, in [split]; if the score had no part in what you changed, as when a leak is "
+               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: "
+               f"{NEW_ROWS[project.split.kind]}; if the score had no part in what you changed, as when a leak is "
                f"set aside, say so: [checks.holdout-untouched] limit = {book}")
 
 
