@@ -39,7 +39,7 @@ def steps(project: Project, known: Registry) -> Steps:
     """The stages as functions of this project, for checks that must make a noun again."""
     return Steps(
         profile=partial(profile, target=project.data.target), validate=validate,
-        contract=partial(contract, in_time=project.split.kind == "time"),
+        contract=partial(contract, in_time=project.split.kind == "time", limits=project.data.limits),
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),

@@ -99,7 +99,7 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     identifiers = _identifiers(others, table, reasons)
     time = _time(others, table, reasons)
     group = _group(others, table, identifiers, reasons)
-    kind = _split(table, task, target, time, group, reasons)
+    kind = _split(table, (task, target), time, group, reasons)
     left = [column for column in others if column.name not in identifiers]
     protected = _protected(left, reasons)
     personal = _personal(others, protected, reasons)
@@ -202,8 +202,9 @@ def _group(
     return ""
 
 
-def _split(table: Table, task: Task, target: str, time: str, group: str, reasons: Reasons) -> Kind:
-    """In time where rows are events in order; else by whole groups, or at random."""
+def _split(table: Table, asked: tuple[Task, str], time: str, group: str, reasons: Reasons) -> Kind:
+    """In time where rows are events in order; else by whole groups, or at random. asked: task and target."""
+    task, target = asked
     usual: Kind = "grouped" if group else "random" if task == "regression" else "stratified"
     if not time:
         return usual

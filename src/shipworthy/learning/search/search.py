@@ -19,7 +19,6 @@ from shipworthy.learning.search.bounds import Bounds, portfolio, ranges, widened
 from shipworthy.learning.training.boosted import DEFAULT, ONE_THREAD_CELLS, Grown, dataset, grow
 
 PATIENCE = 12
-USED = "the budget was used"
 LEAST_GAIN = 0.0005
 MOST_ROUNDS = 2_000
 HOPELESS = 1.03
@@ -89,9 +88,7 @@ def search(
     stale, longest, budget = 0, 0.0, max(0.1, end - begun)
     while course.trials == 0 or trials is None or course.trials < trials:
         now = time.monotonic()
-        course.stopped = _over(course, stale, now + longest > end - course.refit)
-        if course.stopped:
-            course.cut |= course.stopped == USED
+        if _over(course, stale, now + longest > end - course.refit):
             break
         trial = study.ask(_distributions(course.bounds)) if course.trials else None
         settings = {**DEFAULT, **(trial.params if trial else {}), "rounds": MOST_ROUNDS if trial else _rounds(ground)}
@@ -112,11 +109,13 @@ def search(
     return course
 
 
-def _over(course: Course, stale: int, late: bool) -> str:
-    """Why the search ends before its next trial; empty if it goes on. The first trial is always made."""
+def _over(course: Course, stale: int, late: bool) -> bool:
+    """Whether the search ends before its next trial, and why, on its course. The first trial is always made."""
     if course.trials and late:
-        return USED
-    return f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}" if stale >= PATIENCE else ""
+        course.stopped, course.cut = "the budget was used", True
+    elif stale >= PATIENCE:
+        course.stopped = f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}"
+    return bool(course.stopped)
 
 
 def _rounds(ground: Ground) -> int:
