@@ -26,7 +26,8 @@ def sources_known(catalogue: Catalogue, table: Table) -> Finding:
     if bare:
         lacking = [f"{name} ({' and '.join(w for w in ('owner', 'licence') if not getattr(known[name], w))})"
                    for name in bare]
-        return say("fail", f"{len(bare)} of {counted(len(used), 'source')} lack an owner or a licence: {_few(lacking)}.",
+        of = f"{len(bare)} of {counted(len(used), 'source')}"
+        return say("fail", f"{of} without an owner or a licence: {_few(lacking)}.",
                    remedy=f'in [[source]] name = "{bare[0]}" write owner = "…" and licence = "…"',
                    counterexample={"sources": bare}, **facts)
     return say("pass", f"All {len(judged)} training columns trace to {len(used)} catalogued "

@@ -54,8 +54,9 @@ def conventions_agree(catalogue: Catalogue, raw: Table) -> Finding:
                    f"({sample.rows:,} rows read): {wrong[0]}.",
                    remedy="bring the source to one convention before it is read, or declare [data.units] "
                    "and convert it", counterexample={"disagreements": wrong[:10]}, **facts)
-    return say("pass", f"{_agree(len(sources))}: {counted(len(pairs), 'pair')} of like-named numbers keep one unit, and "
-               f"dates in text keep one order ({sample.rows:,} rows read).", **facts)
+    numbers = f"{counted(len(pairs), 'pair')} of like-named numbers"
+    return say("pass", f"{_agree(len(sources))}: {numbers} in one unit each, and dates in text in one order "
+               f"({sample.rows:,} rows read).", **facts)
 
 
 def _agree(sources: int) -> str:
