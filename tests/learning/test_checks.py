@@ -27,7 +27,7 @@ JUDGES = {
     size: (("model", "project"), (faults.big,)),
     cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent)),
     metered: (("learned",), (faults.unmetered,)),
-    budget_kept: (("learned", "project"), (faults.hung,)),
+    budget_kept: (("learned", "project"), (faults.hung, faults.endless)),
     best_inside: (("learned", "project"), (faults.cornered,)),
     measured_on_this_machine: (("model", "learned", "parts", "project"), (faults.estimated,)),
     program_equals_library: (("model", "library", "parts"), (faults.edited,)),
@@ -85,6 +85,13 @@ def test_a_budget_of_trials_is_judged_by_trials(clean: dict[str, Any]) -> None:
     for made, verdict in ((5, "pass"), (6, "fail")):
         cost = msgspec.structs.replace(clean["learned"].cost, wall_seconds=1e6, trials=made)
         assert budget_kept(replace(clean["learned"], cost=cost), project).verdict == verdict
+
+
+def test_without_seconds_no_cpu_time_is_declared(clean: dict[str, Any]) -> None:
+    project = limited(clean, trials=5, max_cpu_seconds=0.0)["project"]
+    finding = cost_in_budget(clean["learned"], project)
+    assert finding.verdict == "pass"
+    assert "5 trials bound the search, no time." in finding.sentence
 
 
 def test_an_unmetered_run_is_told_in_one_sentence(clean: dict[str, Any]) -> None:
