@@ -172,7 +172,8 @@ def _sabotage(quick: bool) -> list[Bar]:
     caught = 1 - len(missed) / len(results)
     tale = f"{len(results)} planted faults; missed: {', '.join(missed) or 'none'}"
     rates = [count / twins for count in cries.values()]
-    return _filled(SABOTAGE, [(caught, tale), (sum(rates) / len(rates), f"{size}; alarms: {noisy or 'none'}")])
+    unsure = sum({one["check"]: one["unknown"] for one in results}.values())
+    return _filled(SABOTAGE, [(caught, tale), (max(rates), f"{size}; alarms: {noisy or 'none'}; {unsure} unknown")])
 
 
 def _bank(quick: bool) -> list[Bar]:
@@ -234,7 +235,7 @@ SIZE = (Bar("distributions in a core install", None, 45, "lower"),)
 PROFILE = (Bar("profile of 10 million cells, ns per cell on one core", None, 100, "lower"),
            Bar("profile of 10 million cells, peak GB", None, 1.0, "lower"))
 SABOTAGE = (Bar("sabotage bank: share of planted faults caught", None, 0.95, "higher"),
-            Bar("sabotage bank: false alarms per check and clean twin", None, 0.02, "lower"))
+            Bar("sabotage bank: false alarms of the worst check, per clean twin", None, 0.02, "lower"))
 ADULT = (Bar("adult: table to release, s", None, 75, "lower"),
          Bar("adult: table to release, peak GB", None, 2.0, "lower"),
          Bar("adult: holdout AUC", None, 0.925, "higher"))

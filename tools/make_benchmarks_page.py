@@ -22,7 +22,7 @@ This page is made by `tools/make_benchmarks_page.py` from the output of `python 
 it is typed by hand. A benchmark is a command, not a test: `make test` never measures time.
 
 ```console
-$ python -m benchmarks house            # some twenty minutes; the real tables lie in SHIPWORTHY_DATA
+$ python -m benchmarks house            # some ten minutes; the real tables lie in SHIPWORTHY_DATA
 $ python -m benchmarks house --quick    # at most two minutes; says what it skipped or shrunk
 $ python -m benchmarks kernel           # some seconds
 ```
@@ -37,8 +37,8 @@ TAIL = """## How it is measured
   left empty, so such a candidate is not fit, and is not promoted.
 - A score is the point estimate on the holdout that the project itself drew, by its default seed; its 95 % interval
   stands beside it. Nothing is chosen by the holdout.
-- The false-alarm rate is the mean over checks of the share of clean twins on which a check failed. The note names
-  every check with an alarm.
+- The false-alarm rate is that of the worst check: the share of clean twins on which it failed. The note names every
+  check with an alarm, and says how often any check was unknown.
 
 ## What is not compared
 
@@ -49,8 +49,8 @@ TAIL = """## How it is measured
 - **The machine.** Nothing here was measured on other processors, on a graphics card, on Windows, or on a cluster.
 - **Tables that lie in time.** The scores are of random or stratified holdouts; a model that meets newer rows does
   worse. The flights are the only ones that are split in time.
-- **Serving.** Latency and throughput of a server are judged by the checks of every release, on the machine that made
-  it, and are not on this page.
+- **Serving.** Throughput of a server is not on this page yet; latency is judged by the checks of every release, on the
+  machine that made it.
 """
 
 
