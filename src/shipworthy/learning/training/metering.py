@@ -37,7 +37,8 @@ def cost_in_budget(learned: Learned, project: Project, *, patience: int = 15, le
                    remedy="lower [learning] seconds")
     more = f" The last gain came after {last.seconds:.1f} s; {_next(learned)}" if last else ""
     chart = {"kind": "line", "x": [one.seconds for one in learned.course], "y": [one.loss for one in learned.course]}
-    return say("pass", told + more, value=cost.cpu_seconds, limit=limit, chart=chart if learned.course else {})
+    return say("pass", told + more, value=cost.cpu_seconds, limit=None if free else limit,
+               chart=chart if learned.course else {})
 
 
 @check("metered", row="learning.environment")
