@@ -254,6 +254,7 @@ def begin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert commands[0] == "python make_orders.py"
     assert [run(command) for command in commands[1:3]] == [0, 0]
     edit(folder, "seconds = 60.0", "seconds = 5.0")
+    edit(folder, 'kind = "time"', 'kind = "stratified"')
 
 
 def edit(folder: Path, before: str, after: str) -> None:

@@ -118,7 +118,7 @@ def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:
 def _contract(project: Project, table: Table) -> Contract:
     """What these rows promise. Of a renewal nothing is promised for what is set aside: newer rows may lack it."""
     aside = project.data.set_aside if project.data.table == RENEWED else ()
-    return contract(table.drop(*aside), in_time=project.split.kind == "time")
+    return contract(table.drop(*aside), in_time=project.split.kind == "time", limits=project.data.limits)
 
 
 def _clean(project: Project, raw: Table) -> Any:

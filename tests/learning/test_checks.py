@@ -27,7 +27,7 @@ JUDGES = {
     size: (("model", "project"), (faults.big,)),
     cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent)),
     metered: (("learned",), (faults.unmetered,)),
-    budget_kept: (("learned",), (faults.hung,)),
+    budget_kept: (("learned", "project"), (faults.hung, faults.endless)),
     best_inside: (("learned", "project"), (faults.cornered,)),
     measured_on_this_machine: (("model", "learned", "parts", "project"), (faults.estimated,)),
     program_equals_library: (("model", "library", "parts"), (faults.edited,)),
@@ -66,8 +66,32 @@ def test_a_best_setting_inside_its_range_passes(seed: int, clean: dict[str, Any]
 
 def test_a_search_over_budget_is_told_in_seconds(clean: dict[str, Any]) -> None:
     cost = msgspec.structs.replace(clean["learned"].cost, wall_seconds=9.0, budget_seconds=4.0, trials=7)
-    assert budget_kept(replace(clean["learned"], cost=cost)).sentence == (
+    assert budget_kept(replace(clean["learned"], cost=cost), clean["project"]).sentence == (
         "Learning took 9.0 s of the 4 s declared, 7 trials of a search among it; 4.2 s are allowed.")
+
+
+def test_what_the_clock_cut_is_said_first(clean: dict[str, Any]) -> None:
+    cut = "the budget cut the search after 1 trial; another run may choose another model"
+    cost = msgspec.structs.replace(clean["learned"].cost, wall_seconds=3.0, budget_seconds=4.0, trials=1, cut=cut)
+    finding = budget_kept(replace(clean["learned"], cost=cost), clean["project"])
+    assert finding.verdict == "pass"
+    assert finding.sentence == (
+        "The budget cut the search after 1 trial; another run may choose another model ([learning] trials makes it "
+        "repeatable). Learning took 3.0 s of the 4 s declared, 1 trial of a search among it; 4.2 s are allowed.")
+
+
+def test_a_budget_of_trials_is_judged_by_trials(clean: dict[str, Any]) -> None:
+    project = limited(clean, trials=5)["project"]
+    for made, verdict in ((5, "pass"), (6, "fail")):
+        cost = msgspec.structs.replace(clean["learned"].cost, wall_seconds=1e6, trials=made)
+        assert budget_kept(replace(clean["learned"], cost=cost), project).verdict == verdict
+
+
+def test_without_seconds_no_cpu_time_is_declared(clean: dict[str, Any]) -> None:
+    project = limited(clean, trials=5, max_cpu_seconds=0.0)["project"]
+    finding = cost_in_budget(clean["learned"], project)
+    assert finding.verdict == "pass"
+    assert "5 trials bound the search, no time." in finding.sentence
 
 
 def test_an_unmetered_run_is_told_in_one_sentence(clean: dict[str, Any]) -> None:

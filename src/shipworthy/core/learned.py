@@ -115,7 +115,10 @@ class Candidate:
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What a run took, from the operating system. kwh and grams are intervals; energy_known False means not metered."""
+    """What a run took, from the operating system. kwh and grams are intervals; metered False means not counted.
+
+    cut: what the clock cut short, in words; empty where the outcome depends on rows, settings and seed alone.
+    """
 
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -131,6 +134,7 @@ class Cost(msgspec.Struct, frozen=True):
     metered: bool = False
     money: float = 0.0
     currency: str = ""
+    cut: str = ""
 
 
 class Gain(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ def project_text(guess: Mapping[str, Any], *, name: str, address: str, rows: int
     """TOML text of a project of one table. guess: the fields of a guess, as a mapping. rows: read at most; 0 is all."""
     why = _by_setting(guess["reasons"])
     lines = [f"# {name}: written by `shipworthy init`. Every guess has its reason; correct what is wrong.",
-             *_project(guess, why, name), *_data(guess, why), *_rest(guess, name=name, address=address, rows=rows)]
+             *_project(guess, why, name), *_data(guess, why), *_rest(guess, why, name=name, address=address, rows=rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,9 +55,8 @@ def _data(guess: Mapping[str, Any], why: Why) -> list[str]:
     return lines
 
 
-def _rest(guess: Mapping[str, Any], *, name: str, address: str, rows: int) -> list[str]:
+def _rest(guess: Mapping[str, Any], why: Why, *, name: str, address: str, rows: int) -> list[str]:
     task = guess["task"]
-    kind = "grouped" if guess["group"] else "random" if task == "regression" else "stratified"
     metric, limit = REQUIREMENT[task]
     lines = [
         "", "[[source]]", f"address = {_text(address)}", f"name = {_text(name)}",
@@ -65,7 +64,7 @@ def _rest(guess: Mapping[str, Any], *, name: str, address: str, rows: int) -> li
         'owner = ""       # who may say what these rows are used for',
         'licence = ""     # such as "CC-BY-4.0" or "internal"',
         "", "[split]",
-        f'kind = "{kind}"' + ('   # or "time", if the model will meet newer rows' if guess["time"] else ""),
+        *_line("kind", guess["split"], {"kind": why.get("split", [])}),
         "", "[learning]", "seconds = 60.0   # wall clock of the whole ladder and search",
         "", "[[requirement]]", f'metric = "{metric}"', f"at_least = {limit}   # what you need at the pessimistic end",
         "", "[value]   # what a decision earns: an example, replace it by your own",

@@ -79,6 +79,15 @@ def hung(case: Case) -> Case:
     return {**case, "learned": replace(learned, cost=late)}
 
 
+@sabotage("more trials than declared", check="budget-kept")
+def endless(case: Case) -> Case:
+    """Two trials are declared, and the search made three."""
+    learned: Learned = case["learned"]
+    rules = msgspec.structs.replace(case["project"].learning, trials=2)
+    return {**case, "project": msgspec.structs.replace(case["project"], learning=rules),
+            "learned": replace(learned, cost=msgspec.structs.replace(learned.cost, trials=3))}
+
+
 @sabotage("the best setting on the bound of its range", check="best-inside")
 def cornered(case: Case) -> Case:
     """The search's best learning rate is the largest that it could try."""

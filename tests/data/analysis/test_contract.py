@@ -105,3 +105,16 @@ def test_in_time_a_batch_is_held_to_spans_not_to_single_hours() -> None:
     late = days(150, 14)
     moved = late.with_column("at", pc.add(late.data["at"], pa.scalar(timedelta(hours=-8), pa.duration("us"))))
     assert any(breach.sentence.startswith("the values of the hour of at") for breach in validate(promised, moved))
+
+
+def test_a_declared_limit_is_the_range_and_holds_without_exception(case: dict[str, Any]) -> None:
+    learn, batch = case["parts"].learn, case["parts"].holdout
+    highest = float(np.nanmax(learn.numbers("num1")))
+    declared = contract(learn, limits={"num1": (-50.0, highest + 0.1), "num2": (-np.inf, 1e6)})
+    told = {rule.column: (rule.low, rule.high) for rule in declared.rules if rule.kind == "range"}
+    usual = {rule.column: (rule.low, rule.high) for rule in contract(learn).rules if rule.kind == "range"}
+    assert told["num1"] == (-50.0, highest + 0.1)
+    assert told["num2"] == (usual["num2"][0], 1e6)
+    one = numbers(batch, lambda x: np.where(np.arange(len(x)) == 7, highest + 0.2, np.minimum(x, highest)))
+    assert "num1" in {breach.rule.column for breach in validate(declared, one) if breach.rule.kind == "range"}
+    assert not [breach for breach in validate(contract(learn), one) if breach.rule.kind == "range"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -81,3 +82,36 @@ def test_a_whole_number_taken_for_classes_says_how_to_predict_its_amount() -> No
 
 def test_a_number_is_a_regression() -> None:
     assert guess(Table.of({"a": list(range(50)), "price": [n * 1.5 for n in range(50)]}), "price").task == "regression"
+
+
+def events(**columns: object) -> Table:
+    n = 400
+    days = pa.array([k * 3_600_000_000 * 6 for k in range(n)], pa.timestamp("us", "UTC"))
+    return Table.of({"dteday": days, "x": list(range(n)), "count": [k * 1.5 for k in range(n)], **columns})
+
+
+def test_rows_that_are_events_in_order_are_split_in_time() -> None:
+    found = guess(events(), "count")
+    assert found.split == "time"
+    why = next(reason for setting, _, reason in found.reasons if setting == "split")
+    assert why.startswith("dteday spans 100 days") and 'write "random"' in why
+
+
+def test_rows_without_order_under_a_name_that_says_no_time_are_drawn() -> None:
+    table = events()
+    mixed = table.take(np.random.default_rng(0).permutation(table.rows))
+    assert guess(mixed, "count").split == "random"
+
+
+def test_a_split_in_time_that_would_leave_a_part_without_a_class_is_not_chosen() -> None:
+    found = guess(events(churn=["Yes" if k < 100 else "No" for k in range(400)]), "churn")
+    assert found.split == "stratified"
+    assert any(reason.startswith("a split in time would leave tune one class alone")
+               for setting, _, reason in found.reasons if setting == "split")
+
+
+def test_the_project_file_says_why_and_what_else() -> None:
+    found = guess(events(), "count")
+    text = project_text(msgspec.structs.asdict(found), name="bikes", address="hour.parquet")
+    assert parse(text, where="here").split.kind == "time"
+    assert '# "time": dteday spans 100 days' in text

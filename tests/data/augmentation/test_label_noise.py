@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from shipworthy.core.table import Table
 from shipworthy.data.augmentation.coverage import holes, thin
@@ -78,3 +79,15 @@ def test_thin_slices_and_holes_are_named() -> None:
 def test_columns_that_go_together_have_no_holes() -> None:
     heat = np.random.default_rng(0).normal(size=2_000)
     assert holes(Table.of({"heat": heat, "again": heat * 2 + 1})) == []
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_a_small_table_without_flips_is_not_left_open(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    price, days, web = random.normal(size=6_000), random.integers(1, 15, 6_000), random.random(6_000) < 0.4
+    margin = 0.8 * price + 0.35 * (days - 7) + 0.9 * web
+    came = random.random(6_000) < 1 / (1 + np.exp(-margin))
+    table = Table.of({"price": price, "days": days, "web": web, "y": np.where(came, "yes", "no")})
+    finding = label_noise(table.with_schema(table.schema.replace("y", role="target")))
+    assert finding.verdict == "pass"
+    assert finding.high <= 0.1

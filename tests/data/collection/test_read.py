@@ -158,3 +158,21 @@ def test_json_lines_are_read_and_nested_values_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table, dict])
 def test_anything_that_speaks_arrow_is_a_table(make: type) -> None:
     assert read(make({"a": [1, 2], "b": ["x", "y"]})).records() == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+
+@pytest.mark.parametrize(("words", "note"), [
+    (["2011-01-01", None, "2012-12-31"], "dates are read as midnight UTC"),
+    (["2011-01-01 06:00:00", "2012-02-29T07:30"], "times without a zone are read as UTC"),
+    (["2011-01-01T06:00:00Z", "2011-01-01T06:00:00+02:00"], ""),
+])
+def test_iso_times_as_words_are_times_whatever_the_file(words: list[str | None], note: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"day": words}), tmp_path / "t.parquet")
+    table = read(str(tmp_path / "t.parquet"))
+    assert table.schema["day"].kind == "timestamp"
+    assert table.notes.get("day", "") == note
+
+
+@pytest.mark.parametrize("odd", ["2011-02-30", "soon", "2011-1-1"])
+def test_words_of_which_one_is_no_time_stay_words(odd: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"day": ["2011-01-01", odd]}), tmp_path / "t.parquet")
+    assert read(str(tmp_path / "t.parquet")).schema["day"].kind == "category"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -50,9 +51,26 @@ def test_without_search_only_the_default_settings_are_tried() -> None:
     inputs, truth = sample("regression", rows=300)
     begun = time.monotonic()
     held = np.arange(300) % 4 == 0
-    course = search(inputs, truth, job("regression"), (held,), clock=begun, end=begun + 5, trials=False)
+    course = search(inputs, truth, job("regression"), (held,), clock=begun, end=begun + 5, trials=1)
     assert course.trials == 1
     assert course.settings["learning_rate"] == 0.08
+
+
+def test_by_trials_the_clock_has_no_say() -> None:
+    inputs, truth = sample("binary", rows=300)
+    held = np.arange(300) % 3 == 0
+    both = [search(inputs, truth, job("binary"), (held,), clock=0.0, end=math.inf, trials=3) for _ in "ab"]
+    assert [(one.trials, one.loss, one.settings, one.cut) for one in both] == 2 * [
+        (3, both[0].loss, both[0].settings, False)]
+
+
+def test_a_search_that_the_clock_ends_still_fits_the_default_settings_in_full_and_says_so() -> None:
+    inputs, truth = sample("binary", rows=300)
+    held = np.arange(300) % 3 == 0
+    late = search(inputs, truth, job("binary"), (held,), clock=0.0, end=time.monotonic() - 1)
+    whole = search(inputs, truth, job("binary"), (held,), clock=0.0, end=math.inf, trials=1)
+    assert late.cut and not whole.cut
+    assert (late.trials, late.loss, late.settings) == (1, whole.loss, whole.settings)
 
 
 def test_in_time_the_newest_rows_are_held_back() -> None:

@@ -66,6 +66,23 @@ def test_a_search_records_its_trials_and_its_bounds(clean: dict[str, Any]) -> No
     assert apart(boosted.model.program.margin(inputs), margins["boosted"](inputs)).max() == 0
 
 
+def test_what_the_clock_cut_is_said_in_the_reason_and_the_cost(clean: dict[str, Any]) -> None:
+    asked = rules(clean, learners=("trivial", "boosted"), search=True, seconds=0.6)
+    learned, _ = learn(clean["parts"], fit(clean["parts"].learn), asked)
+    told = "no time was left for boosted; another run may choose another model"
+    assert learned.cost.cut in (told, "the budget cut the search after 1 trial; another run may choose another model")
+    assert learned.why.endswith(f"; {learned.cost.cut}")
+    assert unpack_learned(pack_learned(learned)).cost.cut == learned.cost.cut
+
+
+def test_by_trials_the_outcome_depends_on_rows_and_seed_alone(clean: dict[str, Any]) -> None:
+    found = [learn(clean["parts"], fit(clean["parts"].learn),
+                   rules(clean, search=True, seconds=2.0, trials=2))[0] for _ in "ab"]
+    assert [one.cost.trials for one in found] == [2, 2]
+    assert not found[0].cost.cut and "budget cut" not in found[0].why
+    assert [one.model.digest for one in found[0].candidates] == [one.model.digest for one in found[1].candidates]
+
+
 def test_a_size_limit_shrinks_boosted_trees_until_they_fit(clean: dict[str, Any]) -> None:
     learned, _ = learn(clean["parts"], fit(clean["parts"].learn),
                        rules(clean, learners=("trivial", "boosted"), max_megabytes=0.012))

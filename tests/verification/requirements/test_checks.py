@@ -12,7 +12,12 @@ from shipworthy.core.project import Requirement, Value
 from shipworthy.core.table import Table
 from shipworthy.errors import BadProject
 from shipworthy.verification.requirements.business import metric_tracks_value, value_above_nothing
-from shipworthy.verification.requirements.performance import holdout_untouched, not_worse_than_champion, requirements
+from shipworthy.verification.requirements.performance import (
+    beats_trivial,
+    holdout_untouched,
+    not_worse_than_champion,
+    requirements,
+)
 
 
 def requiring(clean: dict[str, Any], *wanted: Requirement) -> Any:
@@ -62,9 +67,9 @@ def test_a_requirement_has_one_limit_on_the_side_that_can_fail(
     assert (told.value.problem, told.value.hint) == (problem, hint)
 
 
-def test_a_holdout_that_judged_another_model_fails() -> None:
-    assert holdout_untouched(1).verdict == "pass"
-    finding = holdout_untouched(2)
+def test_a_holdout_that_judged_another_model_fails(clean: dict[str, Any]) -> None:
+    assert holdout_untouched(1, clean["project"]).verdict == "pass"
+    finding = holdout_untouched(2, clean["project"])
     assert finding.sentence == "These holdout rows have judged 2 different models; 1 is allowed."
     assert finding.verdict == "fail"
 
@@ -129,3 +134,20 @@ def _target(rows: Table, cut: Any) -> Table:
     values = cut[place] if cut.dtype.kind != "f" else cut[place] + rows.numbers("num3")
     kind = "number" if cut.dtype.kind == "f" else "category"
     return rows.drop("outcome").with_column("outcome", values.tolist(), role="target", kind=kind)
+
+
+def test_a_seed_is_no_remedy_where_rows_are_split_in_time(clean: dict[str, Any]) -> None:
+    project = clean["project"]
+    for kind, said in (("time", "newer rows, with later dates"), ("stratified", "another [split] seed")):
+        asked = msgspec.structs.replace(project, split=msgspec.structs.replace(project.split, kind=kind))
+        assert said in holdout_untouched(2, asked).remedy
+
+
+def test_a_model_that_one_input_alone_beats_is_blamed_and_not_the_data(clean: dict[str, Any]) -> None:
+    learn = clean["parts"].learn
+    mixed = np.random.default_rng(0).permutation(learn.rows)
+    blind = clean["steps"].train(learn.with_column("outcome", learn.data["outcome"].take(pa.array(mixed))))
+    finding = beats_trivial(blind, clean["parts"])
+    assert finding.verdict == "fail"
+    assert "% higher than that of the best trivial rule" in finding.sentence
+    assert finding.remedy.startswith("the model is at fault, not the data: ")

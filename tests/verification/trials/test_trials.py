@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from shipworthy.core.found import Contract, Rule
+from shipworthy.core.table import Table
 from shipworthy.errors import BadData
 from shipworthy.verification.trials.boundary import _judge, flagged, hostile, typical
 from shipworthy.verification.trials.equivalence import equivalent
 from shipworthy.verification.trials.simulation import CALM, SCENARIOS, scene
 from shipworthy.verification.trials.survival import outage
-from shipworthy.verification.trials.validation import about, mutation_score
+from shipworthy.verification.trials.validation import _remedy, _Strike, about, mutation_score
 
 
 def test_a_blind_contract_has_score_zero(clean: dict[str, Any]) -> None:
@@ -45,7 +46,19 @@ def test_a_score_that_more_runs_would_settle_is_unknown(clean: dict[str, Any]) -
     assert finding.verdict == "unknown"
     assert finding.low < finding.limit < finding.high
     assert "More runs would settle it." in finding.sentence
-    assert finding.remedy == "try more batches: [checks.mutation-score] runs, clean; or declare [data.limits]"
+    assert finding.remedy.startswith("against ")
+    assert finding.remedy.endswith("; or try more batches: [checks.mutation-score] runs, clean")
+
+
+def test_the_remedy_names_the_operators_that_escaped_what_helps_and_where() -> None:
+    rows = Table.of({"a": [1]})
+    remedy = _remedy({
+        "affine unit": 3 * [_Strike(rows, rows, ("income",), False)],
+        "unit ×1000 or ÷100": 2 * [_Strike(rows, rows, ("age",), False)],
+        "old rows again": [_Strike(rows, rows, ("income", "age"), False)], "column frozen": [],
+    })
+    assert remedy == ("against affine unit and unit ×1000 or ÷100: declare the possible values: [data.limits] income, "
+                      "age; against old rows again: name what tells rows apart: [data] identifiers or time")
 
 
 def test_a_strike_is_judged_by_the_rules_of_what_it_struck() -> None:

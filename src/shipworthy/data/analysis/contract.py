@@ -9,6 +9,9 @@ validation for dynamic data ingestion"; the bounds are our own.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 
@@ -26,14 +29,15 @@ CUTS = (0.5, 0.75)
 
 
 def contract(
-    table: Table, profile: Profile | None = None, *, batch_rows: int = 0, in_time: bool = True
+    table: Table, profile: Profile | None = None, *, batch_rows: int = 0, in_time: bool = True,
+    limits: Mapping[str, tuple[float, float]] | None = None,
 ) -> Contract:
     """The promises that training rows keep: presence, type, gaps, range, levels, shapes, times, links to the target.
 
     table: training rows in their order. batch_rows: how many rows a batch should have; 0 is not known. in_time:
     whether newer batches may differ as stretches of the table do; if not, rows (or whole groups, where the schema
     names one) are held to be exchangeable, as they are in a random split. Columns that the project sets aside are
-    not promised.
+    not promised. limits: column → lowest and highest possible value, as declared: its range, whatever rows were seen.
     """
     judged = [column.name for column in table.schema.columns if column.role not in ("ignored", "suspect")
               or column.protected]
@@ -41,6 +45,7 @@ def contract(
     broken = _backtest(table) if in_time and table.rows >= LEAST_BACKTEST else set()
     rules = [_widened(rule) if _key(rule) in broken else rule for rule in infer(table, in_time=in_time)
              if _key(rule) not in broken or rule.kind == "range"]
+    rules = [_declared(rule, limits or {}) for rule in rules]
     if len(broken) >= max(3, 0.05 * len(rules)):
         rules = [_loosened(rule) for rule in rules]
     if batch_rows:
@@ -89,6 +94,16 @@ def _backtest(table: Table) -> set[tuple[str, str, str]]:
             for breach in validate(promised, batch):
                 found.add(_key(breach.rule))
     return found
+
+
+def _declared(rule: Rule, limits: Mapping[str, tuple[float, float]]) -> Rule:
+    """A range at the limits that the project declares for its column; the inferred end where a limit is infinite."""
+    if rule.kind != "range" or rule.column not in limits:
+        return rule
+    low, high = limits[rule.column]
+    return msgspec.structs.replace(rule, low=low if math.isfinite(low) else rule.low,
+                                   high=high if math.isfinite(high) else rule.high,
+                                   detail={**rule.detail, "declared": True})
 
 
 def _widened(rule: Rule) -> Rule:

@@ -9,8 +9,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shipworthy.core.found import ColumnProfile, Profile, Suspect
+from shipworthy.core.project import Splitting
 from shipworthy.core.schema import MOST_CLASSES, Task, task_of
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile as look
@@ -18,6 +20,8 @@ from shipworthy.data.analysis.suspects import named_after
 from shipworthy.data.collection.containment import words_of
 from shipworthy.errors import BadData, one_of
 
+Reasons = list[tuple[str, str, str]]
+Kind = Literal["random", "stratified", "grouped", "time"]
 PROTECTED = {
     "sex": "sex",
     "gender": "sex",
@@ -51,10 +55,15 @@ MISSING_NUMBERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0)
 MARKS = " .,;:!"
 
 
+SPAN = 86_400.0
+FEW_TIMES, FEWEST, IN_ORDER = 20, 30, 0.95
+
+
 class Guess(msgspec.Struct, frozen=True):
     """What `init` writes. reasons: (setting, value as TOML, why), in the order of the project file.
 
-    suspects are shown and never set aside: that is for a person to decide. positive: the rarer or telling class.
+    split: how rows are divided; in time where they are events in order. suspects are shown and never set aside: that is
+    for a person to decide. positive: the rarer or telling class.
     """
 
     task: Task
@@ -69,6 +78,7 @@ class Guess(msgspec.Struct, frozen=True):
     same: dict[str, str] = {}
     subject: Literal["person", "thing", "undeclared"] = "undeclared"
     decides: bool = True
+    split: Kind = "stratified"
     suspects: tuple[Suspect, ...] = ()
     reasons: tuple[tuple[str, str, str], ...] = ()
 
@@ -90,6 +100,7 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
     identifiers = _identifiers(others, table, reasons)
     time = _time(others, table, reasons)
     group = _group(others, table, identifiers, reasons)
+    kind = _split(table, (task, target), time, group, reasons)
     left = [column for column in others if column.name not in identifiers]
     protected = _protected(left, reasons)
     personal = _personal(others, protected, reasons)
@@ -100,7 +111,7 @@ def guess(table: Table, target: str, *, profile: Profile | None = None) -> Guess
                     "no answer seems to be about somebody; write true if one decides something about a person"))
     suspects = _suspects(seen, left, reasons)
     return Guess(task, target, positive, time, group, identifiers, protected, personal, codes, same, subject, decides,
-                 suspects, tuple(reasons))
+                 kind, suspects, tuple(reasons))
 
 
 def _same(table: Table, target: str, reasons: list[tuple[str, str, str]]) -> dict[str, str]:
@@ -192,6 +203,43 @@ def _group(
             reasons.append(("group", f'"{column.name}"', f"{column.distinct:,} values over {column.rows:,} "
                             "rows: some repeat"))
             return column.name
+    return ""
+
+
+def _split(table: Table, asked: tuple[Task, str], time: str, group: str, reasons: Reasons) -> Kind:
+    """In time where rows are events in order; else by whole groups, or at random. asked: task and target."""
+    task, target = asked
+    usual: Kind = "grouped" if group else "random" if task == "regression" else "stratified"
+    if not time:
+        return usual
+    against = f"rows of one {group} belong together" if group else _no_events(table, task, target, time)
+    if against:
+        reasons.append(("split", f'"{usual}"', f'{against}; write "time" if the model will meet newer rows'))
+        return usual
+    days = float(np.ptp(table.numbers(time))) / SPAN
+    reasons.append(("split", '"time"', f"{time} spans {days:,.0f} days and the model will meet newer rows, which rows "
+                    f'drawn at random do not stand for; write "{usual}" if their order means nothing'))
+    return "time"
+
+
+def _no_events(table: Table, task: Task, target: str, time: str) -> str:
+    """Why rows are not divided in time; empty if they are events in order, enough of them in every part."""
+    seconds = table.numbers(time)
+    first, last = np.quantile(seconds, [0.05, 0.95])
+    steps = np.diff(seconds)
+    in_order = max(float(np.mean(steps >= 0)), float(np.mean(steps <= 0))) > IN_ORDER
+    if last - first < SPAN or len(np.unique(seconds)) < FEW_TIMES:
+        return f"{time} spans too short a time to divide rows by"
+    if not in_order and not TIMES & set(words_of(time)):
+        return f"rows do not come in the order of {time}"
+    shares = Splitting()
+    edges = np.quantile(seconds, [1 - shares.tune - shares.holdout, 1 - shares.holdout])
+    part = np.digitize(seconds, edges)
+    for place, name in enumerate(("learn", "tune", "holdout")):
+        if (part == place).sum() < FEWEST:
+            return f"a split in time would leave {(part == place).sum()} rows to {name}"
+        if task != "regression" and pc.count_distinct(table.column(target).filter(pa.array(part == place))).as_py() < 2:
+            return f"a split in time would leave {name} one class alone"
     return ""
 
 

@@ -69,7 +69,8 @@ def _range(rule: Rule, view: View) -> Breach | None:
     allowed = max(TINY, 3 / (rule.support + 3)) if len(numbers) > 5_000 else 3 / (rule.support + 3)
     far = max(rule.high - rule.low, 1e-9)
     wild = bool(np.any((worst < rule.low - 10 * far) | (worst > rule.high + 10 * far)))
-    if same < 3 and not wild and binomial_tail(count, len(numbers), allowed) >= CHANCE:
+    sure = wild or same >= 3 or rule.detail.get("declared")
+    if not sure and binomial_tail(count, len(numbers), allowed) >= CHANCE:
         return None
     shown = worst[np.argmax(np.abs(worst))]
     return Breach(rule, f"{count} outside", f"{count} values of {rule.column} are outside {rule.low:g} to "

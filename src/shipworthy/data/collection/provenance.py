@@ -5,6 +5,7 @@ from __future__ import annotations
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.found import Catalogue, JoinPath
 from shipworthy.core.table import Table
+from shipworthy.core.words import counted
 from shipworthy.marks import check
 
 
@@ -25,7 +26,8 @@ def sources_known(catalogue: Catalogue, table: Table) -> Finding:
     if bare:
         lacking = [f"{name} ({' and '.join(w for w in ('owner', 'licence') if not getattr(known[name], w))})"
                    for name in bare]
-        return say("fail", f"{len(bare)} of {len(used)} sources lack an owner or a licence: {_few(lacking)}.",
+        of = f"{len(bare)} of {counted(len(used), 'source')}"
+        return say("fail", f"{of} without an owner or a licence: {_few(lacking)}.",
                    remedy=f'write owner = "…" and licence = "…" in the [[source]] of {", ".join(bare)}',
                    counterexample={"sources": bare}, **facts)
     return say("pass", f"All {len(judged)} training columns trace to {len(used)} catalogued "

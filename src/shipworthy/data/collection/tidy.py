@@ -21,14 +21,16 @@ TEXT_WORDS = 3.0
 LOOK = 20_000
 MOST = 2**63 - 1
 _ZONE = r":\d\d(\.\d+)? ?([Zz]|[+-]\d\d(:?\d\d)?)\s*$"
+_ISO = (r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+        r"([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d(:?\d\d)?)?)?$")
 _TRUTHS = {"true": True, "false": False}
 
 
 def tidied(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | None = None) -> Table:
     """A table with plain Arrow types, kinds decided, and notes of every conversion.
 
-    Dates and naive times become UTC microseconds; decimals become floats; nested values and whole numbers above
-    2**63 − 1 become text.
+    Dates and naive times, also as ISO 8601 words, become UTC microseconds; decimals become floats; nested values and
+    whole numbers above 2**63 − 1 become text.
     Raises BadData when there is no column, no row, or two columns share a name.
     """
     if not data.num_columns:
@@ -98,9 +100,9 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
     if pa.types.is_dictionary(kind):
         return _plain(pc.cast(values, kind.value_type))
     if pa.types.is_string(kind):
-        return _truths(values)
+        return _worded(values)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return _truths(pc.cast(values, pa.string()))
+        return _worded(pc.cast(values, pa.string()))
     if pa.types.is_date(kind):
         return pc.cast(pc.cast(values, pa.timestamp("us")), UTC), DATES
     if pa.types.is_timestamp(kind):
@@ -120,6 +122,28 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values, ""
     return _nested(values), "nested values are read as JSON text"
+
+
+def _worded(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    """Words as they are, or as truths or times where every one of them is one."""
+    head = values.slice(0, 50).drop_null()
+    if len(head) and pc.all(pc.match_substring_regex(head, _ISO)).as_py():
+        return _times(values)
+    return _truths(values)
+
+
+def _times(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    """ISO 8601 words as times, as a CSV file's are read; the words where one of them is no time after all."""
+    coded = values.combine_chunks().dictionary_encode()
+    words = coded.dictionary
+    if not pc.all(pc.match_substring_regex(words, _ISO)).as_py():
+        return values, ""
+    try:
+        stamps = pa.array([moment(word, naive=True) for word in words.to_pylist()], UTC)
+    except BadData:
+        return values, ""
+    note = DATES if pc.all(pc.equal(pc.utf8_length(words), 10)).as_py() else NAIVE if without_zone(words) else ""
+    return pa.chunked_array([stamps.take(coded.indices)]), note
 
 
 def _truths(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:

@@ -9,6 +9,7 @@ import numpy as np
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.found import Catalogue
 from shipworthy.core.table import Table
+from shipworthy.core.words import counted
 from shipworthy.data.collection.containment import words_of
 from shipworthy.marks import check
 
@@ -53,8 +54,13 @@ def conventions_agree(catalogue: Catalogue, raw: Table) -> Finding:
                    f"({sample.rows:,} rows read): {wrong[0]}.",
                    remedy="bring the source to one convention before it is read, or declare [data.units] "
                    "and convert it", counterexample={"disagreements": wrong[:10]}, **facts)
-    return say("pass", f"{len(sources)} sources agree: {len(pairs)} pairs of like-named numbers keep one unit, and "
-               f"dates in text keep one order ({sample.rows:,} rows read).", **facts)
+    numbers = f"{counted(len(pairs), 'pair')} of like-named numbers"
+    return say("pass", f"{_agree(len(sources))}: {numbers} in one unit each, and dates in text in one order "
+               f"({sample.rows:,} rows read).", **facts)
+
+
+def _agree(sources: int) -> str:
+    return "1 source agrees with itself" if sources == 1 else f"{counted(sources, 'source')} agree"
 
 
 def _namesakes(table: Table, catalogue: Catalogue) -> list[tuple[str, str]]:

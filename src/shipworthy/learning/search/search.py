@@ -25,6 +25,8 @@ HOPELESS = 1.03
 MORE_ROWS = 1.1
 BYTES_A_LEAF = 24
 TASTE = 4
+TREE, TREE_A_CELL = 1.5e-3, 2e-8
+LEAST_ROUNDS = 50
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Course:
     """How a search went: the best settings with their rounds and bounds, and every trial's best loss so far.
 
     kept: the best fit on the first fold, for when there is no time to fit again. refit: seconds that would take.
-    threads: how many were faster.
+    threads: how many were faster. cut: whether the clock ended the search or a fit of it.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Course:
     kept: Grown | None = None
     refit: float = 0.0
     threads: int = 1
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,17 @@ def search(
     *,
     clock: float,
     end: float,
-    trials: bool = True,
+    trials: int | None = None,
     most_bytes: float = 0.0,
     warm: Mapping[str, Any] | None = None,
 ) -> Course:
     """The best settings of boosted trees found before `end`, by loss on held-back rows of the learning part.
 
-    The default settings come first, then `warm` and a short portfolio, then the sampler's. A trial that is 3 % worse
-    than the best on the first fold is dropped; a range on whose bound the best lies is widened; 12 trials without a
-    gain of 0.05 % end it. clock, end: of the monotonic clock. most_bytes: of the program, 0 for no limit.
+    The default settings come first, for as many rounds as job.seconds allow on a usual machine, whatever the clock
+    says; then `warm` and a short portfolio, then the sampler's. A trial that is 3 % worse than the best on the first
+    fold is dropped; a range on whose bound the best lies is widened; 12 trials without a gain of 0.05 % end it. clock,
+    end: of the monotonic clock; an infinite end asks no clock. trials: the most, None for no limit. most_bytes: of the
+    program, 0 for no limit.
     """
     begun = time.monotonic()
     ground = _ground(inputs, truth, job, held)
@@ -81,15 +86,15 @@ def search(
     for known in (*([dict(warm)] if warm else []), *portfolio(len(truth))):
         study.enqueue_trial({name: known[name] for name in course.bounds if name in known}, skip_if_exists=True)
     stale, longest, budget = 0, 0.0, max(0.1, end - begun)
-    while course.trials == 0 or trials:
+    while course.trials == 0 or trials is None or course.trials < trials:
         now = time.monotonic()
-        course.stopped = _over(course, stale, now + longest > end - course.refit)
-        if course.stopped:
+        if _over(course, stale, now + longest > end - course.refit):
             break
         trial = study.ask(_distributions(course.bounds)) if course.trials else None
-        settings = {**DEFAULT, **(trial.params if trial else {}), "rounds": MOST_ROUNDS}
-        until = min(end - course.refit, now + (0.5 if not course.trials else 0.15) * budget)
+        settings = {**DEFAULT, **(trial.params if trial else {}), "rounds": MOST_ROUNDS if trial else _rounds(ground)}
+        until = min(end - course.refit, now + 0.15 * budget) if trial else math.inf
         grown = _tried(ground, settings, until, course.loss)
+        course.cut |= any(one.cut for one in grown)
         longest = max(0.5 * longest, time.monotonic() - now)
         value = _judged(grown, settings, job, most_bytes if course.trials else 0.0)
         if trial:
@@ -104,11 +109,21 @@ def search(
     return course
 
 
-def _over(course: Course, stale: int, late: bool) -> str:
-    """Why the search ends before its next trial; empty if it goes on. The first trial is always made."""
+def _over(course: Course, stale: int, late: bool) -> bool:
+    """Whether the search ends before its next trial, and why, on its course. The first trial is always made."""
     if course.trials and late:
-        return "the budget was used"
-    return f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}" if stale >= PATIENCE else ""
+        course.stopped, course.cut = "the budget was used", True
+    elif stale >= PATIENCE:
+        course.stopped = f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}"
+    return bool(course.stopped)
+
+
+def _rounds(ground: Ground) -> int:
+    """How many rounds of the default settings fit job.seconds on a usual machine, over all folds; 50 at least."""
+    data = ground.pairs[0][0]
+    tree = TREE + TREE_A_CELL * data.num_data() * data.num_feature()
+    rounds = ground.job.seconds / (len(ground.pairs) * ground.job.outputs * tree)
+    return int(min(MOST_ROUNDS, max(LEAST_ROUNDS, rounds)))
 
 
 def _judged(grown: Sequence[Grown], settings: Mapping[str, Any], job: Job, most_bytes: float) -> float:

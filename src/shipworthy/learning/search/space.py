@@ -5,6 +5,7 @@ from __future__ import annotations
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.learned import Learned
 from shipworthy.core.project import Project
+from shipworthy.core.words import counted
 from shipworthy.learning.search.bounds import NATURAL
 from shipworthy.marks import check
 
@@ -29,4 +30,4 @@ def best_inside(learned: Learned, project: Project) -> Finding:
                        "better ones may lie beyond.", value=float(value), low=low, high=high, n=learned.cost.trials,
                        remedy="search longer, so that the range is widened: raise [learning] seconds")
     return say("pass", f"All {len(best.bounds)} searched settings of {best.learner} lie inside their ranges after "
-               f"{learned.cost.trials} trials.", n=learned.cost.trials)
+               f"{counted(learned.cost.trials, 'trial')}.", n=learned.cost.trials)

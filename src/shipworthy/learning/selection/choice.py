@@ -11,6 +11,9 @@ from shipworthy.core.project import Learning
 from shipworthy.core.table import Floats, Ints
 from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference
+from shipworthy.metrics.losses import row_losses
+
+KEPT = 0.5
 
 
 def quality(scores: Floats, truth: Floats | Ints, task: str) -> float:
@@ -48,13 +51,14 @@ def choose(
 ) -> tuple[Candidate, str]:
     """The candidate to release and one sentence why, among those that fit the declared budgets.
 
-    A black box only if the best one gains more than epsilon over the best glass box at the low end of the paired 95 %
-    interval. Then, on that side, the simplest that the best does not beat by more than epsilon and one standard error.
+    None that loses to the trivial rule. A black box only if the best one gains more than epsilon over the best glass
+    box at the low end of the paired 95 % interval. Then, on that side, the simplest that the best does not beat by more
+    than epsilon and one standard error, neither by quality nor by loss.
     Source: Breiman et al. (1984), 3.4.3, for the rule of one standard error.
     """
     best, side = standard(candidates, truth, learning)
     for candidate in side:
-        if simpler(candidate, best) and as_good(candidate, best, truth, learning):
+        if simpler(candidate, best) and as_good(candidate, best, truth, learning, trivial_of(candidates)):
             value, low, high = gain(best.scores, candidate.scores, truth, task)
             return candidate, (
                 f"{candidate.learner}: {best.learner} gains only {value:.4f} [{low:.4f}, {high:.4f}] over it, "
@@ -76,19 +80,57 @@ def standard(
 ) -> tuple[Candidate, list[Candidate]]:
     """The best candidate that may be released, and those of its kind (glass or black box), simplest first."""
     able = [candidate for candidate in candidates if fits(candidate, learning)] or list(candidates)
+    able = beating_trivial(able, candidates) or [min(able, key=lambda one: one.figures.loss)]
     black = [one for one in able if not one.glass_box]
     glass = [one for one in able if one.glass_box]
     strongest = max(black, key=lambda one: one.figures.metric) if black else None
     if strongest is not None and earns(strongest, able, truth, learning):
         side = [one for one in black if earns(one, able, truth, learning)]
         return strongest, ladder_order(side)
-    return max(glass, key=lambda one: one.figures.metric), ladder_order(glass)
+    side = glass or black
+    return max(side, key=lambda one: one.figures.metric), ladder_order(side)
 
 
-def as_good(candidate: Candidate, best: Candidate, truth: Floats | Ints, learning: Learning) -> bool:
-    """Whether the best gains no more than epsilon and one standard error over a candidate."""
-    value, low, _ = gain(best.scores, candidate.scores, truth, best.model.task)
-    return not value - (value - low) / 1.96 > learning.epsilon
+def beating_trivial(able: Sequence[Candidate], candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those whose loss on the tune part is no higher than that of the trivial rule; all where it was not fitted."""
+    rule = trivial_of(candidates)
+    return [one for one in able if rule is None or not one.figures.loss > rule.figures.loss]
+
+
+def trivial_of(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The trivial rule, where it was fitted."""
+    return next((one for one in candidates if one.learner == "trivial"), None)
+
+
+def as_good(
+    candidate: Candidate, best: Candidate, truth: Floats | Ints, learning: Learning, trivial: Candidate | None = None
+) -> bool:
+    """Whether the best gains no more than epsilon and one standard error over a candidate, by quality and by loss.
+
+    Quality alone would let through a model that ranks as well, within the noise of few rows, and is sure where it
+    errs. Epsilon of the loss is a share of the loss of the base rate, as it is of the variance for R². On few rows a
+    standard error hides much: where the best surely gains over the trivial rule, the candidate must plausibly keep
+    half of that.
+    """
+    task = best.model.task
+    value, low, high = gain(best.scores, candidate.scores, truth, task)
+    if value - (value - low) / 1.96 > learning.epsilon:
+        return False
+    if trivial is not None:
+        gained, least, _ = gain(best.scores, trivial.scores, truth, task)
+        if least > 0 and high > max(learning.epsilon, KEPT * gained):
+            return False
+    more = row_losses(candidate.scores, truth, task) - row_losses(best.scores, truth, task)
+    error = float(more.std(ddof=1)) / np.sqrt(len(more))
+    return not more.mean() - error > learning.epsilon * _base_loss(truth, task)
+
+
+def _base_loss(truth: Floats | Ints, task: str) -> float:
+    """The mean loss of who always answers with the base rate: entropy in nats, or variance."""
+    if task == "regression":
+        return float(np.var(truth))
+    share = np.bincount(np.asarray(truth, np.int64)) / len(truth)
+    return float(-(share[share > 0] * np.log(share[share > 0])).sum())
 
 
 def earns(one: Candidate, candidates: Sequence[Candidate], truth: Floats | Ints, learning: Learning) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.learned import Candidate, Learned, Parts
 from shipworthy.core.project import Project
-from shipworthy.learning.selection.choice import as_good, gain, simpler, standard
+from shipworthy.learning.selection.choice import as_good, gain, simpler, standard, trivial_of
 from shipworthy.marks import check
 
 LEAST = 100
@@ -16,9 +16,10 @@ UNIT = {"binary": "AUC", "multiclass": "accuracy", "regression": "R²"}
 def beats_simplest(learned: Learned, parts: Parts, project: Project) -> Finding:
     """Whether no simpler candidate of the side that is called for, glass or black box, is as good as the best there.
 
-    As good: the best gains no more than epsilon and one standard error of the paired difference over it, on the tune
-    part. The black side is called for if its best gains more than epsilon over every glass box at the low end of the
-    95 % interval. Simpler: a glass box before a black box, then fewer leaves, cells and weights.
+    As good: the best gains no more than epsilon and one standard error of the paired difference over it on the tune
+    part, by quality and by loss, and plausibly no more than half of what it gains over the trivial rule. The black side
+    is called for if its best gains more than epsilon over every glass box at the low end of the 95 % interval. Simpler:
+    a glass box before a black box, then fewer leaves, cells and weights.
     """
     chosen, rows, limit = learned.chosen, parts.tune.rows, project.learning.epsilon
     if rows < LEAST:
@@ -26,7 +27,8 @@ def beats_simplest(learned: Learned, parts: Parts, project: Project) -> Finding:
     task, truth, chart = chosen.model.task, chosen.model.truth(parts.tune), front(learned)
     best, side = standard(learned.candidates, truth, project.learning)
     easier = [one for one in side if simpler(one, chosen)]
-    good = next((one for one in easier if as_good(one, best, truth, project.learning)), None)
+    rule = trivial_of(learned.candidates)
+    good = next((one for one in easier if as_good(one, best, truth, project.learning, rule)), None)
     rivals = easier or [one for one in learned.candidates if simpler(one, chosen)]
     if not rivals:
         told = f"{chosen.learner} is the simplest of {len(learned.candidates)} candidates"

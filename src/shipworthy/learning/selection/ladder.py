@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
@@ -18,12 +20,13 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked, registry
 from shipworthy.core.schema import Schema, Task, task_of
 from shipworthy.core.table import Floats, Ints, Table, to_words
+from shipworthy.core.words import counted
 from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality
-from shipworthy.learning.training.boosted import dataset, fitted, grow
+from shipworthy.learning.training.boosted import DEFAULT, dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
 from shipworthy.metrics.losses import row_losses
@@ -35,7 +38,7 @@ Progress = Callable[[str], None]
 SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "boosted": 0.3}
 RESERVE = 0.05
 RESERVE_SECONDS = 0.5
-LEAST_ROWS, CELLS_A_SECOND = 5_000, 350_000
+LEAST_ROWS, CELLS_A_SECOND, SEARCHED = 5_000, 350_000, 0.6
 LEAST_SECONDS = 0.3
 MANY_CLASSES = 30
 
@@ -64,23 +67,23 @@ def learn(
 ) -> tuple[Learned, Margins]:
     """Every rung of the ladder, the search, the choice and its cost; and each rung's library margin by learner.
 
-    The wall clock is kept within project.learning.seconds: every rung has its share, the search what is left. A rung
-    for which no time is left is not fitted, and the reason says so. learners: those known, by name; the installed ones
-    by default. warm: settings to try early in the search, such as the champion's.
+    Every rung does a fixed amount of work, that its share of project.learning.seconds allows on a usual machine; only
+    the search is cut by the clock, and a rung is left out where no time is left for it. Either is said in the reason
+    and in the cost. With project.learning.trials nothing asks the clock. learners: those known, by name; the installed
+    ones by default. warm: settings to try early in the search, such as the champion's.
     """
-    clock, meter = time.monotonic(), start()
+    clock, meter, rules = time.monotonic(), start(), project.learning
     stage = set_up(parts, features, project)
-    end = clock + project.learning.seconds - max(RESERVE * project.learning.seconds, RESERVE_SECONDS)
+    end = math.inf if rules.trials else clock + rules.seconds - max(RESERVE * rules.seconds, RESERVE_SECONDS)
     candidates: list[Candidate] = []
     margins: Margins = {}
     course, skipped = Course(), []
     for marked in rungs(project, stage.task, learners):
-        left = end - time.monotonic()
-        if candidates and left < LEAST_SECONDS:
+        if candidates and end - time.monotonic() < LEAST_SECONDS:
             skipped.append(marked.name)
             continue
         progress(f"learning: {marked.name}")
-        job = _job(stage, project, seconds=max(0.1, min(SHARES.get(marked.name, 0.1) * project.learning.seconds, left)))
+        job = _job(stage, project, seconds=max(0.1, SHARES.get(marked.name, 0.1) * rules.seconds))
         begun, cpu = time.monotonic(), cpu_seconds()
         if marked.name == "boosted":
             made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm)
@@ -88,11 +91,19 @@ def learn(
             made = marked.function(*stage.learn, job)
         candidates.append(_candidate(stage, marked, made, time.monotonic() - begun, cpu_seconds() - cpu))
         margins[marked.name] = made.margin
-    chosen, why = choose(candidates, stage.tune[1], project.learning, stage.task)
-    why += f"; no time was left for {', '.join(skipped)}" if skipped else ""
-    cost = stop(meter, project.learning, search_seconds=course.seconds, trials=course.trials)
+    chosen, why = choose(candidates, stage.tune[1], rules, stage.task)
+    cut = _cut(course, skipped)
+    cost = msgspec.structs.replace(
+        stop(meter, rules, search_seconds=course.seconds, trials=course.trials), cut=cut)
     gains = tuple(Gain(0.0, c.figures.loss, c.learner) for c in candidates) + tuple(course.gains)
-    return Learned(tuple(candidates), chosen, why, cost, gains), margins
+    return Learned(tuple(candidates), chosen, f"{why}; {cut}" if cut else why, cost, gains), margins
+
+
+def _cut(course: Course, skipped: list[str]) -> str:
+    """What the clock cut, in words; empty where it cut nothing."""
+    said = [f"the budget cut the search after {counted(course.trials, 'trial')}"] if course.cut else []
+    said += [f"no time was left for {', '.join(skipped)}"] if skipped else []
+    return f"{' and '.join(said)}; another run may choose another model" if said else ""
 
 
 def _searched(
@@ -107,22 +118,25 @@ def _searched(
 ) -> tuple[Fitted, Course]:
     """Boosted trees by the best settings found, fitted again on all rows searched on where there is time.
 
-    With little time for many rows, a part of them drawn by the seed.
+    With few seconds for many rows, a part of them drawn by the seed. The default settings are always fitted again.
     """
     rules = project.learning
-    most = max(LEAST_ROWS, int((end - time.monotonic()) * CELLS_A_SECOND / stage.learn[0].shape[1]))
+    most = max(LEAST_ROWS, int(SEARCHED * rules.seconds * CELLS_A_SECOND / stage.learn[0].shape[1]))
     chosen = drawn(parts.learn.rows, most, rules.seed)
     inputs, truth = stage.learn[0][chosen], stage.learn[1][chosen]
     held = folds(parts.learn.take(chosen), truth, project)
-    last = end if rules.search else min(end, time.monotonic() + job.seconds)
-    course = search(inputs, truth, job, held, clock=clock, end=last, trials=rules.search,
+    course = search(inputs, truth, job, held, clock=clock, end=end,
+                    trials=(rules.trials or None) if rules.search else 1,
                     most_bytes=rules.max_megabytes * 1e6, warm=warm)
     assert course.kept is not None
-    left, grown, rows = end - time.monotonic(), course.kept, int((~held[0]).sum())
-    if left > 0.7 * course.refit:
-        again = replace(job, settings=course.settings, seconds=max(0.05, left), threads=course.threads)
-        grown = grow(dataset(inputs, truth, job), again, course.settings, end=time.monotonic() + again.seconds)
+    plain = course.settings.items() >= {name: DEFAULT[name] for name in DEFAULT if name != "rounds"}.items()
+    last = math.inf if plain else end
+    grown, rows = course.kept, int((~held[0]).sum())
+    if last - time.monotonic() > 0.7 * course.refit:
+        again = replace(job, settings=course.settings, threads=course.threads)
+        grown = grow(dataset(inputs, truth, job), again, course.settings, end=last)
         rows = len(truth)
+    course.cut |= grown.cut or rows < len(truth)
     rounds = grown.rounds
     made = fitted(grown.booster, rounds, job, course.settings, rows=rows)
     while rounds > 10 and not _fits(stage, made, project):

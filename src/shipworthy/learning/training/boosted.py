@@ -36,12 +36,16 @@ ONE_THREAD_CELLS = 200_000
 
 @dataclass
 class Grown:
-    """A booster and what was seen while it grew: rounds to keep, their loss on held-back rows, seconds taken."""
+    """A booster and what was seen while it grew: rounds to keep, their loss on held-back rows, seconds taken.
+
+    cut: whether the clock ended it.
+    """
 
     booster: Any
     rounds: int
     loss: float
     seconds: float
+    cut: bool = False
 
 
 @learner("boosted", tasks=("binary", "multiclass", "regression"), order=50)
@@ -83,7 +87,7 @@ def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid:
     booster = lightgbm.train(parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid],
                              callbacks=[watch])
     rounds = booster.current_iteration() if valid is None else watch.best + 1
-    return Grown(booster, max(1, rounds), watch.loss, time.monotonic() - begun)
+    return Grown(booster, max(1, rounds), watch.loss, time.monotonic() - begun, watch.cut)
 
 
 def fitted(booster: Any, rounds: int, job: Job, settings: Mapping[str, Any], *, rows: int) -> Fitted:
@@ -105,6 +109,7 @@ class _Watch:
     end: float
     loss: float = math.inf
     best: int = 0
+    cut: bool = False
     order: int = field(default=40, init=False)
     before_iteration: bool = field(default=False, init=False)
 
@@ -115,5 +120,6 @@ class _Watch:
         if seen and seen[0][2] < self.loss:
             self.loss, self.best = float(seen[0][2]), environment.iteration
         stale = bool(seen) and environment.iteration - self.best >= PATIENCE
-        if stale or time.monotonic() > self.end:
+        self.cut = not stale and time.monotonic() > self.end
+        if stale or self.cut:
             raise lightgbm.EarlyStopException(environment.iteration, seen)

@@ -7,6 +7,7 @@ import math
 from shipworthy.core.evidence import Finding, held, say
 from shipworthy.core.learned import Gain, Learned
 from shipworthy.core.project import Project
+from shipworthy.core.words import counted
 from shipworthy.marks import check
 
 
@@ -18,11 +19,14 @@ def cost_in_budget(learned: Learned, project: Project, *, patience: int = 15, le
     best loss by less than least_gain, relative.
     """
     cost, rules = learned.cost, project.learning
-    limit = rules.max_cpu_seconds or rules.seconds * max(1, rules.threads) * 1.1
+    free = rules.trials and not rules.max_cpu_seconds
+    limit = math.inf if free else rules.max_cpu_seconds or rules.seconds * max(1, rules.threads) * 1.1
     source = "are declared" if rules.max_cpu_seconds else "follow from the wall budget and the threads"
     stale, last = _stale(learned.course, least_gain)
     told = (f"The run took {cost.cpu_seconds:,.1f} CPU seconds ({cost.money:.4f} {cost.currency}) and "
-            f"{cost.peak_bytes / 1e6:,.0f} MB; {limit:,.0f} CPU seconds {source}.")
+            f"{cost.peak_bytes / 1e6:,.0f} MB; " + (
+                f"{counted(rules.trials, 'trial')} bound the search, no time." if free else
+                f"{limit:,.0f} CPU seconds {source}."))
     verdict = held(cost.cpu_seconds, limit=limit, at_most=True)
     if verdict != "pass":
         return say(verdict, told, value=cost.cpu_seconds, limit=limit,
@@ -33,7 +37,8 @@ def cost_in_budget(learned: Learned, project: Project, *, patience: int = 15, le
                    remedy="lower [learning] seconds")
     more = f" The last gain came after {last.seconds:.1f} s; {_next(learned)}" if last else ""
     chart = {"kind": "line", "x": [one.seconds for one in learned.course], "y": [one.loss for one in learned.course]}
-    return say("pass", told + more, value=cost.cpu_seconds, limit=limit, chart=chart if learned.course else {})
+    return say("pass", told + more, value=cost.cpu_seconds, limit=None if free else limit,
+               chart=chart if learned.course else {})
 
 
 @check("metered", row="learning.environment")
@@ -72,5 +77,6 @@ def _next(learned: Learned) -> str:
     before, after = steps[-2], steps[-1]
     share = (before.loss - after.loss) / before.loss
     seconds = (after.seconds - before.seconds) * 0.001 / share if share > 0 else math.inf
-    return (f"at its price the next 0.1 % of loss costs {seconds:,.0f} s." if math.isfinite(seconds)
-            else "no price is known.")
+    if not math.isfinite(seconds):
+        return "no price is known."
+    return f"at its price the next 0.1 % of loss costs {f'{seconds:,.0f} s' if seconds >= 1 else 'less than 1 s'}."

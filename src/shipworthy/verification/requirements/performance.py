@@ -23,6 +23,13 @@ from shipworthy.metrics.regression import r2
 from shipworthy.verification.requirements.trivial import trivial
 
 LEAST = 50
+NEW_ROWS = {
+    "time": "newer rows, with later dates in [split] learn_until, tune_until and holdout_until (a seed changes nothing "
+            "where rows are split in time)",
+    "grouped": "new groups, or others by another [split] seed",
+    "stratified": "new rows, or others by another [split] seed",
+    "random": "new rows, or others by another [split] seed",
+}
 SINGLE = 20_000
 TRIVIAL = 30_000
 MOST = 20_000
@@ -154,11 +161,29 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
     scale = float(theirs[name].mean()) or 1.0
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     loss = "squared error" if model.task == "regression" else "log loss"
-    return say(verdict, f"The model's {loss} is {gain / scale:.1%} lower than that of the best trivial rule ({name}), "
-               f"at the least {low / scale:.1%}, on {holdout.rows:,} holdout rows.", value=gain, low=low, high=high,
-               limit=0.0, n=holdout.rows,
-               remedy="" if verdict == "pass" else "the features do not carry the target: look for better columns with "
-               "shipworthy discover, and at the labels with shipworthy profile")
+    than = f"{abs(gain / scale):.1%} {'lower' if gain >= 0 else 'higher'} than that of the best trivial rule ({name})"
+    return say(verdict, f"The model's {loss} is {than}, {_at_least(low / scale)}, on {holdout.rows:,} holdout rows.",
+               value=gain, low=low, high=high, limit=0.0, n=holdout.rows,
+               remedy="" if verdict == "pass" else _to_blame(model, parts, gain))
+
+
+def _at_least(low: float) -> str:
+    return f"at the least {low:.1%}" if not low < 0 else f"at the worst {-low:.1%} higher"
+
+
+def _to_blame(model: Model, parts: Parts, gain: float) -> str:
+    """The model where one input alone does better on the holdout than it, and than chance would; else rows or data."""
+    value, n = _skill(model, model.truth(parts.holdout), model.score(parts.holdout)), parts.holdout.rows
+    name, alone = _best_single(model, parts)
+    chance = 10 / n if model.task == "regression" else 0.5 + 3 / np.sqrt(3 * n)
+    if alone > max(value, chance):
+        what = "R²" if model.task == "regression" else "AUC"
+        return (f"the model is at fault, not the data: {name} alone reaches {alone:.3f} {what}, the model "
+                f'{value:.3f}; try others: [learning] learners = ["trivial", "linear", "boosted"], or more seconds')
+    if gain > 0:
+        return "too few rows to be sure of the gain: hold out more, [split] holdout, or collect more"
+    return ("the features do not carry the target: look for better columns with shipworthy discover, and at the labels "
+            "with shipworthy profile")
 
 
 @check("not-worse-than-champion", row="verification.performance")
@@ -200,7 +225,7 @@ def _against(model: Model, champion: Model, rows: Table) -> tuple[str, tuple[flo
 
 
 @check("holdout-untouched", row="verification.performance")
-def holdout_untouched(book: int, *, limit: int = 1) -> Finding:
+def holdout_untouched(book: int, project: Project, *, limit: int = 1) -> Finding:
     """Whether the holdout has judged no other model before: rows that helped to choose cannot judge.
 
     book: how many different models these rows have judged, this one included.
@@ -209,8 +234,8 @@ def holdout_untouched(book: int, *, limit: int = 1) -> Finding:
     verdict: Verdict = "pass" if book <= limit else "fail"
     told = "this model alone" if book == 1 else f"{book} different models"
     return say(verdict, f"These holdout rows have judged {told}; {limit} is allowed.", value=float(book),
-               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: later "
-               "dates, or another `seed`, in [split]; if the score had no part in what you changed, as when a leak is "
+               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: "
+               f"{NEW_ROWS[project.split.kind]}; if the score had no part in what you changed, as when a leak is "
                f"set aside, say so: [checks.holdout-untouched] limit = {book}")
 
 
@@ -225,11 +250,7 @@ def too_good(model: Model, parts: Parts, *, limit: float = 0.99, alone: float = 
         return say("unknown", f"The holdout has {holdout.rows} rows, fewer than {LEAST}.", n=holdout.rows)
     truth = model.truth(holdout)
     value, what = _skill(model, truth, model.score(holdout)), "R²" if model.task == "regression" else "AUC"
-    few = Parts(parts.learn.spread(SINGLE), parts.tune, holdout.spread(SINGLE))
-    seen = (model.inputs(few.learn), model.truth(few.learn), model.inputs(few.holdout), model.truth(few.holdout))
-    single = [_single(model, seen, place) for place in range(len(model.program.inputs))]
-    best = int(np.nanargmax([-1.0 if s != s else s for s in single]))
-    name, strength = model.program.inputs[best].name, single[best]
+    name, strength = _best_single(model, parts)
     if value > limit or strength > alone:
         best_one = f"the best single input, {name}, reaches {strength:.3f}"
         who = f"{name} alone reaches {strength:.3f}" if strength > alone else best_one
@@ -244,6 +265,15 @@ def too_good(model: Model, parts: Parts, *, limit: float = 0.99, alone: float = 
 
 def _skill(model: Model, truth: Floats | Ints, score: Floats) -> float:
     return r2(truth, score) if model.task == "regression" else auc(truth, score)
+
+
+def _best_single(model: Model, parts: Parts) -> tuple[str, float]:
+    """The input that alone does best on the holdout, by its mean target on learn rows, and its AUC or R²."""
+    learn, ask = parts.learn.spread(SINGLE), parts.holdout.spread(SINGLE)
+    seen = (model.inputs(learn), model.truth(learn), model.inputs(ask), model.truth(ask))
+    single = [_single(model, seen, place) for place in range(len(model.program.inputs))]
+    best = int(np.nanargmax([-1.0 if s != s else s for s in single]))
+    return model.program.inputs[best].name, single[best]
 
 
 def _single(model: Model, rows: tuple[Floats, Floats | Ints, Floats, Floats | Ints], place: int) -> float:

@@ -23,10 +23,19 @@ LEAST = 100
 ROWS = 1_000
 ASKED = 3
 CUT = "last 30 % cut off"
-REMEDY = {
-    "pass": "",
-    "fail": "declare [data.limits], or accept less: [checks.mutation-score] limit",
-    "unknown": "try more batches: [checks.mutation-score] runs, clean; or declare [data.limits]",
+ELSE = {
+    "fail": "or accept less: [checks.mutation-score] limit",
+    "unknown": "or try more batches: [checks.mutation-score] runs, clean",
+}
+RANGES = "declare the possible values: [data.limits] {columns}"
+LEVELS = "levels of {columns} are too many or too rare to tell: group them at the source, or set_aside"
+ROWS_OF = "name what tells rows apart: [data] identifiers or time"
+WORTH = "a batch of ordinary values shows it only by its shape: set_aside {columns} if the model does not need it"
+HELP = {
+    "unit ×1000 or ÷100": RANGES, "affine unit": RANGES, "sign flipped": RANGES, "sentinel for missing": RANGES,
+    "typo, case or space in 3 %": LEVELS, "encoding damage": LEVELS, "new level in 5 %": LEVELS,
+    "levels permuted": LEVELS, "one group's rows lost": LEVELS,
+    "batch delivered twice": ROWS_OF, "old rows again": ROWS_OF,
 }
 
 
@@ -62,8 +71,24 @@ def mutation_score(
     told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
             for name, found in struck.items()}
     false, clean = _alarms(lambda: bool(steps.validate(contract, _batch(pool, random))), clean, alarms)
+    escaped = {name: [one for place, one in enumerate(found) if not one.caught and (name, place) not in same]
+               for name, found in struck.items()}
     return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit,
-                alarms=alarms)
+                alarms=alarms, remedy=_remedy(escaped))
+
+
+def _remedy(escaped: dict[str, list[_Strike]]) -> str:
+    """What would help against the operators that escaped most, at most three, and on which columns."""
+    worst = sorted((name for name, found in escaped.items() if found), key=lambda name: -len(escaped[name]))[:3]
+    said: dict[str, tuple[list[str], list[str]]] = {}
+    for name in worst:
+        struck = [one.columns[0] for one in escaped[name] if len(one.columns) == 1]
+        names, columns = said.setdefault(HELP.get(name, WORTH), ([], []))
+        names.append(name)
+        columns += [column for column in dict.fromkeys(struck) if column not in columns]
+    return "; ".join(f"against {' and '.join(names)}: "
+                     + text.format(columns=", ".join(columns[:5]) or "the columns concerned")
+                     for text, (names, columns) in said.items())
 
 
 def _alarms(cries: Callable[[], bool], clean: int, limit: float) -> tuple[int, int]:
@@ -133,7 +158,8 @@ class _Strike(NamedTuple):
     caught: bool
 
 
-def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limit: float, alarms: float) -> Finding:
+def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limit: float, alarms: float,
+         remedy: str) -> Finding:
     caught, tried = sum(sum(hits) for hits in told.values()), sum(len(hits) for hits in told.values())
     low, high = clopper_pearson(caught, tried)
     least, noise = clopper_pearson(false, clean)
@@ -165,7 +191,7 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
             "high": [end[1] for end in ends],
             "limit": [limit] * len(told),
         },
-        remedy=REMEDY[verdict],
+        remedy="" if verdict == "pass" else "; ".join(filter(None, (remedy, ELSE[verdict]))),
     )
 
 
