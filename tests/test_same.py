@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from shipworthy import flow
+from shipworthy.again import training
 from shipworthy.cli.predict import command as predict
 from shipworthy.core.cleaning import Numbers
 from shipworthy.core.project import FILE
@@ -120,4 +121,4 @@ def test_raw_traffic_like_the_training_rows_is_no_drift_and_a_challenger_still_r
 
 
 def _stored(place: Workspace, release: flow.Release) -> Table:
-    return flow._training(place, release)
+    return training(place, release)

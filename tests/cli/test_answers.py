@@ -111,7 +111,7 @@ def test_an_explanation_is_in_the_targets_unit_and_adds_up(call: Any, made_rides
 def test_a_column_that_holds_no_numbers_is_named_and_no_library_speaks(made_rides: tuple[Path, Any]) -> None:
     table = sw.read(rides())
     for kind in (pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()):
-        words = sw.Table.of(table.data.set_column(2, "day", table.data["day"].cast(kind)))
+        words = sw.Table.of(table.data.set_column(2, "day", table.data["day"].cast(pa.string()).cast(kind)))
         with pytest.raises(BadData) as caught:
             words.numbers("day")
         assert caught.value.problem == 'column "day" does not hold numbers'
