@@ -195,7 +195,7 @@ WATCHED = ("column-drift", "harm")
 
 def page(incident: Any) -> str:
     """An incident in one line."""
-    return str(getattr(incident, "sentence", incident))[:200]
+    return str(getattr(incident, "sentence", incident))[:240]
 
 
 def renew(place: Workspace, story: Story, *, seconds: float) -> None:

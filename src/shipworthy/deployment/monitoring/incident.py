@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -67,23 +68,39 @@ def opened(
     """A new incident from the alarms of one window."""
     families = tuple(dict.fromkeys(alarm.family for alarm in alarms))
     columns = tuple(dict.fromkeys(name for alarm in alarms for name in alarm.columns))
-    lead = next(family for family in ACTIONS if family in families)
+    lead = _lead(families)
     at = _iso(alarms[0].at)
     severe = bool({"harm", "broken"} & set(families)) or harm == "yes"
-    where = f" in {', '.join(columns[:3])}" if columns else ""
-    sentence = f"{_TITLE[lead]}{where}; harm: {why}."
+    sentence = f"{_TITLE[lead]}{_where(alarm.columns for alarm in alarms)}; harm: {why}."
     return Incident(f"{release[:12] or 'release'}-{at}", release, at, at, "high" if severe else "medium", families,
                     columns[:10], harm, {f"{a.family}/{a.level}": a.m for a in alarms}, sentence, ACTIONS[lead],
                     money[0], money[1])
 
 
 def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows: int = 1) -> Incident:
-    """The open incident with another window's alarms; no second page. windows: how many full ones that adds."""
+    """The open incident with another window's alarms; no second page. windows: how many full ones that adds.
+
+    What joins it may be graver than what opened it: the sentence and the action are then those of the gravest.
+    """
     families = tuple(dict.fromkeys((*known.families, *(alarm.family for alarm in alarms))))
     columns = tuple(dict.fromkeys((*known.columns, *(name for alarm in alarms for name in alarm.columns))))
     severe = known.severity == "high" or harm == "yes" or bool({"harm", "broken"} & set(families))
+    sentence, lead = known.sentence, _lead(families)
+    if lead != _lead(known.families):
+        where = _where(alarm.columns for alarm in alarms if alarm.family == lead)
+        sentence = f"{_TITLE[lead]}{where}; at first: {sentence}"
     return msgspec.structs.replace(known, last=_iso(alarms[-1].at), families=families, columns=columns[:10],
-                                   severity="high" if severe else "medium", windows=known.windows + windows)
+                                   severity="high" if severe else "medium", windows=known.windows + windows,
+                                   sentence=sentence, action=ACTIONS[lead])
+
+
+def _lead(families: tuple[str, ...]) -> str:
+    return next(family for family in ACTIONS if family in families)
+
+
+def _where(columns: Iterable[tuple[str, ...]]) -> str:
+    names = list(dict.fromkeys(name for some in columns for name in some))
+    return f" in {', '.join(names[:3])}" if names else ""
 
 
 _TITLE = {"broken": "Broken input", "harm": "The model does harm", "drift": "The input has drifted",
