@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 Harm = Literal["yes", "no", "unknown"]
+FIRST = "; at first: "
 QUIET_WINDOWS = {"hour": 168, "day": 28, "week": 8}
 
 ACTIONS = {
@@ -88,7 +89,7 @@ def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows
     sentence, lead = known.sentence, _lead(families)
     if lead != _lead(known.families):
         where = _where(alarm.columns for alarm in alarms if alarm.family == lead)
-        sentence = f"{_TITLE[lead]}{where}; at first: {sentence}"
+        sentence = f"{_TITLE[lead]}{where}{FIRST}{sentence.split(FIRST)[-1]}"
     return msgspec.structs.replace(known, last=_iso(alarms[-1].at), families=families, columns=columns[:10],
                                    severity="high" if severe else "medium", windows=known.windows + windows,
                                    sentence=sentence, action=ACTIONS[lead])
