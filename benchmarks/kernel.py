@@ -75,7 +75,7 @@ GROUPS = {"speed": Group(SPEED, _speed), "equal": Group(EQUAL, _equal)}
 def _child(turns: int) -> dict[str, Any]:
     import numpy as np
 
-    from shipworthy.deployment.integration.row import scored
+    from shipworthy.deployment.integration.serving.row import scored
 
     inputs, booster, program = _model()
     compiled, pure = _kernels(program)

@@ -23,7 +23,7 @@ from shipworthy.core.learned import Candidate, Cost, Figures, Job, Learned, Part
 from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear

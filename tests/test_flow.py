@@ -21,9 +21,9 @@ from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
 from shipworthy.core.rows import also_in
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.drain import drained_log
-from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.replay import replay
+from shipworthy.deployment.integration.log.drain import drained_log
+from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.errors import BadProject, Misuse, NotFit
 from shipworthy.sabotage.world import PROJECT, world
 from shipworthy.store.workspace import Workspace, code_digest, open_workspace

@@ -9,10 +9,10 @@ import pytest
 from shipworthy import flow
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
-from shipworthy.deployment.integration.declared import declared
-from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.replay import replay
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.releases.declared import declared
+from shipworthy.deployment.integration.serving.answerer import answerer
+from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.sabotage.world import PROJECT, world
 from shipworthy.store.workspace import Workspace, open_workspace
 

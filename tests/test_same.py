@@ -18,9 +18,9 @@ from shipworthy.core.cleaning import Numbers
 from shipworthy.core.project import FILE
 from shipworthy.core.table import Table
 from shipworthy.data.collection.read import read
-from shipworthy.deployment.integration.drain import drained_log
-from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.replay import replay
+from shipworthy.deployment.integration.log.drain import drained_log
+from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.deployment.updating.renew import next_rows, next_training
 from shipworthy.store.workspace import Workspace, open_workspace
 

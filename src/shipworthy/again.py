@@ -28,8 +28,8 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.augmentation.label_noise import suspect_labels
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.preprocessing.clean import clean
-from shipworthy.deployment.integration import release as releases
-from shipworthy.deployment.integration.serve import Answerer, answerer
+from shipworthy.deployment.integration.releases import release as releases
+from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease
 from shipworthy.learning.selection.ladder import train

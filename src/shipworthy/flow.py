@@ -42,13 +42,13 @@ from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
-from shipworthy.deployment.integration import history
-from shipworthy.deployment.integration import release as releases
-from shipworthy.deployment.integration.card import model_card
-from shipworthy.deployment.integration.drain import drained_log
-from shipworthy.deployment.integration.provenance import environment, provenance
-from shipworthy.deployment.integration.shelf import find_release, project_key, unlock
-from shipworthy.deployment.integration.sign import public_bytes
+from shipworthy.deployment.integration.log.drain import drained_log
+from shipworthy.deployment.integration.releases import history
+from shipworthy.deployment.integration.releases import release as releases
+from shipworthy.deployment.integration.releases.card import model_card
+from shipworthy.deployment.integration.releases.provenance import environment, provenance
+from shipworthy.deployment.integration.releases.shelf import find_release, project_key, unlock
+from shipworthy.deployment.integration.releases.sign import public_bytes
 from shipworthy.deployment.monitoring.memory import last_said, remembered
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import State, Watched

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shipworthy.deployment.integration.history import record
+from shipworthy.deployment.integration.releases.history import record
 from shipworthy.store.opening import open_store
 from shipworthy.survey import BY_ID
 

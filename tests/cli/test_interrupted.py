@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shipworthy.deployment.integration.release import open_release
+from shipworthy.deployment.integration.releases.release import open_release
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX systems")
 CAN_WRITE_ANYWHERE, CAN_READ_ANYWHERE, DROP = 1, 2, 24

@@ -13,8 +13,8 @@ import pytest
 from shipworthy.cli.serve import request
 from shipworthy.core.features import Category, Features
 from shipworthy.core.model import Model
-from shipworthy.deployment.integration.example import example
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.releases.example import example
+from shipworthy.deployment.integration.serving.answerer import answerer
 
 HOSTILE = "o'brien'; touch ran; echo '"
 

@@ -10,7 +10,7 @@ from shipworthy.assurance.attest import asked, duties
 from shipworthy.assurance.attest import attest as put_on_record
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.signed import new_key
-from shipworthy.deployment.integration import history
+from shipworthy.deployment.integration.releases import history
 from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import Place, opened
 

@@ -25,9 +25,9 @@ from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
-from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.log import read_log
-from shipworthy.deployment.integration.replay import replay
+from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.flights import folder as bundled
 from shipworthy.learning.training.cost import start as meter_start

@@ -10,7 +10,7 @@ import click
 from shipworthy.cli.talk import json_option, project_option, put
 from shipworthy.core.explained import Explanation, explained
 from shipworthy.data.collection.read import read
-from shipworthy.deployment.integration.shelf import find_release
+from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.store.workspace import Place, opened
 
 

@@ -19,7 +19,7 @@ from shipworthy.core.predictions import Predictions
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.data.collection.read import read
-from shipworthy.deployment.integration.shelf import find_release
+from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.errors import Misuse
 from shipworthy.store.files import temporary, told
 from shipworthy.store.workspace import Place, Workspace, opened

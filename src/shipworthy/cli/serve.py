@@ -12,9 +12,9 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.model import Model
-from shipworthy.deployment.integration.example import example
-from shipworthy.deployment.integration.host import serve
-from shipworthy.deployment.integration.shelf import find_release
+from shipworthy.deployment.integration.releases.example import example
+from shipworthy.deployment.integration.releases.shelf import find_release
+from shipworthy.deployment.integration.serving.host import serve
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 

@@ -9,7 +9,7 @@ import click
 
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.evidence import WAIVED_DAYS
-from shipworthy.deployment.integration import history
+from shipworthy.deployment.integration.releases import history
 from shipworthy.errors import Misuse, one_of
 from shipworthy.store.workspace import Place, opened
 from shipworthy.survey import BY_ID

@@ -20,10 +20,10 @@ from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
 from shipworthy.core.project import Project, parse
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import history, sign
-from shipworthy.deployment.integration.app import App, app
-from shipworthy.deployment.integration.history import signing_key
-from shipworthy.deployment.integration.release import packed, write_release
+from shipworthy.deployment.integration.releases import history, sign
+from shipworthy.deployment.integration.releases.history import signing_key
+from shipworthy.deployment.integration.releases.release import packed, write_release
+from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.store import Store, open_store
 
 START = datetime(2024, 2, 28, 22, tzinfo=UTC)

@@ -13,8 +13,9 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration import checks, sign
-from shipworthy.deployment.integration.history import ledger, promote, rollback
+from shipworthy.deployment.integration import checks
+from shipworthy.deployment.integration.releases import sign
+from shipworthy.deployment.integration.releases.history import ledger, promote, rollback
 from shipworthy.marks import MARK
 from shipworthy.sabotage import deployment_integration as faults
 from shipworthy.store import Store, open_store

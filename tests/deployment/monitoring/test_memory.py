@@ -13,7 +13,7 @@ import pytest
 
 from shipworthy.core.evidence import Finding
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.history import ledger
+from shipworthy.deployment.integration.releases.history import ledger
 from shipworthy.deployment.monitoring.alarm import EARLY, early
 from shipworthy.deployment.monitoring.memory import closed, recalled, remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, watch

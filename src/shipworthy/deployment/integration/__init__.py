@@ -1,1 +1,1 @@
-"""Bringing a model into use: the release folder, its signature, the server, the log of what was served."""
+"""Bringing a model into use: releases, the server that answers for them, the log of what was served, the checks."""

@@ -17,14 +17,14 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import folder as folders
-from shipworthy.deployment.integration import sign
-from shipworthy.deployment.integration.client import Connection
-from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.log import predictions
-from shipworthy.deployment.integration.record import LONGEST
-from shipworthy.deployment.integration.release import open_release, verify
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.log.log import predictions
+from shipworthy.deployment.integration.releases import folder as folders
+from shipworthy.deployment.integration.releases import sign
+from shipworthy.deployment.integration.releases.release import open_release, verify
+from shipworthy.deployment.integration.serving.answerer import answerer
+from shipworthy.deployment.integration.serving.client import Connection
+from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.record import LONGEST
 from shipworthy.errors import BadData, BadRelease, StoreError
 from shipworthy.marks import check
 

@@ -11,7 +11,7 @@ import msgspec
 
 from shipworthy.core.canon import digest
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.history import Home, record
+from shipworthy.deployment.integration.releases.history import Home, record
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.errors import Misuse, StoreError

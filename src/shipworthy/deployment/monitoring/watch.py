@@ -15,7 +15,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.integration.log_tables import OWN
+from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream

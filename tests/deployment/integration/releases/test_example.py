@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from shipworthy.deployment.integration.example import example
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.releases.example import example
+from shipworthy.deployment.integration.serving.answerer import answerer
 
-from .conftest import small_model
+from ..conftest import small_model
 
 USUAL = (41.0, 0.25, 2.0, 1.0, 10.0, 3.0, None)
 

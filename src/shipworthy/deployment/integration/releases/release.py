@@ -20,9 +20,9 @@ from shipworthy.core.model import Model, read_model
 from shipworthy.core.release import Identity, Manifest, Release
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import folder as folders
-from shipworthy.deployment.integration import sign
-from shipworthy.deployment.integration.provenance import environment
+from shipworthy.deployment.integration.releases import folder as folders
+from shipworthy.deployment.integration.releases import sign
+from shipworthy.deployment.integration.releases.provenance import environment
 from shipworthy.errors import BadModel, BadRelease, Misuse
 
 FORMAT = 2

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import log_tables, segments
-from shipworthy.deployment.integration.record import Field
+from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.log import tables as log_tables
+from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
     from shipworthy.store.tables import Tables  # a server writes no table and needs none of the store's libraries

@@ -12,7 +12,7 @@ from math import isfinite, isnan, trunc
 import numpy as np
 
 from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
-from shipworthy.deployment.integration.ranked_row import summed
+from shipworthy.deployment.integration.serving.ranked_row import summed
 from shipworthy.kernels.pure import CATEGORICAL, DEFAULT_LEFT, MISSING_NAN, MISSING_SHIFT, MISSING_ZERO, ZERO
 
 Row = list[float]

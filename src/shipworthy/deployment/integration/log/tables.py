@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from shipworthy.core.canon import digest
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Table, word
-from shipworthy.deployment.integration.record import Field
+from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
-    from shipworthy.deployment.integration.log import Heading, Label, Served
+    from shipworthy.deployment.integration.log.log import Heading, Label, Served
     from shipworthy.store.tables import Tables
 
 UTC_US = pa.timestamp("us", "UTC")

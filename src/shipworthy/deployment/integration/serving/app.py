@@ -18,12 +18,12 @@ from shipworthy import __version__
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.core.table import word
-from shipworthy.deployment.integration import protocol
-from shipworthy.deployment.integration.counters import Counters
-from shipworthy.deployment.integration.declared import declared
-from shipworthy.deployment.integration.log import Heading, Label, Log, Served, new_ids, now_us
-from shipworthy.deployment.integration.release import open_release
-from shipworthy.deployment.integration.serve import Answerer, Batch, Contributions, answerer
+from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served, new_ids, now_us
+from shipworthy.deployment.integration.releases.declared import declared
+from shipworthy.deployment.integration.releases.release import open_release
+from shipworthy.deployment.integration.serving import protocol
+from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
+from shipworthy.deployment.integration.serving.counters import Counters
 from shipworthy.errors import BadData, Misuse, ShipworthyError, StoreError, nearest
 
 Scope = Mapping[str, Any]

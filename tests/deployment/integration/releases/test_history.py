@@ -9,8 +9,8 @@ import pytest
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.ledger import broken, unsealed, waivers
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration import sign
-from shipworthy.deployment.integration.history import (
+from shipworthy.deployment.integration.releases import sign
+from shipworthy.deployment.integration.releases.history import (
     carried,
     champion,
     ledger,
@@ -20,7 +20,7 @@ from shipworthy.deployment.integration.history import (
     seals,
     signing_key,
 )
-from shipworthy.deployment.integration.release import write_release
+from shipworthy.deployment.integration.releases.release import write_release
 from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError
 from shipworthy.store import Store
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration import sign
-from shipworthy.deployment.integration.shelf import find_release
+from shipworthy.deployment.integration.releases import sign
+from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.errors import BadRelease, Misuse
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shipworthy.deployment.integration import sign
+from shipworthy.deployment.integration.releases import sign
 from shipworthy.errors import BadRelease, Misuse
 
 FILES = {"b.json": hashlib.sha256(b"b").hexdigest(), "a/x.bin": hashlib.sha256(b"a").hexdigest()}

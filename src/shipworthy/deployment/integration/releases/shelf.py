@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.release import open_release
-from shipworthy.deployment.integration.sign import Key, make_key, read_key, trusted
+from shipworthy.deployment.integration.releases.release import open_release
+from shipworthy.deployment.integration.releases.sign import Key, make_key, read_key, trusted
 from shipworthy.errors import Misuse, one_of
 
 

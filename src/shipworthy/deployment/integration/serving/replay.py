@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.integration.client import Connection
+from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.errors import BadData, Misuse, StoreError
 
 LABELS_AT_ONCE = 5_000

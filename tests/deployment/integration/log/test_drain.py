@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shipworthy.deployment.integration import segments
-from shipworthy.deployment.integration.drain import Drained, drain, drained_log
-from shipworthy.deployment.integration.log import Heading, Label, Log, Served, label_history, labels, predictions
-from shipworthy.deployment.integration.record import Field
+from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.log.drain import Drained, drain, drained_log
+from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served, label_history, labels, predictions
+from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.store import Store, open_store
 
 FIELDS = (Field("age", "f0", "number", True), Field("Age", "f1", "number", False),

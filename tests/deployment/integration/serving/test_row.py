@@ -5,12 +5,12 @@ import pytest
 
 from shipworthy.core.features import Input
 from shipworthy.core.program import Program
-from shipworthy.deployment.integration.ranked_row import summed
-from shipworthy.deployment.integration.row import _walked, compiled, scored
+from shipworthy.deployment.integration.serving.ranked_row import summed
+from shipworthy.deployment.integration.serving.row import _walked, compiled, scored
 from shipworthy.kernels import native
 from shipworthy.kernels.pure import tidy
 
-from .conftest import random_trees, small_model
+from ..conftest import random_trees, small_model
 
 AWKWARD = [np.nan, 0.0, -0.0, 1e-36, -1e-36, 0.5, 1.0, 2.9, 31.0, 32.0, -1.0, 1e300, -1e300, np.inf, -np.inf, 5e9]
 

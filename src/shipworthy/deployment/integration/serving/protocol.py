@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shipworthy.deployment.integration.record import Field
-from shipworthy.deployment.integration.serve import Answerer, Batch
+from shipworthy.deployment.integration.serving.answerer import Answerer, Batch
+from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.errors import BadData, one_of
 
 PLATFORM = "shipworthy_program"

@@ -12,10 +12,10 @@ from shipworthy.core.features import Features
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.errors import BadData, Misuse
 
-from .conftest import patients, record, small_model
+from ..conftest import patients, record, small_model
 
 
 def records(table: Table) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from shipworthy.deployment.integration import segments
-from shipworthy.deployment.integration.log import (
+from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.log.log import (
     Heading,
     Label,
     Log,
@@ -20,7 +20,7 @@ from shipworthy.deployment.integration.log import (
     predictions,
     read_log,
 )
-from shipworthy.deployment.integration.record import Field
+from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.errors import StoreError
 
 HEADING = Heading("r" * 64, ("no", "yes"), (Field("age", "f0", "number", True), Field("seen", "f1", "timestamp", False),

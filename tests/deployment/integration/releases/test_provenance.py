@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shipworthy.core.found import Catalogue, Listed
 from shipworthy.core.project import parse
-from shipworthy.deployment.integration.provenance import commit, environment, provenance
+from shipworthy.deployment.integration.releases.provenance import commit, environment, provenance
 
 PROJECT = parse('[project]\nname = "ward"\nowner = "ann"\ntrainer = "bob"\n[data]\ntarget = "ill"\n'
                 '[[source]]\naddress = "patients.csv"\nowner = "clinic"\nlicence = "CC0-1.0"\n')

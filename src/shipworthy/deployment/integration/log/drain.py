@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from shipworthy.core.canon import canonical
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import segments
-from shipworthy.deployment.integration.log import LABELS, PREDICTIONS, Heading, Kept, Served, decoded, read_log
-from shipworthy.deployment.integration.log_tables import LABEL_TABLE, Layout, label_rows, served_rows
+from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.log.log import LABELS, PREDICTIONS, Heading, Kept, Served, decoded, read_log
+from shipworthy.deployment.integration.log.tables import LABEL_TABLE, Layout, label_rows, served_rows
 from shipworthy.store.files import lock, write_bytes
 from shipworthy.store.tables import Tables
 

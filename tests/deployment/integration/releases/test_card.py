@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from shipworthy.core.evidence import Evidence, Finding, Waiver
 from shipworthy.core.project import parse
-from shipworthy.deployment.integration.card import model_card
+from shipworthy.deployment.integration.releases.card import model_card
 
-from .conftest import small_model
+from ..conftest import small_model
 
 PROJECT = parse('[project]\nname = "ward <b>"\npurpose = "find the ill"\nowner = "o@example.org"\nsubject = "person"\n'
                 '[data]\ntarget = "ill"\n[[source]]\naddress = "patients.csv"\nlicence = "CC0-1.0"\n')

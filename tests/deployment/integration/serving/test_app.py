@@ -12,11 +12,11 @@ import pytest
 
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.app import App, app
-from shipworthy.deployment.integration.log import labels, predictions, read_log
-from shipworthy.deployment.integration.serve import answerer
+from shipworthy.deployment.integration.log.log import labels, predictions, read_log
+from shipworthy.deployment.integration.serving.answerer import answerer
+from shipworthy.deployment.integration.serving.app import App, app
 
-from .conftest import ask, patients, record, small_model
+from ..conftest import ask, patients, record, small_model
 
 
 def test_a_record_is_answered_with_its_prediction_id_and_release(served: App, release: Release, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from shipworthy.core.canon import canonical
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration import folder, sign
-from shipworthy.deployment.integration.release import (
+from shipworthy.deployment.integration.releases import folder, sign
+from shipworthy.deployment.integration.releases.release import (
     open_release,
     packed,
     release_id,
@@ -23,7 +23,7 @@ from shipworthy.deployment.integration.release import (
 )
 from shipworthy.errors import BadRelease, Misuse
 
-from .conftest import small_model
+from ..conftest import small_model
 
 
 def damage(release: Release, name: str, raw: bytes) -> None:

@@ -17,8 +17,8 @@ from shipworthy.core.canon import canonical
 from shipworthy.core.evidence import Waiver
 from shipworthy.core.ledger import Line, Seal, broken, line, moves, same, seal, trainers, trainings, unsealed, waivers
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.release import open_release, own_evidence
-from shipworthy.deployment.integration.sign import trusted
+from shipworthy.deployment.integration.releases.release import open_release, own_evidence
+from shipworthy.deployment.integration.releases.sign import trusted
 from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError
 
 ALIAS = "champion"

@@ -15,9 +15,9 @@ from shipworthy.core.features import Category
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Floats, Table, word
-from shipworthy.deployment.integration.declared import Declared
-from shipworthy.deployment.integration.record import Shape
-from shipworthy.deployment.integration.row import scored
+from shipworthy.deployment.integration.releases.declared import Declared
+from shipworthy.deployment.integration.serving.record import Shape
+from shipworthy.deployment.integration.serving.row import scored
 from shipworthy.errors import BadData, Misuse, nearest
 
 Contributions = Callable[[Model, Floats], Floats]

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from shipworthy.core.table import word
-from shipworthy.deployment.integration.record import Shape
+from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.errors import BadData
 
-from .conftest import record, small_model
+from ..conftest import record, small_model
 
 SHAPE = Shape(small_model())
 

@@ -15,12 +15,12 @@ from shipworthy.core.cleaning import Cleaning, Times
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.app import App, app
-from shipworthy.deployment.integration.log import read_log
-from shipworthy.deployment.integration.record import Shape
+from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.serving.app import App, app
+from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.errors import BadData
 
-from .conftest import ask, patients, record, small_model
+from ..conftest import ask, patients, record, small_model
 
 RAW = {**record(), "id": 17, "sex": "f", "weight": [1, 2], "ill": "yes"}
 

@@ -18,8 +18,8 @@ import uvicorn
 from shipworthy.core.canon import canonical
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.app import App, app
-from shipworthy.deployment.integration.serve import Contributions
+from shipworthy.deployment.integration.serving.answerer import Contributions
+from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.errors import StoreError
 
 DRAIN_SECONDS = 10
@@ -65,7 +65,7 @@ class Server:
         job = {"release": str(self.release), "log": str(self.log_folder), "serving": msgspec.to_builtins(self.serving)}
         with tempfile.TemporaryFile() as said:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "shipworthy.deployment.integration.host"], stdin=subprocess.PIPE,
+                [sys.executable, "-m", "shipworthy.deployment.integration.serving.host"], stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=said, env=_environment())
             assert self._process.stdin and self._process.stdout
             self._process.stdin.write(canonical(job) + b"\n")
@@ -144,7 +144,7 @@ def _config(made: App, host: str, port: int) -> uvicorn.Config:
 
 def _environment() -> dict[str, str]:
     """One thread a library, and this very package on the path."""
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[4])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH", "")])])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

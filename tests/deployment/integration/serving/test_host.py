@@ -8,13 +8,13 @@ import pytest
 
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.client import Connection
-from shipworthy.deployment.integration.host import Server
-from shipworthy.deployment.integration.log import read_log
-from shipworthy.deployment.integration.replay import replay
+from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.serving.client import Connection
+from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.errors import BadData, Misuse, StoreError
 
-from .conftest import patients, record, small_model
+from ..conftest import patients, record, small_model
 
 
 def test_a_server_answers_over_the_network_survives_nonsense_and_stops(
