@@ -1,6 +1,13 @@
 import pytest
 
-from shipworthy.deployment.integration.serving.standing import FILE, Stand, Standing, place, read_standing, write_standing
+from shipworthy.deployment.integration.serving.standing import (
+    FILE,
+    Stand,
+    Standing,
+    place,
+    read_standing,
+    write_standing,
+)
 from shipworthy.errors import StoreError
 
 
