@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from shipworthy.core.cleaning import EPOCH, TICK, Cleaning, Numbers, Reading, Times, Truths, Words
-from shipworthy.core.features import Category, Encoder, Moment, part_of, single
+from shipworthy.core.cleaning import EPOCH, LARGEST, TICK, Cleaning, Numbers, Reading, Times, Truths, Words
+from shipworthy.core.features import NAN, Category, Encoder, Moment, Number, part_of, single
 from shipworthy.core.table import Floats
 
 NONE = type(None)
@@ -35,6 +35,30 @@ def value_reader(encoder: Encoder, reading: Reading | None) -> Read:
         return encode(one(value)) if found is None else found
 
     return read
+
+
+def swift_reader(encoder: Encoder, reading: Reading | None, *, strict: bool) -> Read:
+    """What `value_reader` gives, for one row at a time. strict: words come as text, numbers as floats, or None."""
+    read = value_reader(encoder, reading)
+    if not strict:
+        return read
+    if isinstance(encoder, Category) and (reading is None or isinstance(reading, Words)):
+        known = {*encoder.levels, *(reading.known if reading else ())}
+        return Known({None: NAN, **{text: read(text) for text in known}}, read).__getitem__
+    if isinstance(encoder, Number) and isinstance(reading, Numbers) and not reading.gaps:
+        return lambda value: value if value.__class__ is float and -LARGEST <= value <= LARGEST else read(value)
+    return read
+
+
+class Known(dict[Any, float]):
+    """Values and their numbers; any other value is read when it comes, and not kept."""
+
+    def __init__(self, known: Mapping[Any, float], read: Read) -> None:
+        super().__init__(known)
+        self._read = read
+
+    def __missing__(self, value: Any) -> float:
+        return self._read(value)
 
 
 def fillers(encoders: Sequence[Encoder], cleaning: Cleaning) -> tuple[tuple[str, Fill], ...]:

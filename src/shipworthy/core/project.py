@@ -229,14 +229,15 @@ class Watching(Part, frozen=True):
 class Serving(Part, frozen=True):
     """[serve] Address of the predict API and its limits.
 
-    host, port: where it listens. max_rows, max_megabytes: of one request. max_concurrent: requests under way beyond
-    which a client is told to come back. unseen: what becomes of a category that training did not have; accepted ones
-    are flagged in the answer. log: what an answer waits for: kept (survives a killed process), durable (survives a
-    power cut), buffered (neither, for up to a second).
+    host, port: where it listens. workers: processes that share the port, at most one a core. max_rows, max_megabytes:
+    of one request. max_concurrent: requests under way beyond which a client is told to come back. unseen: what becomes
+    of a category that training did not have; accepted ones are flagged in the answer. log: what an answer waits for:
+    kept (survives a killed process), durable (survives a power cut), buffered (neither, for up to a second).
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
     max_rows: int = 10_000
     max_megabytes: float = 16.0
     max_concurrent: int = 64
