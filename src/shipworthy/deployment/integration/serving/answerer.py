@@ -114,12 +114,11 @@ class Answerer:
         score = self._score(row)
         answer, kept = (self._plain(score[0]), score[0]) if self._one else self._several(score)
         unseen = outside = 0
-        for value, read in zip(given, row, strict=True):
-            if read != read and value is not None:
-                notes = self._notes((record,), [(0, at) for at, one in enumerate(row) if one != one]).get(0, {})
-                answer.update(notes)
-                unseen = len(notes.get("unseen", ()))
-                break
+        if (total := sum(row)) != total:  # a NaN among them, which is quicker to see than to find
+            gaps = [(0, at) for at, read in enumerate(row) if read != read and given[at] is not None]
+            notes = self._notes((record,), gaps).get(0, {}) if gaps else {}
+            answer.update(notes)
+            unseen = len(notes.get("unseen", ()))
         if self._limits:
             beyond = self._outside((record,)).get(0, {})
             answer.update(beyond)

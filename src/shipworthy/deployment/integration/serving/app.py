@@ -63,14 +63,18 @@ class Open:
         return None
 
 
-class Asked(msgspec.Struct, gc=False):
-    """One request on its way. arm: the release that answers it, for the count of its time."""
+OPEN = Open()
 
-    body: bytes
-    query: bytes
+
+class Asked(msgspec.Struct, gc=False):
+    """One request on its way. began: by `time.perf_counter`. arm: the release that answers it."""
+
     path: str
+    query: bytes
     headers: dict[bytes, bytes]
-    caller: Caller
+    began: float
+    body: bytes = b""
+    caller: Caller = OPEN
     arm: Arm | None = None
 
 
@@ -78,7 +82,7 @@ class App:
     """The ASGI callable of a server process. Made by `app`."""
 
     def __init__(self, arms: Arms, serving: Serving, counters: Counters, gate: Gate | None = None) -> None:
-        self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate or Open()
+        self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate or OPEN
         self.draining = False
         self.cause = ""
         self._reading = Reading(serving.max_megabytes)
@@ -100,7 +104,7 @@ class App:
             self.counters.done("other", await self._other(scope, send))
             return
         route, right, act = found
-        asked = Asked(b"", scope["query_string"], path, dict(scope["headers"]), self.gate)  # type: ignore[arg-type]
+        asked = Asked(path, scope["query_string"], dict(scope["headers"]), began)
         try:
             status, extra = 200, []
             body = await self._answer(right, act, asked, scope, receive)
@@ -121,7 +125,7 @@ class App:
         general[count.IN_PROGRESS] += 1
         try:
             asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
-            asked.body = await self._reading.body(asked.headers, receive)
+            asked.body = await self._reading.body(asked.headers, receive, asked.began)
             return await act(asked)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refused(400, f"the body is not JSON: {error}", field="body",

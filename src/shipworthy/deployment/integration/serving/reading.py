@@ -23,13 +23,18 @@ class Reading:
         self._under_way: dict[int, tuple[float, asyncio.Task[Any] | None]] = {}
         self._late: set[int] = set()
 
-    async def body(self, headers: Mapping[bytes, bytes], receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> bytes:
-        """The whole body. Raises Refused: 413 for one too large, announced or not, 408 for one that does not come."""
+    async def body(
+        self, headers: Mapping[bytes, bytes], receive: Callable[[], Awaitable[Mapping[str, Any]]], began: float
+    ) -> bytes:
+        """The whole body; began: by `time.perf_counter`.
+
+        Raises Refused: 413 for one too large, announced or not, 408 for one that does not come.
+        """
         announced = headers.get(b"content-length")
         if announced is not None and int(announced) > self.limit:
             raise self._too_large()
         key = id(headers)
-        self._under_way[key] = (time.monotonic(), asyncio.current_task())
+        self._under_way[key] = (began, asyncio.current_task())
         try:
             message = await receive()
             body: bytes = message.get("body", b"")
@@ -58,7 +63,7 @@ class Reading:
 
     def overdue(self) -> None:
         """End those that take too long."""
-        limit = time.monotonic() - READ_SECONDS
+        limit = time.perf_counter() - READ_SECONDS
         for key, (began, task) in list(self._under_way.items()):
             if began < limit and task is not None and key not in self._late:
                 self._late.add(key)
