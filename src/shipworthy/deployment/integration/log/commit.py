@@ -1,0 +1,129 @@
+"""Group commit: one wait of the disk for all who wait, and the sealing of files, in a thread beside the writer.
+
+Source: DeWitt et al. (1984), Implementation techniques for main memory database systems, section 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Iterable
+
+from shipworthy.errors import StoreError
+
+Waiter = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+
+
+class Commit:
+    """Brings a writer's blocks to the disk. Its thread runs from the first need of it until `close`.
+
+    written: blocks that the writer has put into its files; it alone adds to it. failed: what the disk refused of
+    the file under way, which is then not to be trusted further: a second try may report blocks that are gone as kept. syncs: how often the disk was waited for.
+    """
+
+    def __init__(self) -> None:
+        self.written = self.syncs = 0
+        self.failed: OSError | None = None
+        self._kept = self._lost = 0
+        self._error: OSError | None = None
+        self._handle = -1
+        self._sealing: list[tuple[int, int]] = []
+        self._waiters: list[Waiter] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    async def reached(self) -> None:
+        """Wait until the disk has all that was written before. Raises StoreError."""
+        if self._kept >= self.written:
+            return
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        with self._changed:
+            self._waiters.append((self.written, loop, future))
+            self._run()
+        await future
+
+    def moved(self, handle: int) -> None:
+        """The writer goes on in this file."""
+        with self._changed:
+            self._handle, self.failed = handle, None
+
+    def seal(self, handle: int, size: int) -> None:
+        """Cut a file to its size, wait for the disk, and close it, all in the background."""
+        with self._changed:
+            self._sealing.append((handle, size))
+            self._handle = -1
+            self._run()
+
+    def close(self) -> None:
+        """Wait until everything is done."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        if self._thread:
+            self._thread.join()
+        self._thread, self._ended = None, False
+
+    def _run(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+            self._thread.start()
+        self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiters or self._sealing or self._ended)
+                if not self._waiters and not self._sealing:
+                    return
+                asked, upto, error = bool(self._waiters), self.written, self.failed
+                sealing, handle = self._sealing, self._handle if asked else -1
+                self._sealing = []
+            error = self._brought(sealing, handle) or error
+            with self._changed:
+                if error:
+                    self._lost, self._error = upto, error
+                    self.failed = error if handle >= 0 and handle == self._handle else self.failed
+                elif asked:
+                    self._kept = upto
+                served = [waiter for waiter in self._waiters if asked and waiter[0] <= upto]
+                self._waiters = [waiter for waiter in self._waiters if not asked or waiter[0] > upto]
+                refused = [waiter for waiter in served if waiter[0] <= self._lost]
+            _tell(refused, self._error)
+            _tell([waiter for waiter in served if waiter[0] > self._lost], None)
+
+    def _brought(self, sealing: Iterable[tuple[int, int]], handle: int) -> OSError | None:
+        """Wait for the disk; what it refused."""
+        refused = None
+        for place, size in (*sealing, *([(handle, -1)] if handle >= 0 else [])):
+            self.syncs += 1
+            try:
+                if size >= 0:
+                    os.ftruncate(place, size)
+                getattr(os, "fdatasync", os.fsync)(place)
+            except OSError as error:
+                refused = error
+            if size >= 0:
+                os.close(place)
+        return refused
+
+
+def _tell(waiters: Iterable[Waiter], error: OSError | None) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for _, loop, future in waiters:
+        by_loop.setdefault(loop, []).append(future)
+    for loop, futures in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(_resolve, futures, error)
+
+
+def _resolve(futures: Iterable[asyncio.Future[None]], error: OSError | None) -> None:
+    for future in futures:
+        if not future.done() and error is None:
+            future.set_result(None)
+        elif not future.done():
+            future.set_exception(StoreError(f"the disk refused the log: {error.strerror if error else ''}",
+                                            hint="the answer may be lost; look at the disk"))
