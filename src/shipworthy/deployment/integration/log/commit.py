@@ -19,8 +19,9 @@ Waiter = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 class Commit:
     """Brings a writer's blocks to the disk. Its thread runs from the first need of it until `close`.
 
-    written: blocks that the writer has put into its files; it alone adds to it. failed: what the disk refused of
-    the file under way, which is then not to be trusted further: a second try may report blocks that are gone as kept. syncs: how often the disk was waited for.
+    written: blocks that the writer has put into its files; it alone adds to it. syncs: how often the disk was waited
+    for. failed: what it refused of the file under way, which is not to be trusted then: asked again, it may say of
+    blocks that are gone that they are kept (Rebello et al., 2020, Can applications recover from fsync failures?).
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,8 @@ class Commit:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         with self._changed:
+            if self._kept >= self.written:
+                return
             self._waiters.append((self.written, loop, future))
             self._run()
         await future

@@ -14,41 +14,31 @@ from collections.abc import Iterator
 POOL_BYTES = 4096
 
 
-def new_ids(count: int, at: int) -> list[str]:
-    """Prediction ids of one request, each above every earlier one of this process. at: microseconds since 1970 UTC.
-
-    They carry the millisecond of `at`, or the last that was given out where the clock has gone back since.
-    """
-    with _source.lock:
-        return [_source.take(at // 1_000) for _ in range(count)]
-
-
-def new_id(at: int) -> str:
-    """One prediction id, as of `new_ids`."""
-    with _source.lock:
-        return _source.take(at // 1_000)
-
-
-def now_us() -> int:
-    """Microseconds since 1970 UTC, by the clock on the wall: it follows a clock that was set."""
-    return time.time_ns() // 1_000
-
-
-class _Source:
-    """The ids of a process. Within a millisecond each lies a random step of up to 32 bits above the last."""
+class Ids:
+    """Gives out ids, each above the one before: within a millisecond by a random step of up to 32 bits."""
 
     def __init__(self, millisecond: int = 0) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._steps: Iterator[int] = iter(())
         self._turn(millisecond)
 
-    def take(self, millisecond: int) -> str:
-        if millisecond > self._millisecond:
-            self._turn(millisecond)
-        self._low += next(self._steps, 0) or self._more()
-        if self._low >> 48:
-            self._turn(self._millisecond + 1)
-        return "%s%012x" % (self._front, self._low)  # noqa: UP031 - twice as fast as format here
+    def one(self, at: int) -> str:
+        """The next id. at: microseconds since 1970 UTC.
+
+        It carries the millisecond of `at`, or the last that was given out where the clock has gone back since.
+        """
+        with self._lock:
+            millisecond = at // 1_000
+            if millisecond > self._millisecond:
+                self._turn(millisecond)
+            self._low += next(self._steps, 0) or self._more()
+            if self._low >> 48:
+                self._turn(self._millisecond + 1)
+            return "%s%012x" % (self._front, self._low)  # noqa: UP031 - twice as fast as format here
+
+    def forked(self) -> Ids:
+        """The same for a child process, which draws steps of its own."""
+        return Ids(self._millisecond)
 
     def _turn(self, millisecond: int) -> None:
         """Begin a millisecond at 64 random bits, the highest of the counter unset so that it does not run over soon."""
@@ -64,12 +54,26 @@ class _Source:
         return next(self._steps) or 1
 
 
+def new_id(at: int) -> str:
+    """A prediction id, above every earlier one of this process. at: microseconds since 1970 UTC."""
+    return _ids.one(at)
+
+
+def new_ids(count: int, at: int) -> list[str]:
+    """Prediction ids of one request, as of `new_id`."""
+    return [_ids.one(at) for _ in range(count)]
+
+
+def now_us() -> int:
+    """Microseconds since 1970 UTC, by the clock on the wall: it follows a clock that was set."""
+    return time.time_ns() // 1_000
+
+
 def _forked() -> None:
-    """A child draws ids of its own."""
-    global _source
-    _source = _Source(_source._millisecond)
+    global _ids
+    _ids = _ids.forked()
 
 
-_source = _Source()
+_ids = Ids()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)

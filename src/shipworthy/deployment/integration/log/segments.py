@@ -63,9 +63,7 @@ def rest(raw: bytes) -> tuple[int, bool]:
 def whole(raw: bytes) -> int:
     """Where the last whole block of a file's bytes ends; 0 where there is not even a mark."""
     at = len(MARK) if raw.startswith((MARK, FIRST_MARK)) else 0
-    for _, at in _spans(raw):
-        pass
-    return at
+    return max((end for _, end in _spans(raw)), default=at)
 
 
 def recover(folder: Path, name: str) -> int:
@@ -132,7 +130,9 @@ def _spans(raw: bytes) -> Iterator[tuple[int, int]]:
     while at + HEAD.size <= len(raw):
         checksum, size = _head(raw, at)
         end = at + size
-        if not HEAD.size <= size <= LARGEST_BLOCK or end > len(raw) or zlib.crc32(view[at + HEAD.size : end]) != checksum:
+        if not HEAD.size <= size <= LARGEST_BLOCK or end > len(raw):
+            return
+        if zlib.crc32(view[at + HEAD.size : end]) != checksum:
             return
         yield at + HEAD.size, end
         at = end

@@ -78,6 +78,11 @@ class Writer:
                 self._room = -1  # so that the next block looks for another file
                 raise
 
+    @property
+    def syncs(self) -> int:
+        """How often the disk was waited for."""
+        return self._commit.syncs
+
     def close(self) -> None:
         """Write what waits, give back unused room, wait for the disk, and seal the file."""
         try:

@@ -18,7 +18,8 @@ from shipworthy import __version__
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.core.table import word
-from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served, new_ids, now_us
+from shipworthy.deployment.integration.log.ids import new_ids, now_us
+from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import protocol
@@ -96,7 +97,9 @@ class App:
             return _refusal(Refused(429, "the server is busy", hint="try again in a second"))
         counters.in_flight += 1
         try:
-            return 200, await act(await self._body(scope, receive), scope["query_string"])
+            found = await act(await self._body(scope, receive), scope["query_string"])
+            await self.log.durable()
+            return 200, found
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _refusal(Refused(400, f"the body is not JSON: {error}", field="body"))
         except RecursionError:
