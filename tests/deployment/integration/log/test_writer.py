@@ -159,8 +159,9 @@ def test_a_full_disk_refuses_keeps_what_it_had_and_takes_more_once_there_is_room
     writer, payload = Writer(full / "log", "x", b"h"), bytes(range(256)) * 40
     count = 0
     with contextlib.suppress(StoreError):
-        for count in range(1_000):
+        while count < 1_000:
             writer.append(payload)
+            count += 1
     assert 100 < count < 300
     for _ in range(3):
         with pytest.raises(StoreError, match="the disk is full: the answer cannot be logged"):

@@ -30,7 +30,7 @@ class Commit:
         self._kept = self._lost = 0
         self._error: OSError | None = None
         self._handle = -1
-        self._sealing: list[tuple[int, int]] = []
+        self._sealing: list[tuple[int, int, int]] = []
         self._waiters: list[Waiter] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -57,7 +57,7 @@ class Commit:
     def seal(self, handle: int, size: int) -> None:
         """Cut a file to its size, wait for the disk, and close it, all in the background."""
         with self._changed:
-            self._sealing.append((handle, size))
+            self._sealing.append((handle, size, self.written))
             self._handle = -1
             self._run()
 
@@ -82,36 +82,42 @@ class Commit:
                 self._changed.wait_for(lambda: self._waiters or self._sealing or self._ended)
                 if not self._waiters and not self._sealing:
                     return
-                asked, upto, error = bool(self._waiters), self.written, self.failed
-                sealing, handle = self._sealing, self._handle if asked else -1
-                self._sealing = []
-            error = self._brought(sealing, handle) or error
-            with self._changed:
-                if error:
-                    self._lost, self._error = upto, error
-                    self.failed = error if handle >= 0 and handle == self._handle else self.failed
-                elif asked:
-                    self._kept = upto
-                served = [waiter for waiter in self._waiters if asked and waiter[0] <= upto]
-                self._waiters = [waiter for waiter in self._waiters if not asked or waiter[0] > upto]
-                refused = [waiter for waiter in served if waiter[0] <= self._lost]
-            _tell(refused, self._error)
-            _tell([waiter for waiter in served if waiter[0] > self._lost], None)
+                asked, upto, handle, failed = bool(self._waiters), self.written, self._handle, self.failed
+                sealing, self._sealing = self._sealing, []
+            for file, size, last in sealing:
+                self._refused(last, self._brought(file, size))
+                os.close(file)
+            if asked and handle >= 0:
+                failed = failed or self._brought(handle)
+                self._refused(upto, failed)
+            self._answer(upto if asked else 0, handle, failed)
 
-    def _brought(self, sealing: Iterable[tuple[int, int]], handle: int) -> OSError | None:
-        """Wait for the disk; what it refused."""
-        refused = None
-        for place, size in (*sealing, *([(handle, -1)] if handle >= 0 else [])):
-            self.syncs += 1
-            try:
-                if size >= 0:
-                    os.ftruncate(place, size)
-                getattr(os, "fdatasync", os.fsync)(place)
-            except OSError as error:
-                refused = error
+    def _brought(self, handle: int, size: int = -1) -> OSError | None:
+        """Wait until the disk has a file, cut to its size unless that is -1; what the disk refused."""
+        self.syncs += 1
+        try:
             if size >= 0:
-                os.close(place)
-        return refused
+                os.ftruncate(handle, size)
+            getattr(os, "fdatasync", os.fsync)(handle)
+        except OSError as error:
+            return error
+        return None
+
+    def _refused(self, last: int, error: OSError | None) -> None:
+        """No block up to this one that still waits is on the disk."""
+        if error:
+            self._lost, self._error = last, error
+
+    def _answer(self, upto: int, handle: int, failed: OSError | None) -> None:
+        """Tell those who wait for blocks up to this one. failed: what the disk refused of the file of this handle."""
+        with self._changed:
+            if handle == self._handle:
+                self.failed = failed
+            served = [waiter for waiter in self._waiters if waiter[0] <= upto]
+            self._waiters = [waiter for waiter in self._waiters if waiter[0] > upto]
+            self._kept = max(self._kept, upto) if self._lost < upto else self._kept
+        _tell([waiter for waiter in served if waiter[0] <= self._lost], self._error)
+        _tell([waiter for waiter in served if waiter[0] > self._lost], None)
 
 
 def _tell(waiters: Iterable[Waiter], error: OSError | None) -> None:
