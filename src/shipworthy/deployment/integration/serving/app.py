@@ -18,7 +18,8 @@ import msgspec
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.core.table import word
-from shipworthy.deployment.integration.log.log import Label, Served, new_ids, now_us
+from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
+from shipworthy.deployment.integration.log.log import Label, ServedRow
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving import protocol
@@ -83,10 +84,11 @@ class App:
 
     def __init__(self, arms: Arms, serving: Serving, counters: Counters, gate: Gate | None = None) -> None:
         self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate or OPEN
+        self.log = arms.champion.log
         self.draining = False
         self.cause = ""
         self._reading = Reading(serving.max_megabytes)
-        self._busy = serving.max_concurrent
+        self._busy, self._durable = serving.max_concurrent, serving.log == "durable"
         self.routes = Routes(self)
         self._posts: dict[str, tuple[str, str, Answer]] = {
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
@@ -126,7 +128,10 @@ class App:
         try:
             asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
             asked.body = await self._reading.body(asked.headers, receive, asked.began)
-            return await act(asked)
+            body = await act(asked)
+            if self._durable:
+                await self._settled(asked.arm)
+            return body
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refused(400, f"the body is not JSON: {error}", field="body",
                           hint="send one JSON object, or a list of them") from error
@@ -143,6 +148,12 @@ class App:
         finally:
             general[count.IN_PROGRESS] -= 1
 
+    async def _settled(self, arm: Arm | None) -> None:
+        """Wait until the disk has what this request has written, together with all others who wait."""
+        for each in {arm or self.arms.champion, *self.arms.all}:
+            await each.durable()
+        await self.log.durable()
+
     async def _predict(self, asked: Asked) -> bytes:
         records, single = self.arms.champion.answers.shape.decode(asked.body)
         asked.caller.spend(len(records))
@@ -156,16 +167,15 @@ class App:
         """The hot route: one record, answered and logged."""
         arms = self.arms
         at = now_us()
-        ids = new_ids(1, at)
-        arm, name, chance = arms.draw(record, ids[0])
+        own = new_id(at)
+        arm, name, chance = arms.draw(record, own)
         asked.arm = arm
         if arm is not arms.champion:
             record = arms.adapted(arm, (record,))[0]
         found = arm.answers.one(record)
         answer = found.answer
         abstain = answer["abstain"]
-        arm.log.served(Served(ids, at, name, chance, [found.score], [answer["prediction"]], [abstain],
-                              [[value] for value in found.values]))
+        arm.kept.served(ServedRow(own, at, name, chance, found.score, answer["prediction"], abstain, found.values))
         cells = arm.cells
         cells[count.ROWS] += 1
         if abstain:
@@ -175,8 +185,8 @@ class App:
             cells[count.UNSEEN] += found.unseen
             cells[count.OUTSIDE] += found.outside
         if arms.shadowed:
-            arms.shadow([record], ids, at)
-        return _encode({"prediction_id": ids[0], "release": arm.id, **answer})
+            arms.shadow([record], [own], at)
+        return _encode({"prediction_id": own, "release": arm.id, **answer})
 
     async def _many(self, asked: Asked, records: list[Any], *, contributions: bool = False) -> list[dict[str, Any]]:
         """The answers to several records, each by the release that its entity has drawn."""
@@ -244,7 +254,7 @@ class App:
         labels = found if isinstance(found, list) else [found]
         for label in labels:
             self._check_label(label)
-        new, corrected, known = self.arms.champion.log.labelled(labels)
+        new, corrected, known = self.log.labelled(labels)
         self.counters.general[count.LABELS] += new + corrected
         return _encode({"kept": new, "corrected": corrected, "known": known})
 
@@ -282,6 +292,7 @@ class App:
                 if self._looking:
                     self._looking.cancel()
                 self.arms.close()
+                self.log.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

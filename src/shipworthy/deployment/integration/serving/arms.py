@@ -37,10 +37,10 @@ MOST_WAITING = 1_000
 
 
 class Arm:
-    """One release that is ready to answer, and the log of what it answered. busy: batches under way in threads."""
+    """One release that is ready to answer, and its place in the log. log: open already, or the folder of a new one."""
 
     def __init__(
-        self, release: Release, log: Path, project: Project | Serving, counters: Counters,
+        self, release: Release, log: Log | Path, project: Project | Serving, counters: Counters,
         contributions: Contributions | None = None,
     ) -> None:
         serving = project.serve if isinstance(project, Project) else project
@@ -49,15 +49,28 @@ class Arm:
         self.answers: Answerer = answerer(release.model, serving, contributions=contributions, told=told)
         self.same = told.same
         _warm(self.answers)
-        self.log = Log(log, Heading(release.id, release.model.classes, self.answers.shape.fields), mode=serving.log)
+        heading = Heading(release.id, release.model.classes, self.answers.shape.fields)
+        self.log = log if isinstance(log, Log) else Log(log, heading, mode=serving.log)
+        self.kept = self.log.arm(heading) if isinstance(log, Log) else self.log.champion
+        self._shadow = self.log.arm(heading, shadow=True)
         self.cells = counters.release(release.id)
+
+    async def durable(self) -> None:
+        """Wait until the disk has what was kept, where the log is to outlive a power cut. Raises StoreError."""
+        await self.kept.durable()
+
+    def close(self) -> None:
+        """Seal its files."""
+        self.kept.close()
+        self._shadow.close()
 
     def keep(self, batch: Batch, ids: list[str], at: int, name: str, chance: float) -> None:
         """Log the answers that it gave under the name of an arm, and count them. Raises StoreError."""
         abstain = [answer["abstain"] for answer in batch.answers]
         if ids:
-            self.log.served(Served(ids, at, name, chance, batch.score, [a["prediction"] for a in batch.answers],
-                                   abstain, list(batch.columns.values())))
+            place = self._shadow if name == "shadow" else self.kept
+            place.served(Served(ids, at, name, chance, batch.score, [a["prediction"] for a in batch.answers],
+                                abstain, list(batch.columns.values())))
         cells = self.cells
         for cell, value in ((ROWS, len(ids)), (UNSEEN, batch.unseen), (OUTSIDE, batch.outside),
                             (ABSTAINED, sum(abstain)), (UNUSABLE, sum(s - s != 0 for s in batch.score))):
@@ -172,9 +185,9 @@ class Arms:
         return True
 
     def close(self) -> None:
-        """Close the logs of every arm."""
+        """Seal the files of every arm."""
         for arm in (*self.all, *self._old):
-            arm.log.close()
+            arm.close()
 
     def _opened(self, told: Standing) -> tuple[Arm, Arm | None]:
         assert self._home is not None
@@ -203,7 +216,7 @@ class Arms:
 
     def _retire(self, gone: list[Arm]) -> None:
         for arm in gone:
-            arm.log.close()
+            arm.close()
             self._old.remove(arm)
 
 
