@@ -10,7 +10,7 @@ from typing import Any
 import bentoml
 
 sys.path.insert(0, str(Path(__file__).parent))
-from model import answerer  # noqa: E402 - found only once its folder is on the path
+from model import answerer
 
 
 @bentoml.service(workers=1, traffic={"timeout": 30})

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 
 sys.path.insert(0, str(Path(__file__).parent))
-from model import answerer  # noqa: E402 - found only once its folder is on the path
+from model import answerer
 
 
 class Model(mlflow.pyfunc.PythonModel):

@@ -1,4 +1,4 @@
-"""MLServer in one process. python serve_mlserver.py PORT TABLE [null]: becomes `mlserver start` of a folder it makes."""
+"""MLServer in one process. python serve_mlserver.py PORT TABLE [null]: becomes `mlserver start` of a new folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlserver.codecs import NumpyCodec, PandasCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 sys.path.insert(0, str(Path(__file__).parent))
-from model import answerer  # noqa: E402 - found only once its folder is on the path
+from model import answerer
 
 
 class Runtime(MLModel):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(Path(__file__).parent)}
-import ray  # noqa: E402 - what it reports is switched off first
-from ray import serve  # noqa: E402
+import ray
+from ray import serve
 
 PORT, TABLE, NULL = int(sys.argv[1]), sys.argv[2], "null" in sys.argv
 
