@@ -27,6 +27,7 @@ VERBS = {
     "attest": "Sign what only a person can say.",
     "rollback": "Make the previous champion the champion again.",
     "serve": "Answer requests and log what was served.",
+    "token": "Say who may ask: make, list, rotate and revoke API tokens.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",

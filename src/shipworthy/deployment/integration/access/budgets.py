@@ -22,8 +22,9 @@ from shipworthy.errors import StoreError
 
 FOLDER, FILE = "budgets", "spent.bin"
 SLOTS, RING, COUNTED, SECONDS, DAY = 64, 7, 6, 12, 86_400
+SPANS = DAY // SECONDS
 CELLS = RING + 1  # of one process for one token, a cache line: spans of twelve seconds in a ring, and the day
-BITS = 31
+BITS = 34  # of a cell for its rows; the number of its span or day stands above them
 MOST = (1 << BITS) - 1
 HEADER, PLACE_BYTES = 64, SLOTS * CELLS * 8
 
@@ -59,9 +60,10 @@ class Clock:
     def now(self) -> float:
         """The time, at least that of every call before."""
         wall, steady = self._wall(), self._steady()
-        self._latest = max(wall, self._latest + max(0.0, steady - self._at) if wall < self._latest else wall)
-        self._at = steady
-        return self._latest
+        if wall < self._latest:
+            wall = self._latest + max(0.0, steady - self._at)
+        self._latest, self._at = wall, steady
+        return wall
 
     def at_least(self, other: float) -> None:
         """Go on from a later time, which another process has seen."""
@@ -111,20 +113,20 @@ class Budgets:
         """
         with self._lock:
             while True:
-                at, words = self.clock.now(), self._words
-                span, day = int(at) // SECONDS, int(at) // DAY
-                daily = _start(place) // 8 + self._slot * CELLS + RING
-                ring = daily - RING + span % RING
-                before = words[ring], words[daily]
-                words[ring], words[daily] = _plus(before[0], span, rows), _plus(before[1], day, rows)
+                at, words, first = self.clock.now(), self._words, HEADER + place * PLACE_BYTES
+                span, own = int(at) // SECONDS, first // 8 + self._slot * CELLS
+                ring, daily = own + span % RING, own + RING
+                before, today = words[ring], words[daily]
+                words[ring] = _plus(before, span, rows)
+                words[daily] = _plus(today, span // SPANS, rows)
                 if limits == UNLIMITED:
                     return None
-                cells = struct.unpack_from(f"{words[0] * CELLS}q", self._map, _start(place))
+                cells = struct.unpack_from(f"{words[0] * CELLS}q", self._map, first)
                 newest = max(cells) >> BITS  # spans have greater numbers than days
-                short = _short(cells, rows, limits, at) if newest <= span else None
-                if newest <= span and short is None:
+                short = None if newest > span else _short(cells, limits, at)
+                if short is None and newest <= span:
                     return None
-                words[ring], words[daily] = before
+                words[ring], words[daily] = before, today
                 if short:
                     return short
                 self.clock.at_least(float(newest * SECONDS))
@@ -164,10 +166,10 @@ def spent(home: Path, place: int, at: float) -> tuple[int, int]:
     raw = path.read_bytes()[_start(place):_start(place + 1)] if path.exists() else b""
     cells = struct.unpack(f"{len(raw) // 8}q", raw)
     span = max(int(at) // SECONDS, max(cells, default=0) >> BITS)
-    return _minute(cells, span), _today(cells, span * SECONDS // DAY)
+    return _minute(cells, span), _today(cells, span // SPANS)
 
 
-def _short(cells: Sequence[int], rows: int, limits: Limits, at: float) -> Short | None:
+def _short(cells: Sequence[int], limits: Limits, at: float) -> Short | None:
     """The budget that the cells, these rows among them, go beyond; None if none is."""
     span, day = int(at) // SECONDS, int(at) // DAY
     if limits.day and _today(cells, day) > limits.day:

@@ -94,8 +94,12 @@ class Gate:
         self._budgets = Budgets(home) if serving else None
         self._usual = Limits(serving.rows_a_minute, serving.rows_a_day) if serving else UNLIMITED
         self._anonymous = Caller(ANONYMOUS, OPENED, limits=self._usual, budgets=self._budgets)
-        self._state = _State()
-        self._state = self._read()
+        self._state = _State(0)
+        try:
+            self._read()
+        except StoreError:
+            self.close()
+            raise
 
     @property
     def open(self) -> bool:
