@@ -48,7 +48,7 @@ class Short(NamedTuple):
 
 
 class Clock:
-    """Seconds since 1970 that never go back: where the machine's clock does, they go on at its steady pace."""
+    """Seconds since 1970 that never go back, nor stand still: where the machine's clock goes back, they go on."""
 
     def __init__(
         self, start: float = 0.0, *, wall: Callable[[], float] = time.time,
@@ -60,10 +60,10 @@ class Clock:
     def now(self) -> float:
         """The time, at least that of every call before."""
         wall, steady = self._wall(), self._steady()
-        if wall < self._latest:
-            wall = self._latest + max(0.0, steady - self._at)
-        self._latest, self._at = wall, steady
-        return wall
+        latest = self._latest + (steady - self._at)
+        self._latest = latest = wall if wall > latest else latest
+        self._at = steady
+        return latest
 
     def at_least(self, other: float) -> None:
         """Go on from a later time, which another process has seen."""
