@@ -93,7 +93,7 @@ def main() -> None:
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
-            group(standalone_mode=False)
+            group(prog_name="shipworthy", standalone_mode=False)
     except ShipworthyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -196,6 +196,16 @@ def test_every_process_knows_of_a_change_at_its_next_request(store: Store) -> No
             child.communicate()
 
 
+def test_a_thread_that_still_holds_the_old_file_leaves_nothing_in_the_new(gate: Gate, store: Store) -> None:
+    secret, token = create(store, "ann", ["predict"], by="olga")
+    gate.allows(bearer(secret), "predict")
+    before = gate._state
+    revoke(store, token.id, by="olga", why="leaked")
+    denied(gate, bearer(secret))
+    assert gate._verified(before, bearer(secret)).name == "ann"
+    assert denied(gate, bearer(secret)).status == 401
+
+
 def test_a_file_that_is_lost_or_broken_lets_nobody_in_until_it_is_back(gate: Gate, store: Store) -> None:
     secret, _ = create(store, "ann", ["predict"], by="olga")
     path, aside = store.home / FILE, store.home / "aside"
