@@ -101,7 +101,7 @@ def running(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """A server on the first core, from its first answer on; stopped with all its processes. Raises Broken."""
-    said = tempfile.TemporaryFile()
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server runs
     pinned = ["taskset", "-c", "0", *command] if shutil.which("taskset") else list(command)
     began = time.perf_counter()
     process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,

@@ -25,11 +25,13 @@ from shipworthy.core.program import Program
 from shipworthy.core.project import parse
 from shipworthy.core.release import Identity
 from shipworthy.core.schema import Column, Schema
+from shipworthy.deployment.integration.access.issue import create
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.release import open_release, write_release
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing
 from shipworthy.deployment.integration.serving.worker import Job
 from shipworthy.learning.training.lower_trees import lower_lightgbm
+from shipworthy.store import open_store
 
 RECORDS = 2_000
 PROJECT = '[project]\nname = "adult"\nowner = "o@example.org"\n[data]\ntarget = "income"\n'
@@ -78,7 +80,9 @@ def _release(fitted: Any, columns: tuple[list[str], list[str]], folder: Path, ke
 
 
 def _token(home: Path) -> str:
-    return ""
+    """A token that may ask, with budgets that count and do not bind."""
+    store = open_store(home.parent)
+    return create(store, holder="bench", scopes=("predict",), by="bench", rows_a_minute=10**9, rows_a_day=10**12)[0]
 
 
 def _folder(path: Path) -> Path:

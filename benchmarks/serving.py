@@ -165,7 +165,7 @@ class Bench:
         """The command that starts our server, and its port. changes: of [serve]."""
         port = free_port()
         job = json.loads(json.dumps(self.job))
-        for serving in (job["serving"], job["project"]["serve"]):
+        for serving in (job["serving"], job["project"].setdefault("serve", {})):
             serving |= {"port": port, **changes}
         path = self.folder / f"job-{port}.json"
         path.write_text(json.dumps(job))

@@ -13,6 +13,8 @@ import msgspec
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.model import Model
+from shipworthy.deployment.integration.access.gate import Gate
+from shipworthy.deployment.integration.access.tls import ending, tls
 from shipworthy.deployment.integration.releases.example import example
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.serving.host import become
@@ -37,9 +39,14 @@ def command(folder: Path, release_id: str, host: str, port: int, workers: int) -
     told = place.project.serve
     host, port, workers = host or told.host, port or told.port, workers or told.workers
     _may_listen(host, port)
-    say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
-    say(f"try: {request(release.model, f'http://{host}:{port}')}")
     serving = msgspec.structs.replace(told, host=host, port=port, workers=workers)
+    scheme = "https" if tls(serving, place.folder) else "http"
+    gate = Gate(place.store.home, serving)
+    say(f"serving {release.short} on {scheme}://{host}:{port}; {gate.told()}")
+    gate.close()
+    say(f"try: {request(release.model, f'{scheme}://{host}:{port}')}")
+    if soon := ending(serving, place.folder):
+        say(soon)
     become(Job(str(release.folder), str(place.log), msgspec.structs.replace(place.project, serve=serving), serving,
                "" if release_id else str(place.store.home), workers=workers))
 

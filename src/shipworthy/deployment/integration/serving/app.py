@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -18,6 +18,8 @@ import msgspec
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.core.table import word
+from shipworthy.deployment.integration.access.gate import Caller, Gate
+from shipworthy.deployment.integration.access.journal import journal, request_id
 from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
 from shipworthy.deployment.integration.log.log import Label, ServedRow
 from shipworthy.deployment.integration.releases.release import open_release
@@ -38,52 +40,34 @@ Answer = Callable[["Asked"], Awaitable[bytes]]
 LOOK_SECONDS = 0.2
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
+ANYONE = Caller("anonymous", frozenset({"predict", "label"}))
 _encode = msgspec.json.Encoder().encode
 _labels = msgspec.json.Decoder(Label | list[Label])
 
 
-class Caller(Protocol):
-    """Who asks. `spend` raises an error with status 429 once the rows of a budget are used up."""
-
-    def spend(self, rows: int) -> None: ...
-
-
-class Gate(Protocol):
-    """Who may ask what: raises an error with status 401 or 403."""
-
-    def allows(self, authorization: bytes | None, scope: str) -> Caller: ...
-
-
-class Open:
-    """The gate of a server that answers whoever reaches it."""
-
-    def allows(self, authorization: bytes | None, scope: str) -> Caller:
-        return self
-
-    def spend(self, rows: int) -> None:
-        return None
-
-
-OPEN = Open()
-
-
 class Asked(msgspec.Struct, gc=False):
-    """One request on its way. began: by `time.perf_counter`. arm: the release that answers it."""
+    """One request on its way. began: by `time.perf_counter`. arm: the release that answers it. rows: asked about."""
 
     path: str
     query: bytes
     headers: dict[bytes, bytes]
     began: float
     body: bytes = b""
-    caller: Caller = OPEN
+    caller: Caller = ANYONE
     arm: Arm | None = None
+    rows: int = 0
+
+    def spend(self, rows: int) -> None:
+        """Count rows against the budget of whoever asks. Raises Denied (429)."""
+        self.rows = rows
+        self.caller.spend(rows)
 
 
 class App:
     """The ASGI callable of a server process. Made by `app`."""
 
     def __init__(self, arms: Arms, serving: Serving, counters: Counters, gate: Gate | None = None) -> None:
-        self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate or OPEN
+        self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate
         self.log = arms.champion.log
         self.draining = False
         self.cause = ""
@@ -93,6 +77,7 @@ class App:
         self._posts: dict[str, tuple[str, str, Answer]] = {
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
             "/invocations": ("invocations", "predict", self._invocations)}
+        self._journal = journal(serving, count.ROUTES)
         self._looking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,26 +92,35 @@ class App:
             return
         route, right, act = found
         asked = Asked(path, scope["query_string"], dict(scope["headers"]), began)
+        headers = [JSON]
         try:
-            status, extra = 200, []
-            body = await self._answer(right, act, asked, scope, receive)
+            status, body = 200, await self._answer(right, act, asked, receive)
         except ShipworthyError as error:
             status, body = refusal(error)
-            extra = advice(status, error)
+            headers += advice(status, error)
             body = plain(body) if route == "infer" else body
         self.counters.done(route, status)
-        await _send(send, status, body, [JSON, *extra])
+        given = asked.headers.get(b"x-request-id")
+        name = "" if given is None and self._journal is None else request_id(given)
+        if name:
+            headers.append((b"x-request-id", name.encode()))
+        await _send(send, status, body, headers)
+        taken = time.perf_counter() - began
         if asked.arm is not None:
-            timed(asked.arm.cells, time.perf_counter() - began)
+            timed(asked.arm.cells, taken)
+        if self._journal is not None:
+            self._journal.tell(route, status, taken, request=name, rows=asked.rows, token=asked.caller.token,
+                               release=asked.arm.id if asked.arm else "")
 
-    async def _answer(self, right: str, act: Answer, asked: Asked, scope: Scope, receive: Receive) -> bytes:
+    async def _answer(self, right: str, act: Answer, asked: Asked, receive: Receive) -> bytes:
         general = self.counters.general
         if general[count.IN_PROGRESS] >= self._busy:
             general[count.REFUSED] += 1
             raise Refused(429, "the server is busy", hint="try again in a second")
         general[count.IN_PROGRESS] += 1
         try:
-            asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
+            if self.gate is not None:
+                asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
             asked.body = await self._reading.body(asked.headers, receive, asked.began)
             body = await act(asked)
             if self._durable:
@@ -156,7 +150,7 @@ class App:
 
     async def _predict(self, asked: Asked) -> bytes:
         records, single = self.arms.champion.answers.shape.decode(asked.body)
-        asked.caller.spend(len(records))
+        asked.spend(len(records))
         if single and not asked.query:
             return self._one(asked, records[0])
         wanted = bool(asked.query) and _asks(asked.query, "contributions")
@@ -222,7 +216,7 @@ class App:
         arm = self.routes.model(asked.path[: -len("/infer")]) or self.arms.champion
         request = msgspec.json.decode(asked.body)
         records = arm.answers.shape.convert(protocol.records_of(request, arm.answers))
-        asked.caller.spend(len(records))
+        asked.spend(len(records))
         batch, ids = await self._whole(asked, arm, records)
         return _encode(protocol.response(request, batch, ids, name=arm.name, version=arm.id,
                                          classes=arm.answers.model.classes))
@@ -242,7 +236,7 @@ class App:
             raise BadData("the body has neither dataframe_records nor dataframe_split", where="body",
                           hint='send {"dataframe_records": [{…}]}')
         records = self.arms.champion.answers.shape.convert(given)
-        asked.caller.spend(len(records))
+        asked.spend(len(records))
         return _encode({"predictions": [answer["prediction"] for answer in await self._many(asked, records)]})
 
     async def _label(self, asked: Asked) -> bytes:
@@ -293,6 +287,8 @@ class App:
                     self._looking.cancel()
                 self.arms.close()
                 self.log.close()
+                if self.gate is not None:
+                    self.gate.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -317,8 +313,10 @@ def app(
     """The ASGI application that answers for a release and keeps its log in a folder.
 
     home: the `.shipworthy` folder of a project whose champion and challenger it follows; without one the release
-    answers for ever. counters: its cells of a board. Opens the log, cuts half-written blocks of earlier processes, and
-    answers a first row, so that it is warm. Raises BadRelease or StoreError.
+    answers for ever. counters: its cells of a board. gate: who may ask; without one everybody. Opens the log, cuts
+    half-written blocks of earlier processes, and answers a first row, so that it is warm.
+
+    Raises BadRelease, StoreError.
     """
     opened = release if isinstance(release, Release) else open_release(release)
     serving = project.serve if isinstance(project, Project) else project

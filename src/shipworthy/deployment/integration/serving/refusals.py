@@ -25,11 +25,10 @@ def refusal(error: ShipworthyError) -> tuple[int, bytes]:
     return status, _encode({"error": {"field": error.where, "problem": error.problem, "hint": error.hint}})
 
 
-def advice(status: int, error: ShipworthyError | None = None) -> Headers:
+def advice(status: int, error: ShipworthyError) -> Headers:
     """Headers that say what to do about a refusal: when to come back, how to say who one is."""
-    if status in (429, 503):
-        return [(b"retry-after", str(max(1, int(getattr(error, "retry_after", 1)))).encode())]
-    return [(b"www-authenticate", b"Bearer")] if status == 401 else []
+    own: Headers = list(getattr(error, "headers", ()))
+    return own or ([(b"retry-after", b"1")] if status in (429, 503) else [])
 
 
 def plain(body: bytes) -> bytes:

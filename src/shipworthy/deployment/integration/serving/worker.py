@@ -19,6 +19,8 @@ import msgspec
 import uvicorn
 
 from shipworthy.core.project import Project, Serving
+from shipworthy.deployment.integration.access.gate import Gate
+from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.counters import Board
 from shipworthy.deployment.integration.serving.reading import READ_SECONDS
@@ -84,8 +86,9 @@ class Listener(uvicorn.Server):
 def made(job: Job) -> tuple[App, Board]:
     """The application of a job. Raises BadRelease, StoreError."""
     board = Board(job.workers, job.board)
+    gate = Gate(Path(job.home), job.serving) if job.home else None
     return app(Path(job.release), Path(job.log), job.project or job.serving,
-               home=Path(job.home) if job.home else None, counters=board.counters(job.worker)), board
+               home=Path(job.home) if job.home else None, counters=board.counters(job.worker), gate=gate), board
 
 
 def listen(job: Job) -> None:
@@ -95,7 +98,8 @@ def listen(job: Job) -> None:
     config = uvicorn.Config(
         application, host=serving.host, port=serving.port, loop="auto", http="auto", ws="none", lifespan="on",
         access_log=False, log_level="warning", server_header=False, date_header=False, proxy_headers=False,
-        timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=DRAIN_SECONDS)
+        timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=DRAIN_SECONDS,
+        **tls(serving, Path(job.home).parent))
     listener = Listener(config, application)
 
     def orphaned() -> None:
