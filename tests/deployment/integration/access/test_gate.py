@@ -225,6 +225,28 @@ def test_a_file_that_is_lost_or_broken_lets_nobody_in_until_it_is_back(gate: Gat
     assert gate.allows(bearer(secret), "predict")
 
 
+def test_a_file_that_vanishes_between_the_look_and_the_reading_does_not_open_the_gate(
+    gate: Gate, store: Store
+) -> None:
+    create(store, "ann", ["train"], by="olga")
+    assert gate.allows(None, "predict")
+    (store.home / FILE).unlink()
+    with pytest.raises(StoreError, match="the file of tokens is missing"):
+        gate._read()
+    with pytest.raises(StoreError, match="the file of tokens is missing"):
+        gate.allows(None, "predict")
+
+
+def test_a_broken_file_that_is_deleted_does_not_open_the_gate(gate: Gate, store: Store) -> None:
+    path = store.home / FILE
+    path.write_bytes(b"broken")
+    with pytest.raises(StoreError, match="the file of tokens cannot be read"):
+        gate.allows(None, "predict")
+    path.unlink()
+    with pytest.raises(StoreError, match="the file of tokens is missing"):
+        gate.allows(None, "predict")
+
+
 def test_a_gate_that_cannot_be_opened_holds_no_slot(store: Store) -> None:
     (store.home / FILE).write_bytes(b"broken")
     for _ in range(70):
