@@ -121,6 +121,10 @@ class App:
         try:
             if self.gate is not None:
                 asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
+                if not asked.caller.token and b"origin" in asked.headers:
+                    raise Refused(403, "a web page asks without a token", field="origin",
+                                  hint="a page that somebody happens to look at must not reach what is open to this "
+                                       "machine; send a token: shipworthy token create")
             asked.body = await self._reading.body(asked.headers, receive, asked.began)
             body = await act(asked)
             if self._durable:
