@@ -237,7 +237,8 @@ class Serving(Part, frozen=True):
     ever made. rows_a_minute: of one token, in any sixty seconds, if the token says nothing else, and of all who ask
     without one together; 0 is without limit. rows_a_day: likewise, from midnight to midnight UTC. certificate: PEM
     file, with its chain, to be reached by https; a path from the project folder. key: PEM file of its private key.
-    requests: json writes one line a request to stderr, without any value from it.
+    requests: json writes one line a request to stderr, without any value from it. traces: address of an OpenTelemetry
+    collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none.
     """
 
     host: str = "127.0.0.1"
@@ -254,6 +255,7 @@ class Serving(Part, frozen=True):
     certificate: str = ""
     key: str = ""
     requests: Literal["none", "json"] = "none"
+    traces: str = ""
 
 
 class Project(Part, frozen=True):

@@ -1,0 +1,81 @@
+"""A server started from a project's folder by what serving needs alone: for containers that hold no training library.
+
+    python -m shipworthy.deployment.integration.serving.start /srv/project --host 0.0.0.0
+
+`shipworthy serve` starts the same server, and looks at more before: it needs the whole installation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shipworthy.core.ledger import moves
+from shipworthy.core.project import Serving, read_project
+from shipworthy.deployment.integration.access.tls import tls
+from shipworthy.deployment.integration.releases.history import ALIAS, ledger
+from shipworthy.deployment.integration.serving.host import serve
+from shipworthy.deployment.integration.serving.standing import read_standing
+from shipworthy.deployment.integration.serving.worker import Job
+from shipworthy.errors import Misuse, ShipworthyError
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A project's folder and its `.shipworthy`, without the store that lies there."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / ".shipworthy"
+
+
+def job(folder: Path, *, host: str = "", port: int = 0, workers: int = 0) -> Job:
+    """What a server of a project's champion is to do. host, port, workers: instead of those of [serve].
+
+    Raises BadProject; Misuse when nothing is in production, or the certificate of [serve] cannot be used; StoreError.
+    """
+    place = _Place(folder.resolve())
+    project = read_project(place.folder)
+    told = project.serve
+    serving: Serving = msgspec.structs.replace(told, host=host or told.host, port=port or told.port,
+                                               workers=workers or told.workers)
+    tls(serving, place.folder)
+    return Job(str(place.folder / _champion(place)), str(place.home / "log"),
+               msgspec.structs.replace(project, serve=serving), serving, str(place.home), workers=serving.workers)
+
+
+def _champion(place: _Place) -> str:
+    """The champion's folder: as the servers were told last, else as the ledger has it."""
+    told = read_standing(place.home)
+    if told is not None:
+        return told.champion.folder
+    past = moves(ledger(place), ALIAS)
+    if not past:
+        raise Misuse("nothing is in production", where=str(place.folder), hint="shipworthy promote first")
+    return str(past[-1]["subject"]["folder"])
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until told to stop; exit 2 with the cause where that cannot be."""
+    parser = argparse.ArgumentParser(prog="shipworthy-serve", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path, help="folder that holds shipworthy.toml")
+    parser.add_argument("--host", default="", help="address to listen on; from [serve] by default")
+    parser.add_argument("--port", default=0, type=int, help="port; from [serve] by default")
+    parser.add_argument("--workers", default=0, type=int, help="processes; from [serve] by default")
+    asked = parser.parse_args(arguments)
+    try:
+        serve(job(asked.folder, host=asked.host, port=asked.port, workers=asked.workers),
+              say=lambda text: print(text, file=sys.stderr, flush=True))
+    except ShipworthyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
