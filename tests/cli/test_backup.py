@@ -91,8 +91,8 @@ def test_a_live_project_comes_back_elsewhere_with_every_answer_that_was_acknowle
     load.start()
     assert load.warm.wait(30)
     acknowledged = {before["prediction_id"], *load.acknowledged}
-    moving = threading.Thread(target=drain, args=(place.log, place.store.tables))  # what `second` sealed moves meanwhile
-    moving.start()
+    moving = threading.Thread(target=drain, args=(place.log, place.store.tables))
+    moving.start()  # what `second` sealed moves meanwhile
     told = call("backup", "-p", own, "-o", tmp_path / "own.tar")
     moving.join()
     assert told.code == 0, told.err

@@ -169,6 +169,7 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
             say(f"ready with {job.workers} worker{'s' if job.workers > 1 else ''}")
             _watch(workers, jobs, inherited, (stopped, say))
         finally:
+            listening.close()  # so that who comes now is refused at once, and does not wait for nobody
             for worker in workers:
                 worker.process.terminate()
             for worker in workers:
