@@ -169,7 +169,11 @@ def _encode(encoder: Encoder, values: pa.ChunkedArray) -> Floats:
 
 
 def _moments(values: pa.ChunkedArray, part: Part, name: str) -> Floats:
-    seconds = to_numbers(values, name)
+    return part_of(to_numbers(values, name), part)
+
+
+def part_of(seconds: Floats, part: Part) -> Floats:
+    """A part of UTC times given as seconds since 1970; NaN where there is none."""
     if part == "seconds":
         return seconds
     known = np.isfinite(seconds)
