@@ -82,8 +82,7 @@ def arrow_pieces(address: str) -> Iterator[Opened]:
             reader = _arrow(source)
             count = getattr(reader, "num_record_batches", None)
             found = reader if count is None else map(reader.get_batch, range(count))
-            for batch in found:
-                yield from (batch.select(list(columns)).slice(at, PIECE) for at in range(0, len(batch), PIECE))
+            yield from (batch.select(list(columns)) for batch in found)
 
     yield names, pieces
 

@@ -68,9 +68,9 @@ class Piece:
 
 def pieces(
     address: Any, wanted: Wanted, *, plugins: tuple[str, ...] = (), skip: int = 0,
-    told: Callable[[str], None] = lambda sentence: None,
+    most: int = PIECE, told: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Piece]:
-    """The rows of a table in order, at most 65,536 at a time and mostly as many; skip: without the first so many.
+    """The rows of a table in order, at most `most` at a time and mostly as many; skip: without the first so many.
 
     Parquet, Arrow, CSV and JSON are read as they are needed, anything else at once, which `told` is told. Raises
     BadData as `read`.
@@ -81,7 +81,7 @@ def pieces(
             skip -= rows
             continue
         end = 0
-        for piece in _of(part, wanted, plugins, skip if rows is not None else 0, told):
+        for piece in _of(part, wanted, plugins, (skip if rows is not None else 0, most), told):
             end = piece.first + piece.rows
             if end > skip:
                 yield piece.after(skip)
@@ -125,9 +125,10 @@ def _rows(part: Any) -> int | None:
 
 
 def _of(
-    part: Any, wanted: Wanted, plugins: tuple[str, ...], skip: int, told: Callable[[str], None]
+    part: Any, wanted: Wanted, plugins: tuple[str, ...], size: tuple[int, int], told: Callable[[str], None]
 ) -> Iterator[Piece]:
-    """The pieces of one file from row `skip`, of which only Parquet knows, or from the first."""
+    """The pieces of one file. size: rows to skip, which is for Parquet only, and rows of a piece."""
+    skip, most = size
     connector = connector_of(_place(part), plugins) if isinstance(part, str) else None
     parquet = connector is read_parquet
     opening = partial(parquet_pieces, words=wanted.words) if parquet else OPENINGS.get(connector)
@@ -139,14 +140,14 @@ def _of(
             changing = _changing(batches(words)) if words else ""
             if not changing:
                 found = batches(columns, skip=skip) if parquet else batches(columns)
-                yield from _gathered(found, part, skip, partial(arrived, origin=part, words=wanted.words))
+                yield from _gathered(found, most, part, skip, partial(arrived, origin=part, words=wanted.words))
                 return
         why = f'only all words of "{changing}" together say whether they are times'
     if isinstance(part, str):
         told(f"{part} is read at once: {why}")
     table = read(part, plugins=plugins)
     table = table.select(wanted.among(table.schema.names, table.origin))
-    yield from _gathered(iter(table.data.to_batches(PIECE)), table.origin, 0, lambda data: replace(table, data=data))
+    yield from _gathered(iter(table.data.to_batches()), most, table.origin, 0, lambda data: replace(table, data=data))
 
 
 def _place(part: str) -> str:
@@ -163,16 +164,16 @@ def _changing(batches: Iterator[pa.RecordBatch]) -> str:
 
 
 def _gathered(
-    batches: Iterator[pa.RecordBatch], origin: str, first: int, table: Callable[[pa.Table], Table]
+    batches: Iterator[pa.RecordBatch], most: int, origin: str, first: int, table: Callable[[pa.Table], Table]
 ) -> Iterator[Piece]:
-    """The batches, small ones joined."""
+    """The batches, small ones joined and large ones cut."""
     held: list[pa.RecordBatch] = []
     rows, any_row = 0, first > 0
-    for batch in batches:
-        if held and rows + batch.num_rows > PIECE:
+    for batch in (each.slice(at, most) for each in batches for at in range(0, each.num_rows, most)):
+        if held and rows + batch.num_rows > most:
             yield Piece(pa.Table.from_batches(held), origin, first, table)
             first, held, rows = first + rows, [], 0
-        held, rows, any_row = [*held, batch], rows + batch.num_rows, any_row or batch.num_rows > 0
+        held, rows, any_row = [*held, batch], rows + batch.num_rows, True
     if rows:
         yield Piece(pa.Table.from_batches(held), origin, first, table)
     if not any_row:
