@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -218,3 +219,21 @@ def test_files_of_one_table_are_scored_in_order(into: Into, tmp_path: Path) -> N
     assert into(tmp_path / "part*.parquet", tmp_path / "out.arrow", every=40) == 90
     found = pyarrow.ipc.open_file(tmp_path / "out.arrow").read_all()
     assert found["loan"].equals(loans(90)["loan"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
+def test_a_disk_that_is_full_leaves_nothing_half_written_and_the_next_run_goes_on(
+    call: Any, start: Any, made_loans: tuple[Path, Release], tmp_path: Path
+) -> None:
+    import resource
+
+    folder, release = made_loans
+    path, output = put(loans(20_000, seed=6), tmp_path / "t.csv"), tmp_path / "out.csv"
+    words = ("predict", path, "-o", output, "-p", folder, "--release", release.id)
+    child = start(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)))
+    _, said = child.communicate()
+    assert child.returncode == 2 and "error: the disk takes no file of this size" in said, said
+    assert not output.exists()
+    told = call(*words)
+    assert told.code == 0 and "20,000 rows scored into" in told.err
+    assert not list(tmp_path.glob(".*"))
