@@ -21,7 +21,7 @@ import pyarrow as pa
 from shipworthy.core.table import Table
 from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
 from shipworthy.data.collection.places import local, table_name
-from shipworthy.data.collection.size import PIECE, Opened, gathered, largest
+from shipworthy.data.collection.size import HELD, PIECE, Opened, gathered, largest
 from shipworthy.data.collection.tidy import MOST_COLUMNS, tidied, too_wide, twice
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
@@ -79,7 +79,7 @@ def csv_pieces(address: str) -> Iterator[Opened]:
     """
     path = local(address)
     with as_utf8(path, encoding_of(path)) as plain, duckdb.connect() as connection:
-        connection.execute("SET GLOBAL TimeZone = 'UTC'").fetchall()
+        connection.execute(f"SET GLOBAL TimeZone = 'UTC'; SET memory_limit = '{HELD}'").fetchall()
         _not_too_wide(plain, address)
         dialect = _dialect(plain, address, _sniff(connection, plain), delimiter="", header=None, skip=0)
         try:

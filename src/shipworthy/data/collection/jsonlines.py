@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shipworthy.core.table import Table
 from shipworthy.data.collection.places import local, table_name
-from shipworthy.data.collection.size import PIECE, Opened, gathered, largest
+from shipworthy.data.collection.size import HELD, PIECE, Opened, gathered, largest
 from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
@@ -39,7 +39,7 @@ def json_pieces(address: str) -> Iterator[Opened]:
     """The names of the columns of JSON records, and the function from some of them to the rows in pieces."""
     path = local(address)
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{HELD}'")
         with _told(address):
             records = connection.read_json(str(path), sample_size=-1, records="true")
             asked = dict(zip(records.columns, map(_plain, records.columns, records.types), strict=True))

@@ -20,6 +20,7 @@ UNKNOWN_MACHINE = 8 << 30
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 Marks = npt.NDArray[np.uint64]
 PIECE = 1 << 16  # rows that a stream holds at a time
+HELD = "400MB"  # of a text file that DuckDB keeps in memory while it streams
 Opened = tuple[tuple[str, ...], Callable[..., Iterator[pa.RecordBatch]]]
 
 
