@@ -11,16 +11,8 @@ import pyarrow as pa
 from shipworthy.core.canon import canonical
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
-from shipworthy.deployment.integration.log.log import (
-    LABELS,
-    PREDICTIONS,
-    SHADOWS,
-    Heading,
-    Kept,
-    decoded,
-    decoded_answers,
-    read_log,
-)
+from shipworthy.deployment.integration.log.answers import Heading, answers
+from shipworthy.deployment.integration.log.log import LABELS, PREDICTIONS, SHADOWS, Kept, decoded, read_log
 from shipworthy.deployment.integration.log.tables import LABEL_TABLE, Layout, label_rows, served_rows
 from shipworthy.store.files import lock, write_bytes
 from shipworthy.store.tables import Tables
@@ -98,11 +90,11 @@ def _answers(path: Path, name: str, blocks: list[bytes], where: tuple[list[int],
     told = path.parent / f"{layout.name}.json"
     if not told.exists():  # before the rows: without it they could not be read
         write_bytes(told, canonical(layout))
-    served = decoded_answers(blocks[1:])
+    served = answers(blocks[1:])
     data = served_rows(heading, served)
     names = layout.stored
     data = data.rename_columns([names.get(name, name) for name in data.column_names])
-    _write(tables, layout.table(name), _with_place(data, path.stem, places, [len(one.ids) for one in served]), places)
+    _write(tables, layout.table(name), _with_place(data, path.stem, places, served.sizes), places)
     return len(data)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log import tables as log_tables
+from shipworthy.deployment.integration.log.answers import Answers, Heading, Served, ServedRow, answers
 from shipworthy.deployment.integration.log.ids import now_us
 from shipworthy.deployment.integration.log.writer import Mode, Writer
-from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
     from shipworthy.store.tables import Tables  # a server writes no table and needs none of the store's libraries
@@ -27,43 +27,6 @@ if TYPE_CHECKING:
 Block = TypeVar("Block")
 PREDICTIONS, SHADOWS, LABELS = "predictions", "shadows", "labels"
 REMEMBERED = 1_000_000
-
-
-class Heading(msgspec.Struct, frozen=True):
-    """The first block of a file of predictions: what every block in it shares."""
-
-    release: str
-    classes: tuple[str, ...]
-    fields: tuple[Field, ...]
-
-
-class Served(msgspec.Struct, frozen=True, array_like=True):
-    """One block: the predictions of one request, by column. at: microseconds since 1970 UTC."""
-
-    ids: list[str]
-    at: int
-    arm: str
-    propensity: float
-    score: list[float]
-    decision: list[Any]
-    abstain: list[bool]
-    columns: list[list[Any]]
-
-
-class ServedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One block: the prediction of a request of one row, written in a third of the time of a `Served` of one.
-
-    Read as the `Served` that it stands for. values: of the fields, in their order.
-    """
-
-    id: str
-    at: int
-    arm: str
-    propensity: float
-    score: float
-    decision: Any
-    abstain: bool
-    values: Sequence[Any]
 
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,11 +177,11 @@ def _label_rows(folder: Path, tables: Tables | None) -> pa.Table:
     return log_tables.without_repeats([waiting, *(log_tables.read_labels(tables) if tables else ())])
 
 
-def _served(folder: Path, name: str) -> Iterator[tuple[Heading, list[Served]]]:
+def _served(folder: Path, name: str) -> Iterator[tuple[Heading, Answers]]:
     for path in segments.segments(folder, name):
         found = list(segments.blocks(path))
         if len(found) > 1:
-            yield msgspec.msgpack.decode(found[0], type=Heading), decoded_answers(found[1:])
+            yield msgspec.msgpack.decode(found[0], type=Heading), answers([block for block in found[1:] if block])
 
 
 def _labels(folder: Path) -> Iterator[tuple[int, Label]]:
@@ -231,19 +194,3 @@ def decoded(found: Sequence[bytes], kind: type[Block]) -> list[Block]:
     """Blocks of a kind; an empty one, as a power cut leaves behind, holds nothing."""
     decoder = msgspec.msgpack.Decoder(kind)
     return [decoder.decode(block) for block in found if block]
-
-
-def decoded_answers(found: Sequence[bytes]) -> list[Served]:
-    """Blocks of answers: of many rows, whose first entry is an array, or of one, whose first is its id."""
-    many, one = msgspec.msgpack.Decoder(Served).decode, msgspec.msgpack.Decoder(ServedRow).decode
-    return [many(block) if _is_array(block[1]) else _as_served(one(block)) for block in found if block]
-
-
-def _is_array(code: int) -> bool:
-    """Whether a value of this first byte is an array (MessagePack specification, formats)."""
-    return 0x90 <= code <= 0x9F or code in (0xDC, 0xDD)
-
-
-def _as_served(row: ServedRow) -> Served:
-    return Served([row.id], row.at, row.arm, row.propensity, [row.score], [row.decision], [row.abstain],
-                  [[value] for value in row.values])

@@ -18,7 +18,8 @@ from shipworthy.core.table import Table, word
 from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
-    from shipworthy.deployment.integration.log.log import Heading, Label, Served
+    from shipworthy.deployment.integration.log.answers import Answers, Heading
+    from shipworthy.deployment.integration.log.log import Label
     from shipworthy.store.tables import Tables
 
 UTC_US = pa.timestamp("us", "UTC")
@@ -60,24 +61,21 @@ class Layout(msgspec.Struct, frozen=True):
         return found
 
 
-def served_rows(heading: Heading, found: Sequence[Served]) -> pa.Table:
+def served_rows(heading: Heading, found: Answers) -> pa.Table:
     """The predictions of blocks: the columns of `OWN`, then the fields; a field named like one of those is left out."""
-    sizes = [len(block.ids) for block in found]
-    each = np.repeat(np.arange(len(found)), sizes)
-    decision = [value for block in found for value in block.decision]
     columns: dict[str, Any] = {
-        "prediction_id": pa.array([value for block in found for value in block.ids], pa.string()),
-        "at": pa.array(np.array([block.at for block in found], np.int64)[each], pa.int64()).cast(UTC_US),
-        "release": pa.array([heading.release] * len(each), pa.string()),
-        "arm": pa.array([block.arm for block in found], pa.string()).take(pa.array(each)),
-        "propensity": pa.array(np.array([block.propensity for block in found], np.float64)[each]),
-        "score": pa.array([value for block in found for value in block.score], pa.float64()),
-        "decision": pa.array(decision, pa.string() if heading.classes else pa.float64()),
-        "abstain": pa.array([value for block in found for value in block.abstain], pa.bool_()),
+        "prediction_id": pa.array(found.ids, pa.string()),
+        "at": pa.array(found.at, pa.int64()).cast(UTC_US),
+        "release": pa.repeat(heading.release, len(found.ids)),
+        "arm": pa.array(found.arm, pa.string()),
+        "propensity": pa.array(found.propensity, pa.float64()),
+        "score": pa.array(found.score, pa.float64()),
+        "decision": pa.array(found.decision, pa.string() if heading.classes else pa.float64()),
+        "abstain": pa.array(found.abstain, pa.bool_()),
     }
     for place, field in enumerate(heading.fields):
-        values = [value for block in found for value in block.columns[place]]
         if field.name not in columns:
+            values = [row[place] for row in found.values]
             columns[field.name] = pa.array(_typed(field, values), ARROW[field.kept])
     return pa.table(columns)
 

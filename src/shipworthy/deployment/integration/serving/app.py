@@ -18,8 +18,9 @@ from shipworthy import __version__
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.core.table import word
+from shipworthy.deployment.integration.log.answers import Heading, Served
 from shipworthy.deployment.integration.log.ids import new_ids, now_us
-from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served
+from shipworthy.deployment.integration.log.log import Label, Log
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import protocol
