@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shipworthy.core.canon import digest
+from shipworthy.core.canon import canonical, digest
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Table, word
 from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
-    from shipworthy.deployment.integration.log.log import Heading, Label, Served
+    from shipworthy.deployment.integration.log.labels import Label
+    from shipworthy.deployment.integration.log.log import Heading, Served
     from shipworthy.store.tables import Tables
 
 UTC_US = pa.timestamp("us", "UTC")
@@ -26,7 +27,7 @@ ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": UTC_US, "ca
          "text": pa.string()}
 PLACE = ("segment", "offset")
 OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
-LABEL_TABLE = "labels"
+LABEL_TABLE, ENTITY_TABLE = "labels", "entity-labels"
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -128,29 +129,50 @@ def label_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
     })
 
 
+def entity_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
+    """Labels given by entity and time as they are stored: `label_rows`, the entity as JSON, and the time it means.
+
+    entity_id: of the entity, for deleting its rows without naming it.
+    """
+    told = [canonical(dict(entry.entity)).decode() for _, entry in found]
+    more = {"entity": pa.array(told, pa.string()),
+            "entity_id": pa.array([digest(text)[:32] for text in told], pa.string()),
+            "since": pa.array([entry.since for _, entry in found], pa.int64()).cast(UTC_US),
+            "until": pa.array([entry.until for _, entry in found], pa.int64()).cast(UTC_US)}
+    data = label_rows(found)
+    for name, values in more.items():
+        data = data.append_column(name, values)
+    return data
+
+
 def read_labels(tables: Tables) -> Iterator[pa.Table]:
     """The labels that were drained into the store."""
-    if LABEL_TABLE in tables.names():
-        yield tables.read(LABEL_TABLE).drop_columns(list(PLACE))
+    return _read(tables, LABEL_TABLE)
+
+
+def read_entity_labels(tables: Tables) -> Iterator[pa.Table]:
+    """The labels given by entity and time that were drained into the store."""
+    return _read(tables, ENTITY_TABLE)
 
 
 def without_repeats(pieces: Sequence[pa.Table]) -> pa.Table:
-    """Labels in the order of their arrival, without those that say again what their source said last."""
+    """Labels in the order of their arrival, without those that say again what their source said of it before."""
     data = pa.concat_tables(pieces)
     data = data.take(pc.sort_indices(data, [("received_at", "ascending")]))
-    key = _codes(data, ("prediction_id", "source"))
-    said = _codes(data, ("label", "number", "observed_at", "weight"))
-    order = np.argsort(key, kind="stable")
-    key, said = key[order], said[order]
-    again = np.append(False, (key[1:] == key[:-1]) & (said[1:] == said[:-1]))[: len(key)]
-    return data.take(pa.array(np.sort(order[~again])))
+    said = [name for name in data.column_names if name not in ("received_at", "entity_id", "why")]
+    return data.take(pa.array(np.sort(np.unique(codes(data, said), return_index=True)[1])))
 
 
 def last_labels(data: pa.Table) -> pa.Table:
-    """Of labels in order of arrival, the last of every prediction; predictions in the order of their first label."""
-    key = _codes(data, ("prediction_id",))
-    first, last = np.unique(key, return_index=True)[1], np.unique(key[::-1], return_index=True)[1]
-    return data.take(pa.array((len(key) - 1 - last)[np.argsort(first, kind="stable")]))
+    """Of labels in order of arrival, the one of every prediction that became known last; of such, the last to arrive.
+
+    Predictions are in the order of their first label.
+    """
+    key = codes(data, ("prediction_id",))
+    known = np.argsort(data["observed_at"].cast(pa.int64()).to_numpy(), kind="stable")
+    last = known[len(key) - 1 - np.unique(key[known][::-1], return_index=True)[1]]
+    first = np.unique(key, return_index=True)[1]
+    return data.take(pa.array(last[np.argsort(first, kind="stable")]))
 
 
 def label_table(data: pa.Table, origin: str) -> Table:
@@ -160,7 +182,7 @@ def label_table(data: pa.Table, origin: str) -> Table:
     return Table.of(data.drop_columns(["number"]).set_column(1, "label", told), name="labels", origin=origin)
 
 
-def _codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A number for every row, equal where these columns are."""
     code = np.zeros(len(data), np.int64)
     for name in names:
@@ -168,6 +190,11 @@ def _codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.
         place = np.asarray(pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False), np.int64)
         code = np.unique(code * (len(column.dictionary) + 1) + place + 1, return_inverse=True)[1]
     return code
+
+
+def _read(tables: Tables, name: str) -> Iterator[pa.Table]:
+    if name in tables.names():
+        yield tables.read(name).drop_columns(list(PLACE))
 
 
 def _typed(field: Field, values: list[Any]) -> list[Any]:
