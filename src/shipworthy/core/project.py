@@ -232,7 +232,8 @@ class Serving(Part, frozen=True):
     host, port: where it listens. max_rows, max_megabytes: of one request. max_concurrent: requests under way beyond
     which a client is told to come back. unseen: what becomes of a category that training did not have; accepted ones
     are flagged in the answer. log: what an answer waits for: kept (survives a killed process), durable (survives a
-    power cut), buffered (neither, for up to a second).
+    power cut), buffered (neither, for up to a second). label_days: how long before its time the answer may lie that a
+    label means which is given by entity and time.
     """
 
     host: str = "127.0.0.1"
@@ -242,6 +243,7 @@ class Serving(Part, frozen=True):
     max_concurrent: int = 64
     unseen: Literal["accept", "refuse"] = "accept"
     log: Literal["kept", "durable", "buffered"] = "kept"
+    label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
 
 
 class Project(Part, frozen=True):

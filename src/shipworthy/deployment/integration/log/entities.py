@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.table import Ints, Mask, Table, to_words
+from shipworthy.deployment.integration.log.labels import UNSENT
 from shipworthy.deployment.integration.log.tables import codes
 
-UNSENT = ("shadow",)
 OWN = ("entity", "entity_id", "since", "until")
 
 
@@ -35,7 +35,8 @@ def joined(named: pa.Table, served: Table) -> tuple[pa.Table, pa.Table]:
             why[np.array(rows)[several]] = "several"
     known = ids != ""
     direct = named.set_column(0, "prediction_id", pa.array(ids, pa.string())).filter(pa.array(known))
-    return direct.drop_columns(list(OWN)), named.append_column("why", pa.array(why, pa.string())).filter(pa.array(~known))
+    left = named.append_column("why", pa.array(why, pa.string())).filter(pa.array(~known))
+    return direct.drop_columns(list(OWN)), left
 
 
 def _meant(asked: dict[str, list[str]], named: pa.Table, served: Table) -> tuple[Ints, Mask]:

@@ -19,6 +19,7 @@ from shipworthy.deployment.integration.log.tail import Tail
 
 LABELS = "labels"
 REMEMBERED = 1_000_000
+UNSENT = ("shadow",)  # arms whose answers are kept and never sent: no label is of one
 Entity = tuple[tuple[str, str], ...]
 Key = tuple[str, Entity, int, int, str]
 

@@ -123,7 +123,7 @@ def predictions(folder: Path, tables: Tables | None = None, *, time: str = "") -
 
 
 def labels(folder: Path, tables: Tables | None = None, *, served: Table | None = None) -> Table:
-    """The label that counts of every labelled prediction: prediction_id, label, observed_at, received_at, source, weight.
+    """The label that counts of every labelled prediction, with observed_at, received_at, source and weight.
 
     It is the one that became known last; of several that did, the last to arrive. Its label is text, or a number where
     all are. served: what `predictions` gave, if it is at hand; labels given by entity and time are joined to it.

@@ -86,7 +86,7 @@ def read_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], rules: Rules,
     Raises BadData naming the row, counted from 1 without the header, and the column.
     """
     for name in names:
-        if name not in COLUMNS and name not in rules.entity or name == "entity":
+        if name == "entity" or name not in (*COLUMNS, *rules.entity):
             raise BadData(f'the column "{name}" is no part of a label', where=name,
                           hint=nearest(name, [*COLUMNS, *rules.entity]) or "leave it out")
     if missing := [name for name in ("label", "observed_at") if name not in names]:
