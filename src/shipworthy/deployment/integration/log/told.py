@@ -165,8 +165,15 @@ def _json(body: bytes) -> list[Told]:
         lines = [line for line in body.splitlines() if line.strip()]
         if len(lines) < 2 or not all(line.lstrip().startswith(b"{") for line in lines):
             raise
-        return [one for line in lines for one in _json(line)]
+        return [_line(line, number) for number, line in enumerate(lines, 1)]
     return found if isinstance(found, list) else [found]
+
+
+def _line(line: bytes, number: int) -> Told:
+    try:
+        return msgspec.json.decode(line, type=Told)
+    except msgspec.ValidationError as error:
+        raise BadData(f"line {number}: the label cannot be read: {error}", where="labels", hint=FORM) from error
 
 
 def _row(values: dict[str, Any], rules: Rules, place: int) -> Told:
