@@ -12,10 +12,10 @@ from shipworthy.deployment.integration.log.tail import Tail, header, pieces
 
 
 def read(path: Path, start: int = 0, size: int = 64) -> tuple[list[bytes], int]:
-    found, behind = [], start
-    for blocks, behind in pieces(path, start, size=size):
+    found, at = [], start
+    for blocks, at in pieces(path, start, size=size):
         found += [block for _, block in blocks]
-    return found, behind
+    return found, at
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from shipworthy.core.table import word
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.tail import Tail
 
@@ -65,15 +66,16 @@ class LabelLog:
     """The labels of a log, open for writing; several processes may share the folder. Not for several threads.
 
     A repeat is known by what all of them have written and nobody has drained yet; one that is kept twice all the same
-    counts once when it is read.
+    counts once when it is read. known: labels that were drained, for a writer that can read them.
     """
 
-    def __init__(self, folder: Path, *, mode: segments.Mode = "kept") -> None:
+    def __init__(self, folder: Path, *, mode: segments.Mode = "kept", known: Iterable[Label] = ()) -> None:
         self._writer = segments.Writer(Path(folder), LABELS, b"", mode=mode)
         self._tail = Tail(folder, LABELS)
         self._said: dict[Key, frozenset[int]] = {}
         self._pack = msgspec.msgpack.Encoder().encode
         self._unpack = msgspec.msgpack.Decoder(Kept).decode
+        self._remember(known)
         self._heard()
 
     def keep(self, labels: Sequence[Label]) -> Counted:
@@ -113,4 +115,4 @@ class LabelLog:
 
 def _statement(label: Label) -> int:
     """What a label says of its answer, as a number of this process."""
-    return hash((type(label.label).__name__, label.label, label.observed_at, label.weight))
+    return hash((isinstance(label.label, float), word(label.label), label.observed_at, label.weight))

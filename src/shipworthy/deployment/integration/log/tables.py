@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from shipworthy.store.tables import Tables
 
 UTC_US = pa.timestamp("us", "UTC")
+EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": UTC_US, "category": pa.string(),
          "text": pa.string()}
 PLACE = ("segment", "offset")
@@ -134,7 +136,7 @@ def entity_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
 
     entity_id: of the entity, for deleting its rows without naming it.
     """
-    told = [canonical(dict(entry.entity)).decode() for _, entry in found]
+    told = [entity_text(entry) for _, entry in found]
     more = {"entity": pa.array(told, pa.string()),
             "entity_id": pa.array([digest(text)[:32] for text in told], pa.string()),
             "since": pa.array([entry.since for _, entry in found], pa.int64()).cast(UTC_US),
@@ -145,6 +147,11 @@ def entity_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
     return data
 
 
+def entity_text(label: Label) -> str:
+    """The entity of a label as it is stored."""
+    return canonical(dict(label.entity)).decode()
+
+
 def read_labels(tables: Tables) -> Iterator[pa.Table]:
     """The labels that were drained into the store."""
     return _read(tables, LABEL_TABLE)
@@ -153,6 +160,25 @@ def read_labels(tables: Tables) -> Iterator[pa.Table]:
 def read_entity_labels(tables: Tables) -> Iterator[pa.Table]:
     """The labels given by entity and time that were drained into the store."""
     return _read(tables, ENTITY_TABLE)
+
+
+def stored_labels(tables: Tables) -> Iterator[Label]:
+    """The labels that were drained into the store, one by one, as they were kept."""
+    from shipworthy.deployment.integration.log.labels import Label
+
+    for data in (*read_labels(tables), *read_entity_labels(tables)):
+        for batch in data.to_batches(max_chunksize=10_000):
+            for row in batch.to_pylist():
+                named = json.loads(row["entity"]) if "entity" in row else {}
+                told = row["label"] if row["number"] is None else row["number"]
+                since, until = ((micros(row["since"]), micros(row["until"])) if named else (0, 0))
+                yield Label(row["prediction_id"], told, row["observed_at"], row["source"], row["weight"],
+                            tuple(named.items()), since, until)
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970 UTC of a time with a zone."""
+    return (at - EPOCH) // TICK
 
 
 def without_repeats(pieces: Sequence[pa.Table]) -> pa.Table:
