@@ -13,8 +13,9 @@ from shipworthy.deployment.integration.log.tail import Tail, header, pieces
 
 def read(path: Path, start: int = 0, size: int = 64) -> tuple[list[bytes], int]:
     found, at = [], start
-    for blocks, at in pieces(path, start, size=size):
+    for blocks, behind in pieces(path, start, size=size):
         found += [block for _, block in blocks]
+        at = behind
     return found, at
 
 

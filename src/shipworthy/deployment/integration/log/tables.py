@@ -80,11 +80,15 @@ def served_rows(heading: Heading, found: Sequence[Served]) -> pa.Table:
     return pa.table(columns)
 
 
+def layouts(folder: Path) -> list[Layout]:
+    """The layouts of what was ever drained from a log."""
+    return [msgspec.json.decode(path.read_bytes(), type=Layout) for path in sorted(folder.glob("served-*.json"))]
+
+
 def read_predictions(folder: Path, tables: Tables) -> Iterator[tuple[Layout, pa.Table]]:
     """What was drained into the store, by layout; folder: of the log, which holds the layouts."""
     known = set(tables.names())
-    for path in sorted(folder.glob("served-*.json")):
-        layout = msgspec.json.decode(path.read_bytes(), type=Layout)
+    for layout in layouts(folder):
         if layout.name in known:
             data = tables.read(layout.name).drop_columns(list(PLACE))
             yield layout, data.rename_columns([*OWN, *layout.stored])
