@@ -16,11 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipworthy.core.grid import add, plan
+from shipworthy.core.grid import add, count, plan
 from shipworthy.core.release import Release
+from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log.counts import DAY, HOUR, MINUTE, as_grid, read_counts
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.log import Heading, Log, Served, predictions
+from shipworthy.deployment.integration.log.tables import served_rows
 from shipworthy.deployment.integration.log.tally import Counting, Tallied, cells, counting, follow, tally
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.monitoring.reference import reference
@@ -80,11 +82,8 @@ def test_cells_are_those_of_the_grid() -> None:
     table = patients(50, seed=2)
     asked = [{name: value for name, value in row.items() if name != "ill"} for row in table.records()]
     columns = list(SHAPE.columns(SHAPE.convert(asked)).values())
-    served = Served([f"{n:02d}" for n in range(50)], AT, "champion", 1.0, [0.5] * 50, ["yes"] * 50, [False] * 50, columns)
-    from shipworthy.core.grid import count
-    from shipworthy.core.table import Table
-    from shipworthy.deployment.integration.log.tables import served_rows
-
+    served = Served([f"{n:02d}" for n in range(50)], AT, "champion", 1.0, [0.5] * 50, ["yes"] * 50, [False] * 50,
+                    columns)
     rows = Table.of(served_rows(Heading(RELEASE, MODEL.classes, SHAPE.fields), [served]))
     ((bucket, found),) = cells(rows, HOW).items()
     expected = count(rows, HOW.plan)
@@ -142,6 +141,18 @@ def test_what_was_drained_before_the_first_look_is_counted(tmp_path: Path) -> No
     assert tally(store.home / "log", tmp_path / "a", RELEASES, store.tables, now=AT).rows == 4
     assert minutes(tmp_path / "a") == whole(store.home / "log", store.tables)
     assert tally(store.home / "log", tmp_path / "a", RELEASES, store.tables, now=AT).rows == 0
+
+
+def test_what_a_drain_takes_between_two_looks_is_counted_from_where_the_file_was_left(tmp_path: Path) -> None:
+    store, random = open_store(tmp_path), np.random.default_rng(0)
+    folder, log = store.home / "log", log_of(store.home / "log")
+    log.served(block(random, AT, 4))
+    assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT).rows == 4
+    log.served(block(random, AT, 2))
+    log.close()
+    drain(folder, store.tables)
+    assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT).rows == 2
+    assert minutes(tmp_path / "a") == whole(folder, store.tables)
 
 
 def test_a_release_that_nobody_knows_waits_until_it_is_told(tmp_path: Path) -> None:

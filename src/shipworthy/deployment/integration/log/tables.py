@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,23 +58,35 @@ class Layout(msgspec.Struct, frozen=True):
         return found
 
 
-def served_rows(heading: Heading, found: Sequence[Served]) -> pa.Table:
-    """The predictions of blocks: the columns of `OWN`, then the fields; a field named like one of those is left out."""
-    sizes = [len(block.ids) for block in found]
-    each = np.repeat(np.arange(len(found)), sizes)
-    decision = [value for block in found for value in block.decision]
+def served_rows(heading: Heading, found: Iterable[Served]) -> pa.Table:
+    """The predictions of blocks: the columns of `OWN`, then the fields; a field named like one of those is left out.
+
+    found: gone through once, so blocks that are decoded on the way need not be in memory together.
+    """
+    sizes: list[int] = []
+    requests: list[tuple[int, str, float]] = []
+    own: tuple[list[Any], ...] = ([], [], [], [])
+    asked: list[list[Any]] = [[] for _ in heading.fields]
+    for block in found:
+        sizes.append(len(block.ids))
+        requests.append((block.at, block.arm, block.propensity))
+        for into, values in zip(own, (block.ids, block.score, block.decision, block.abstain), strict=True):
+            into += values
+        for into, values in zip(asked, block.columns, strict=True):
+            into += values
+    each = np.repeat(np.arange(len(sizes)), sizes)
+    at, arm, propensity = zip(*requests, strict=True) if requests else ((), (), ())
     columns: dict[str, Any] = {
-        "prediction_id": pa.array([value for block in found for value in block.ids], pa.string()),
-        "at": pa.array(np.array([block.at for block in found], np.int64)[each], pa.int64()).cast(UTC_US),
+        "prediction_id": pa.array(own[0], pa.string()),
+        "at": pa.array(np.array(at, np.int64)[each], pa.int64()).cast(UTC_US),
         "release": pa.array([heading.release] * len(each), pa.string()),
-        "arm": pa.array([block.arm for block in found], pa.string()).take(pa.array(each)),
-        "propensity": pa.array(np.array([block.propensity for block in found], np.float64)[each]),
-        "score": pa.array([value for block in found for value in block.score], pa.float64()),
-        "decision": pa.array(decision, pa.string() if heading.classes else pa.float64()),
-        "abstain": pa.array([value for block in found for value in block.abstain], pa.bool_()),
+        "arm": pa.array(arm, pa.string()).take(pa.array(each)),
+        "propensity": pa.array(np.array(propensity, np.float64)[each]),
+        "score": pa.array(own[1], pa.float64()),
+        "decision": pa.array(own[2], pa.string() if heading.classes else pa.float64()),
+        "abstain": pa.array(own[3], pa.bool_()),
     }
-    for place, field in enumerate(heading.fields):
-        values = [value for block in found for value in block.columns[place]]
+    for field, values in zip(heading.fields, asked, strict=True):
         if field.name not in columns:
             columns[field.name] = pa.array(_typed(field, values), ARROW[field.kept])
     return pa.table(columns)

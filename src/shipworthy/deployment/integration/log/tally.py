@@ -24,7 +24,7 @@ from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.counts import MINUTE, Book, Change, Part, read_counts, write_change
-from shipworthy.deployment.integration.log.log import PREDICTIONS, Heading, Served, decoded, now_us
+from shipworthy.deployment.integration.log.log import PREDICTIONS, Heading, Served, now_us
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces
 from shipworthy.deployment.integration.releases.release import stored
@@ -142,6 +142,7 @@ def _from_files(
     log: Path, places: Mapping[str, int], releases: Mapping[str, Counting], unknown: set[str]
 ) -> Iterator[tuple[Table, str, str, int]]:
     """New rows of the files that servers write, with release, segment and the place behind them."""
+    unpack = msgspec.msgpack.Decoder(Served).decode
     for path in segments.segments(log, PREDICTIONS):
         first = header(path)
         if first is None:
@@ -152,7 +153,7 @@ def _from_files(
             continue
         layout = Layout(heading.fields, bool(heading.classes))
         for blocks, behind in pieces(path, places.get(path.stem, 0), size=PIECE):
-            data = served_rows(heading, decoded([block for _, block in blocks], Served))
+            data = served_rows(heading, (unpack(block) for _, block in blocks))
             yield Table(data, schema(data, [layout]), "log", str(path)), heading.release, path.stem, behind
 
 
