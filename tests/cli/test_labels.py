@@ -15,7 +15,8 @@ import pytest
 from shipworthy.cli.labels import rows
 from shipworthy.core.table import Table
 from shipworthy.data.collection.tidy import tidied
-from shipworthy.deployment.integration.log.log import Heading, Log, Served, labels, now_us
+from shipworthy.deployment.integration.log.ids import now_us
+from shipworthy.deployment.integration.log.log import Heading, Log, Served, labels
 from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.errors import BadData
 from shipworthy.flow import champion

@@ -124,9 +124,7 @@ def test_of_two_answers_given_at_once_none_is_meant(tmp_path: Path) -> None:
 def test_an_answer_outside_the_time_or_never_sent_is_not_meant(tmp_path: Path) -> None:
     log = Log(tmp_path, HEADING)
     log.served(block(10, a=(17, "web")))
-    shadow = block(15, b=(17, "web"))
-    log.served(Served(shadow.ids, shadow.at, "shadow", *list(shadow.__struct_fields__ and (
-        shadow.propensity, shadow.score, shadow.decision, shadow.abstain, shadow.columns))))
+    log.arm(HEADING, shadow=True).served(block(15, b=(17, "web")))
     log.labelled([of("yes", 20, since=11, customer="17")])
     assert told(tmp_path) == {}
     log.labelled([of("yes", 20, since=10, customer="17")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -9,6 +10,11 @@ from hypothesis import strategies as st
 
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.tail import Tail, header, pieces
+from shipworthy.deployment.integration.log.writer import Writer
+
+
+def laid_out(block: bytes) -> bytes:
+    return segments.HEAD.pack(zlib.crc32(block), segments.HEAD.size + len(block)) + block
 
 
 def read(path: Path, start: int = 0, size: int = 64) -> tuple[list[bytes], int]:
@@ -25,8 +31,7 @@ def test_blocks_come_once_however_a_file_is_cut_and_read(
     tmp_path_factory: object, payloads: list[bytes], size: int, cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("tail") / "x-1.log"  # type: ignore[attr-defined]
-    blocks = [b"head", *payloads]
-    whole = segments.MARK + b"".join(segments.HEAD.pack(len(b), segments.zlib.crc32(b)) + b for b in blocks)
+    whole = segments.MARK + b"".join(map(laid_out, [b"head", *payloads]))
     path.write_bytes(whole[:cut])
     first, at = read(path, size=size)
     path.write_bytes(whole)
@@ -37,17 +42,16 @@ def test_blocks_come_once_however_a_file_is_cut_and_read(
 
 def test_what_is_not_written_yet_is_zeros_and_read_later(tmp_path: Path) -> None:
     path = tmp_path / "x-1.log"
-    block = lambda b: segments.HEAD.pack(len(b), segments.zlib.crc32(b)) + b  # noqa: E731 - one line of a format
-    path.write_bytes(segments.MARK + block(b"") + block(b"one") + bytes(5_000))
+    path.write_bytes(segments.MARK + laid_out(b"") + laid_out(b"one") + bytes(5_000))
     assert header(path) == b""
     found, at = read(path)
     assert found == [b"one"]
-    path.write_bytes(segments.MARK + block(b"") + block(b"one") + block(b"two") + bytes(4_000))
+    path.write_bytes(segments.MARK + laid_out(b"") + laid_out(b"one") + laid_out(b"two") + bytes(4_000))
     assert read(path, at)[0] == [b"two"]
 
 
 def test_a_tail_goes_on_in_new_files_and_forgets_those_that_are_gone(tmp_path: Path) -> None:
-    writer = segments.Writer(tmp_path, "x", b"h", sealed=60)
+    writer = Writer(tmp_path, "x", b"h", sealed=60)
     tail = Tail(tmp_path, "x")
     for number in range(6):
         writer.append(bytes([number]) * 30)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log.counts import DAY, HOUR, MINUTE, as_grid, read_counts
 from shipworthy.deployment.integration.log.drain import drain
-from shipworthy.deployment.integration.log.log import Heading, Log, Served, predictions
+from shipworthy.deployment.integration.log.log import Heading, Log, Served, ServedRow, predictions, shadows
 from shipworthy.deployment.integration.log.tables import served_rows
 from shipworthy.deployment.integration.log.tally import Counting, Tallied, cells, counting, follow, tally
 from shipworthy.deployment.integration.serving.record import Shape
@@ -37,32 +38,39 @@ EDGES = patients(300, seed=1)
 HOW = Counting(MODEL, plan(EDGES, EDGES.schema, classes=("no", "yes")))
 RELEASE, OTHER = "a" * 64, "b" * 64
 RELEASES = {RELEASE: HOW, OTHER: HOW}
+HEADING = Heading(RELEASE, MODEL.classes, SHAPE.fields)
 AT = 1_700_000_000_000_000 // DAY * DAY
 
 
-def block(random: np.random.Generator, at: int, rows: int) -> Served:
+def block(random: np.random.Generator, at: int, rows: int, arm: str = "") -> Served:
     """One request of odd rows: values missing, unseen, infinite by their size, scores that are none."""
     asked = [record(age=random.choice([None, 1e300, -5.0, 39.0]), ward=random.choice([None, "east", "moon"]),
                     dose=float(random.normal())) for _ in range(rows)]
     columns = list(SHAPE.columns(SHAPE.convert(asked)).values())
     score = [float(value) for value in random.choice([0.0, 0.3, 1.0, float("nan")], rows)]
     ids = [random.bytes(8).hex() for _ in range(rows)]
-    return Served(ids, at, str(random.choice(["champion", "challenger"])), 1.0, score,
+    return Served(ids, at, arm or str(random.choice(["champion", "challenger"])), 1.0, score,
                   ["yes" if value > 0.2 else "no" for value in score], [False] * rows, columns)
 
 
+def row_of(made: Served) -> ServedRow:
+    return ServedRow(made.ids[0], made.at, made.arm, made.propensity, made.score[0], made.decision[0],
+                     made.abstain[0], [values[0] for values in made.columns])
+
+
 def log_of(folder: Path, release: str = RELEASE) -> Log:
-    return Log(folder, Heading(release, MODEL.classes, SHAPE.fields))
+    return Log(folder, msgspec.structs.replace(HEADING, release=release))
 
 
 def whole(folder: Path, tables: Any = None) -> dict[str, Any]:
     """One count over the whole log, by release."""
-    table = predictions(folder, tables)
-    found = {}
-    for release in (RELEASE, OTHER):
-        rows = table.take(table.words("release") == release)
-        if rows.rows:
-            found[release] = {bucket: row.tolist() for bucket, row in cells(rows, HOW).items()}
+    found: dict[str, Any] = {}
+    for table in (predictions(folder, tables), shadows(folder, tables)):
+        for release in (RELEASE, OTHER):
+            rows = table.take(table.words("release") == release)
+            if rows.rows:
+                found.setdefault(release, {}).update(
+                    {bucket: row.tolist() for bucket, row in cells(rows, HOW).items()})
     return found
 
 
@@ -102,13 +110,17 @@ def test_split_drained_and_killed_tallies_equal_one_count(
     random, home = np.random.default_rng(seed), tmp_path_factory.mktemp("tally")
     store = open_store(home)
     folder, state, before = store.home / "log", store.home / "tally", home / "before"
-    logs = [log_of(folder), log_of(folder), log_of(folder, OTHER)]
+    make = [lambda: log_of(folder), lambda: log_of(folder), lambda: log_of(folder, OTHER),
+            lambda: logs[0].arm(HEADING, shadow=True)]
+    logs: list[Any] = []
+    logs += [each() for each in make]
     for _ in range(12):
         act = random.choice(["serve", "serve", "serve", "look", "killed", "drain", "restart"])
-        place = int(random.integers(3))
+        place = int(random.integers(4))
         if act == "serve":
             at = AT + int(random.integers(3)) * MINUTE + int(random.integers(MINUTE))
-            logs[place].served(block(random, at, int(random.integers(1, 5))))
+            made = block(random, at, int(random.integers(1, 5)), arm="shadow" if place == 3 else "")
+            logs[place].served(row_of(made) if len(made.ids) == 1 else made)
         elif act == "look":
             tally(folder, state, RELEASES, store.tables, now=AT)
         elif act == "killed" and state.exists():  # before the book was replaced: new parts lie there, unnamed
@@ -119,7 +131,7 @@ def test_split_drained_and_killed_tallies_equal_one_count(
                 shutil.copy(path, state / path.name)
         elif act == "restart":
             logs[place].close()
-            logs[place] = log_of(folder, OTHER if place == 2 else RELEASE)
+            logs[place] = make[place]()
         elif act == "drain":
             drain(folder, store.tables)
     for log in logs:

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.table import Ints, Mask, Table, to_words
-from shipworthy.deployment.integration.log.labels import UNSENT
 from shipworthy.deployment.integration.log.tables import codes
 
 OWN = ("entity", "entity_id", "since", "until")
@@ -17,7 +16,7 @@ OWN = ("entity", "entity_id", "since", "until")
 def joined(named: pa.Table, served: Table) -> tuple[pa.Table, pa.Table]:
     """Labels of predictions, and those that mean none yet, with why: "none" or "several".
 
-    named: from `entity_rows`. served: predictions; an answer that was never sent, of an arm in shadow, is not meant.
+    named: from `entity_rows`. served: predictions.
     """
     ids = np.full(len(named), "", object)
     why = np.full(len(named), "none", object)
@@ -42,8 +41,7 @@ def joined(named: pa.Table, served: Table) -> tuple[pa.Table, pa.Table]:
 def _meant(asked: dict[str, list[str]], named: pa.Table, served: Table) -> tuple[Ints, Mask]:
     """For every label the row of the answer that it means, -1 for none; and whether several could be meant."""
     words = {name: to_words(served.column(name)) for name in asked}
-    sent = ~np.isin(served.words("arm").astype(str), UNSENT)
-    rows = np.flatnonzero(sent & np.all([word != None for word in words.values()], axis=0))  # noqa: E711 - elementwise
+    rows = np.flatnonzero(np.all([word != None for word in words.values()], axis=0))  # noqa: E711 - elementwise
     whose = codes(pa.table({name: pa.array([*words[name][rows], *values], pa.string())
                             for name, values in asked.items()}), tuple(asked))
     at = _micros(served.data["at"])[rows]

@@ -6,7 +6,6 @@ decided whenever the log is read (see `entities`), so labels may come before the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import NamedTuple
 import msgspec
 
 from shipworthy.core.table import word
-from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.log.ids import now_us
 from shipworthy.deployment.integration.log.tail import Tail
+from shipworthy.deployment.integration.log.writer import Mode, Writer
 
 LABELS = "labels"
 REMEMBERED = 1_000_000
-UNSENT = ("shadow",)  # arms whose answers are kept and never sent: no label is of one
 Entity = tuple[tuple[str, str], ...]
 Key = tuple[str, Entity, int, int, str]
 
@@ -69,10 +68,11 @@ class LabelLog:
     counts once when it is read. known: labels that were drained, for a writer that can read them.
     """
 
-    def __init__(self, folder: Path, *, mode: segments.Mode = "kept", known: Iterable[Label] = ()) -> None:
-        self._writer = segments.Writer(Path(folder), LABELS, b"", mode=mode)
+    def __init__(self, folder: Path, *, mode: Mode = "kept", known: Iterable[Label] = ()) -> None:
+        self._writer = Writer(Path(folder), LABELS, b"", mode=mode)
         self._tail = Tail(folder, LABELS)
         self._said: dict[Key, frozenset[int]] = {}
+        self.durable, self.close = self._writer.durable, self._writer.close
         self._pack = msgspec.msgpack.Encoder().encode
         self._unpack = msgspec.msgpack.Decoder(Kept).decode
         self._remember(known)
@@ -92,12 +92,9 @@ class LabelLog:
                 said[label.key] = before | {told}
                 fresh.append(label)
         if fresh:
-            self._writer.append(self._pack(Kept(time.time_ns() // 1_000, fresh)))
+            self._writer.append(self._pack(Kept(now_us(), fresh)))
             self._remember(fresh)
         return Counted(len(fresh) - corrected, corrected, len(labels) - len(fresh))
-
-    def close(self) -> None:
-        self._writer.close()
 
     def _heard(self) -> None:
         """What this and other processes have written since the last time."""

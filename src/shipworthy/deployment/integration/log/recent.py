@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.table import Ints, word
-from shipworthy.deployment.integration.log.labels import UNSENT, Label
-from shipworthy.deployment.integration.log.log import PREDICTIONS, Heading, Served
+from shipworthy.deployment.integration.log.labels import Label
+from shipworthy.deployment.integration.log.log import PREDICTIONS, Heading, decoded_answers
 from shipworthy.deployment.integration.log.tail import Placed, Tail, header
 
 ROWS = 1_000_000
@@ -28,7 +28,6 @@ class Recent:
         self.entity, self.rows = tuple(entity), rows
         self._tail = Tail(folder, PREDICTIONS)
         self._headings: dict[str, Heading] = {}
-        self._unpack = msgspec.msgpack.Decoder(Served).decode
         self._known = np.zeros((0, 1 + len(self.entity)), np.int64)
         self._one = threading.Lock()
 
@@ -64,7 +63,7 @@ class Recent:
 
     def _read(self, blocks: Placed, heading: Heading) -> Ints:
         places = {field.name: place for place, field in enumerate(heading.fields)}
-        served = [one for _, block in blocks if (one := self._unpack(block)).arm not in UNSENT]
+        served = list(decoded_answers(block for _, block in blocks))
         sizes = [len(one.ids) for one in served]
         columns = [np.repeat(np.array([one.at for one in served], np.int64), sizes)]
         for name in self.entity:

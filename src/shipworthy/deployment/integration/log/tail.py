@@ -52,18 +52,18 @@ def _read(path: Path, at: int, size: int) -> Iterator[Placed]:
     want = size
     try:
         with path.open("rb") as file:
-            marked = file.read(len(segments.MARK)) == segments.MARK
-            while marked:
+            mark = file.read(len(segments.MARK))
+            while mark:
                 file.seek(at)
                 raw = file.read(want)
-                shift = at - len(segments.MARK)
-                found = [(place + shift, block) for place, block in segments.placed(segments.MARK + raw)]
+                shift = at - len(mark)
+                found = [(place + shift, block) for place, block in segments.placed(mark + raw)]
                 empty = next((n for n, (place, block) in enumerate(found) if not block and place > FIRST), len(found))
                 if found[:empty]:
                     yield found[:empty]
                     at, want = found[empty - 1][0] + len(found[empty - 1][1]), size
-                elif empty < len(found) or len(raw) < want or want > segments.LARGEST_BLOCK:
-                    return
+                elif empty < len(found) or len(raw) < want or want > segments.LARGEST_BLOCK or not any(raw[4:8]):
+                    return  # without a length, nothing was written there yet
                 else:
                     want *= 4
     except FileNotFoundError:

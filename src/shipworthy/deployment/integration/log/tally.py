@@ -24,7 +24,8 @@ from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.counts import MINUTE, Book, Change, Part, read_counts, write_change
-from shipworthy.deployment.integration.log.log import PREDICTIONS, Heading, Served, now_us
+from shipworthy.deployment.integration.log.ids import now_us
+from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS, Heading, decoded_answers
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces
 from shipworthy.deployment.integration.releases.release import stored
@@ -32,6 +33,7 @@ from shipworthy.errors import StoreError
 from shipworthy.store.files import lock
 from shipworthy.store.tables import Tables
 
+KINDS = (PREDICTIONS, SHADOWS)
 PIECE = 8 * 1024 * 1024
 ROWS = 2_000_000  # counted before they are written
 WAIT_SECONDS = 60.0
@@ -142,8 +144,7 @@ def _from_files(
     log: Path, places: Mapping[str, int], releases: Mapping[str, Counting], unknown: set[str]
 ) -> Iterator[tuple[Table, str, str, int]]:
     """New rows of the files that servers write, with release, segment and the place behind them."""
-    unpack = msgspec.msgpack.Decoder(Served).decode
-    for path in segments.segments(log, PREDICTIONS):
+    for path in [path for kind in KINDS for path in segments.segments(log, kind)]:
         first = header(path)
         if first is None:
             continue
@@ -153,7 +154,7 @@ def _from_files(
             continue
         layout = Layout(heading.fields, bool(heading.classes))
         for blocks, behind in pieces(path, places.get(path.stem, 0), size=PIECE):
-            data = served_rows(heading, (unpack(block) for _, block in blocks))
+            data = served_rows(heading, decoded_answers(block for _, block in blocks))
             yield Table(data, schema(data, [layout]), "log", str(path)), heading.release, path.stem, behind
 
 
@@ -163,16 +164,16 @@ def _from_tables(
     """Rows that were drained before they were counted, and after each table what of it was looked at."""
     tables, unknown, places = more
     names = set(tables.names())
-    for layout in layouts(log):
-        if layout.name not in names:
+    for name, layout in ((layout.table(kind), layout) for layout in layouts(log) for kind in KINDS):
+        if name not in names:
             continue
-        seen = f"{tables.version(layout.name)}:{digest(sorted(releases))[:16]}"
-        if book.tables.get(layout.name) == seen:
+        seen = f"{tables.version(name)}:{digest(sorted(releases))[:16]}"
+        if book.tables.get(name) == seen:
             continue
-        rows = tables.scan(layout.name)
+        rows = tables.scan(name)
         drained = rows.to_table(columns=["segment", "offset", "release"])
         last = drained.group_by(["segment", "release"]).aggregate([("offset", "max")])
-        for segment, release, end in zip(*(last[name].to_pylist() for name in ("segment", "release", "offset_max")),
+        for segment, release, end in zip(*(last[key].to_pylist() for key in ("segment", "release", "offset_max")),
                                          strict=True):
             start = places.get(segment, 0)
             if end < start:
@@ -183,5 +184,5 @@ def _from_tables(
             data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
             data = data.drop_columns(list(PLACE)).rename_columns([*OWN, *layout.stored])
             if len(data):
-                yield Table(data, schema(data, [layout]), "log", layout.name), release, segment, end + 1
-        yield {layout.name: seen}
+                yield Table(data, schema(data, [layout]), "log", name), release, segment, end + 1
+        yield {name: seen}

@@ -17,7 +17,8 @@ import msgspec
 from shipworthy import __version__
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.log.log import Heading, Log, Served, new_ids, now_us
+from shipworthy.deployment.integration.log.ids import new_ids, now_us
+from shipworthy.deployment.integration.log.log import Heading, Log, Served
 from shipworthy.deployment.integration.log.recent import Recent
 from shipworthy.deployment.integration.log.told import Rules, read_body
 from shipworthy.deployment.integration.releases.declared import declared
@@ -100,7 +101,9 @@ class App:
             return _refusal(Refused(429, "the server is busy", hint="try again in a second"))
         counters.in_flight += 1
         try:
-            return 200, await act(await self._body(scope, receive), scope["query_string"])
+            found = await act(await self._body(scope, receive), scope["query_string"])
+            await self.log.durable()
+            return 200, found
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _refusal(Refused(400, f"the body is not JSON: {error}", field="body"))
         except RecursionError:
