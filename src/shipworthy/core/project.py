@@ -92,7 +92,8 @@ class Data(Part, frozen=True):
 
     target: the column to predict. table: the source whose rows are learnt from; the first if empty. positive: the
     class that a decision is about. time: when a row came to be known. group: what a row belongs to; a grouped split
-    keeps it whole. identifiers: names of rows, never learnt from. protected: columns by which fairness is measured.
+    keeps it whole. identifiers: names of rows, never learnt from; the log keeps those that are not personal, so that
+    labels can name them. protected: columns by which fairness is measured.
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
     column → lowest and highest possible value. same: value of the target → the value that it means, where one class

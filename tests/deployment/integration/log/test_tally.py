@@ -113,7 +113,8 @@ def test_split_drained_and_killed_tallies_equal_one_count(
     make = [lambda: log_of(folder), lambda: log_of(folder), lambda: log_of(folder, OTHER),
             lambda: logs[0].arm(HEADING, shadow=True)]
     logs: list[Any] = []
-    logs += [each() for each in make]
+    for each in make:
+        logs.append(each())
     for _ in range(12):
         act = random.choice(["serve", "serve", "serve", "look", "killed", "drain", "restart"])
         place = int(random.integers(4))

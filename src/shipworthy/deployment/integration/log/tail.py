@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shipworthy.deployment.integration.log import segments
 
-PIECE = 1024 * 1024
+PIECE, LEAST = 1024 * 1024, 64 * 1024
 FIRST = len(segments.MARK) + segments.HEAD.size  # where the header starts
 Placed = list[tuple[int, bytes]]
 
@@ -31,15 +31,15 @@ class Tail:
 
 def header(path: Path) -> bytes | None:
     """The first block of a file; None where there is none yet, or no file any more."""
-    first = next(_read(path, len(segments.MARK), PIECE // 16), None)
+    first = next(_read(path, len(segments.MARK), LEAST), None)
     return first[0][1] if first else None
 
 
 def pieces(path: Path, start: int = 0, *, size: int = PIECE) -> Iterator[tuple[Placed, int]]:
     """Whole blocks of a file behind a place, some at a time, each with its start; and the place behind them.
 
-    start: 0, or a place that was given before. size: bytes read at a time. The header is left out. Ends quietly at
-    what is half-written, and at an empty block: that is what has not been written yet.
+    start: 0, or a place that was given before. size: bytes read at a time where there is much; a larger block is read
+    whole. The header is left out. Ends quietly at what is half-written or has not been written yet.
     """
     for found in _read(path, start or len(segments.MARK), size):
         behind = found[-1][0] + len(found[-1][1])
@@ -49,7 +49,7 @@ def pieces(path: Path, start: int = 0, *, size: int = PIECE) -> Iterator[tuple[P
 
 
 def _read(path: Path, at: int, size: int) -> Iterator[Placed]:
-    want = size
+    want = min(size, LEAST)  # little is new where a file is followed closely
     try:
         with path.open("rb") as file:
             mark = file.read(len(segments.MARK))
@@ -61,7 +61,7 @@ def _read(path: Path, at: int, size: int) -> Iterator[Placed]:
                 empty = next((n for n, (place, block) in enumerate(found) if not block and place > FIRST), len(found))
                 if found[:empty]:
                     yield found[:empty]
-                    at, want = found[empty - 1][0] + len(found[empty - 1][1]), size
+                    at, want = found[empty - 1][0] + len(found[empty - 1][1]), min(4 * want, max(size, want))
                 elif empty < len(found) or len(raw) < want or want > segments.LARGEST_BLOCK or not any(raw[4:8]):
                     return  # without a length, nothing was written there yet
                 else:
