@@ -27,6 +27,7 @@ VERBS = {
     "attest": "Sign what only a person can say.",
     "rollback": "Make the previous champion the champion again.",
     "serve": "Answer requests and log what was served.",
+    "labels": "Keep what came true, from a table.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",

@@ -92,7 +92,8 @@ class Data(Part, frozen=True):
 
     target: the column to predict. table: the source whose rows are learnt from; the first if empty. positive: the
     class that a decision is about. time: when a row came to be known. group: what a row belongs to; a grouped split
-    keeps it whole. identifiers: names of rows, never learnt from. protected: columns by which fairness is measured.
+    keeps it whole. identifiers: names of rows, never learnt from; the log keeps those that are not personal, so that
+    labels can name them. protected: columns by which fairness is measured.
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
     column → lowest and highest possible value. same: value of the target → the value that it means, where one class
@@ -232,7 +233,8 @@ class Serving(Part, frozen=True):
     host, port: where it listens. max_rows, max_megabytes: of one request. max_concurrent: requests under way beyond
     which a client is told to come back. unseen: what becomes of a category that training did not have; accepted ones
     are flagged in the answer. log: what an answer waits for: kept (survives a killed process), durable (survives a
-    power cut), buffered (neither, for up to a second).
+    power cut), buffered (neither, for up to a second). label_days: how long before its time the answer may lie that a
+    label means which is given by entity and time.
     """
 
     host: str = "127.0.0.1"
@@ -242,6 +244,7 @@ class Serving(Part, frozen=True):
     max_concurrent: int = 64
     unseen: Literal["accept", "refuse"] = "accept"
     log: Literal["kept", "durable", "buffered"] = "kept"
+    label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
 
 
 class Project(Part, frozen=True):

@@ -5,7 +5,7 @@ A block is MessagePack, an array without names: what all blocks of a file share 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -64,11 +64,11 @@ class Answers(msgspec.Struct, frozen=True):
     values: list[tuple[Any, ...]]
 
 
-def answers(blocks: Sequence[bytes]) -> Answers:
-    """The rows of blocks, in their order."""
+def answers(blocks: Iterable[bytes]) -> Answers:
+    """The rows of blocks, in their order; an empty block, as a power cut leaves behind, holds none."""
     rows = Answers([], [], [], [], [], [], [], [], [])
     many, one = msgspec.msgpack.Decoder(Served).decode, msgspec.msgpack.Decoder(ServedRow).decode
-    for block in blocks:
+    for block in filter(None, blocks):
         if _is_array(block[1]):
             _extend(rows, many(block))
         else:

@@ -12,8 +12,16 @@ from shipworthy.core.canon import canonical
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
-from shipworthy.deployment.integration.log.log import LABELS, PREDICTIONS, SHADOWS, Kept, decoded, read_log
-from shipworthy.deployment.integration.log.tables import LABEL_TABLE, Layout, label_rows, served_rows
+from shipworthy.deployment.integration.log.labels import LABELS, Kept
+from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS, decoded, read_log
+from shipworthy.deployment.integration.log.tables import (
+    ENTITY_TABLE,
+    LABEL_TABLE,
+    Layout,
+    entity_rows,
+    label_rows,
+    served_rows,
+)
 from shipworthy.store.files import lock, write_bytes
 from shipworthy.store.tables import Tables
 
@@ -101,9 +109,14 @@ def _answers(path: Path, name: str, blocks: list[bytes], where: tuple[list[int],
 def _labels(path: Path, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
     places, tables = where
     kept = decoded(blocks, Kept)
-    data = label_rows([(one.at, label) for one in kept for label in one.labels])
-    _write(tables, LABEL_TABLE, _with_place(data, path.stem, places, [len(one.labels) for one in kept]), places)
-    return len(data)
+    sizes = {LABEL_TABLE: [sum(not label.entity for label in one.labels) for one in kept],
+             ENTITY_TABLE: [sum(bool(label.entity) for label in one.labels) for one in kept]}
+    told = [(one.at, label) for one in kept for label in one.labels]
+    data = {LABEL_TABLE: label_rows([one for one in told if not one[1].entity]),
+            ENTITY_TABLE: entity_rows([one for one in told if one[1].entity])}
+    for name, rows in data.items():
+        _write(tables, name, _with_place(rows, path.stem, places, sizes[name]), places)
+    return len(told)
 
 
 def _with_place(data: pa.Table, segment: str, places: list[int], sizes: list[int]) -> pa.Table:

@@ -5,8 +5,7 @@ A prediction is in the log before its answer leaves, so an acknowledged answer i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,32 +17,15 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log import tables as log_tables
 from shipworthy.deployment.integration.log.answers import Answers, Heading, Served, ServedRow, answers
-from shipworthy.deployment.integration.log.ids import now_us
+from shipworthy.deployment.integration.log.entities import joined
+from shipworthy.deployment.integration.log.labels import LABELS, Counted, Kept, Label, LabelLog
 from shipworthy.deployment.integration.log.writer import Mode, Writer
 
 if TYPE_CHECKING:
     from shipworthy.store.tables import Tables  # a server writes no table and needs none of the store's libraries
 
 Block = TypeVar("Block")
-PREDICTIONS, SHADOWS, LABELS = "predictions", "shadows", "labels"
-REMEMBERED = 1_000_000
-
-
-class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What came true of one prediction. observed_at: when it became known, not when it was sent."""
-
-    prediction_id: str
-    label: str | float | bool
-    observed_at: datetime
-    source: str = ""
-    weight: float = 1.0
-
-
-class Kept(msgspec.Struct, frozen=True, array_like=True):
-    """One block of labels. at: microseconds since 1970 UTC when they arrived."""
-
-    at: int
-    labels: list[Label]
+PREDICTIONS, SHADOWS = "predictions", "shadows"
 
 
 class Arm:
@@ -73,12 +55,10 @@ class Log:
     def __init__(self, folder: Path, heading: Heading, *, mode: Mode = "kept") -> None:
         self.folder, self.mode = Path(folder), mode
         self.cut = sum(segments.recover(self.folder, name) for name in (PREDICTIONS, SHADOWS, LABELS))
-        self._known = {(e.prediction_id, e.source): e for _, e in _labels(self.folder)}
         self._champion = self.arm(heading)
         self._champion.begin()
         self.served = self._champion.served
-        self._labels = Writer(self.folder, LABELS, b"", mode=mode)
-        self._pack = msgspec.msgpack.Encoder().encode
+        self._labels = LabelLog(self.folder, mode=mode)
 
     def arm(self, heading: Heading, *, shadow: bool = False) -> Arm:
         """A place for the answers of another release; whoever asks for it closes it.
@@ -96,30 +76,13 @@ class Log:
         await self._champion.durable()
         await self._labels.durable()
 
-    def labelled(self, labels: Sequence[Label]) -> tuple[int, int, int]:
-        """How many labels were new, how many correct an earlier one, how many were known already (not kept twice)."""
-        fresh, corrected = [], 0
-        for label in labels:
-            before = self._known.get((label.prediction_id, label.source))
-            if before == label:
-                continue
-            corrected += before is not None
-            fresh.append(label)
-        if fresh:
-            self._labels.append(self._pack(Kept(now_us(), fresh)))
-            self._remember(fresh)
-        return len(fresh) - corrected, corrected, len(labels) - len(fresh)
+    def labelled(self, labels: Sequence[Label]) -> Counted:
+        """Keep labels, all or none of them. Raises StoreError when the disk refuses."""
+        return self._labels.keep(labels)
 
     def close(self) -> None:
         self._champion.close()
         self._labels.close()
-
-    def _remember(self, labels: Iterable[Label]) -> None:
-        """Bounded: beyond a million a repeat is kept again, and reading drops it."""
-        for label in labels:
-            self._known[label.prediction_id, label.source] = label
-        while len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]
 
 
 def read_log(folder: Path, tables: Tables | None, *, time: str = "") -> tuple[Table, Table]:
@@ -129,10 +92,11 @@ def read_log(folder: Path, tables: Tables | None, *, time: str = "") -> tuple[Ta
     time: a logged timestamp column that says when a row happened, used for `at` where it is known: for replays of
     history, whose rows are older than their answers; their labels then arrived when they were observed.
     """
-    found = labels(folder, tables)
+    served = predictions(folder, tables, time=time)
+    found = labels(folder, tables, served=served)
     if time and found.rows:
         found = found.with_column("received_at", found.column("observed_at"))
-    return predictions(folder, tables, time=time), found
+    return served, found
 
 
 def predictions(folder: Path, tables: Tables | None = None, *, time: str = "") -> Table:
@@ -160,28 +124,47 @@ def _answers(folder: Path, name: str, tables: Tables | None, time: str) -> Table
     return Table(data, log_tables.schema(data, [layout for layout, _ in pieces]), "log", str(folder))
 
 
-def labels(folder: Path, tables: Tables | None = None) -> Table:
-    """The label that counts of every labelled prediction: the last to arrive; prediction_id, label, observed_at,
-    received_at, source, weight. Its label is text, or a number where all are.
+def labels(folder: Path, tables: Tables | None = None, *, served: Table | None = None) -> Table:
+    """The label that counts of every labelled prediction, with observed_at, received_at, source and weight.
+
+    It is the one that became known last; of several that did, the last to arrive. Its label is text, or a number where
+    all are. served: what `predictions` gave, if it is at hand; labels given by entity and time are joined to it.
     """
-    return log_tables.label_table(log_tables.last_labels(_label_rows(folder, tables)), str(folder))
+    found, _ = _label_rows(folder, tables, served)
+    return log_tables.label_table(log_tables.last_labels(found), str(folder))
 
 
-def label_history(folder: Path, tables: Tables | None = None) -> Table:
-    """Every label that ever arrived, in order, corrections and all; what only repeats its source is left out."""
-    return log_tables.label_table(_label_rows(folder, tables), str(folder))
+def label_history(folder: Path, tables: Tables | None = None, *, served: Table | None = None) -> Table:
+    """Every label that ever arrived for a prediction, in order, corrections and all; what only repeats is left out."""
+    return log_tables.label_table(_label_rows(folder, tables, served)[0], str(folder))
 
 
-def _label_rows(folder: Path, tables: Tables | None) -> pa.Table:
-    waiting = log_tables.label_rows(list(_labels(Path(folder))))
-    return log_tables.without_repeats([waiting, *(log_tables.read_labels(tables) if tables else ())])
+def waiting(folder: Path, tables: Tables | None = None, *, served: Table | None = None) -> Table:
+    """Labels given by entity and time that mean no prediction yet: entity (JSON), since, until, and why.
+
+    why: "none" where no answer for the entity lies in that time, "several" where its last ones were given at once.
+    """
+    return Table.of(_label_rows(folder, tables, served)[1], name="waiting labels", origin=str(folder))
+
+
+def _label_rows(folder: Path, tables: Tables | None, served: Table | None) -> tuple[pa.Table, pa.Table]:
+    """Labels of predictions, and those that wait for theirs; both in order of arrival."""
+    told = list(_labels(Path(folder)))
+    direct = [log_tables.label_rows([one for one in told if not one[1].entity]),
+              *(log_tables.read_labels(tables) if tables else ())]
+    named = log_tables.without_repeats([log_tables.entity_rows([one for one in told if one[1].entity]),
+                                        *(log_tables.read_entity_labels(tables) if tables else ())])
+    if len(named):
+        found, named = joined(named, predictions(folder, tables) if served is None else served)
+        direct.append(found)
+    return log_tables.without_repeats(direct), named
 
 
 def _served(folder: Path, name: str) -> Iterator[tuple[Heading, Answers]]:
     for path in segments.segments(folder, name):
         found = list(segments.blocks(path))
         if len(found) > 1:
-            yield msgspec.msgpack.decode(found[0], type=Heading), answers([block for block in found[1:] if block])
+            yield msgspec.msgpack.decode(found[0], type=Heading), answers(found[1:])
 
 
 def _labels(folder: Path) -> Iterator[tuple[int, Label]]:

@@ -17,10 +17,11 @@ import msgspec
 from shipworthy import __version__
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.core.table import word
 from shipworthy.deployment.integration.log.answers import Heading, Served
 from shipworthy.deployment.integration.log.ids import new_ids, now_us
-from shipworthy.deployment.integration.log.log import Label, Log
+from shipworthy.deployment.integration.log.log import Log
+from shipworthy.deployment.integration.log.recent import Recent
+from shipworthy.deployment.integration.log.told import Rules, read_body
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import protocol
@@ -33,11 +34,11 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 READ_SECONDS = 10.0
 APART = 256
+LARGE = 65_536
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _encode = msgspec.json.Encoder().encode
-_labels = msgspec.json.Decoder(Label | list[Label])
 
 
 class Refused(ShipworthyError):
@@ -54,7 +55,10 @@ class App:
     def __init__(
         self, release: Release, log: Log, serving: Serving, answers: Answerer, *, same: Mapping[str, str] | None = None
     ) -> None:
-        self.release, self.log, self.serving, self.answers, self.same = release, log, serving, answers, same or {}
+        self.release, self.log, self.serving, self.answers = release, log, serving, answers
+        self.rules = Rules(answers.model.classes, same or {}, answers.shape.entity, serving.label_days,
+                           serving.max_rows)
+        self.recent = Recent(log.folder, self.rules.entity)
         self.counters = Counters(release.id)
         self.draining = False
         self.cause = ""
@@ -188,31 +192,12 @@ class App:
         return ids
 
     async def _label(self, body: bytes, query: bytes) -> bytes:
-        try:
-            found = _labels.decode(body)
-        except msgspec.ValidationError as error:
-            raise BadData(f"the label cannot be read: {error}", where="labels",
-                          hint="send prediction_id, label, observed_at, and source, or a list of them") from error
-        labels = found if isinstance(found, list) else [found]
-        for label in labels:
-            self._check_label(label)
+        large = len(body) > LARGE  # then, as with rows, others shall not wait
+        labels = await asyncio.to_thread(read_body, body, self.rules) if large else read_body(body, self.rules)
         new, corrected, known = self.log.labelled(labels)
         self.counters.labels += new + corrected
-        return _encode({"kept": new, "corrected": corrected, "known": known})
-
-    def _check_label(self, label: Label) -> None:
-        classes = self.answers.model.classes
-        if label.observed_at.tzinfo is None:
-            raise BadData(f"observed_at {label.observed_at.isoformat()} has no zone", where="observed_at",
-                          hint="add Z for UTC")
-        if len(label.prediction_id) != 36:
-            raise BadData(f"{label.prediction_id[:60]!r} is no prediction id", where="prediction_id",
-                          hint="send the prediction_id of the answer")
-        said = word(label.label) or ""
-        wrong = self.same.get(said, said) not in classes if classes else not isinstance(label.label, float)
-        if wrong:
-            raise BadData(f"{said[:60]!r} is no label of this model", where="label",
-                          hint=nearest(said, classes) or f"send {' or '.join(classes) or 'a number'}")
+        waiting = await asyncio.to_thread(self.recent.waiting, labels) if any(one.entity for one in labels) else 0
+        return _encode({"kept": new, "corrected": corrected, "known": known, "waiting": waiting})
 
     async def _get(self, path: str, method: str, send: Send) -> None:
         if path == "/metrics" and method == "GET":
