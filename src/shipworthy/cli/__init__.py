@@ -28,6 +28,7 @@ VERBS = {
     "rollback": "Make the previous champion the champion again.",
     "serve": "Answer requests and log what was served.",
     "token": "Say who may ask: make, list, rotate and revoke API tokens.",
+    "labels": "Keep what came true, from a table.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",

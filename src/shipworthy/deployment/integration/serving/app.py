@@ -17,11 +17,12 @@ import msgspec
 
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.core.table import word
 from shipworthy.deployment.integration.access.gate import Caller, Gate
 from shipworthy.deployment.integration.access.journal import journal, request_id
+from shipworthy.deployment.integration.log.answers import ServedRow
 from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
-from shipworthy.deployment.integration.log.log import Label, ServedRow
+from shipworthy.deployment.integration.log.recent import Recent
+from shipworthy.deployment.integration.log.told import Rules, read_body
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving import protocol
@@ -31,18 +32,18 @@ from shipworthy.deployment.integration.serving.counters import Board, Counters, 
 from shipworthy.deployment.integration.serving.reading import Reading
 from shipworthy.deployment.integration.serving.refusals import Headers, Refused, advice, plain, refusal
 from shipworthy.deployment.integration.serving.routes import Routes
-from shipworthy.errors import BadData, ShipworthyError, nearest
+from shipworthy.errors import BadData, ShipworthyError
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Answer = Callable[["Asked"], Awaitable[bytes]]
 LOOK_SECONDS = 0.2
+LARGE = 65_536
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
 ANYONE = Caller("anonymous", frozenset({"predict", "label"}))
 _encode = msgspec.json.Encoder().encode
-_labels = msgspec.json.Decoder(Label | list[Label])
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -69,6 +70,7 @@ class App:
     def __init__(self, arms: Arms, serving: Serving, counters: Counters, gate: Gate | None = None) -> None:
         self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate
         self.log = arms.champion.log
+        self.recent = Recent(self.log.folder, self.rules.entity)
         self.draining = False
         self.cause = ""
         self._reading = Reading(serving.max_megabytes)
@@ -281,32 +283,21 @@ class App:
         return _encode({"predictions": [answer["prediction"] for answer in await self._many(asked, records)]})
 
     async def _label(self, asked: Asked) -> bytes:
-        try:
-            found = _labels.decode(asked.body)
-        except msgspec.ValidationError as error:
-            raise BadData(f"the label cannot be read: {error}", where="labels",
-                          hint="send prediction_id, label, observed_at, and source, or a list of them") from error
-        labels = found if isinstance(found, list) else [found]
-        for label in labels:
-            self._check_label(label)
+        body, rules = asked.body, self.rules
+        large = len(body) > LARGE  # then, as with rows, others shall not wait
+        labels = await asyncio.to_thread(read_body, body, rules) if large else read_body(body, rules)
+        asked.rows = len(labels)
         new, corrected, known = self.log.labelled(labels)
         self.counters.general[count.LABELS] += new + corrected
-        return _encode({"kept": new, "corrected": corrected, "known": known})
+        waiting = await asyncio.to_thread(self.recent.waiting, labels) if any(one.entity for one in labels) else 0
+        return _encode({"kept": new, "corrected": corrected, "known": known, "waiting": waiting})
 
-    def _check_label(self, label: Label) -> None:
+    @property
+    def rules(self) -> Rules:
+        """What a label may say, by the release that answers now."""
         champion = self.arms.champion
-        classes = champion.answers.model.classes
-        if label.observed_at.tzinfo is None:
-            raise BadData(f"observed_at {label.observed_at.isoformat()} has no zone", where="observed_at",
-                          hint="add Z for UTC")
-        if len(label.prediction_id) != 36:
-            raise BadData(f"{label.prediction_id[:60]!r} is no prediction id", where="prediction_id",
-                          hint="send the prediction_id of the answer")
-        said = word(label.label) or ""
-        wrong = champion.same.get(said, said) not in classes if classes else not isinstance(label.label, float)
-        if wrong:
-            raise BadData(f"{said[:60]!r} is no label of this model", where="label",
-                          hint=nearest(said, classes) or f"send {' or '.join(classes) or 'a number'}")
+        return Rules(champion.answers.model.classes, champion.same, champion.answers.shape.entity,
+                     self.serving.label_days, self.serving.max_rows)
 
     async def _other(self, scope: Scope, send: Send) -> int:
         """Everything that is no request for answers; its status."""

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.log.log import Heading, Log, Served
+from shipworthy.deployment.integration.log.answers import Heading, Served
+from shipworthy.deployment.integration.log.log import Log
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.releases.sign import trusted
