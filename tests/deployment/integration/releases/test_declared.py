@@ -66,7 +66,7 @@ def test_an_identifier_that_is_declared_personal_is_not_kept(
     raw: App, make_release: Callable[..., Release], project: Project, tmp_path: Path
 ) -> None:
     data = msgspec.structs.replace(project.data, personal=("id",))
-    training = (raw.release.folder / "training.json").read_bytes()
+    training = (raw.arms.champion.release.folder / "training.json").read_bytes()
     release = make_release(seed=1, more={"training.json": training, "project.json": canonical(
         msgspec.structs.replace(project, data=data))})
     private = app(release, tmp_path / "private", project.serve)

@@ -86,15 +86,15 @@ class Arm:
 class Log:
     """The open log of one server process. cut: bytes of half-written blocks that an earlier process left.
 
-    heading: of the release that answers (the champion). Further releases write beside it: see `arm`.
+    heading: of the release that answers, whose place is `champion`. Further releases write beside it: see `arm`.
     """
 
     def __init__(self, folder: Path, heading: Heading, *, mode: Mode = "kept") -> None:
         self.folder, self.mode = Path(folder), mode
         self.cut = sum(segments.recover(self.folder, name) for name in (PREDICTIONS, SHADOWS, LABELS))
-        self._champion = self.arm(heading)
-        self._champion.begin()
-        self.served = self._champion.served
+        self.champion = self.arm(heading)
+        self.champion.begin()
+        self.served = self.champion.served
         self._labels = LabelLog(self.folder, mode=mode)
 
     def arm(self, heading: Heading, *, shadow: bool = False) -> Arm:
@@ -110,7 +110,7 @@ class Log:
 
         Everybody who waits shares one wait of the disk. Raises StoreError when it failed: then do not answer.
         """
-        await self._champion.durable()
+        await self.champion.durable()
         await self._labels.durable()
 
     def labelled(self, labels: Sequence[Label]) -> Counted:
@@ -118,7 +118,7 @@ class Log:
         return self._labels.keep(labels)
 
     def close(self) -> None:
-        self._champion.close()
+        self.champion.close()
         self._labels.close()
 
 
