@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log import tables as log_tables
@@ -22,7 +21,12 @@ from shipworthy.deployment.integration.log.writer import Mode, Writer
 from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     from shipworthy.store.tables import Tables  # a server writes no table and needs none of the store's libraries
+else:
+    pc = Lazy("pyarrow.compute")
 
 Block = TypeVar("Block")
 PREDICTIONS, SHADOWS = "predictions", "shadows"
