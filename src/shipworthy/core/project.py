@@ -250,13 +250,13 @@ class Serving(Part, frozen=True):
     max_concurrent: int = 64
     unseen: Literal["accept", "refuse"] = "accept"
     log: Literal["kept", "durable", "buffered"] = "kept"
+    label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     open: bool | None = None
     rows_a_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
     rows_a_day: Annotated[int, msgspec.Meta(ge=0)] = 0
     certificate: str = ""
     key: str = ""
     requests: Literal["none", "json"] = "none"
-    label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
 
 
 class Project(Part, frozen=True):

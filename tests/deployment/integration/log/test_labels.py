@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -201,6 +203,22 @@ def test_what_a_server_knows_of_answers_grows_with_the_log_and_is_bounded(folder
     other.served(block(20, b=(1, "web"), c=(2, "web")))
     assert recent.waiting(asked) == 1
     other.close()
+
+
+def test_a_server_takes_labels_without_the_libraries_that_read_tables(tmp_path: Path) -> None:
+    code = f"""
+import sys
+import shipworthy.deployment.integration.serving.app
+from shipworthy.deployment.integration.log.labels import LabelLog
+from shipworthy.deployment.integration.log.told import Rules, read_body
+body = b"customer,label,observed_at,at\\n1,no,2024-03-01T00:00:00Z,2024-03-01T00:00:00Z\\n"
+log = LabelLog({str(tmp_path)!r})
+print(log.keep(read_body(body, Rules(("no",), entity=("customer",)))).new)
+log.close()
+print(*sorted({{"pyarrow", "pandas", "polars", "deltalake", "sqlalchemy", "sklearn", "lightgbm"}} & set(sys.modules)))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["1"]
 
 
 def test_replayed_history_is_joined_by_its_own_time(tmp_path: Path) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.table import Ints, Mask, Table, to_words
 from shipworthy.deployment.integration.log.tables import codes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Lazy("pyarrow")
 
 OWN = ("entity", "entity_id", "since", "until")
 

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Table, word
 from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     from shipworthy.deployment.integration.log.answers import Answers, Heading
     from shipworthy.deployment.integration.log.labels import Label
     from shipworthy.store.tables import Tables
+else:
+    pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
-UTC_US = pa.timestamp("us", "UTC")
 EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": UTC_US, "category": pa.string(),
-         "text": pa.string()}
 PLACE = ("segment", "offset")
 OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
 LABEL_TABLE, ENTITY_TABLE = "labels", "entity-labels"
@@ -65,9 +66,11 @@ class Layout(msgspec.Struct, frozen=True):
 
 def served_rows(heading: Heading, found: Answers) -> pa.Table:
     """The predictions of blocks: the columns of `OWN`, then the fields; a field named like one of those is left out."""
+    text = pa.string()
+    kinds = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": utc(), "category": text, "text": text}
     columns: dict[str, Any] = {
         "prediction_id": pa.array(found.ids, pa.string()),
-        "at": pa.array(found.at, pa.int64()).cast(UTC_US),
+        "at": pa.array(found.at, pa.int64()).cast(utc()),
         "release": pa.repeat(heading.release, len(found.ids)),
         "arm": pa.array(found.arm, pa.string()),
         "propensity": pa.array(found.propensity, pa.float64()),
@@ -78,7 +81,7 @@ def served_rows(heading: Heading, found: Answers) -> pa.Table:
     for place, field in enumerate(heading.fields):
         if field.name not in columns:
             values = [row[place] for row in found.values]
-            columns[field.name] = pa.array(_typed(field, values), ARROW[field.kept])
+            columns[field.name] = pa.array(_typed(field, values), kinds[field.kept])
     return pa.table(columns)
 
 
@@ -100,7 +103,9 @@ def read_answers(folder: Path, tables: Tables, kind: str) -> Iterator[tuple[Layo
 def in_order(pieces: Sequence[tuple[Layout, pa.Table]]) -> pa.Table:
     """All rows by prediction id, each once; without pieces an empty table with the columns of `OWN`."""
     if not pieces:
-        return pa.schema([(name, kind) for name, kind in zip(OWN, _OWN_TYPES, strict=True)]).empty_table()
+        text, number = pa.string(), pa.float64()
+        kinds = (text, utc(), text, text, number, number, text, pa.bool_())
+        return pa.schema(list(zip(OWN, kinds, strict=True))).empty_table()
     data = pa.concat_tables([rows for _, rows in pieces], promote_options="permissive")
     ids = data["prediction_id"].to_numpy()
     order = np.argsort(ids, kind="stable")
@@ -131,8 +136,8 @@ def label_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
         "prediction_id": pa.array([entry.prediction_id for _, entry in found], pa.string()),
         "label": pa.array([word(value) for value in values], pa.string()),
         "number": pa.array([value if isinstance(value, float) else None for value in values], pa.float64()),
-        "observed_at": pa.array([entry.observed_at.astimezone(UTC) for _, entry in found], UTC_US),
-        "received_at": pa.array([at for at, _ in found], pa.int64()).cast(UTC_US),
+        "observed_at": pa.array([entry.observed_at.astimezone(UTC) for _, entry in found], utc()),
+        "received_at": pa.array([at for at, _ in found], pa.int64()).cast(utc()),
         "source": pa.array([entry.source for _, entry in found], pa.string()),
         "weight": pa.array([entry.weight for _, entry in found], pa.float64()),
     })
@@ -146,8 +151,8 @@ def entity_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
     told = [entity_text(entry) for _, entry in found]
     more = {"entity": pa.array(told, pa.string()),
             "entity_id": pa.array([digest(text)[:32] for text in told], pa.string()),
-            "since": pa.array([entry.since for _, entry in found], pa.int64()).cast(UTC_US),
-            "until": pa.array([entry.until for _, entry in found], pa.int64()).cast(UTC_US)}
+            "since": pa.array([entry.since for _, entry in found], pa.int64()).cast(utc()),
+            "until": pa.array([entry.until for _, entry in found], pa.int64()).cast(utc())}
     data = label_rows(found)
     for name, values in more.items():
         data = data.append_column(name, values)
@@ -181,6 +186,11 @@ def stored_labels(tables: Tables) -> Iterator[Label]:
                 since, until = ((micros(row["since"]), micros(row["until"])) if named else (0, 0))
                 yield Label(row["prediction_id"], told, row["observed_at"], row["source"], row["weight"],
                             tuple(named.items()), since, until)
+
+
+def utc() -> pa.DataType:
+    """How times are stored."""
+    return pa.timestamp("us", "UTC")
 
 
 def micros(at: datetime) -> int:
@@ -236,6 +246,3 @@ def _typed(field: Field, values: list[Any]) -> list[Any]:
     if field.kind == "timestamp":
         return [datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
     return values
-
-
-_OWN_TYPES = (pa.string(), UTC_US, pa.string(), pa.string(), pa.float64(), pa.float64(), pa.string(), pa.bool_())

@@ -21,8 +21,7 @@ from shipworthy.deployment.integration.access.gate import Caller, Gate
 from shipworthy.deployment.integration.access.journal import journal, request_id
 from shipworthy.deployment.integration.log.answers import ServedRow
 from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
-from shipworthy.deployment.integration.log.recent import Recent
-from shipworthy.deployment.integration.log.told import Rules, read_body
+from shipworthy.deployment.integration.log.told import read_body
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving import protocol
@@ -38,8 +37,7 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Answer = Callable[["Asked"], Awaitable[bytes]]
-LOOK_SECONDS = 0.2
-LARGE = 65_536
+LOOK_SECONDS, LARGE = 0.2, 65_536
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
 ANYONE = Caller("anonymous", frozenset({"predict", "label"}))
@@ -70,7 +68,6 @@ class App:
     def __init__(self, arms: Arms, serving: Serving, counters: Counters, gate: Gate | None = None) -> None:
         self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate
         self.log = arms.champion.log
-        self.recent = Recent(self.log.folder, self.rules.entity)
         self.draining = False
         self.cause = ""
         self._reading = Reading(serving.max_megabytes)
@@ -283,21 +280,15 @@ class App:
         return _encode({"predictions": [answer["prediction"] for answer in await self._many(asked, records)]})
 
     async def _label(self, asked: Asked) -> bytes:
-        body, rules = asked.body, self.rules
+        champion, body = self.arms.champion, asked.body
         large = len(body) > LARGE  # then, as with rows, others shall not wait
+        rules = champion.rules
         labels = await asyncio.to_thread(read_body, body, rules) if large else read_body(body, rules)
-        asked.rows = len(labels)
         new, corrected, known = self.log.labelled(labels)
         self.counters.general[count.LABELS] += new + corrected
-        waiting = await asyncio.to_thread(self.recent.waiting, labels) if any(one.entity for one in labels) else 0
+        named = any(label.entity for label in labels)
+        waiting = await asyncio.to_thread(champion.recent.waiting, labels) if named else 0
         return _encode({"kept": new, "corrected": corrected, "known": known, "waiting": waiting})
-
-    @property
-    def rules(self) -> Rules:
-        """What a label may say, by the release that answers now."""
-        champion = self.arms.champion
-        return Rules(champion.answers.model.classes, champion.same, champion.answers.shape.entity,
-                     self.serving.label_days, self.serving.max_rows)
 
     async def _other(self, scope: Scope, send: Send) -> int:
         """Everything that is no request for answers; its status."""
