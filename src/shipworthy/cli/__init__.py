@@ -28,6 +28,7 @@ VERBS = {
     "rollback": "Make the previous champion the champion again.",
     "serve": "Answer requests and log what was served.",
     "token": "Say who may ask: make, list, rotate and revoke API tokens.",
+    "labels": "Keep what came true, from a table.",
     "deploy": "Write what Docker, Kubernetes, KServe or systemd need to run the server.",
     "backup": "Copy a project into one file, safe while servers answer.",
     "restore": "Make a project again from such a file, every byte checked.",

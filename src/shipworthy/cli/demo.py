@@ -25,7 +25,7 @@ from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
-from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.errors import Misuse, NotFit

@@ -92,7 +92,8 @@ class Data(Part, frozen=True):
 
     target: the column to predict. table: the source whose rows are learnt from; the first if empty. positive: the
     class that a decision is about. time: when a row came to be known. group: what a row belongs to; a grouped split
-    keeps it whole. identifiers: names of rows, never learnt from. protected: columns by which fairness is measured.
+    keeps it whole. identifiers: names of rows, never learnt from; the log keeps those that are not personal, so that
+    labels can name them. protected: columns by which fairness is measured.
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
     column → lowest and highest possible value. same: value of the target → the value that it means, where one class
@@ -237,7 +238,8 @@ class Serving(Part, frozen=True):
     ever made. rows_a_minute: of one token, in any sixty seconds, if the token says nothing else, and of all who ask
     without one together; 0 is without limit. rows_a_day: likewise, from midnight to midnight UTC. certificate: PEM
     file, with its chain, to be reached by https; a path from the project folder. key: PEM file of its private key.
-    requests: json writes one line a request to stderr, without any value from it. traces: address of an OpenTelemetry
+    requests: json writes one line a request to stderr, without any value from it. label_days: how long before its time
+    the answer may lie that a label means which is given by entity and time. traces: address of an OpenTelemetry
     collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none.
     """
 
@@ -249,6 +251,7 @@ class Serving(Part, frozen=True):
     max_concurrent: int = 64
     unseen: Literal["accept", "refuse"] = "accept"
     log: Literal["kept", "durable", "buffered"] = "kept"
+    label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     open: bool | None = None
     rows_a_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
     rows_a_day: Annotated[int, msgspec.Meta(ge=0)] = 0

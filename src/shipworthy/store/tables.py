@@ -164,6 +164,10 @@ class Tables:
             entries = delta.history()
         return [_version(entry, tuple(sorted(pins.get(entry["version"], ())))) for entry in entries]
 
+    def version(self, name: str) -> int:
+        """The newest version of a table; it changes with every write. Raises `StoreError` if there is none."""
+        return int(self._open(name).version())
+
     def names(self) -> list[str]:
         """The tables there are, sorted."""
         root = self.folder / "tables"

@@ -17,7 +17,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.log.log import predictions
+from shipworthy.deployment.integration.log.read import predictions
 from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.release import open_release, verify

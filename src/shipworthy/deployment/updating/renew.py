@@ -42,7 +42,7 @@ def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
     read = model.cleaned(found)
     for column in table.schema.columns:
         kind = table.column(column.name).type
-        if column.name in found.schema:
+        if column.name in found.schema and column.role != "identifier":  # kept to join labels, not to learn from
             one = found if found.column(column.name).type == kind or pa.types.is_string(kind) else read
             values = _cast(one.column(column.name), kind, column.name)
         elif column.role == "time" and pa.types.is_timestamp(kind):

@@ -9,16 +9,8 @@ import pytest
 
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.drain import Drained, drain, drained_log
-from shipworthy.deployment.integration.log.log import (
-    Heading,
-    Label,
-    Log,
-    Served,
-    label_history,
-    labels,
-    predictions,
-    shadows,
-)
+from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served
+from shipworthy.deployment.integration.log.read import label_history, labels, predictions, shadows
 from shipworthy.deployment.integration.log.writer import Writer
 from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.store import Store, open_store
@@ -100,7 +92,7 @@ def test_a_drain_that_was_killed_before_it_removed_the_file_adds_nothing_twice(f
 
 def test_a_half_written_tail_is_cut_and_counted(folder: Path, store: Store) -> None:
     path = filled(folder, "a", "b")
-    path.write_bytes(path.read_bytes()[:-3])
+    path.write_bytes(path.read_bytes().removesuffix(segments.SEAL)[:-3])
     found = drain(folder, store.tables)
     assert (found.predictions, found.damaged) == (1, ())
     assert found.cut > 0

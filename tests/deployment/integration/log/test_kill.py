@@ -12,7 +12,8 @@ import msgspec
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log import segments
-from shipworthy.deployment.integration.log.log import Heading, Log, predictions
+from shipworthy.deployment.integration.log.log import Heading, Log
+from shipworthy.deployment.integration.log.read import predictions
 from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.errors import StoreError

@@ -5,18 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shipworthy.deployment.integration.log import segments
-from shipworthy.deployment.integration.log.log import (
-    Heading,
-    Label,
-    Log,
-    Served,
-    ServedRow,
-    label_history,
-    labels,
-    predictions,
-    read_log,
-    shadows,
-)
+from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served, ServedRow
+from shipworthy.deployment.integration.log.read import label_history, labels, predictions, read_log, shadows
 from shipworthy.deployment.integration.serving.record import Field
 
 HEADING = Heading("r" * 64, ("no", "yes"), (Field("age", "f0", "number", True), Field("seen", "f1", "timestamp", False),
@@ -70,7 +60,7 @@ def test_a_half_written_tail_is_cut_and_counted(tmp_path: Path) -> None:
     log.served(block("b"))
     log.close()
     path = segments.segments(tmp_path, "predictions")[0]
-    whole = path.read_bytes()
+    whole = path.read_bytes().removesuffix(segments.SEAL)
     path.write_bytes(whole + whole[-20:-3])
     assert list(predictions(tmp_path).words("prediction_id")) == ["a", "b"]
     again = Log(tmp_path, HEADING)

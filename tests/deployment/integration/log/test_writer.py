@@ -69,7 +69,7 @@ def test_a_flipped_bit_ends_the_file_there(tmp_path: Path) -> None:
         writer.append(payload)
     writer.close()
     path = segments.segments(tmp_path, "x")[0]
-    raw = bytearray(path.read_bytes())
+    raw = bytearray(path.read_bytes().removesuffix(segments.SEAL))
     raw[-1] ^= 1
     path.write_bytes(raw)
     assert list(segments.blocks(path)) == [b"", b"one"]
@@ -117,7 +117,7 @@ def test_a_block_that_was_half_written_at_any_byte_is_cut_and_counted(tmp_path: 
         path.write_bytes(raw)
         assert kept(folder) == [b"one"]
         assert segments.recover(folder, "x") == len(raw[start:].rstrip(b"\0"))
-        assert path.read_bytes() == before[:start]
+        assert path.read_bytes() == before[:start] + segments.SEAL
     raw[start + 4 : start + 8] = after[start + 4 : start + 8]
     path.write_bytes(raw)
     assert kept(folder) == [b"one", b"second block"]
@@ -130,7 +130,18 @@ def test_room_that_was_never_used_is_cut_and_counts_nothing(tmp_path: Path) -> N
     for found in (raw, bytes(STEP_BYTES), b""):
         path.write_bytes(found)
         assert segments.recover(tmp_path / "log", "x") == 0
-        assert path.stat().st_size == segments.whole(raw) * (found == raw)
+        assert path.read_bytes() == (found[: segments.whole(raw)] + segments.SEAL if found == raw else b"")
+
+
+def test_a_file_that_was_sealed_is_not_read_again_to_be_recovered(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, "x", b"h")
+    writer.append(b"one")
+    writer.close()
+    path = segments.segments(tmp_path, "x")[0]
+    raw = path.read_bytes()
+    assert raw.endswith(segments.SEAL)
+    assert segments.recover(tmp_path, "x") == 0
+    assert (path.read_bytes(), kept(tmp_path), segments.rest(raw)) == (raw, [b"one"], (0, True))
 
 
 def test_damage_is_neither_cut_nor_taken_for_half_written(tmp_path: Path) -> None:
@@ -151,7 +162,7 @@ def test_a_file_of_the_first_form_is_read_and_recovered(tmp_path: Path) -> None:
     path.write_bytes(whole + whole[-9:-2])
     assert kept(tmp_path) == [b"", b"one"]
     assert segments.recover(tmp_path, "x") == 7
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == whole + segments.SEAL
 
 
 def test_a_full_disk_refuses_keeps_what_it_had_and_takes_more_once_there_is_room(full: Path) -> None:

@@ -15,7 +15,7 @@ from shipworthy.core.cleaning import Cleaning, Times
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.errors import BadData
@@ -39,14 +39,44 @@ def raw(make_release: Callable[..., Release], project: Project, tmp_path: Path) 
     return app(release, tmp_path / "log", project.serve)
 
 
-def test_a_raw_row_of_the_table_is_answered_and_only_what_fairness_needs_is_kept(raw: App, tmp_path: Path) -> None:
+def test_a_raw_row_of_the_table_is_answered_and_only_what_is_needed_later_is_kept(raw: App, tmp_path: Path) -> None:
     status, answer = ask(raw, "POST", "/v1/predict", RAW)
     assert status == 200
     assert answer["prediction"] == ask(raw, "POST", "/v1/predict", record())[1]["prediction"]
     assert ask(raw, "POST", "/v1/predict", [RAW] * 6)[0] == 200
     log, _ = read_log(tmp_path / "log", None)
     assert log.words("sex").tolist() == ["f", None, *["f"] * 6]
-    assert {"id", "weight", "ill"}.isdisjoint(log.schema.names)
+    assert log.words("id").tolist() == ["17", None, *["17"] * 6]
+    assert {"weight", "ill"}.isdisjoint(log.schema.names)
+
+
+def test_a_label_may_name_whose_answer_it_is_by_a_declared_identifier(raw: App, tmp_path: Path) -> None:
+    told = {"entity": {"id": 17}, "label": "yes", "observed_at": "2024-04-01T00:00:00Z", "at": "2999-01-01T00:00:00Z",
+            "since": "2020-01-01T00:00:00Z"}
+    assert ask(raw, "POST", "/v1/labels", told)[1] == {"kept": 1, "corrected": 0, "known": 0, "waiting": 1}
+    _, answer = ask(raw, "POST", "/v1/predict", RAW)
+    assert ask(raw, "POST", "/v1/labels", told)[1] == {"kept": 0, "corrected": 0, "known": 1, "waiting": 0}
+    _, found = read_log(tmp_path / "log", None)
+    assert [(row["prediction_id"], row["label"]) for row in found.records()] == [(answer["prediction_id"], "yes")]
+    status, refused = ask(raw, "POST", "/v1/labels", {**told, "entity": {"sex": "f"}})
+    assert (status, refused["error"]["problem"]) == (422, '"sex" names no entity in this log')
+
+
+def test_an_identifier_that_is_declared_personal_is_not_kept(
+    raw: App, make_release: Callable[..., Release], project: Project, tmp_path: Path
+) -> None:
+    data = msgspec.structs.replace(project.data, personal=("id",))
+    training = (raw.arms.champion.release.folder / "training.json").read_bytes()
+    release = make_release(seed=1, more={"training.json": training, "project.json": canonical(
+        msgspec.structs.replace(project, data=data))})
+    private = app(release, tmp_path / "private", project.serve)
+    assert ask(private, "POST", "/v1/predict", RAW)[0] == 200
+    assert "id" not in read_log(tmp_path / "private", None)[0].schema
+
+
+def test_a_number_that_names_a_row_is_kept_to_its_last_digit(raw: App, tmp_path: Path) -> None:
+    assert ask(raw, "POST", "/v1/predict", {**RAW, "id": 12345678901234567891})[0] == 200
+    assert read_log(tmp_path / "log", None)[0].words("id").tolist() == ["12345678901234567891"]
 
 
 def test_protocol_v2_takes_a_raw_row_too(raw: App) -> None:

@@ -12,7 +12,7 @@ import pytest
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.access.gate import Gate
-from shipworthy.deployment.integration.log.log import labels, predictions, read_log
+from shipworthy.deployment.integration.log.read import labels, predictions, read_log
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.counters import IN_PROGRESS
@@ -152,12 +152,16 @@ def test_a_label_in_a_declared_spelling_is_kept_as_it_was_said(
     assert list(labels(tmp_path / "log").words("label")) == ["Yes."]
 
 
+def counts(**changes: int) -> dict[str, int]:
+    return {"kept": 0, "corrected": 0, "known": 0, "waiting": 0, **changes}
+
+
 def test_labels_are_kept_late_corrected_and_idempotent(served: App, tmp_path: Path) -> None:
     place = ask(served, "POST", "/v1/predict", record())[1]["prediction_id"]
     told = {"prediction_id": place, "label": "yes", "observed_at": "2024-04-01T00:00:00Z", "source": "clinic"}
-    assert ask(served, "POST", "/v1/labels", told) == (200, {"kept": 1, "corrected": 0, "known": 0})
-    assert ask(served, "POST", "/v1/labels", [told]) == (200, {"kept": 0, "corrected": 0, "known": 1})
-    assert ask(served, "POST", "/v1/labels", {**told, "label": "no"}) == (200, {"kept": 0, "corrected": 1, "known": 0})
+    assert ask(served, "POST", "/v1/labels", told) == (200, counts(kept=1))
+    assert ask(served, "POST", "/v1/labels", [told]) == (200, counts(known=1))
+    assert ask(served, "POST", "/v1/labels", {**told, "label": "no"}) == (200, counts(corrected=1))
     assert list(labels(tmp_path / "log").words("label")) == ["no"]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.log.log import predictions
+from shipworthy.deployment.integration.log.read import predictions
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.client import Connection

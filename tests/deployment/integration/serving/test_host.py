@@ -8,7 +8,7 @@ import pytest
 
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.deployment.integration.serving.replay import replay

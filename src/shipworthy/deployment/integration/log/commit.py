@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterable
 
+from shipworthy.deployment.integration.log import segments
 from shipworthy.errors import StoreError
 
 Waiter = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
@@ -55,7 +56,7 @@ class Commit:
             self._handle, self.failed = handle, None
 
     def seal(self, handle: int, size: int) -> None:
-        """Cut a file to its size, wait for the disk, and close it, all in the background."""
+        """Seal a file at its size, wait for the disk, and close it, all in the background."""
         with self._changed:
             self._sealing.append((handle, size, self.written))
             self._handle = -1
@@ -93,11 +94,11 @@ class Commit:
             self._answer(upto if asked else 0, handle, failed)
 
     def _brought(self, handle: int, size: int = -1) -> OSError | None:
-        """Wait until the disk has a file, cut to its size unless that is -1; what the disk refused."""
+        """Wait until the disk has a file, sealed at its size unless that is -1; what the disk refused."""
         self.syncs += 1
         try:
             if size >= 0:
-                os.ftruncate(handle, size)
+                segments.seal(handle, size)
             getattr(os, "fdatasync", os.fsync)(handle)
         except OSError as error:
             return error

@@ -11,17 +11,18 @@ import pyarrow as pa
 from shipworthy.core.canon import canonical
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
-from shipworthy.deployment.integration.log.log import (
-    LABELS,
-    PREDICTIONS,
-    SHADOWS,
-    Heading,
-    Kept,
-    decoded,
-    decoded_answers,
-    read_log,
+from shipworthy.deployment.integration.log.answers import Heading, answers
+from shipworthy.deployment.integration.log.labels import LABELS, Kept
+from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS, decoded
+from shipworthy.deployment.integration.log.read import read_log
+from shipworthy.deployment.integration.log.tables import (
+    ENTITY_TABLE,
+    LABEL_TABLE,
+    Layout,
+    entity_rows,
+    label_rows,
+    served_rows,
 )
-from shipworthy.deployment.integration.log.tables import LABEL_TABLE, Layout, label_rows, served_rows
 from shipworthy.store.files import lock, write_bytes
 from shipworthy.store.tables import Tables
 
@@ -98,20 +99,25 @@ def _answers(path: Path, name: str, blocks: list[bytes], where: tuple[list[int],
     told = path.parent / f"{layout.name}.json"
     if not told.exists():  # before the rows: without it they could not be read
         write_bytes(told, canonical(layout))
-    served = decoded_answers(blocks[1:])
+    served = answers(blocks[1:])
     data = served_rows(heading, served)
     names = layout.stored
     data = data.rename_columns([names.get(name, name) for name in data.column_names])
-    _write(tables, layout.table(name), _with_place(data, path.stem, places, [len(one.ids) for one in served]), places)
+    _write(tables, layout.table(name), _with_place(data, path.stem, places, served.sizes), places)
     return len(data)
 
 
 def _labels(path: Path, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
     places, tables = where
     kept = decoded(blocks, Kept)
-    data = label_rows([(one.at, label) for one in kept for label in one.labels])
-    _write(tables, LABEL_TABLE, _with_place(data, path.stem, places, [len(one.labels) for one in kept]), places)
-    return len(data)
+    sizes = {LABEL_TABLE: [sum(not label.entity for label in one.labels) for one in kept],
+             ENTITY_TABLE: [sum(bool(label.entity) for label in one.labels) for one in kept]}
+    told = [(one.at, label) for one in kept for label in one.labels]
+    data = {LABEL_TABLE: label_rows([one for one in told if not one[1].entity]),
+            ENTITY_TABLE: entity_rows([one for one in told if one[1].entity])}
+    for name, rows in data.items():
+        _write(tables, name, _with_place(rows, path.stem, places, sizes[name]), places)
+    return len(told)
 
 
 def _with_place(data: pa.Table, segment: str, places: list[int], sizes: list[int]) -> pa.Table:

@@ -2,7 +2,8 @@
 
 A file starts with a mark. A block is its CRC-32, its length with these two words (little-endian, 4 bytes each), and
 its bytes. A writer lays down the bytes, then the checksum, then the length: where the length is nought, what was
-written ends, and what lies behind is room for more or a block that was half written when its writer was killed.
+written ends, and what lies behind is room for more or a block that was half written when its writer was killed. A file
+that is closed for good has no such room, and a seal at its end.
 After write-ahead logs: Mohan et al. (1992), ARIES, section 3.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 MARK = b"SWBLOCK2"
 FIRST_MARK = b"SWBLOCK1"
 HEAD = struct.Struct("<II")
+SEAL = HEAD.pack(zlib.crc32(b"sealed"), HEAD.size + 6) + b"sealed"
 LARGEST_BLOCK = 256 * 1024 * 1024
 
 
@@ -48,26 +50,34 @@ def rest(raw: bytes) -> tuple[int, bool]:
     """How many bytes at the end of a file are no whole block, and whether they are just a half-written one.
 
     Half-written: its length was never written, or goes beyond the file. Anything else is damage, behind which
-    acknowledged blocks may lie. Room that was never written to counts nothing.
+    acknowledged blocks may lie. Room that was never written to counts nothing, nor does the seal.
     """
     at = whole(raw)
-    left = len(raw.rstrip(b"\0")) - at if not raw.startswith(FIRST_MARK) else len(raw) - at
+    left = len(raw) - at if raw.startswith(FIRST_MARK) else max(len(raw.rstrip(b"\0")) - at, 0)
     if at == 0:
-        return max(left, 0), MARK.startswith(raw[: len(MARK)]) or not any(raw[: len(MARK)])
-    if left <= 0 or len(raw) - at < HEAD.size:
-        return max(left, 0), True
+        return left, MARK.startswith(raw[: len(MARK)]) or not any(raw[: len(MARK)])
+    if left == 0 or len(raw) - at < HEAD.size:
+        return left, True
     size = _head(raw, at)[1]
     return left, size == 0 or at + size > len(raw)
 
 
 def whole(raw: bytes) -> int:
-    """Where the last whole block of a file's bytes ends; 0 where there is not even a mark."""
+    """Where the last whole block of a file's bytes ends, its seal included; 0 where there is not even a mark."""
     at = len(MARK) if raw.startswith((MARK, FIRST_MARK)) else 0
-    return max((end for _, end in _spans(raw)), default=at)
+    at = max((end for _, end in _spans(raw)), default=at)
+    return len(raw) if at and raw[at:] == SEAL else at
+
+
+def seal(handle: int, size: int) -> None:
+    """Cut a file to its whole blocks and put the seal behind them. Raises OSError."""
+    os.ftruncate(handle, size)
+    os.lseek(handle, size, os.SEEK_SET)
+    os.write(handle, SEAL)
 
 
 def recover(folder: Path, name: str) -> int:
-    """Cut what no running process goes on writing to its whole blocks; how many half-written bytes were cut.
+    """Seal every file that no running process goes on writing; how many half-written bytes were cut from them.
 
     They were never acknowledged. A damaged file is left as it is.
     """
@@ -75,14 +85,14 @@ def recover(folder: Path, name: str) -> int:
     for path in segments(folder, name):
         handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
         try:
-            if not claim(handle):
-                continue
-            raw = path.read_bytes()
-            extra, half = rest(raw)
-            end = whole(raw)
-            if half and end < len(raw):
-                os.ftruncate(handle, end)
-                cut += extra
+            if not _is_sealed(handle) and claim(handle):
+                raw = path.read_bytes()
+                end, (extra, half) = whole(raw), rest(raw)
+                if half and end:
+                    seal(handle, end)
+                elif half:
+                    os.ftruncate(handle, 0)
+                cut += extra * half
         finally:
             os.close(handle)
     return cut
@@ -122,15 +132,21 @@ def claim(handle: int, *, wait: bool = False) -> bool:
     return True
 
 
+def _is_sealed(handle: int) -> bool:
+    size = os.fstat(handle).st_size
+    os.lseek(handle, max(size - len(SEAL), 0), os.SEEK_SET)
+    return os.read(handle, len(SEAL)) == SEAL
+
+
 def _spans(raw: bytes) -> Iterator[tuple[int, int]]:
-    at = len(MARK)
+    at, stop = len(MARK), len(raw) - len(SEAL) * raw.endswith(SEAL)
     if not raw.startswith((MARK, FIRST_MARK)):
         return
     view = memoryview(raw)
-    while at + HEAD.size <= len(raw):
+    while at + HEAD.size <= stop:
         checksum, size = _head(raw, at)
         end = at + size
-        if not HEAD.size <= size <= LARGEST_BLOCK or end > len(raw):
+        if not HEAD.size <= size <= LARGEST_BLOCK or end > stop:
             return
         if zlib.crc32(view[at + HEAD.size : end]) != checksum:
             return

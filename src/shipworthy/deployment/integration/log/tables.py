@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from shipworthy.core.canon import digest
+from shipworthy.core.canon import canonical, digest
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Table, word
 from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
-    from shipworthy.deployment.integration.log.log import Heading, Label, Served
-    from shipworthy.store.tables import Tables
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-UTC_US = pa.timestamp("us", "UTC")
-ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": UTC_US, "category": pa.string(),
-         "text": pa.string()}
+    from shipworthy.deployment.integration.log.answers import Answers, Heading
+    from shipworthy.deployment.integration.log.labels import Label
+    from shipworthy.store.tables import Tables
+else:
+    pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
+
+EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 PLACE = ("segment", "offset")
 OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
-LABEL_TABLE = "labels"
+LABEL_TABLE, ENTITY_TABLE = "labels", "entity-labels"
 STORED = {"predictions": "served", "shadows": "shadow"}
 
 
@@ -60,34 +64,37 @@ class Layout(msgspec.Struct, frozen=True):
         return found
 
 
-def served_rows(heading: Heading, found: Sequence[Served]) -> pa.Table:
+def served_rows(heading: Heading, found: Answers) -> pa.Table:
     """The predictions of blocks: the columns of `OWN`, then the fields; a field named like one of those is left out."""
-    sizes = [len(block.ids) for block in found]
-    each = np.repeat(np.arange(len(found)), sizes)
-    decision = [value for block in found for value in block.decision]
+    text = pa.string()
+    kinds = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": utc(), "category": text, "text": text}
     columns: dict[str, Any] = {
-        "prediction_id": pa.array([value for block in found for value in block.ids], pa.string()),
-        "at": pa.array(np.array([block.at for block in found], np.int64)[each], pa.int64()).cast(UTC_US),
-        "release": pa.array([heading.release] * len(each), pa.string()),
-        "arm": pa.array([block.arm for block in found], pa.string()).take(pa.array(each)),
-        "propensity": pa.array(np.array([block.propensity for block in found], np.float64)[each]),
-        "score": pa.array([value for block in found for value in block.score], pa.float64()),
-        "decision": pa.array(decision, pa.string() if heading.classes else pa.float64()),
-        "abstain": pa.array([value for block in found for value in block.abstain], pa.bool_()),
+        "prediction_id": pa.array(found.ids, pa.string()),
+        "at": pa.array(found.at, pa.int64()).cast(utc()),
+        "release": pa.repeat(heading.release, len(found.ids)),
+        "arm": pa.array(found.arm, pa.string()),
+        "propensity": pa.array(found.propensity, pa.float64()),
+        "score": pa.array(found.score, pa.float64()),
+        "decision": pa.array(found.decision, pa.string() if heading.classes else pa.float64()),
+        "abstain": pa.array(found.abstain, pa.bool_()),
     }
     for place, field in enumerate(heading.fields):
-        values = [value for block in found for value in block.columns[place]]
         if field.name not in columns:
-            columns[field.name] = pa.array(_typed(field, values), ARROW[field.kept])
+            values = [row[place] for row in found.values]
+            columns[field.name] = pa.array(_typed(field, values), kinds[field.kept])
     return pa.table(columns)
+
+
+def layouts(folder: Path) -> list[Layout]:
+    """The layouts of what was ever drained from a log."""
+    return [msgspec.json.decode(path.read_bytes(), type=Layout) for path in sorted(folder.glob("served-*.json"))]
 
 
 def read_answers(folder: Path, tables: Tables, kind: str) -> Iterator[tuple[Layout, pa.Table]]:
     """What was drained into the store, by layout. folder: of the log, which holds the layouts. kind: as for `Layout`.
     """
     known = set(tables.names())
-    for path in sorted(folder.glob("served-*.json")):
-        layout = msgspec.json.decode(path.read_bytes(), type=Layout)
+    for layout in layouts(folder):
         if layout.table(kind) in known:
             data = tables.read(layout.table(kind)).drop_columns(list(PLACE))
             yield layout, data.rename_columns([*OWN, *layout.stored])
@@ -96,7 +103,9 @@ def read_answers(folder: Path, tables: Tables, kind: str) -> Iterator[tuple[Layo
 def in_order(pieces: Sequence[tuple[Layout, pa.Table]]) -> pa.Table:
     """All rows by prediction id, each once; without pieces an empty table with the columns of `OWN`."""
     if not pieces:
-        return pa.schema([(name, kind) for name, kind in zip(OWN, _OWN_TYPES, strict=True)]).empty_table()
+        text, number = pa.string(), pa.float64()
+        kinds = (text, utc(), text, text, number, number, text, pa.bool_())
+        return pa.schema(list(zip(OWN, kinds, strict=True))).empty_table()
     data = pa.concat_tables([rows for _, rows in pieces], promote_options="permissive")
     ids = data["prediction_id"].to_numpy()
     order = np.argsort(ids, kind="stable")
@@ -127,36 +136,86 @@ def label_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
         "prediction_id": pa.array([entry.prediction_id for _, entry in found], pa.string()),
         "label": pa.array([word(value) for value in values], pa.string()),
         "number": pa.array([value if isinstance(value, float) else None for value in values], pa.float64()),
-        "observed_at": pa.array([entry.observed_at.astimezone(UTC) for _, entry in found], UTC_US),
-        "received_at": pa.array([at for at, _ in found], pa.int64()).cast(UTC_US),
+        "observed_at": pa.array([entry.observed_at.astimezone(UTC) for _, entry in found], utc()),
+        "received_at": pa.array([at for at, _ in found], pa.int64()).cast(utc()),
         "source": pa.array([entry.source for _, entry in found], pa.string()),
         "weight": pa.array([entry.weight for _, entry in found], pa.float64()),
     })
 
 
+def entity_rows(found: Sequence[tuple[int, Label]]) -> pa.Table:
+    """Labels given by entity and time as they are stored: `label_rows`, the entity as JSON, and the time it means.
+
+    entity_id: of the entity, for deleting its rows without naming it.
+    """
+    told = [entity_text(entry) for _, entry in found]
+    more = {"entity": pa.array(told, pa.string()),
+            "entity_id": pa.array([digest(text)[:32] for text in told], pa.string()),
+            "since": pa.array([entry.since for _, entry in found], pa.int64()).cast(utc()),
+            "until": pa.array([entry.until for _, entry in found], pa.int64()).cast(utc())}
+    data = label_rows(found)
+    for name, values in more.items():
+        data = data.append_column(name, values)
+    return data
+
+
+def entity_text(label: Label) -> str:
+    """The entity of a label as it is stored."""
+    return canonical(dict(label.entity)).decode()
+
+
 def read_labels(tables: Tables) -> Iterator[pa.Table]:
     """The labels that were drained into the store."""
-    if LABEL_TABLE in tables.names():
-        yield tables.read(LABEL_TABLE).drop_columns(list(PLACE))
+    return _read(tables, LABEL_TABLE)
+
+
+def read_entity_labels(tables: Tables) -> Iterator[pa.Table]:
+    """The labels given by entity and time that were drained into the store."""
+    return _read(tables, ENTITY_TABLE)
+
+
+def stored_labels(tables: Tables) -> Iterator[Label]:
+    """The labels that were drained into the store, one by one, as they were kept."""
+    from shipworthy.deployment.integration.log.labels import Label
+
+    for data in (*read_labels(tables), *read_entity_labels(tables)):
+        for batch in data.to_batches(max_chunksize=10_000):
+            for row in batch.to_pylist():
+                named = json.loads(row["entity"]) if "entity" in row else {}
+                told = row["label"] if row["number"] is None else row["number"]
+                since, until = ((micros(row["since"]), micros(row["until"])) if named else (0, 0))
+                yield Label(row["prediction_id"], told, row["observed_at"], row["source"], row["weight"],
+                            tuple(named.items()), since, until)
+
+
+def utc() -> pa.DataType:
+    """How times are stored."""
+    return pa.timestamp("us", "UTC")
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970 UTC of a time with a zone."""
+    return (at - EPOCH) // TICK
 
 
 def without_repeats(pieces: Sequence[pa.Table]) -> pa.Table:
-    """Labels in the order of their arrival, without those that say again what their source said last."""
+    """Labels in the order of their arrival, without those that say again what their source said of it before."""
     data = pa.concat_tables(pieces)
     data = data.take(pc.sort_indices(data, [("received_at", "ascending")]))
-    key = _codes(data, ("prediction_id", "source"))
-    said = _codes(data, ("label", "number", "observed_at", "weight"))
-    order = np.argsort(key, kind="stable")
-    key, said = key[order], said[order]
-    again = np.append(False, (key[1:] == key[:-1]) & (said[1:] == said[:-1]))[: len(key)]
-    return data.take(pa.array(np.sort(order[~again])))
+    said = [name for name in data.column_names if name not in ("received_at", "entity_id", "why")]
+    return data.take(pa.array(np.sort(np.unique(codes(data, said), return_index=True)[1])))
 
 
 def last_labels(data: pa.Table) -> pa.Table:
-    """Of labels in order of arrival, the last of every prediction; predictions in the order of their first label."""
-    key = _codes(data, ("prediction_id",))
-    first, last = np.unique(key, return_index=True)[1], np.unique(key[::-1], return_index=True)[1]
-    return data.take(pa.array((len(key) - 1 - last)[np.argsort(first, kind="stable")]))
+    """Of labels in order of arrival, the one of every prediction that became known last; of such, the last to arrive.
+
+    Predictions are in the order of their first label.
+    """
+    key = codes(data, ("prediction_id",))
+    known = np.argsort(data["observed_at"].cast(pa.int64()).to_numpy(), kind="stable")
+    last = known[len(key) - 1 - np.unique(key[known][::-1], return_index=True)[1]]
+    first = np.unique(key, return_index=True)[1]
+    return data.take(pa.array(last[np.argsort(first, kind="stable")]))
 
 
 def label_table(data: pa.Table, origin: str) -> Table:
@@ -166,7 +225,7 @@ def label_table(data: pa.Table, origin: str) -> Table:
     return Table.of(data.drop_columns(["number"]).set_column(1, "label", told), name="labels", origin=origin)
 
 
-def _codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A number for every row, equal where these columns are."""
     code = np.zeros(len(data), np.int64)
     for name in names:
@@ -176,12 +235,14 @@ def _codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.
     return code
 
 
+def _read(tables: Tables, name: str) -> Iterator[pa.Table]:
+    if name in tables.names():
+        yield tables.read(name).drop_columns(list(PLACE))
+
+
 def _typed(field: Field, values: list[Any]) -> list[Any]:
     if field.words or field.kept != field.kind:
         return [word(value) for value in values]
     if field.kind == "timestamp":
         return [datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
     return values
-
-
-_OWN_TYPES = (pa.string(), UTC_US, pa.string(), pa.string(), pa.float64(), pa.float64(), pa.string(), pa.bool_())

@@ -43,4 +43,11 @@ def declared(release: Release, project: Project | None = None) -> Declared:
                          hint="restore the release from a copy, or build it again: shipworthy run") from error
     if project is None:
         return Declared(training.schema.columns)
-    return Declared(training.schema.columns, project.data.limits, project.data.same)
+    columns = tuple(_unkept(column, project) for column in training.schema.columns)
+    return Declared(columns, project.data.limits, project.data.same)
+
+
+def _unkept(column: Column, project: Project) -> Column:
+    """An identifier that is declared personal is not to be kept in the log."""
+    private = column.role == "identifier" and column.name in project.data.personal
+    return msgspec.structs.replace(column, role="ignored") if private else column

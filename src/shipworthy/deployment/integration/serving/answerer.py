@@ -46,7 +46,7 @@ class One(NamedTuple):
 
     answer: dict[str, Any]
     score: float
-    values: Sequence[Any]
+    values: tuple[Any, ...]
     unseen: int
     outside: int
 

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.log.log import Heading, Log, Served
+from shipworthy.deployment.integration.log.answers import Heading, Served
+from shipworthy.deployment.integration.log.log import Log
+from shipworthy.deployment.integration.log.recent import Recent
+from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.releases.sign import trusted
@@ -47,11 +50,13 @@ class Arm:
         told = declared(release, project if isinstance(project, Project) else None)
         self.release, self.id, self.name = release, release.id[:16], release.manifest.name
         self.answers: Answerer = answerer(release.model, serving, contributions=contributions, told=told)
-        self.same = told.same
+        shape = self.answers.shape
+        self.rules = Rules(release.model.classes, told.same, shape.entity, serving.label_days, serving.max_rows)
         _warm(self.answers)
-        heading = Heading(release.id, release.model.classes, self.answers.shape.fields)
+        heading = Heading(release.id, release.model.classes, shape.fields)
         self.log = log if isinstance(log, Log) else Log(log, heading, mode=serving.log)
         self.kept = self.log.arm(heading) if isinstance(log, Log) else self.log.champion
+        self.recent = Recent(self.log.folder, shape.entity)
         self._shadow = self.log.arm(heading, shadow=True)
         self.cells = counters.release(release.id)
 

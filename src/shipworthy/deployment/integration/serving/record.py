@@ -61,6 +61,7 @@ class Shape:
     """The compiled type of a record: decodes JSON and dictionaries strictly.
 
     fields: first those that the model reads, then columns that it was told about and does not read (kept in the log).
+    entity: those of them that say whose row it is, so that a label can name it.
     ignored: further columns of the training table, so that a raw row of it can be asked; nobody looks at them.
     """
 
@@ -71,6 +72,7 @@ class Shape:
         known += [_unread(c) for c in told if c.name not in model.sheet.schema and _is_kept(c)]
         ordered = [model.sheet.schema[name] for name in read] + known
         self.fields = tuple(_field(model, place, column, place < len(read)) for place, column in enumerate(ordered))
+        self.entity = tuple(c.name for c in ordered if c.role in ("group", "identifier"))
         self.ignored = tuple(c.name for c in told if c.name not in {column.name for column in ordered})
         self.names = tuple(field.name for field in self.fields)
         self._read = {reading.column: reading.one for reading in model.sheet.cleaning.only(self.names).readings
@@ -114,13 +116,13 @@ class Shape:
         found = {field.name: [getattr(record, field.key) for record in records] for field in self.fields}
         return {**found, **{name: list(map(read, found[name])) for name, read in self._read.items()}}
 
-    def kept(self, values: tuple[Any, ...]) -> Sequence[Any]:
+    def kept(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values of one record's fields as `columns` has them, of all its attributes in order."""
         own = values[: len(self.fields)] if len(values) > len(self.fields) else values
         if not self._read:
             return own
-        return [self._read[name](value) if name in self._read else value
-                for name, value in zip(self.names, own, strict=True)]
+        return tuple(self._read[name](value) if name in self._read else value
+                     for name, value in zip(self.names, own, strict=True))
 
     def _refusal(self, body: Any, error: Exception) -> BadData:
         """The first thing wrong, in plain words."""
@@ -157,13 +159,15 @@ class Shape:
 
 
 def _is_kept(column: Column) -> bool:
-    """Whether the log keeps a column that the model does not read: what fairness and a grouped split are judged by."""
-    return (column.protected or column.role == "group") and column.role != "target" and column.kind != "timestamp"
+    """Whether the log keeps a column that the model does not read: what fairness is judged by, and whose row it is."""
+    told = column.protected or column.role in ("group", "identifier")
+    return told and column.role != "target" and column.kind != "timestamp"
 
 
 def _unread(column: Column) -> Column:
     """A column that nothing reads may come as it stands in the table: a category of numbers as numbers."""
-    return msgspec.structs.replace(column, integer=True, kind="category") if column.kind == "text" else (
+    name = column.kind == "text" or column.role == "identifier"  # a number of more than 15 digits is kept whole
+    return msgspec.structs.replace(column, integer=True, kind="category") if name else (
         msgspec.structs.replace(column, integer=True))
 
 

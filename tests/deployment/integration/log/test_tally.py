@@ -1,0 +1,290 @@
+"""Counting served rows: exactly what one count over the whole gives, however it is split, drained, merged or killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipworthy.core.grid import add, count, plan
+from shipworthy.core.release import Release
+from shipworthy.core.table import Table
+from shipworthy.deployment.integration.log.answers import answers
+from shipworthy.deployment.integration.log.counts import DAY, HOUR, MINUTE, as_grid, read_counts
+from shipworthy.deployment.integration.log.drain import drain
+from shipworthy.deployment.integration.log.log import Heading, Log, Served, ServedRow
+from shipworthy.deployment.integration.log.read import predictions, shadows
+from shipworthy.deployment.integration.log.tables import served_rows
+from shipworthy.deployment.integration.log.tally import Counting, Tallied, cells, counting, follow, tally
+from shipworthy.deployment.integration.serving.record import Shape
+from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.errors import Misuse, StoreError
+from shipworthy.store import open_store
+
+from ..conftest import patients, record, small_model
+
+MODEL = small_model()
+SHAPE = Shape(MODEL)
+EDGES = patients(300, seed=1)
+HOW = Counting(MODEL, plan(EDGES, EDGES.schema, classes=("no", "yes")))
+RELEASE, OTHER = "a" * 64, "b" * 64
+RELEASES = {RELEASE: HOW, OTHER: HOW}
+HEADING = Heading(RELEASE, MODEL.classes, SHAPE.fields)
+AT = 1_700_000_000_000_000 // DAY * DAY
+
+
+def block(random: np.random.Generator, at: int, rows: int, arm: str = "") -> Served:
+    """One request of odd rows: values missing, unseen, infinite by their size, scores that are none."""
+    asked = [record(age=random.choice([None, 1e300, -5.0, 39.0]), ward=random.choice([None, "east", "moon"]),
+                    dose=float(random.normal())) for _ in range(rows)]
+    columns = list(SHAPE.columns(SHAPE.convert(asked)).values())
+    score = [float(value) for value in random.choice([0.0, 0.3, 1.0, float("nan")], rows)]
+    ids = [random.bytes(8).hex() for _ in range(rows)]
+    return Served(ids, at, arm or str(random.choice(["champion", "challenger"])), 1.0, score,
+                  ["yes" if value > 0.2 else "no" for value in score], [False] * rows, columns)
+
+
+def row_of(made: Served) -> ServedRow:
+    return ServedRow(made.ids[0], made.at, made.arm, made.propensity, made.score[0], made.decision[0],
+                     made.abstain[0], [values[0] for values in made.columns])
+
+
+def log_of(folder: Path, release: str = RELEASE) -> Log:
+    return Log(folder, msgspec.structs.replace(HEADING, release=release))
+
+
+def whole(folder: Path, tables: Any = None) -> dict[str, Any]:
+    """One count over the whole log, by release."""
+    found: dict[str, Any] = {}
+    for table in (predictions(folder, tables), shadows(folder, tables)):
+        for release in (RELEASE, OTHER):
+            rows = table.take(table.words("release") == release)
+            if rows.rows:
+                found.setdefault(release, {}).update(
+                    {bucket: row.tolist() for bucket, row in cells(rows, HOW).items()})
+    return found
+
+
+def minutes(state: Path) -> dict[str, Any]:
+    """What was counted, by release, arm and minute."""
+    made = read_counts(state)
+    found = {}
+    for release in made.releases:
+        each = made.buckets(release)
+        assert set(each.width) <= {MINUTE}
+        found[release] = {(str(arm), int(at)): row.tolist() for arm, at, row in
+                          zip(each.arm, each.at, each.counts, strict=True)}
+    return found
+
+
+def test_cells_are_those_of_the_grid() -> None:
+    table = patients(50, seed=2)
+    asked = [{name: value for name, value in row.items() if name != "ill"} for row in table.records()]
+    columns = list(SHAPE.columns(SHAPE.convert(asked)).values())
+    served = Served([f"{n:02d}" for n in range(50)], AT, "champion", 1.0, [0.5] * 50, ["yes"] * 50, [False] * 50,
+                    columns)
+    block = answers([msgspec.msgpack.encode(served)])
+    rows = Table.of(served_rows(Heading(RELEASE, MODEL.classes, SHAPE.fields), block))
+    ((bucket, found),) = cells(rows, HOW).items()
+    expected = count(rows, HOW.plan)
+    assert bucket == ("champion", AT)
+    assert as_grid(found, HOW.plan).rows == expected.rows == 50
+    for name in HOW.plan.names:
+        assert as_grid(found, HOW.plan).columns[name].tolist() == expected.columns[name].tolist()
+    assert as_grid(found, HOW.plan).score.tolist() == expected.score.tolist()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_split_drained_and_killed_tallies_equal_one_count(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    random, home = np.random.default_rng(seed), tmp_path_factory.mktemp("tally")
+    store = open_store(home)
+    folder, state, before = store.home / "log", store.home / "tally", home / "before"
+    make = [lambda: log_of(folder), lambda: log_of(folder), lambda: log_of(folder, OTHER),
+            lambda: logs[0].arm(HEADING, shadow=True)]
+    logs: list[Any] = []
+    for each in make:
+        logs.append(each())
+    for _ in range(12):
+        act = random.choice(["serve", "serve", "serve", "look", "killed", "drain", "restart"])
+        place = int(random.integers(4))
+        if act == "serve":
+            at = AT + int(random.integers(3)) * MINUTE + int(random.integers(MINUTE))
+            made = block(random, at, int(random.integers(1, 5)), arm="shadow" if place == 3 else "")
+            logs[place].served(row_of(made) if len(made.ids) == 1 else made)
+        elif act == "look":
+            tally(folder, state, RELEASES, store.tables, now=AT)
+        elif act == "killed" and state.exists():  # before the book was replaced: new parts lie there, unnamed
+            shutil.rmtree(before, ignore_errors=True)
+            shutil.copytree(state, before)
+            tally(folder, state, RELEASES, store.tables, now=AT)
+            for path in before.iterdir():
+                shutil.copy(path, state / path.name)
+        elif act == "restart":
+            logs[place].close()
+            logs[place] = make[place]()
+        elif act == "drain":
+            drain(folder, store.tables)
+    for log in logs:
+        log.close()
+    tally(folder, state, RELEASES, store.tables, now=AT)
+    assert minutes(state) == whole(folder, store.tables)
+    assert tally(folder, state, RELEASES, store.tables, now=AT).rows == 0
+    drain(folder, store.tables)
+    assert tally(folder, state, RELEASES, store.tables, now=AT).rows == 0
+    assert {path.name for path in state.glob("*.npz")} == {entry.file for entry in read_counts(state).book.parts}
+
+
+def test_what_was_drained_before_the_first_look_is_counted(tmp_path: Path) -> None:
+    store, random = open_store(tmp_path), np.random.default_rng(0)
+    log = log_of(store.home / "log")
+    log.served(block(random, AT, 4))
+    log.close()
+    drain(store.home / "log", store.tables)
+    assert tally(store.home / "log", tmp_path / "a", RELEASES, store.tables, now=AT).rows == 4
+    assert minutes(tmp_path / "a") == whole(store.home / "log", store.tables)
+    assert tally(store.home / "log", tmp_path / "a", RELEASES, store.tables, now=AT).rows == 0
+
+
+def test_what_a_drain_takes_between_two_looks_is_counted_from_where_the_file_was_left(tmp_path: Path) -> None:
+    store, random = open_store(tmp_path), np.random.default_rng(0)
+    folder, log = store.home / "log", log_of(store.home / "log")
+    log.served(block(random, AT, 4))
+    assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT).rows == 4
+    log.served(block(random, AT, 2))
+    log.close()
+    drain(folder, store.tables)
+    assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT).rows == 2
+    assert minutes(tmp_path / "a") == whole(folder, store.tables)
+
+
+def test_a_release_that_nobody_knows_waits_until_it_is_told(tmp_path: Path) -> None:
+    store, random = open_store(tmp_path), np.random.default_rng(0)
+    folder = store.home / "log"
+    first, second = log_of(folder), log_of(folder, OTHER)
+    first.served(block(random, AT, 2))
+    second.served(block(random, AT, 3))
+    assert tally(folder, tmp_path / "a", {RELEASE: HOW}, store.tables, now=AT) == Tallied(2, (OTHER,))
+    second.close()
+    drain(folder, store.tables)
+    assert tally(folder, tmp_path / "a", {RELEASE: HOW}, store.tables, now=AT) == Tallied(0, (OTHER,))
+    assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT) == Tallied(3)
+    first.close()
+
+
+def test_rolling_up_loses_no_count(tmp_path: Path) -> None:
+    random, log = np.random.default_rng(0), log_of(tmp_path / "log")
+    for at in (AT, AT + MINUTE, AT + HOUR, AT + 30 * HOUR):
+        log.served(block(random, at, 3))
+    arms = {"champion", "challenger"}
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT)
+    before = read_counts(tmp_path / "a").grid(RELEASE, HOW.plan)
+    log.served(block(random, AT + 2 * MINUTE, 1))
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT + 31 * HOUR)
+    found = read_counts(tmp_path / "a").buckets(RELEASE)
+    assert set(found.width) == {HOUR, MINUTE}
+    assert set(found.arm) <= arms
+    log.served(block(random, AT, 1))
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT + 500 * DAY)
+    after = read_counts(tmp_path / "a")
+    assert set(after.buckets(RELEASE).width) == {DAY}
+    assert len(after.book.parts) == 1
+    assert after.grid(RELEASE, HOW.plan).rows == before.rows + 2
+    by_arm = [after.grid(RELEASE, HOW.plan, arm=arm) for arm in sorted(arms)]
+    assert add(*by_arm).score.tolist() == after.grid(RELEASE, HOW.plan).score.tolist()
+    assert after.grid(RELEASE, HOW.plan, since=AT + DAY).rows == 3
+    log.close()
+
+
+def test_counts_of_another_plan_are_refused(tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log")
+    log.served(block(np.random.default_rng(0), AT, 3))
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT)
+    other = plan(EDGES, EDGES.schema, classes=("no", "yes"), cells=8)
+    log.served(block(np.random.default_rng(1), AT, 3))
+    with pytest.raises(Misuse, match="counts of different plans cannot be added"):
+        tally(tmp_path / "log", tmp_path / "a", {RELEASE: Counting(MODEL, other)}, now=AT)
+    with pytest.raises(Misuse, match="counts of different plans cannot be added"):
+        read_counts(tmp_path / "a").grid(RELEASE, other)
+    log.close()
+
+
+def test_a_spoilt_folder_is_told_and_a_new_one_is_empty(tmp_path: Path) -> None:
+    assert read_counts(tmp_path / "new").releases == ()
+    assert read_counts(tmp_path / "new").grid(RELEASE, HOW.plan).rows == 0
+    (tmp_path / "tally.json").write_text('{"format": 9}')
+    with pytest.raises(StoreError, match="the counts cannot be read: it has format 9, not 1"):
+        read_counts(tmp_path)
+
+
+def test_following_looks_until_it_is_told_to_stop_and_survives_a_disk_that_refuses() -> None:
+    stop, looks, told = threading.Event(), [], []
+
+    def look() -> Tallied:
+        looks.append(1)
+        if len(looks) == 3:
+            stop.set()
+        raise StoreError("the disk is full")
+
+    follow(look, stop, seconds=0.0, told=told.append)
+    assert len(looks) == len(told) == 4
+
+
+CHILD = """
+import json, sys
+from pathlib import Path
+from shipworthy.deployment.integration.log import tally as module
+from shipworthy.deployment.integration.releases.release import open_release
+job = json.loads(sys.argv[1])
+release = open_release(Path(job["release"]))
+module.ROWS, module.PIECE = 20, 2_000
+print("ready", flush=True)
+found = module.tally(Path(job["log"]), Path(job["state"]), {release.id: module.counting(release)}, now=job["now"])
+print(found.rows, flush=True)
+"""
+
+
+def test_a_tally_that_is_killed_at_any_moment_counts_every_row_once(
+    make_release: Callable[..., Release], tmp_path: Path
+) -> None:
+    release = make_release(more=reference(MODEL, EDGES, patients(200, seed=3)).files())
+    how = counting(release)
+    assert how
+    random, log = np.random.default_rng(0), log_of(tmp_path / "log", release.id)
+    for number in range(400):
+        log.served(block(random, AT + number * MINUTE // 20, 5))
+    job = json.dumps({"release": str(release.folder), "log": str(tmp_path / "log"), "state": str(tmp_path / "a"),
+                      "now": AT})
+    done = []
+    for parts in (2, 6, 12):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, job], stdout=subprocess.PIPE, text=True)
+        assert child.stdout
+        child.stdout.readline()
+        start = sum(read_counts(tmp_path / "a").book.places.values())
+        while child.poll() is None and sum(read_counts(tmp_path / "a").book.places.values()) < start + parts * 1_000:
+            pass
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        done.append(sum(read_counts(tmp_path / "a").book.places.values()))
+    assert done == sorted(done)
+    tally(tmp_path / "log", tmp_path / "a", {release.id: how}, now=AT)
+    found = read_counts(tmp_path / "a").buckets(release.id)
+    rows = predictions(tmp_path / "log")
+    assert {(str(arm), int(at)): row.tolist() for arm, at, row in
+            zip(found.arm, found.at, found.counts, strict=True)} == {
+        bucket: row.tolist() for bucket, row in cells(rows, how).items()}
+    log.close()
