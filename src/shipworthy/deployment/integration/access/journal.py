@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 
@@ -34,6 +35,15 @@ class Entry(msgspec.Struct, frozen=True):
     rows: int
     token: str
     release: str
+
+
+class Teller(Protocol):
+    """Whoever is told of a request for answers once it was answered."""
+
+    def tell(
+        self, route: str, status: int, seconds: float, *, request: str, rows: int = 0, token: str = "",
+        release: str = "",
+    ) -> None: ...
 
 
 class Journal:

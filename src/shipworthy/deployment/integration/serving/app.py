@@ -18,7 +18,7 @@ import msgspec
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.access.gate import Caller, Gate
-from shipworthy.deployment.integration.access.journal import journal, request_id
+from shipworthy.deployment.integration.access.journal import Teller, journal, request_id
 from shipworthy.deployment.integration.log.answers import ServedRow
 from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
 from shipworthy.deployment.integration.log.told import read_body
@@ -76,8 +76,13 @@ class App:
         self._posts: dict[str, tuple[str, str, Answer]] = {
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
             "/invocations": ("invocations", "predict", self._invocations)}
-        self._journal = journal(serving, count.ROUTES)
+        self.journal: Teller | None = journal(serving, count.ROUTES)
         self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that can be asked and names no model."""
+        return [*self._posts, *self.routes.gets]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -174,12 +179,12 @@ class App:
         arm, given = asked.arm, asked.headers.get(b"x-request-id")
         if arm is not None:
             timed(arm.cells, taken)
-        if given is None and self._journal is None:
+        if given is None and self.journal is None:
             return
         name = request_id(given)
         headers.append((b"x-request-id", name.encode()))
-        if self._journal is not None:
-            self._journal.tell(route, status, taken, request=name, rows=asked.rows, token=asked.caller.token,
+        if self.journal is not None:
+            self.journal.tell(route, status, taken, request=name, rows=asked.rows, token=asked.caller.token,
                                release=arm.id if arm else "")
 
     async def _settled(self, arm: Arm | None) -> None:

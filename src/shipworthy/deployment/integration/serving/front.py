@@ -18,6 +18,7 @@ from shipworthy.deployment.integration.serving.refusals import Headers
 
 if TYPE_CHECKING:
     from shipworthy.deployment.integration.serving.app import App
+    from shipworthy.deployment.integration.serving.tracing import Traced
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -30,7 +31,7 @@ NEEDED = ("on_headers_complete", "on_body", "on_message_complete", "on_response_
 _LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 
 
-def protocol(app: App) -> type[asyncio.Protocol] | str:
+def protocol(app: App | Traced) -> type[asyncio.Protocol] | str:
     """What uvicorn's `http` is to be for an application: the short way in, or its own choice where that cannot be."""
     if not all(hasattr(HttpToolsProtocol, name) for name in NEEDED):
         return "auto"
@@ -40,7 +41,7 @@ def protocol(app: App) -> type[asyncio.Protocol] | str:
 class _Front(HttpToolsProtocol):
     """One connection. held: the parts of a body that may be answered at once; None for any other request."""
 
-    application: App
+    application: App | Traced
     held: list[bytes] | None = None
     size = 0
     closing = False
@@ -112,5 +113,10 @@ class _Front(HttpToolsProtocol):
 
 
 def config(app: App, **settings: Any) -> Config:
-    """uvicorn's configuration of an application, by the short way in."""
-    return Config(app, http=protocol(app), **settings)
+    """uvicorn's configuration of an application, by the short way in; with traces by none, for each is to be a span."""
+    asked: App | Traced = app
+    if app.serving.traces:
+        from shipworthy.deployment.integration.serving.tracing import traced  # here: it needs an extra
+
+        asked = traced(app, app.serving.traces)
+    return Config(asked, http=protocol(asked), **settings)

@@ -35,6 +35,11 @@ class Routes:
         }
 
     @property
+    def gets(self) -> list[str]:
+        """The paths that take GET and name no model."""
+        return [*self._gets, "/metrics"]
+
+    @property
     def models(self) -> list[str]:
         """The paths of the models that can be asked, with and without their versions."""
         arms = self._app.arms

@@ -7,7 +7,7 @@ Sources: OpenTelemetry semantic conventions for HTTP spans (stable); W3C Trace C
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from shipworthy import __version__
 from shipworthy.errors import Misuse
@@ -16,20 +16,12 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
+    from shipworthy.deployment.integration.access.journal import Teller
     from shipworthy.deployment.integration.serving.app import App, Receive, Scope, Send
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 MODELS, MODEL = "/v2/models/", "/v2/models/{model}"
 CONTEXT = (b"traceparent", b"tracestate")
-
-
-class Told(Protocol):
-    """Whoever is told of a request for answers once it is over, as the journal is."""
-
-    def tell(
-        self, route: str, status: int, seconds: float, *, request: str, rows: int = 0, token: str = "",
-        release: str = "",
-    ) -> None: ...
 
 
 class Traced:
@@ -58,6 +50,9 @@ class Traced:
         ) as span:
             await self._app(scope, receive, _noting(send, span, self._trace))
 
+    def at_once(self, given: Any, body: bytes, began: float) -> None:
+        """Nothing is answered by the short way in, for it would be no span."""
+
     def _route(self, path: str) -> str:
         """The route that a path is of, with a name in place of the model; empty where there is none."""
         if path.startswith(MODELS):
@@ -65,7 +60,7 @@ class Traced:
             rest[1:2] = ["{version}"] if rest[:1] == ["versions"] and len(rest) > 1 else rest[1:2]
             found = "/".join([MODEL, *rest]) if name else ""
             return found if "/".join(rest) in _OF_MODEL else ""
-        return path if path in self._app.routes.known else ""
+        return path if path in self._app.paths else ""
 
 
 def traced(app: App, address: str) -> Traced:
@@ -92,7 +87,7 @@ def traced(app: App, address: str) -> Traced:
 class _Noted:
     """Notes on the span what the application tells of its answer, and passes it on."""
 
-    def __init__(self, trace: Any, journal: Told | None) -> None:
+    def __init__(self, trace: Any, journal: Teller | None) -> None:
         self._trace, self._journal = trace, journal
 
     def tell(
