@@ -138,7 +138,7 @@ def test_what_the_recipe_installs_serves_a_release(place: Path) -> None:
     builder, runtime = stages((build / "Dockerfile").read_text())
     python = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(place),
               **{key: value for key, value in os.environ.items() if key.startswith("PIP_")}}
-    told("sh", "-c", one(builder, "RUN").words.replace("/opt/shipworthy", str(image)), cwd=build, env=python)
+    told("sh", "-c", one(builder, "RUN").words.replace("/srv/shipworthy", str(image)), cwd=build, env=python)
     own = {"PATH": f"{image}/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     listed = told(image / "bin" / "python", "-c", "import importlib.metadata as m; print(*sorted("
                   "d.name.lower() for d in m.distributions()))", env=own)

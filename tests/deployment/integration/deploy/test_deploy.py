@@ -165,7 +165,7 @@ def test_the_recipe_builds_in_one_stage_and_runs_in_another_as_nobody(plan: Plan
     for stage in (builder, runtime):
         assert re.fullmatch(r"python:\d+\.\d+-(slim-)?bookworm( AS builder)?", stage[0].words)
     assert "-slim" in runtime[0].words and not of(runtime, "RUN")
-    assert [step.words for step in of(runtime, "COPY")] == ["--from=builder /opt/shipworthy /opt/shipworthy"]
+    assert [step.words for step in of(runtime, "COPY")] == ["--from=builder /srv/shipworthy /srv/shipworthy"]
     user = of(runtime, "USER")[-1].words
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
     assert runtime.index(of(runtime, "USER")[0]) < runtime.index(of(runtime, "ENTRYPOINT")[0])
