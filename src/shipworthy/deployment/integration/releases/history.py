@@ -29,7 +29,7 @@ from shipworthy.deployment.integration.releases.book import record as record
 from shipworthy.deployment.integration.releases.book import seals as seals
 from shipworthy.deployment.integration.releases.book import unbroken as unbroken
 from shipworthy.deployment.integration.releases.release import open_release, own_evidence
-from shipworthy.deployment.integration.releases.sign import trusted
+from shipworthy.deployment.integration.releases.sign import TRUSTED, each_key, fingerprint, trusted
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, read_standing, write_standing
 from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError, one_of
 
@@ -97,6 +97,24 @@ def drop(store: Home, alias: str, *, by: str, why: str, role: str = "operator") 
         return _dropped(store, lines, alias, actor=by, role=role, why=why)
 
 
+def trust(store: Home, public: bytes, *, by: str, why: str) -> str:
+    """The fingerprint of another project's public key (PEM): what it signed may be promoted here from now on.
+
+    Whoever deletes its file from `.shipworthy/keys/trusted` ends that. Raises Misuse when it is not one key.
+    """
+    from shipworthy.store.files import write_bytes
+
+    _named(by, why, "trust")
+    keys = each_key(public)
+    if len(keys) != 1:
+        raise Misuse(f"there are {len(keys)} public keys in it, not one", where="the key",
+                     hint="give the file of the other project: .shipworthy/keys/signing.pem.pub")
+    found = fingerprint(keys[0])
+    record(store, actor=by, role="operator", action="trust", subject={"signer": found}, why=why)
+    write_bytes(signing_key(store).parent / TRUSTED / f"{found[:16]}.pem", keys[0])
+    return found
+
+
 def aliases(store: Home) -> dict[str, str]:
     """Alias → id of the release that it points to now."""
     return {alias: subject["release"] for alias, subject in pointers(ledger(store)).items()}
@@ -159,7 +177,7 @@ def reach(lines: list[Line]) -> list[dict[str, str]]:
 
 def _named(by: str, why: str, action: str) -> None:
     if not by.strip() or not why.strip():
-        raise Misuse("a pointer moves only with a name and a reason", where=action, hint="say --by and --why")
+        raise Misuse("this is done only with a name and a reason", where=action, hint="say --by and --why")
 
 
 def _may_approve(store: Home, release: Release, by: str) -> None:

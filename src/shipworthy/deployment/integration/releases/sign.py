@@ -80,7 +80,12 @@ def trusted(path: Path) -> bytes:
         except OSError as error:
             raise BadRelease("the key that signed the project's releases is not there", where=str(path),
                              hint="restore it, or its .pub, from a copy; " + LOST) from error
-    return own + b"".join(key.read_bytes() for key in sorted((path.parent / TRUSTED).glob("*.pem")))
+    return own + befriended(path)
+
+
+def befriended(path: Path) -> bytes:
+    """The public keys of others (PEM, one after the other) that a project trusts; path: its private key's."""
+    return b"".join(key.read_bytes() for key in sorted((path.parent / TRUSTED).glob("*.pem")))
 
 
 def each_key(public: bytes) -> list[bytes]:
@@ -171,9 +176,10 @@ def _signed(bundle: bytes, public: bytes) -> tuple[dict[str, str], bytes]:
         raise BadRelease(f"the signature cannot be read: {error}", where=SIGNATURE,
                          hint="do not use it: restore the release from a copy, or build it again") from error
     if not signer:
+        known = " or ".join(fingerprint(key)[:16] for key in each_key(public)) or "none, for there is no key"
         raise BadRelease("the signature was not made by this key", where=SIGNATURE,
                          hint="do not use it: take a release that this key signed, or make one: shipworthy run; the "
-                              f"key has the fingerprint {fingerprint(public)[:16]}")
+                              f"key has the fingerprint {known}")
     return files, signer
 
 
