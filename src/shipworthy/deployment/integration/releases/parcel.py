@@ -166,7 +166,7 @@ def _trainer(files: Mapping[str, bytes]) -> str:
     """Who trained it, by its own project file; whoever that is may not approve it here either."""
     try:
         return msgspec.json.decode(files.get("project.json", b"{}"), type=_Project).project.trainer[:200]
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
 
 
