@@ -26,6 +26,7 @@ VERBS = {
     "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
     "attest": "Sign what only a person can say.",
     "rollback": "Make the previous champion the champion again.",
+    "releases": "List, show, name, export, import and clear away releases.",
     "serve": "Answer requests and log what was served.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",

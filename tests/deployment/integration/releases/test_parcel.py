@@ -20,9 +20,9 @@ from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.book import ledger, signing_key
 from shipworthy.deployment.integration.releases.history import champion, promote, trust
-from shipworthy.deployment.integration.releases.parcel import export_release, import_release, pack, remove, unpack
+from shipworthy.deployment.integration.releases.parcel import export_release, import_release, pack, unpack
 from shipworthy.deployment.integration.releases.release import open_release, release_id
-from shipworthy.deployment.integration.releases.shelf import project_key
+from shipworthy.deployment.integration.releases.shelf import project_key, remove
 from shipworthy.errors import BadRelease, Misuse, NotFit, ShipworthyError
 from shipworthy.store import Store, open_store
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from shipworthy.core.evidence import Waiver
@@ -86,6 +87,12 @@ def point(store: Home, alias: str, release: Release, *, by: str, why: str, role:
         return _moved(store, lines, alias, signed, actor=by, action="point", role=role, why=why)
 
 
+def challenge(store: Home, release: Release, *, by: str, why: str) -> None:
+    """Let challenger point to a release, unless it does already. Raises as `point`."""
+    if aliases(store).get(CHALLENGER) != release.id:
+        point(store, CHALLENGER, release, by=by, why=why)
+
+
 def drop(store: Home, alias: str, *, by: str, why: str, role: str = "operator") -> Line:
     """The ledger's line of taking a name away; the release stays. Raises Misuse, StoreError."""
     _named(by, why, f"drop {alias}")
@@ -161,7 +168,7 @@ def champion(store: Home) -> Release | None:
     return _promoted(store, stands) if stands else None
 
 
-def reach(lines: list[Line]) -> list[dict[str, str]]:
+def reach(lines: Sequence[Line]) -> list[dict[str, str]]:
     """The champions that nobody took back, oldest first, the present one last: each as its move names it.
 
     To all of them a rollback may go.

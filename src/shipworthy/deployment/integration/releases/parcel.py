@@ -8,13 +8,11 @@ Source: PKWARE (2022), APPNOTE 6.3.10; Fifield (2019), A better zip bomb, on wha
 
 from __future__ import annotations
 
-import shutil
 import struct
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -24,14 +22,13 @@ from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.book import Home, held, put, signing_key
 from shipworthy.deployment.integration.releases.release import MANIFEST, SIGNER, checked
-from shipworthy.deployment.integration.releases.shelf import unlock
+from shipworthy.deployment.integration.releases.shelf import remove
 from shipworthy.errors import BadRelease, Misuse
 
 SUFFIX = ".shipworthy"
 LOCAL, CENTRAL, LAST = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I"), struct.Struct("<4s4H2IH")
 MADE, NEEDS, UTF8, DAY, MODE = 3 << 8 | 20, 20, 1 << 11, 1 << 5 | 1, 0o100444 << 16
 SPARE = 1 << 20
-Whose = Literal["own", "trusted", "stranger"]
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -43,7 +40,7 @@ class Imported(msgspec.Struct, frozen=True):
     folder: str
     name: str
     signer: str
-    whose: Whose
+    whose: sign.Whose
     new: bool
 
 
@@ -75,7 +72,7 @@ def import_release(store: Home, releases: Path, source: Path, *, by: str, key: b
         raise BadRelease("the folder in it is not named by the release's id", where=str(source), hint=_AGAIN)
     sums = folders.digests({name: raw for name, raw in files.items() if name != sign.SIGNATURE})
     signer = sign.verify_signature(sums, files[sign.SIGNATURE], key or files.get(SIGNER, b""))
-    whose, told = whose_key(store, signer), sign.fingerprint(signer)
+    whose, told = sign.whose(signing_key(store), signer), sign.fingerprint(signer)
     with held(store) as lines, ExitStack() as undo:
         new = _shelved(release, files, undo)
         if not [one for one in trainings(lines, release.id) if one.get("evidence") == release.evidence.digest]:
@@ -84,15 +81,6 @@ def import_release(store: Home, releases: Path, source: Path, *, by: str, key: b
                 why=f"from {source.name}, signed by {_WHO[whose]}")
         undo.pop_all()
     return Imported(release.id, str(release.folder), release.manifest.name, told, whose, new)
-
-
-def whose_key(store: Home, public: bytes) -> Whose:
-    """Whose a public key (PEM, as sign.each_key spells it) is, by the keys that the project holds today."""
-    path = signing_key(store)
-    own = path.with_name(path.name + ".pub")
-    if own.exists() and public in sign.each_key(own.read_bytes()):
-        return "own"
-    return "trusted" if public in sign.each_key(sign.befriended(path)) else "stranger"
 
 
 def pack(top: str, files: Mapping[str, bytes]) -> bytes:
@@ -132,11 +120,12 @@ def unpack(raw: bytes) -> tuple[str, dict[str, bytes]]:
     return top, found
 
 
-def remove(folder: Path) -> None:
-    """Delete a release's folder, which is read-only."""
-    if folder.exists():
-        unlock(folder)
-        shutil.rmtree(folder)
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise Misuse("there is no such file", where=str(path), hint=f"name the file that export wrote: ID{SUFFIX}")
+    if path.stat().st_size > folders.MAX_BYTES + SPARE:
+        raise BadRelease(f"it is larger than {folders.MAX_BYTES >> 30} GiB", where=str(path), hint=_AGAIN)
+    return folders.read(path, str(path))
 
 
 def _shelved(release: Release, files: Mapping[str, bytes], undo: ExitStack) -> bool:
@@ -152,14 +141,6 @@ def _shelved(release: Release, files: Mapping[str, bytes], undo: ExitStack) -> b
     for path in folders.walk(release.folder).values():
         path.chmod(0o444)
     return True
-
-
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise Misuse("there is no such file", where=str(path), hint=f"name the file that export wrote: ID{SUFFIX}")
-    if path.stat().st_size > folders.MAX_BYTES + SPARE:
-        raise BadRelease(f"it is larger than {folders.MAX_BYTES >> 30} GiB", where=str(path), hint=_AGAIN)
-    return folders.read(path, str(path))
 
 
 def _trainer(files: Mapping[str, bytes]) -> str:

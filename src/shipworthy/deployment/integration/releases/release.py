@@ -92,6 +92,11 @@ def checked(folder: Path, files: Mapping[str, bytes], *, key: bytes | None = Non
     return Release(folder, manifest, model, _decode(files, "evidence.json", Evidence))
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """What a release's folder says of itself, unproved. Raises BadRelease."""
+    return _manifest({MANIFEST: folders.read(folder / MANIFEST, MANIFEST)})
+
+
 def own_evidence(release: Release) -> None:
     """Nothing, when every finding was made of the release's own code, model and data. Raises BadRelease."""
     _of_identity(release.evidence, release.manifest.identity)

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -32,6 +32,7 @@ SUMS: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 END = b"-----END PUBLIC KEY-----"
 Key = ec.EllipticCurvePrivateKey
+Whose = Literal["own", "trusted", "stranger"]
 
 
 def make_key(path: Path) -> Key:
@@ -68,24 +69,33 @@ def read_key(path: Path) -> Key:
 def trusted(path: Path) -> bytes:
     """The public keys (PEM, one after the other) of which one must have signed what a project serves.
 
-    First the project's own, of its private key, else of `<path>.pub`; then those that were trusted by name.
-    path: the private key's. Raises BadRelease when neither half of the own key is there.
+    First the project's own, of its private key, else of `<path>.pub`; then those that were trusted by name. path: the
+    private key's. Raises BadRelease when there is none.
     """
     public = path.with_name(path.name + ".pub")
-    if path.exists():
-        own = public_bytes(read_key(path))
-    else:
-        try:
-            own = public.read_bytes()
-        except OSError as error:
-            raise BadRelease("the key that signed the project's releases is not there", where=str(path),
-                             hint="restore it, or its .pub, from a copy; " + LOST) from error
-    return own + befriended(path)
+    own = public_bytes(read_key(path)) if path.exists() else public.read_bytes() if public.exists() else b""
+    if found := own + befriended(path):
+        return found
+    raise BadRelease("the key that signed the project's releases is not there", where=str(path),
+                     hint="restore it, or its .pub, from a copy; " + LOST)
 
 
 def befriended(path: Path) -> bytes:
     """The public keys of others (PEM, one after the other) that a project trusts; path: its private key's."""
     return b"".join(key.read_bytes() for key in sorted((path.parent / TRUSTED).glob("*.pem")))
+
+
+def whose(path: Path, public: bytes) -> Whose:
+    """Whose a public key (PEM) is, by the keys that a project holds today; path: its private key's.
+
+    Raises Misuse when it cannot be read.
+    """
+    keys, own = each_key(public), path.with_name(path.name + ".pub")
+    if len(keys) != 1:
+        return "stranger"
+    if own.exists() and keys[0] in each_key(own.read_bytes()):
+        return "own"
+    return "trusted" if keys[0] in each_key(befriended(path)) else "stranger"
 
 
 def each_key(public: bytes) -> list[bytes]:
