@@ -16,7 +16,7 @@ from shipworthy.deployment.integration.releases.folder import digests, read_all
 from shipworthy.deployment.integration.releases.parcel import SUFFIX, export_release, import_release
 from shipworthy.deployment.integration.releases.release import SIGNER, verify
 from shipworthy.deployment.integration.releases.shelf import Shelved, find_release, shelf, size
-from shipworthy.deployment.integration.releases.sign import fingerprint, whose
+from shipworthy.deployment.integration.releases.sign import fingerprint, trusted, whose
 from shipworthy.store.workspace import Workspace, open_workspace
 
 by_option = click.option("--by", required=True, help="Who does it: a name or address.")
@@ -186,14 +186,15 @@ def trust(key: Path, by: str, why: str, folder: Path) -> None:
 def _about(place: Workspace, text: str) -> dict[str, Any]:
     release = find_release(place.releases, history.named(place.store, text))
     lines, files = history.ledger(place.store), read_all(release.folder)
-    evidence = flow.current_evidence(place, release)
+    evidence, signer = flow.current_evidence(place, release), whose(place.key, files[SIGNER])
     return {
         "id": release.id, "name": release.manifest.name, "created": release.manifest.created,
         "folder": str(release.folder), "bytes": size(release.folder), "identity": release.manifest.identity,
         "verdict": "fit" if evidence.fit else f"not fit ({', '.join(evidence.refusals)})",
         "aliases": sorted(alias for alias, id in history.aliases(place.store).items() if id == release.id),
-        "signer": fingerprint(files[SIGNER]), "whose": whose(place.key, files[SIGNER]),
-        "proved": verify(release.folder), "files": digests(files),
+        "signer": fingerprint(files[SIGNER]), "whose": signer,
+        "proved": verify(release.folder, key=None if signer == "stranger" else trusted(place.key)),
+        "files": digests(files),
         "ledger": [entry for entry in lines if release.id in (released(entry), entry["subject"].get("before"))],
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -84,17 +84,10 @@ def import_release(store: Home, releases: Path, source: Path, *, by: str, key: b
 
 
 def pack(top: str, files: Mapping[str, bytes]) -> bytes:
-    """The archive of a folder called `top`: equal names and bytes give equal bytes."""
+    """The archive of a folder called `top`: equal names and bytes give equal bytes. Raises BadRelease for a bad name.
+    """
     folders.check_names(files)
-    pieces, index, at = [], [], 0
-    for name in sorted(files):
-        raw, path = files[name], f"{top}/{name}".encode()
-        about = NEEDS, UTF8, 0, 0, DAY, zlib.crc32(raw), len(raw), len(raw), len(path), 0
-        pieces += [LOCAL.pack(b"PK\3\4", *about), path, raw]
-        index += [CENTRAL.pack(b"PK\1\2", MADE, *about, 0, 0, 0, MODE, at), path]
-        at += LOCAL.size + len(path) + len(raw)
-    ending = LAST.pack(b"PK\5\6", 0, 0, len(files), len(files), sum(map(len, index)), at, 0)
-    return b"".join([*pieces, *index, ending])
+    return b"".join(_pieces(top, files))
 
 
 def unpack(raw: bytes) -> tuple[str, dict[str, bytes]]:
@@ -114,7 +107,7 @@ def unpack(raw: bytes) -> tuple[str, dict[str, bytes]]:
     if len(found) > folders.MAX_FILES:
         raise BadRelease(f"it holds more than {folders.MAX_FILES:,} files", where="the file", hint=_AGAIN)
     folders.check_names(found)
-    if MANIFEST not in found or len(tops) != 1 or pack(top := tops.pop(), found) != raw:
+    if MANIFEST not in found or len(tops) != 1 or not _is(raw, _pieces(top := tops.pop(), found)):
         raise BadRelease("it is not a release as export writes it, or was altered, or is not whole", where="the file",
                          hint=_AGAIN)
     return top, found
@@ -126,6 +119,28 @@ def _read(path: Path) -> bytes:
     if path.stat().st_size > folders.MAX_BYTES + SPARE:
         raise BadRelease(f"it is larger than {folders.MAX_BYTES >> 30} GiB", where=str(path), hint=_AGAIN)
     return folders.read(path, str(path))
+
+
+def _pieces(top: str, files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """The archive, piece by piece: every file behind its header, then the index."""
+    index, at = b"", 0
+    for name in sorted(files):
+        raw, path = files[name], f"{top}/{name}".encode()
+        about = NEEDS, UTF8, 0, 0, DAY, zlib.crc32(raw), len(raw), len(raw), len(path), 0
+        index += CENTRAL.pack(b"PK\1\2", MADE, *about, 0, 0, 0, MODE, at) + path
+        at += LOCAL.size + len(path) + len(raw)
+        yield from (LOCAL.pack(b"PK\3\4", *about), path, raw)
+    yield from (index, LAST.pack(b"PK\5\6", 0, 0, len(files), len(files), len(index), at, 0))
+
+
+def _is(raw: bytes, pieces: Iterable[bytes]) -> bool:
+    """Whether these bytes are just the pieces, without joining them."""
+    at = 0
+    for piece in pieces:
+        if not raw.startswith(piece, at):
+            return False
+        at += len(piece)
+    return at == len(raw)
 
 
 def _shelved(release: Release, files: Mapping[str, bytes], undo: ExitStack) -> bool:
