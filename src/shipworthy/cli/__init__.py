@@ -26,6 +26,7 @@ VERBS = {
     "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
     "attest": "Sign what only a person can say.",
     "rollback": "Make the previous champion the champion again.",
+    "releases": "List, show, name, export, import and clear away releases.",
     "serve": "Answer requests and log what was served.",
     "token": "Say who may ask: make, list, rotate and revoke API tokens.",
     "labels": "Keep what came true, from a table.",
