@@ -27,6 +27,8 @@ VERBS = {
     "attest": "Sign what only a person can say.",
     "rollback": "Make the previous champion the champion again.",
     "serve": "Answer requests and log what was served.",
+    "control": "Serve the control API: runs, releases, evidence, promotion.",
+    "worker": "Do the runs that the control API queued.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",

@@ -219,6 +219,14 @@ class Jobs:
         with asked(self.engine), self.engine.connect() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
+    def last(self, id: str, kind: str) -> Event | None:
+        """The newest event of a kind; None if there is none."""
+        query = sa.select(EVENTS.c.number, EVENTS.c.at, EVENTS.c.kind, EVENTS.c.body)
+        query = query.where(EVENTS.c.job == id, EVENTS.c.kind == kind).order_by(EVENTS.c.number.desc()).limit(1)
+        with asked(self.engine), self.engine.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else Event(**row)
+
     def _waits(self, due: sa.ColumnElement[bool]) -> bool:
         """Asked without a lock, so that idle workers hinder nobody."""
         with asked(self.engine), self.engine.connect() as connection:
