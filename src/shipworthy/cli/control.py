@@ -17,7 +17,7 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--project", "-p", "folders", multiple=True, default=(".",), show_default=True,
               type=click.Path(path_type=Path), help="Folder that holds shipworthy.toml; may be repeated.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes any.")
 @click.option("--max-megabytes", default=MOST_BYTES / 2**20, show_default=True, type=click.FloatRange(min=0.001),
               help="Of a table that is sent with a run.")
 def command(folders: tuple[Path, ...], host: str, port: int, max_megabytes: float) -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from shipworthy.errors import StoreError
 from shipworthy.server.tables import forget
-from shipworthy.store.jobs import LEASE_SECONDS, Job, Jobs, LostLease
+from shipworthy.store.jobs import LEASE_SECONDS, Job, Jobs, LostLease, State
 from shipworthy.store.workspace import Workspace
 
 LOOK_SECONDS = 0.25
