@@ -175,13 +175,13 @@ def start(folder: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def pipe(folder: Path) -> Iterator[Path]:
+def pipe(folder: Path) -> Path:
     """A pipe at which every run of the project waits while it judges, after all that is kept."""
     (folder / "waits.py").write_text(WAITS)
     file = folder / "shipworthy.toml"
     file.write_text(file.read_text().replace('trainer = "tom"', 'trainer = "tom"\nplugins = ["waits.py"]'))
     os.mkfifo(folder / "pipe")
-    yield folder / "pipe"
+    return folder / "pipe"
 
 
 def ended(jobs: Jobs, id: str) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from shipworthy.errors import Misuse, StoreError
 from shipworthy.server.app import App, app
 from shipworthy.server.gate import Closed
 from shipworthy.server.runs import PLENTY
+from shipworthy.server.tables import sweep
 from shipworthy.store.jobs import Job, Jobs
 from shipworthy.store.workspace import Workspace, open_workspace
 
@@ -153,6 +155,8 @@ def test_a_declared_source_or_a_file_of_the_project_is_read(ask: Ask, folder: Pa
 
 def test_an_admin_may_name_any_source(ask: Ask) -> None:
     assert ask("POST", RUNS, {"source": "postgresql://host/db#t"}, token=ROOT)[0] == 202
+    status, body = ask("POST", RUNS, {"source": "postgresql://u:secret@host/db#t"}, token=ROOT)
+    assert (status, body["error"]["problem"]) == (422, "the address holds a password, and runs are shown")
 
 
 def test_a_table_that_is_sent_is_kept_whole_until_its_run_has_ended(ask: Ask, jobs: Jobs, place: Workspace) -> None:
@@ -259,3 +263,15 @@ def test_the_document_names_every_route_and_its_bodies(served: App, ask: Ask) ->
     assert {"Asked", "Settings", "Promotion", "Why", "Error"} <= set(told["components"]["schemas"])
     assert b"#/components" in msgspec.json.encode(told)
     assert all(one["summary"] for methods in told["paths"].values() for one in methods.values())
+
+
+def test_a_table_that_no_open_run_wants_is_deleted_after_an_hour(tmp_path: Path) -> None:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    for name in ("old.csv", "wanted.csv", "new.csv", ".broken.csv.ab12.part"):
+        (uploads / name).write_bytes(CSV)
+        if name != "new.csv":
+            os.utime(uploads / name, (0, 0))
+    sweep(tmp_path, {"wanted.csv"})
+    assert sorted(path.name for path in uploads.iterdir()) == ["new.csv", "wanted.csv"]
+    sweep(tmp_path / "none", set())

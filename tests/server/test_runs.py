@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shipworthy.store import Step
+from shipworthy.server.web import Routes
+from shipworthy.store import Step, now
 from shipworthy.store.jobs import Jobs
 from shipworthy.store.workspace import Workspace
 
 from ..cli.conftest import rows, text
-from .conftest import ANN, TOM, Client, Start, ended
+from .conftest import ANN, TOM, Client, Start, Tokens, ended
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX systems")
 ONE = "/v1/projects/tiny"
@@ -97,10 +100,25 @@ def test_a_run_at_work_is_cancelled_and_leaves_no_release(
     seen = until_judging(client, id)
     status, after = client.json("DELETE", f"{RUNS}/{id}")
     assert (status, after["state"], after["stopped_by"]) == (202, "running", "tom@example.org")
-    assert [body for _, kind, body in client.events(f"{RUNS}/{id}/events", Last_Event_ID=str(seen))
-            if kind == "state"][0]["state"] == "cancelled"
+    rest = client.events(f"{RUNS}/{id}/events", Last_Event_ID=str(seen))
+    assert [body["state"] for _, kind, body in rest if kind == "state"] == ["cancelled"]
     assert worker.wait() == 0
     assert ended(jobs, id).attempts == 1
+    assert not place.releases.exists()
+
+
+def test_a_worker_whose_run_was_taken_from_it_stops_and_writes_nothing(
+    client: Client, start: Start, pipe: Path, place: Workspace, jobs: Jobs
+) -> None:
+    id = client.json("POST", RUNS)[1]["id"]
+    worker = start("--drain")
+    until_judging(client, id)
+    tomorrow = Jobs(jobs.engine, clock=lambda: now() + timedelta(days=1))
+    held = tomorrow.take("another")
+    assert held
+    tomorrow.finish(held, "done", {"by": "another"})
+    assert worker.wait() == 0
+    assert ended(jobs, id).result == {"by": "another"}
     assert not place.releases.exists()
 
 
@@ -152,6 +170,18 @@ def test_a_stream_ends_when_the_server_is_to_end(client: Client, served: Any) ->
     assert next(stream)[2]["state"] == "queued"
     served.draining = True
     assert list(stream) == []
+
+
+def test_a_stream_beats_while_nothing_happens_and_ends_with_its_token(
+    client: Client, served: Any, tokens: Tokens
+) -> None:
+    served.runs = replace(served.runs, beats=0.0)
+    served.routes = Routes(served._routes())
+    id = client.json("POST", RUNS)[1]["id"]
+    with client.open("GET", f"{RUNS}/{id}/events") as answer:
+        assert b": still here\n" in [answer.readline() for _ in range(8)]
+        tokens.spent.add("tom@example.org")
+        assert answer.read().count(b"id: ") == 0
 
 
 def test_the_token_decides_over_the_network_too(client: Client) -> None:

@@ -197,6 +197,20 @@ def test_a_request_that_comes_twice_makes_one_job(jobs: Jobs) -> None:
     assert told(jobs, first.id) == ["queued"]
 
 
+def test_what_ended_long_ago_is_forgotten(jobs: Jobs, clock: Clock) -> None:
+    old = jobs.put(Job(verb="run", by="ann", key="k"))
+    jobs.cancel(old.id, "ann")
+    waiting = jobs.put(Job(verb="run", by="ann"))
+    clock.on(3_600)
+    new = jobs.put(Job(verb="run", by="ann", key="l"))
+    jobs.cancel(new.id, "ann")
+    jobs.forget(NOON + timedelta(minutes=1))
+    assert [job.id for job in jobs.find()] == [new.id, waiting.id]
+    assert jobs.events(old.id) == []
+    assert len(jobs.events(new.id)) == 2
+    assert jobs.put(Job(verb="watch", by="ann", key="k")).verb == "watch"
+
+
 def test_text_from_outside_is_only_text(jobs: Jobs) -> None:
     hostile = "'; DROP TABLE jobs; -- %s %(x)s :y ☃"
     put = jobs.put(Job(verb=hostile, by=hostile, settings={hostile: hostile}, key=hostile))

@@ -6,6 +6,7 @@ It stands in a process of its own, so that nothing it does slows the predict API
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -61,40 +62,36 @@ class App:
             self.projects.entered(request, READ)
             raise
         request.caller, _ = self.projects.entered(request, route.scopes)
-        return await route.act(self, request)
+        return await route.act(request)
 
     async def _ready(self, request: Request) -> Answer:
+        """Whether every project can be asked."""
         for one in self.projects.hosted.values():
             await asyncio.to_thread(one.jobs.open)
         return Answer({"live": True, "ready": not self.draining, "version": __version__}, 503 if self.draining else 200)
 
     async def _document(self, request: Request) -> Answer:
+        """This document."""
         return Answer(document(self.routes.routes))
 
     def _routes(self) -> list[Route]:
-        def own(act: Any) -> Any:
-            return lambda app, request: act(request)
-
-        def told(act: Any) -> Any:
-            return lambda app, request: act(self.projects, request)
-
-        runs, route = self.runs, partial(_route)
+        runs, them = self.runs, self.projects
         return [
-            route("GET", "/ready", READ, own(self._ready), "Whether every project can be asked."),
-            route("GET", "/openapi.json", READ, own(self._document), "This document."),
-            route("GET", "/v1/projects", READ, told(about.list_projects), about.list_projects.__doc__),
-            route("POST", f"{ONE}/runs", TRAIN, own(runs.post), runs.post.__doc__, body=Asked, query=AskedBeside),
-            route("GET", f"{ONE}/runs", READ, own(runs.list), runs.list.__doc__, query=Page),
-            route("GET", f"{ONE}/runs/{{id}}", READ, own(runs.get), runs.get.__doc__),
-            route("DELETE", f"{ONE}/runs/{{id}}", TRAIN, own(runs.cancel), runs.cancel.__doc__),
-            route("POST", f"{ONE}/runs/{{id}}/cancel", TRAIN, own(runs.cancel), runs.cancel.__doc__),
-            route("GET", f"{ONE}/runs/{{id}}/events", READ, own(runs.events), runs.events.__doc__, query=After),
-            route("GET", f"{ONE}/runs/{{id}}/log", READ, own(runs.log), runs.log.__doc__),
-            route("GET", f"{ONE}/releases", READ, told(about.list_releases), about.list_releases.__doc__),
-            route("GET", f"{ONE}/checklist", READ, told(about.checklist), about.checklist.__doc__, query=about.Which),
-            route("GET", f"{ONE}/champion", READ, told(about.champion), about.champion.__doc__),
-            route("POST", f"{ONE}/promote", APPROVE, told(about.promote), about.promote.__doc__, body=about.Promotion),
-            route("POST", f"{ONE}/rollback", APPROVE, told(about.rollback), about.rollback.__doc__, body=about.Why),
+            _route("GET", "/ready", READ, self._ready),
+            _route("GET", "/openapi.json", READ, self._document),
+            _route("GET", "/v1/projects", READ, about.list_projects, them),
+            _route("POST", f"{ONE}/runs", TRAIN, runs.post, body=Asked, query=AskedBeside),
+            _route("GET", f"{ONE}/runs", READ, runs.list, query=Page),
+            _route("GET", f"{ONE}/runs/{{id}}", READ, runs.get),
+            _route("DELETE", f"{ONE}/runs/{{id}}", TRAIN, runs.cancel),
+            _route("POST", f"{ONE}/runs/{{id}}/cancel", TRAIN, runs.cancel),
+            _route("GET", f"{ONE}/runs/{{id}}/events", READ, runs.events, query=After),
+            _route("GET", f"{ONE}/runs/{{id}}/log", READ, runs.log),
+            _route("GET", f"{ONE}/releases", READ, about.list_releases, them),
+            _route("GET", f"{ONE}/checklist", READ, about.checklist, them, query=about.Which),
+            _route("GET", f"{ONE}/champion", READ, about.champion, them),
+            _route("POST", f"{ONE}/promote", APPROVE, about.promote, them, body=about.Promotion),
+            _route("POST", f"{ONE}/rollback", APPROVE, about.rollback, them, body=about.Why),
         ]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -117,6 +114,7 @@ def app(places: Sequence[Workspace], gate: Callable[[Workspace], Gate], *, most_
 
 
 def _route(
-    method: str, path: str, scopes: tuple[str, ...], act: Any, says: str | None, *, body: Any = None, query: Any = None
+    method: str, path: str, scopes: tuple[str, ...], act: Any, *given: Any, body: Any = None, query: Any = None
 ) -> Route:
-    return Route(method, path, scopes, act, (says or "").strip(), body, query)
+    """A route whose docstring is what the document says of it."""
+    return Route(method, path, scopes, partial(act, *given), inspect.cleandoc(act.__doc__), body, query)

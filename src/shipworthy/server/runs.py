@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from shipworthy.core.canon import digest
 from shipworthy.errors import Misuse, ShipworthyError
-from shipworthy.server.gate import Refused
-from shipworthy.server.projects import Hosted, Projects, known_id
+from shipworthy.server.gate import Refused, allowed
+from shipworthy.server.projects import READ, Hosted, Projects, known_id
 from shipworthy.server.tables import forget, media_type, permitted, received, table_meant
 from shipworthy.server.web import JSON, STREAM, TEXT, Answer, Gone, Request, encode
 from shipworthy.store.jobs import OPEN, Event, Job
@@ -73,11 +73,15 @@ class After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Runs:
-    """What runs need of their server. most_bytes: of a table that is sent. ending: whether the server is to stop."""
+    """What runs need of their server. most_bytes: of a table that is sent. ending: whether the server is to stop.
+
+    beats: seconds after which a stream says that it is still there, and looks whether its token still holds.
+    """
 
     projects: Projects
     most_bytes: int
     ending: Callable[[], bool]
+    beats: float = BEATS_SECONDS
 
     async def post(self, request: Request) -> Answer:
         """Queue a run: 202 with its address. The same idempotency key again is the same run."""
@@ -152,26 +156,29 @@ class Runs:
             raise Refused(400, "Last-Event-ID is no number", field="last-event-id", hint="send the id of an event")
         if not job.open and int(seen) >= job.told:
             return Answer(b"", 204, kind=STREAM)  # which tells an EventSource not to come back
-        return Answer(self._stream(request, one, job.id, int(seen)), kind=STREAM)
+        return Answer(self._stream(request, one, job.id, int(seen)), kind=STREAM,
+                      headers=((b"x-accel-buffering", b"no"),))
 
     async def _stream(self, request: Request, one: Hosted, id: str, last: int) -> AsyncIterator[bytes]:
         """Server-sent events, and a comment now and then so that nobody between takes the silence for an end.
 
         Source: WHATWG HTML, 9.2, server-sent events.
         """
-        gone = asyncio.ensure_future(_gone(request))
-        beat = asyncio.get_running_loop().time()
+        gone, clock = asyncio.ensure_future(_gone(request)), asyncio.get_running_loop().time
+        beat = clock()
         try:
             yield b"retry: 1000\n\n"
             while not gone.done() and not self.ending():
                 found = await asyncio.to_thread(one.jobs.events, id, after=last, limit=PAGE)
                 if found:
-                    last, beat = found[-1].number, asyncio.get_running_loop().time()
+                    last = found[-1].number
                     yield b"".join(map(as_event, found))
                     if found[-1].body.get("state", "queued") not in OPEN:
                         return
-                elif asyncio.get_running_loop().time() - beat > BEATS_SECONDS:
-                    beat = asyncio.get_running_loop().time()
+                if clock() - beat >= self.beats:
+                    beat = clock()
+                    if not _may(one, request, READ):  # the token may have been revoked meanwhile
+                        return
                     yield b": still here\n\n"
                 await asyncio.wait([gone], timeout=LOOK_SECONDS)
         finally:
@@ -197,10 +204,13 @@ class Runs:
             raise Misuse(f"{asked.verb} reads no source", where="source", hint='leave it out, or ask for "verb": "run"')
         if asked.source:
             place = one.place
+            if "://" in asked.source and urlsplit(asked.source).password:
+                raise Misuse("the address holds a password, and runs are shown", where="source",
+                             hint="take it out; for PostgreSQL, set PGPASSWORD where the worker runs")
             try:
                 permitted(place, asked.source)
             except Refused as error:
-                if error.status != 403 or not _may_all(one, request):
+                if error.status != 403 or not _may(one, request, ("admin",)):
                     raise
             settings |= {"source": asked.source, "table": table_meant(place.project, asked.table)}
         return asked.verb, settings, settings
@@ -243,8 +253,8 @@ async def _gone(request: Request) -> None:
         return
 
 
-def _may_all(one: Hosted, request: Request) -> bool:
+def _may(one: Hosted, request: Request, scopes: tuple[str, ...]) -> bool:
     try:
-        return bool(one.gate.allows(request.header(b"authorization"), "admin"))
+        return bool(allowed(one.gate, request.header(b"authorization"), scopes))
     except ShipworthyError:
         return False

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ SUFFIXES = {
     "application/vnd.apache.arrow.stream": ".arrow", "application/vnd.apache.arrow.file": ".arrow",
     "application/x-ndjson": ".ndjson", "application/ndjson": ".ndjson", "application/jsonl": ".ndjson",
 }
+HOUR = 3_600.0
 PATTERNS = frozenset("*?[]{}\0")
 
 
@@ -111,6 +114,14 @@ def _open_to_all(file: Path, folder: Path) -> bool:
     """Whether a path, its links followed, lies in the folder, is not hidden, and is no part of a release."""
     parts = file.relative_to(folder).parts if file.is_relative_to(folder) else ()
     return bool(parts) and parts[0] != "releases" and not any(part.startswith(".") for part in parts)
+
+
+def sweep(home: Path, wanted: Iterable[str]) -> None:
+    """Delete the tables sent more than an hour ago that no open job wants, and the rests of broken sendings."""
+    keep, late = set(wanted), time.time() - HOUR
+    for path in (home / FOLDER).glob("*") if (home / FOLDER).is_dir() else ():
+        if path.name not in keep and path.stat().st_mtime < late:
+            path.unlink(missing_ok=True)
 
 
 def forget(home: Path, upload: str) -> None:

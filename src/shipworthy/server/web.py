@@ -107,14 +107,14 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-Act = Callable[[Any, Request], Awaitable[Answer]]
+Act = Callable[[Request], Awaitable[Answer]]
 
 
 @dataclass(frozen=True)
 class Route:
     """A method and a path, the scopes of which a caller needs one, and what is done then.
 
-    path: parts in braces are named. body: what is sent, query: what stands in the query; both for the document.
+    path: parts in braces are named. says, body, query: for the document: what it does, and what it takes.
     """
 
     method: str

@@ -14,18 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from shipworthy.errors import StoreError
-from shipworthy.server.tables import forget
+from shipworthy.server.tables import forget, sweep
 from shipworthy.store.jobs import LEASE_SECONDS, Job, Jobs, LostLease, State
 from shipworthy.store.workspace import Workspace
 
 LOOK_SECONDS = 0.25
 END_SECONDS = 5.0
+KEPT_DAYS = 90
 MOST_LINES, LINE_LENGTH = 10_000, 2_000
 Told = tuple[str, dict[str, Any]]
 
@@ -46,6 +48,8 @@ class Worker:
     def work(self, *, drain: bool = False) -> None:
         """Take one job after another, the projects in turn. drain: end once no job of any of them is open."""
         trouble = ""
+        for place in self.places:
+            _tidy(place)
         while not self.stopping.is_set():
             try:
                 took = [self._next(place) for place in self.places]
@@ -147,12 +151,12 @@ class _Work:
         try:
             if self.waiting:
                 self.held, self.waiting = self.jobs.tell(self.held, self.waiting), []
-            if time.monotonic() >= self.due:
+            found = self.jobs.get(self.held.id)
+            mine = found is not None and (found.token, found.state) == (self.held.token, "running")
+            self.held = found if found and mine else self.held
+            if not mine or time.monotonic() >= self.due:
                 self.held = self.jobs.renew(self.held, self.worker.lease)
                 self.due = time.monotonic() + self.worker.lease / 3
-            else:
-                found = self.jobs.get(self.held.id)
-                self.held = found if found and found.token == self.held.token else self.held
         except LostLease:
             raise
         except StoreError as error:
@@ -175,6 +179,13 @@ class _Work:
         if self.printed <= MOST_LINES:
             last = "… and more" if self.printed == MOST_LINES else text[:LINE_LENGTH]
             self.lines.put(("log", {"text": last}))
+
+
+def _tidy(place: Workspace) -> None:
+    """Forget runs that ended long ago, and tables whose run has ended without its worker."""
+    jobs = _jobs(place)
+    jobs.forget(jobs.clock() - timedelta(days=KEPT_DAYS))
+    sweep(place.store.home, {job.settings.get("upload", "") for job in jobs.find(limit=10_000) if job.open})
 
 
 def _jobs(place: Workspace) -> Jobs:

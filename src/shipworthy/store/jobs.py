@@ -219,6 +219,13 @@ class Jobs:
         with asked(self.engine), self.engine.connect() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
+    def forget(self, before: datetime) -> None:
+        """Forget the jobs that ended before a time, with their events and keys; what they made stays."""
+        old = sa.select(JOBS.c.id).where(JOBS.c.ended < before)
+        with writing(self.engine) as connection:
+            connection.execute(sa.delete(EVENTS).where(EVENTS.c.job.in_(old)))
+            connection.execute(sa.delete(JOBS).where(JOBS.c.ended < before))
+
     def last(self, id: str, kind: str) -> Event | None:
         """The newest event of a kind; None if there is none."""
         query = sa.select(EVENTS.c.number, EVENTS.c.at, EVENTS.c.kind, EVENTS.c.body)
