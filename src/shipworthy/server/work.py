@@ -43,21 +43,21 @@ def _run(place: Workspace, settings: Mapping[str, Any], progress: Progress) -> O
     built = flow.build(place, tables, progress=progress)
     evidence, cost = built.release.evidence, built.learned.cost
     return _state(evidence.fit), {"release": built.release.id, **_verdict(evidence), "chosen": built.learned.why,
-                                  "cost": msgspec.to_builtins(cost)}
+                                  "cost": cost}
 
 
 def _renew(place: Workspace, settings: Mapping[str, Any], progress: Progress) -> Outcome:
     renewal = flow.renew(place, progress=progress)
     made = {"release": renewal.release.id, **_verdict(renewal.release.evidence)} if renewal.release else {}
     return _state(renewal.won), {**made, "won": renewal.won, "sentence": renewal.sentence,
-                                 "findings": msgspec.to_builtins(renewal.findings)}
+                                 "findings": renewal.findings}
 
 
 def _watch(place: Workspace, settings: Mapping[str, Any], progress: Progress) -> Outcome:
     progress("looking at what was served")
     watched = flow.watch(place)
-    return "done", {"rows": watched.rows, "findings": msgspec.to_builtins(watched.findings),
-                    "incidents": msgspec.to_builtins(watched.incidents), "open": msgspec.to_builtins(watched.incident)}
+    return "done", {"rows": watched.rows, "findings": watched.findings,
+                    "incidents": watched.incidents, "open": watched.incident}
 
 
 def _verify(place: Workspace, settings: Mapping[str, Any], progress: Progress) -> Outcome:
