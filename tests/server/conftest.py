@@ -47,7 +47,7 @@ def a_first_one(model: Model) -> Finding:
 
 @dataclass(frozen=True)
 class Caller:
-    holder: str
+    name: str
 
 
 @dataclass

@@ -262,6 +262,8 @@ def test_the_document_names_every_route_and_its_bodies(served: App, ask: Ask) ->
     assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Asked"}
     assert {"Asked", "Settings", "Promotion", "Why", "Error"} <= set(told["components"]["schemas"])
     assert b"#/components" in msgspec.json.encode(told)
+    events = told["paths"]["/v1/projects/{name}/runs/{id}/events"]["get"]
+    assert "text/event-stream" in events["responses"]["200"]["content"]
     assert all(one["summary"] for methods in told["paths"].values() for one in methods.values())
 
 

@@ -12,6 +12,8 @@ from shipworthy.server.gate import Closed
 from shipworthy.server.host import serve
 from shipworthy.store.workspace import open_workspace
 
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
 
 @click.command()
 @click.option("--project", "-p", "folders", multiple=True, default=(".",), show_default=True,
@@ -25,4 +27,6 @@ def command(folders: tuple[Path, ...], host: str, port: int, max_megabytes: floa
     places = [open_workspace(folder) for folder in folders]
     made = app(places, lambda place: Closed(), most_bytes=int(max_megabytes * 2**20))
     say(f"control of {', '.join(made.projects.hosted)}; the runs it queues are done by: shipworthy worker")
+    if host not in LOCAL:
+        say("this address can be reached from afar, and tokens go there in the clear: put https in front of it")
     serve(made, host, port, told=lambda address: say(f"listening on {address}"))

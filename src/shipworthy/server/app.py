@@ -20,11 +20,25 @@ from shipworthy.server.gate import Gate, Refused
 from shipworthy.server.openapi import document
 from shipworthy.server.projects import READ, Projects, projects_of
 from shipworthy.server.runs import After, Asked, AskedBeside, Page, Runs
-from shipworthy.server.web import Answer, Gone, Receive, Request, Route, Routes, Scope, Send, refusal, sent
+from shipworthy.server.web import (
+    JSON,
+    STREAM,
+    TEXT,
+    Answer,
+    Gone,
+    Receive,
+    Request,
+    Route,
+    Routes,
+    Scope,
+    Send,
+    refusal,
+    sent,
+)
 from shipworthy.store.workspace import Workspace
 
 MOST_BYTES = 2**30
-TRAIN, APPROVE = ("train",), ("approve",)
+TRAIN, STOP, APPROVE, BACK = ("train",), ("train", "admin"), ("approve",), ("approve", "admin")
 ONE = "/v1/projects/{name}"
 
 
@@ -83,15 +97,15 @@ class App:
             _route("POST", f"{ONE}/runs", TRAIN, runs.post, body=Asked, query=AskedBeside),
             _route("GET", f"{ONE}/runs", READ, runs.list, query=Page),
             _route("GET", f"{ONE}/runs/{{id}}", READ, runs.get),
-            _route("DELETE", f"{ONE}/runs/{{id}}", TRAIN, runs.cancel),
-            _route("POST", f"{ONE}/runs/{{id}}/cancel", TRAIN, runs.cancel),
-            _route("GET", f"{ONE}/runs/{{id}}/events", READ, runs.events, query=After),
-            _route("GET", f"{ONE}/runs/{{id}}/log", READ, runs.log),
+            _route("DELETE", f"{ONE}/runs/{{id}}", STOP, runs.cancel),
+            _route("POST", f"{ONE}/runs/{{id}}/cancel", STOP, runs.cancel),
+            _route("GET", f"{ONE}/runs/{{id}}/events", READ, runs.events, query=After, kinds=(STREAM, JSON)),
+            _route("GET", f"{ONE}/runs/{{id}}/log", READ, runs.log, kinds=(TEXT,)),
             _route("GET", f"{ONE}/releases", READ, about.list_releases, them),
             _route("GET", f"{ONE}/checklist", READ, about.checklist, them, query=about.Which),
             _route("GET", f"{ONE}/champion", READ, about.champion, them),
             _route("POST", f"{ONE}/promote", APPROVE, about.promote, them, body=about.Promotion),
-            _route("POST", f"{ONE}/rollback", APPROVE, about.rollback, them, body=about.Why),
+            _route("POST", f"{ONE}/rollback", BACK, about.rollback, them, body=about.Why),
         ]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -114,7 +128,8 @@ def app(places: Sequence[Workspace], gate: Callable[[Workspace], Gate], *, most_
 
 
 def _route(
-    method: str, path: str, scopes: tuple[str, ...], act: Any, *given: Any, body: Any = None, query: Any = None
+    method: str, path: str, scopes: tuple[str, ...], act: Any, *given: Any, body: Any = None, query: Any = None,
+    kinds: tuple[str, ...] = (JSON,),
 ) -> Route:
     """A route whose docstring is what the document says of it."""
-    return Route(method, path, scopes, partial(act, *given), inspect.cleandoc(act.__doc__), body, query)
+    return Route(method, path, scopes, partial(act, *given), inspect.cleandoc(act.__doc__), body, query, kinds)

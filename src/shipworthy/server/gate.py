@@ -8,10 +8,10 @@ from shipworthy.errors import ShipworthyError
 
 
 class Caller(Protocol):
-    """Whoever holds the token of a request. holder: the name under which they act."""
+    """Whoever holds the token of a request. name: under which they act."""
 
     @property
-    def holder(self) -> str: ...
+    def name(self) -> str: ...
 
 
 class Gate(Protocol):

@@ -13,7 +13,7 @@ from shipworthy.server.tables import SUFFIXES
 from shipworthy.server.web import JSON, Route
 
 REFERENCE = "#/components/schemas/{name}"
-ANSWERS = {"200": "Done.", "202": "Begun."}
+ANSWERS = {"200": "Done.", "202": "Begun.", "204": "There is nothing more to come."}
 REFUSALS = {
     "400": "The request cannot be read.", "401": "A token is needed.", "403": "The token lacks the scope.",
     "404": "There is nothing here.", "409": "It cannot be done as things stand.", "413": "The body is too large.",
@@ -54,7 +54,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": first, "description": f"{' '.join(rest.split())} Needs a token with the scope {scopes}.".strip(),
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
         "parameters": named + _query(route),
-        "responses": {code: _answer(says) for code, says in ANSWERS.items()} | {
+        "responses": {code: _answer(says, route.kinds) for code, says in ANSWERS.items()} | {
             code: {"description": says, "content": {JSON: {"schema": {"$ref": REFERENCE.format(name="Error")}}}}
             for code, says in REFUSALS.items()},
     }
@@ -74,5 +74,5 @@ def _query(route: Route) -> list[dict[str, Any]]:
     return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in fields.items()]
 
 
-def _answer(says: str) -> dict[str, Any]:
-    return {"description": says, "content": {JSON: {"schema": {}}}}
+def _answer(says: str, kinds: tuple[str, ...] = (JSON,)) -> dict[str, Any]:
+    return {"description": says, "content": {kind: {"schema": {}} for kind in kinds}}

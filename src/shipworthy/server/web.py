@@ -21,6 +21,7 @@ T = TypeVar("T")
 JSON, TEXT, STREAM = "application/json", "text/plain; charset=utf-8", "text/event-stream"
 READ_SECONDS = 30.0
 BODY_BYTES = 2**20
+AGAIN = ((b"retry-after", b"1"),)
 STATUS: tuple[tuple[type[ShipworthyError], int], ...] = (
     (NotFit, 409), (BadRelease, 409), (Misuse, 422), (BadData, 422), (StoreError, 503))
 encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -51,7 +52,7 @@ class Request:
     def by(self) -> str:
         """The name under which the caller acts."""
         assert self.caller
-        return self.caller.holder
+        return self.caller.name
 
     def header(self, name: bytes) -> bytes | None:
         """A header by its lower-case name; the first if there are several."""
@@ -114,7 +115,7 @@ Act = Callable[[Request], Awaitable[Answer]]
 class Route:
     """A method and a path, the scopes of which a caller needs one, and what is done then.
 
-    path: parts in braces are named. says, body, query: for the document: what it does, and what it takes.
+    path: parts in braces are named. says, body, query, kinds: for the document: what it does, takes, and answers with.
     """
 
     method: str
@@ -124,6 +125,7 @@ class Route:
     says: str
     body: Any = None
     query: Any = None
+    kinds: tuple[str, ...] = (JSON,)
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -174,11 +176,8 @@ async def sent(send: Send, answer: Answer, *, head: bool = False) -> None:
 def refusal(error: ShipworthyError) -> Answer:
     """The answer that says why not, in the shape of the predict API."""
     status = getattr(error, "status", 0) or next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    if status == 401:
-        headers = ((b"www-authenticate", b"Bearer"),)
-    elif status in (429, 503):
-        headers = ((b"retry-after", str(getattr(error, "seconds", 1)).encode()),)
+    usual = {401: ((b"www-authenticate", b"Bearer"),), 429: AGAIN, 503: AGAIN}.get(status, ())
+    headers = getattr(error, "headers", ()) or usual
     told = {"error": {"field": error.where, "problem": error.problem, "hint": error.hint}}
     return Answer(told, status, headers=headers)
 
