@@ -23,6 +23,13 @@ while job := jobs.take(sys.argv[3]):
 """
 
 
+ASKER = """
+from shipworthy.store import Job, Jobs, open_store
+jobs = Jobs(open_store(sys.argv[1], url=sys.argv[2] or None).metadata.engine)
+print(*{jobs.put(Job(verb="run", by="ann", key=f"k{n}")).id for n in range(20)})
+"""
+
+
 class Clock:
     """A time that goes on when it is told to."""
 
@@ -195,6 +202,13 @@ def test_a_request_that_comes_twice_makes_one_job(jobs: Jobs) -> None:
     jobs.put(Job(verb="run", by="ann"))
     assert len(jobs.find()) == 3
     assert told(jobs, first.id) == ["queued"]
+
+
+def test_requests_that_come_at_once_make_one_job_a_key(tmp_path: Path, url: str, jobs: Jobs, spawn: Any) -> None:
+    made = [process.communicate() for process in [spawn(ASKER, tmp_path, url) for _ in range(3)]]
+    assert [err for _, err in made] == ["", "", ""]
+    assert set(made[0][0].split()) == set(made[1][0].split()) == set(made[2][0].split())
+    assert len(jobs.find()) == 20
 
 
 def test_what_ended_long_ago_is_forgotten(jobs: Jobs, clock: Clock) -> None:
