@@ -168,7 +168,10 @@ class _Work:
         self.lines.put(None)
 
     def _progress(self, text: str) -> None:
-        told = json.loads(text)
+        try:
+            told = json.loads(text)
+        except json.JSONDecodeError:  # killed while it wrote
+            return
         if "step" in told:
             self.lines.put(("progress", {"step": str(told["step"])[:LINE_LENGTH]}))
         else:
