@@ -42,6 +42,7 @@ def test_a_token_without_the_scope_is_refused(served: App, ask: Ask) -> None:
         assert ask(method, path, token=READER)[0] == 403, path
     assert ask("POST", f"{RUNS[:-5]}/promote", {"release": "abcd", "why": "w"}, token=TOM)[0] == 403
     assert ask("POST", RUNS, {}, token=ANN)[0] == 403
+    assert ask("GET", RUNS, token=READER)[1]["error"]["problem"] == "this token may not train"
     assert ask("GET", RUNS, token=ANN)[0] == 200
 
 

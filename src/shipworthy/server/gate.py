@@ -42,11 +42,14 @@ class Closed:
 
 
 def allowed(gate: Gate, authorization: bytes | None, scopes: tuple[str, ...]) -> Caller:
-    """Who asks, if their token has one of the scopes. Raises what the gate does of the last."""
-    for scope in scopes[:-1]:
+    """Who asks, if their token has one of the scopes. Raises what the gate says of the first, which names it."""
+    first: ShipworthyError | None = None
+    for scope in scopes:
         try:
             return gate.allows(authorization, scope)
         except ShipworthyError as error:
             if getattr(error, "status", 0) != 403:
                 raise
-    return gate.allows(authorization, scopes[-1])
+            first = first or error
+    assert first
+    raise first
