@@ -151,11 +151,11 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     }
 
 
-def gather(place: Place) -> dict[str, Table]:
-    """Every source of the project, read, by name."""
-    place = opened(place)
-    return {source.called: read(place.resolve(source.address), name=source.called, plugins=place.plugins(),
-                                rows=source.rows) for source in place.project.source}
+def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, Table]:
+    """Every source of the project, read, by name. instead: source → the address that is read in its place."""
+    place, other = opened(place), instead or {}
+    return {source.called: read(other.get(source.called) or place.resolve(source.address), name=source.called,
+                                plugins=place.plugins(), rows=source.rows) for source in place.project.source}
 
 
 def study(

@@ -30,6 +30,8 @@ VERBS = {
     "serve": "Answer requests and log what was served.",
     "token": "Say who may ask: make, list, rotate and revoke API tokens.",
     "labels": "Keep what came true, from a table.",
+    "control": "Serve the control API: runs, releases, evidence, promotion.",
+    "worker": "Do the runs that the control API queued.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",
