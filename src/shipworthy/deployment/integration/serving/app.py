@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,14 +22,18 @@ from shipworthy.core.table import word
 from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served, new_ids, now_us
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
-from shipworthy.deployment.integration.serving import protocol
+from shipworthy.deployment.integration.serving import openapi
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
 from shipworthy.deployment.integration.serving.counters import Counters
+from shipworthy.deployment.integration.serving.dialects import oip
+from shipworthy.deployment.integration.serving.dialects.asked import Unreadable, Unsupported, Written, about_of
+from shipworthy.deployment.integration.serving.dialects.table import dialect
 from shipworthy.errors import BadData, Misuse, ShipworthyError, StoreError, nearest
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Act = Callable[[bytes, Scope], Awaitable[Written]]
 READ_SECONDS = 10.0
 APART = 256
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
@@ -59,18 +64,24 @@ class App:
         self._limit = int(serving.max_megabytes * 2**20)
         self._id, self._name = release.id[:16], release.manifest.name
         base = f"/v2/models/{self._name}"
+        self.about = about_of(answers, self._name, self._id)
+        self._posts: dict[str, tuple[str, Act]] = {
+            "/v1/predict": ("predict", partial(self._ask, "predict")), "/v1/labels": ("labels", self._label),
+            "/invocations": ("predict", partial(self._ask, "invocations")),
+            "/v2/repository/index": ("infer", self._index),
+        }
         self._gets: dict[str, Callable[[], tuple[int, Any]]] = {
             "/health": lambda: (200, {"live": True}), "/ready": self._ready, "/ping": self._ready,
             "/version": lambda: (200, {"version": __version__, "release": release.id}),
-            "/v2": lambda: (200, protocol.server_metadata(__version__)),
+            "/v2": lambda: (200, oip.server_metadata(__version__)),
+            "/v1/schema": lambda: (200, openapi.schema(release, answers)),
+            "/openapi.json": lambda: (200, openapi.document(release, answers)),
             "/v2/health/live": lambda: (200, {"live": True}), "/v2/health/ready": self._ready,
         }
         for place in (base, f"{base}/versions/{self._id}"):
-            self._gets[place] = lambda: (200, protocol.model_metadata(answers, self._name, self._id))
+            self._gets[place] = lambda: (200, oip.model_metadata(answers, self.about))
             self._gets[f"{place}/ready"] = lambda: (self._ready()[0], {"name": self._name, "ready": not self.draining})
-        self._posts = {"/v1/predict": ("predict", self._predict), "/v1/labels": ("labels", self._label),
-                       "/invocations": ("predict", self._invocations), f"{base}/infer": ("infer", self._infer),
-                       f"{base}/versions/{self._id}/infer": ("infer", self._infer)}
+            self._posts[f"{place}/infer"] = "infer", partial(self._ask, "infer")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,21 +93,24 @@ class App:
         if act is None or method != "POST":
             await self._get(path, method, send)
             return
-        status, body = await self._answer(act, scope, receive)
-        if status >= 400 and name == "infer":
-            body = _plain(body)
+        status, answer = await self._answer(act, scope, receive)
+        kind, body, extra = JSON, answer, [(b"retry-after", b"1")] if status in (429, 503) else []
+        if isinstance(answer, Written):
+            kind, body = (b"content-type", answer.kind.encode()), answer.body
+            extra = [(key.encode(), value.encode()) for key, value in answer.headers]
+        elif name == "infer":
+            body = _plain(answer)
         self.counters.done(name, status, time.perf_counter() - started)
-        extra = [(b"retry-after", b"1")] if status in (429, 503) else []
-        await _send(send, status, body, JSON, extra)
+        await _send(send, status, body, kind, extra)
 
-    async def _answer(self, act: Callable[..., Awaitable[bytes]], scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    async def _answer(self, act: Act, scope: Scope, receive: Receive) -> tuple[int, Any]:
         counters = self.counters
         if counters.in_flight >= self.serving.max_concurrent:
             counters.refused += 1
             return _refusal(Refused(429, "the server is busy", hint="try again in a second"))
         counters.in_flight += 1
         try:
-            return 200, await act(await self._body(scope, receive), scope["query_string"])
+            return 200, await act(await self._body(scope, receive), scope)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _refusal(Refused(400, f"the body is not JSON: {error}", field="body"))
         except RecursionError:
@@ -131,39 +145,15 @@ class App:
         return Refused(413, f"the body is larger than {self.serving.max_megabytes:g} MB", field="body",
                        hint="send the records in several requests")
 
-    async def _predict(self, body: bytes, query: bytes) -> bytes:
-        records, single = self.answers.shape.decode(body)
-        batch = await self._batch(records, contributions=bool(query) and _asks(query, "contributions"))
-        ids = self._keep(batch)
-        answers = [{"prediction_id": place, "release": self._id, **answer}
-                   for place, answer in zip(ids, batch.answers, strict=True)]
-        return _encode(answers[0] if single else answers)
-
-    async def _infer(self, body: bytes, query: bytes) -> bytes:
-        request = msgspec.json.decode(body)
-        records = self.answers.shape.convert(protocol.records_of(request, self.answers))
-        batch = await self._batch(records)
-        classes = self.answers.model.classes
-        return _encode(protocol.response(request, batch, self._keep(batch), name=self._name, version=self._id,
-                                         classes=classes))
-
-    async def _invocations(self, body: bytes, query: bytes) -> bytes:
-        """MLflow's dialect, for the two forms that name their columns."""
-        request = msgspec.json.decode(body)
-        given = request.get("dataframe_records") if isinstance(request, dict) else None
-        split = request.get("dataframe_split") if isinstance(request, dict) else None
-        if isinstance(split, dict) and given is None:
-            try:
-                given = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
-            except (KeyError, TypeError, ValueError) as error:
-                raise BadData("dataframe_split needs columns, and data with as many values a row",
-                              where="dataframe_split", hint="send {'columns': [...], 'data': [[...], ...]}") from error
-        if not isinstance(given, list):
-            raise BadData("the body has neither dataframe_records nor dataframe_split", where="body",
-                          hint='send {"dataframe_records": [{…}]}')
-        batch = await self._batch(self.answers.shape.convert(given))
-        self._keep(batch)
-        return _encode({"predictions": [answer["prediction"] for answer in batch.answers]})
+    async def _ask(self, path: str, body: bytes, scope: Scope) -> Written:
+        """Answer rows in the dialect they came in. path: "predict", "infer" or "invocations"."""
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        spoken, query = dialect(path, headers), scope["query_string"]
+        asked = spoken.read(body, headers, self.answers)
+        if query and _asks(query, "contributions"):
+            asked = asked._replace(contributions=True)
+        batch = await self._batch(asked.records, contributions=asked.contributions)
+        return spoken.write(asked, batch.answers, self._keep(batch), self.about)
 
     async def _batch(self, records: list[Any], *, contributions: bool = False) -> Batch:
         if len(records) > APART:  # so that a large batch does not hold up health checks and single rows
@@ -183,7 +173,10 @@ class App:
         self.counters.abstained += sum(abstain)
         return ids
 
-    async def _label(self, body: bytes, query: bytes) -> bytes:
+    async def _index(self, body: bytes, scope: Scope) -> Written:
+        return Written("application/json", _encode(oip.repository_index(self.about, not self.draining)))
+
+    async def _label(self, body: bytes, scope: Scope) -> Written:
         try:
             found = _labels.decode(body)
         except msgspec.ValidationError as error:
@@ -194,7 +187,7 @@ class App:
             self._check_label(label)
         new, corrected, known = self.log.labelled(labels)
         self.counters.labels += new + corrected
-        return _encode({"kept": new, "corrected": corrected, "known": known})
+        return Written("application/json", _encode({"kept": new, "corrected": corrected, "known": known}))
 
     def _check_label(self, label: Label) -> None:
         classes = self.answers.model.classes
@@ -224,11 +217,12 @@ class App:
         if allowed:
             status, body = _refusal(Refused(405, f"{path} takes {allowed}", field="method",
                                             hint=f"send {allowed} {path}"))
+            body = _plain(body) if path.startswith("/v2") else body
             await _send(send, status, body, JSON, [(b"allow", allowed.encode())])
             return
         status, body = _refusal(Refused(404, "there is nothing here", field=path[:200],
                                         hint=nearest(path, [*self._gets, *self._posts]) or "POST /v1/predict"))
-        await _send(send, status, body, JSON)
+        await _send(send, status, _plain(body) if path.startswith("/v2") else body, JSON)
 
     def _ready(self) -> tuple[int, dict[str, Any]]:
         ready = not self.draining
@@ -281,7 +275,7 @@ def _asks(query: bytes, name: str) -> bool:
 
 def _refusal(error: ShipworthyError) -> tuple[int, bytes]:
     status = 422 if isinstance(error, BadData | Misuse) else 503 if isinstance(error, StoreError) else 500
-    status = error.status if isinstance(error, Refused) else status
+    status = error.status if isinstance(error, Refused | Unreadable | Unsupported) else status
     return status, _encode({"error": {"field": error.where, "problem": error.problem, "hint": error.hint}})
 
 
