@@ -26,7 +26,13 @@ from shipworthy.deployment.integration.serving import openapi
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
 from shipworthy.deployment.integration.serving.counters import Counters
 from shipworthy.deployment.integration.serving.dialects import oip
-from shipworthy.deployment.integration.serving.dialects.asked import Unreadable, Unsupported, Written, about_of
+from shipworthy.deployment.integration.serving.dialects.asked import (
+    Unreadable,
+    Unsupported,
+    Written,
+    about_of,
+    inflated,
+)
 from shipworthy.deployment.integration.serving.dialects.table import dialect
 from shipworthy.errors import BadData, Misuse, ShipworthyError, StoreError, nearest
 
@@ -149,7 +155,7 @@ class App:
         """Answer rows in the dialect they came in. path: "predict", "infer" or "invocations"."""
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         spoken, query = dialect(path, headers), scope["query_string"]
-        asked = spoken.read(body, headers, self.answers)
+        asked = spoken.read(inflated(body, headers, self._limit), headers, self.answers)
         if query and _asks(query, "contributions"):
             asked = asked._replace(contributions=True)
         batch = await self._batch(asked.records, contributions=asked.contributions)

@@ -5,6 +5,7 @@ Source: OpenAPI Specification 3.1.1; JSON Schema 2020-12.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from shipworthy import __version__
@@ -15,9 +16,10 @@ from shipworthy.deployment.integration.serving.answerer import Answerer
 from shipworthy.deployment.integration.serving.dialects import mlflow, oip, tensors
 from shipworthy.deployment.integration.serving.dialects.asked import NOTES, About, about_of
 from shipworthy.deployment.integration.serving.dialects.table import DIALECTS
-from shipworthy.deployment.integration.serving.record import LONGEST, Field
+from shipworthy.deployment.integration.serving.record import Field
 
 Json = dict[str, Any]
+RAW = "application/octet-stream"
 SHOWN_LEVELS = 20
 TYPES = {"number": "number", "boolean": "boolean", "category": "string", "text": "string", "timestamp": "string"}
 REFUSALS = {400: "The body is not of the form that its content type says.", 408: "The body did not arrive in time.",
@@ -52,7 +54,7 @@ def document(release: Release, answerer: Answerer) -> Json:
         "info": {"title": title, "version": about.version,
                  "description": f"Served by Shipworthy {__version__}. Every answer has a prediction id, under which "
                                 "the log keeps it and labels may follow."},
-        "paths": _own(answerer) | _mlflow(answerer) | _protocol(about) | _health(),
+        "paths": _own(answerer) | _mlflow(answerer) | _protocol(answerer, about) | _health(),
         "components": {"schemas": _schemas(answerer, about), "responses": _refusals()},
     }
 
@@ -75,13 +77,14 @@ def _levels(answerer: Answerer, field: Field) -> list[str]:
 
 def _own(answerer: Answerer) -> Json:
     rows = {"oneOf": [_ref("Record"), _many(answerer, _ref("Record"))]}
-    content: Json = {kind: {"schema": {}} for kind in DIALECTS["predict"]}
+    content: Json = {kind: {} for kind in DIALECTS["predict"]}
     content["application/json"] = {"schema": rows, "example": example(answerer.model)}
-    answers: Json = {kind: {"schema": {}} for kind in DIALECTS["predict"]}
+    answers: Json = {kind: {} for kind in DIALECTS["predict"]}
     answers["application/json"] = {"schema": {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}}
     labels = {"oneOf": [_ref("Label"), {"type": "array", "items": _ref("Label")}]}
     return {
-        "/v1/predict": {"post": _operation("predict", "Answers to one record or many.", content, answers, [_shares()])},
+        "/v1/predict": {"post": _operation("predict", "Answers to one record or many.", content, answers,
+                                           [_shares(answerer)])},
         "/v1/labels": {"post": _operation("label", "Keep what came true.", _json(labels), _json(_ref("Kept")))},
         "/v1/schema": {"get": _read("schema", "What a record holds.")},
     }
@@ -94,15 +97,15 @@ def _mlflow(answerer: Answerer) -> Json:
     params = {"type": ["object", "null"], "additionalProperties": False,
               "properties": {name: {"type": "boolean"} for name in mlflow.PARAMS}}
     forms = [_object({form: rows[form], "params": params}, [form]) for form in mlflow.FORMS]
-    content: Json = {kind: {"schema": {}} for kind in DIALECTS["invocations"]}
+    content: Json = {kind: {} for kind in DIALECTS["invocations"]}
     content["application/json"] = {"schema": {"oneOf": forms}, "example": {
         "dataframe_records": [example(answerer.model)]}}
     answer = _object({"predictions": {"type": "array"}}, ["predictions"])
     return {"/invocations": {"post": _operation("invocations", "Answers in the scoring format of MLflow.", content,
-                                                _json(answer), [_shares()])}}
+                                                _json(answer), [_shares(answerer)])}}
 
 
-def _protocol(about: About) -> Json:
+def _protocol(answerer: Answerer, about: About) -> Json:
     paths: Json = {"/v2": {"get": _read("serverMetadata", "The server.")},
                    "/v2/health/live": {"get": _read("serverLive", "Whether the server runs.")},
                    "/v2/health/ready": {"get": _read("serverReady", "Whether the server answers.", busy=True)},
@@ -112,10 +115,20 @@ def _protocol(about: About) -> Json:
         paths[place] = {"get": _read(f"model{more}Metadata", "The inputs and outputs of the model.")}
         paths[f"{place}/ready"] = {"get": _read(f"model{more}Ready", "Whether the model answers.", busy=True)}
         infer = _operation(f"model{more}Infer", "Answers by the Open Inference Protocol v2.",
-                           _json(_ref("InferRequest")), _json(_ref("InferResponse")), refusal="Text")
-        infer["parameters"] = [_shares()]
+                           _json(_ref("InferRequest")) | {RAW: {}}, _json(_ref("InferResponse")) | {RAW: {}},
+                           refusal="Text")
+        infer["parameters"] = [_shares(answerer)]
+        infer["requestBody"]["content"]["application/json"]["example"] = _asking(answerer)
         paths[f"{place}/infer"] = {"post": infer}
     return paths
+
+
+def _asking(answerer: Answerer) -> Json:
+    """An infer request for the example record."""
+    row = example(answerer.model)
+    kinds = {field.name: oip.KINDS[field.kind] for field in answerer.shape.fields}
+    return {"inputs": [{"name": name, "datatype": kinds[name], "shape": [1], "data": [value]}
+                       for name, value in row.items()]}
 
 
 def _health() -> Json:
@@ -175,7 +188,7 @@ def _property(answerer: Answerer, field: Field) -> Json:
     if field.kind == "timestamp" and not field.text:
         found["format"] = "date-time"
     if "number" in kinds:
-        found |= {"exclusiveMinimum": -LONGEST, "exclusiveMaximum": LONGEST}
+        found |= {"minimum": -sys.float_info.max, "maximum": sys.float_info.max}
     levels = _levels(answerer, field)
     return {**found, "examples": levels} if levels else found
 
@@ -197,22 +210,23 @@ def _answer(about: About) -> Json:
 
 def _tensors(answerer: Answerer, about: About) -> Json:
     names = [field.name for field in answerer.shape.fields] + list(answerer.shape.ignored)
-    free = {"type": "object"}
+    free = {"type": ["object", "null"]}
     shape = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2}
-    entry = _object({"name": {"enum": names}, "datatype": {"enum": list(tensors.DATATYPES)}, "shape": shape,
-                     "data": {"type": "array"}, "parameters": free}, ["name", "datatype", "shape"])
-    wanted = _object({"name": {"enum": list(oip.catalogue(about))}, "parameters": free}, ["name"])
-    request = {"id": {"type": "string"}, "inputs": {"type": "array", "items": entry}, "parameters": free,
-               "outputs": {"type": "array", "items": wanted}}
-    output = {"type": "object", "required": ["name", "datatype", "shape"]}
-    return {"InferRequest": {"type": "object", "properties": request, "required": ["inputs"]},
-            "InferResponse": {"type": "object", "required": ["model_name", "outputs"], "properties": {
-                "model_name": {"const": about.name}, "outputs": {"type": "array", "items": output}}}}
+    entry = _open({"name": {"enum": names}, "datatype": {"enum": list(tensors.DATATYPES)}, "shape": shape,
+                   "data": {"type": "array"}, "parameters": free}, ["name", "datatype", "shape"])
+    wanted = _open({"name": {"enum": list(oip.catalogue(about))}, "parameters": free}, ["name"])
+    request = {"id": {"type": ["string", "null"]}, "inputs": {"type": "array", "items": entry}, "parameters": free,
+               "outputs": {"type": ["array", "null"], "items": wanted}}
+    outputs = {"type": "array", "items": _open({}, ["name", "datatype", "shape"])}
+    return {"InferRequest": _open(request, ["inputs"]),
+            "InferResponse": _open({"model_name": {"const": about.name}, "outputs": outputs}, ["model_name", "outputs"])}
 
 
-def _shares() -> Json:
+def _shares(answerer: Answerer) -> Json:
+    """The switch for contributions; a model without a reference row has none to switch on."""
+    on = ["1", "true", "yes"] if answerer.model.sheet.reference else []
     return {"name": "contributions", "in": "query", "description": "Whether answers hold the share of each input.",
-            "schema": {"enum": ["0", "1", "true", "false", "yes", "no", ""]}}
+            "schema": {"enum": ["0", "false", "no", "", *on]}}
 
 
 def _many(answerer: Answerer, items: Json) -> Json:
@@ -224,7 +238,12 @@ def _array(kind: str) -> Json:
 
 
 def _object(properties: Json, required: list[str]) -> Json:
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return {**_open(properties, required), "additionalProperties": False}
+
+
+def _open(properties: Json, required: list[str]) -> Json:
+    """An object that may hold more than is said of it."""
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _json(found: Json) -> Json:

@@ -7,6 +7,7 @@ headers: by their names in lower case.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -115,6 +116,28 @@ def loose_json(body: bytes) -> Any:
             return json.loads(body, parse_constant=_constant)
         except ValueError as error:
             raise msgspec.DecodeError(str(error)) from error
+
+
+def inflated(body: bytes, headers: Headers, limit: int) -> bytes:
+    """The body as it was before its Content-Encoding, gzip or deflate.
+
+    Raises Unsupported for another encoding, Unreadable where it is none or grows beyond limit bytes.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "deflate"):
+        raise Unsupported(f"the content encoding {encoding[:40]!r} is not read here", where="Content-Encoding",
+                          hint="send gzip or deflate, or no encoding")
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
+    try:
+        found = unpack.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise Unreadable(f"the body is not {encoding}: {error}", where="body", hint="send it as it is") from error
+    if len(found) > limit or not unpack.eof:
+        raise Unreadable("the body is cut, or larger than allowed when it is unpacked", where="body",
+                         hint="send the records in several requests")
+    return found
 
 
 def notes(answer: Mapping[str, Any]) -> dict[str, list[str]]:

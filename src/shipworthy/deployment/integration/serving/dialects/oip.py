@@ -81,7 +81,7 @@ def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
     request, tail = _parts(body, headers)
     if not isinstance(request, dict) or not isinstance(request.get("inputs"), list):
         raise BadData('the request has no list "inputs"', where="inputs", hint="send one input per column")
-    if not isinstance(request.get("id", ""), str):
+    if not isinstance(request.get("id"), str | None):
         raise BadData('the "id" of a request is text', where="id", hint='send it in quotes, such as "7"')
     fields = {field.name: field for field in answerer.shape.fields}
     columns: dict[str, list[Any]] = {}
