@@ -19,7 +19,7 @@ def main():
     told = {"version": json.loads(client.get_version()),
             "frame": client.invoke(frame).get_predictions("ndarray").tolist(),
             "records": client.invoke(rows).get_predictions("ndarray").tolist(),
-            "details": client.invoke(frame, params={"details": True}).predictions}
+            "details": client.invoke(frame, params={"details": True})["predictions"]}
     try:
         client.invoke(frame, params={"detail": True})
     except Exception as error:  # it raises nothing narrower

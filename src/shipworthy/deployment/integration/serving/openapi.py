@@ -219,7 +219,8 @@ def _tensors(answerer: Answerer, about: About) -> Json:
                "outputs": {"type": ["array", "null"], "items": wanted}}
     outputs = {"type": "array", "items": _open({}, ["name", "datatype", "shape"])}
     return {"InferRequest": _open(request, ["inputs"]),
-            "InferResponse": _open({"model_name": {"const": about.name}, "outputs": outputs}, ["model_name", "outputs"])}
+            "InferResponse": _open({"model_name": {"const": about.name}, "outputs": outputs},
+                                   ["model_name", "outputs"])}
 
 
 def _shares(answerer: Answerer) -> Json:

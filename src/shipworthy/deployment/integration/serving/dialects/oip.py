@@ -178,7 +178,8 @@ def _wanted(request: Mapping[str, Any], about: About) -> dict[str, bool]:
     parameters, known = _parameters(request, "parameters"), catalogue(about)
     binary = _true(parameters, "binary_data_output", False)
     shares = _true(parameters, "contributions", False)
-    named = request.get("outputs") or []
+    named = request.get("outputs")
+    named = [] if named is None else named
     if not isinstance(named, list):
         raise BadData("outputs is no list", where="outputs", hint='send [{"name": "prediction"}], or leave it out')
     found: dict[str, bool] = {}
@@ -191,7 +192,8 @@ def _wanted(request: Mapping[str, Any], about: About) -> dict[str, bool]:
 
 
 def _parameters(entry: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    found = entry.get("parameters") or {}
+    found = entry.get("parameters")
+    found = {} if found is None else found
     if not isinstance(found, dict):
         raise BadData("parameters is no object", where=where, hint='send {"name": value}, or leave it out')
     return found
