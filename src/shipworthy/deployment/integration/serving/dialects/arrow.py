@@ -8,6 +8,7 @@ Source: Apache Arrow columnar format 1.5, "Encapsulated message format".
 from __future__ import annotations
 
 import struct
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from shipworthy.deployment.integration.serving.answerer import Answerer
@@ -119,13 +120,11 @@ def _values(column: pa.ChunkedArray, field: Field) -> list[Any]:
         return [value for chunk in column.chunks for value in _words(chunk)]
     if pa.types.is_timestamp(kind):
         return _times(column, field)
-    if pa.types.is_floating(kind) and not column.null_count:
-        return [None if value != value else value for value in column.to_numpy().tolist()]
-    if pa.types.is_integer(kind) and not column.null_count:
-        found: list[Any] = column.to_numpy().tolist()
-        return found
-    values = column.cast(pa.float64()).to_pylist() if pa.types.is_decimal(kind) else column.to_pylist()
-    return [None if value != value else value for value in values]
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return [None if value != value else value for value in column.cast(pa.float64()).to_numpy().tolist()]
+    found: list[Any] = column.to_numpy().tolist() if pa.types.is_integer(kind) and not column.null_count else (
+        column.to_pylist())
+    return found
 
 
 def _fits(kind: pa.DataType, field: Field) -> bool:
@@ -154,12 +153,12 @@ def _times(column: pa.ChunkedArray, field: Field) -> list[Any]:
     if column.type.tz is None and not field.text:
         raise BadData(f'column "{field.name}" holds times without a zone', where=field.name,
                       hint="cast it to timestamp with the zone UTC")
-    try:
-        found: list[Any] = column.cast(pa.timestamp("us", "UTC"), safe=False).to_pylist()
-    except (ValueError, OverflowError) as error:
+    try:  # NumPy has whole numbers for times before the year 1 or after 9999
+        found = column.cast(pa.timestamp("us", "UTC"), safe=False).to_numpy().tolist()
+        return [None if value is None else value.replace(tzinfo=UTC) for value in found]
+    except AttributeError as error:
         raise BadData(f'column "{field.name}" holds a time that no calendar has', where=field.name,
                       hint="send null if the time is unknown") from error
-    return found
 
 
 _ARROW = {"number": "float64", "boolean": "bool", "category": "string", "text": "string",
