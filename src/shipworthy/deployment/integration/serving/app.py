@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -42,6 +42,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Act = Callable[[bytes, Scope], Awaitable[Written]]
 READ_SECONDS = 10.0
 APART = 256
+LARGE = 2**18
+T = TypeVar("T")
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -155,16 +157,14 @@ class App:
         """Answer rows in the dialect they came in. path: "predict", "infer" or "invocations"."""
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         spoken, query = dialect(path, headers), scope["query_string"]
-        asked = spoken.read(inflated(body, headers, self._limit), headers, self.answers)
+        asked = await _apart(len(body) > LARGE, lambda: spoken.read(
+            inflated(body, headers, self._limit), headers, self.answers))
         if query and _asks(query, "contributions"):
             asked = asked._replace(contributions=True)
-        batch = await self._batch(asked.records, contributions=asked.contributions)
-        return spoken.write(asked, batch.answers, self._keep(batch), self.about)
-
-    async def _batch(self, records: list[Any], *, contributions: bool = False) -> Batch:
-        if len(records) > APART:  # so that a large batch does not hold up health checks and single rows
-            return await asyncio.to_thread(self.answers.batch, records, contributions=contributions)
-        return self.answers.batch(records, contributions=contributions)
+        many = len(asked.records) > APART
+        batch = await _apart(many, lambda: self.answers.batch(asked.records, contributions=asked.contributions))
+        ids = self._keep(batch)
+        return await _apart(many, lambda: spoken.write(asked, batch.answers, ids, self.about))
 
     def _keep(self, batch: Batch) -> list[str]:
         at = now_us()
@@ -262,6 +262,11 @@ def app(
     _warm(answers)
     heading = Heading(opened.id, opened.model.classes, answers.shape.fields)
     return App(opened, Log(Path(log), heading, mode=serving.log), serving, answers, same=told.same)
+
+
+async def _apart(far: bool, act: Callable[[], T]) -> T:
+    """What a function returns; run in a thread if it may take long, so that it holds up nobody else."""
+    return await asyncio.to_thread(act) if far else act()
 
 
 def _warm(answers: Answerer) -> None:

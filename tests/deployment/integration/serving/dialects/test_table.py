@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import zlib
+from collections.abc import Callable
 
 import pytest
 
 from shipworthy.deployment.integration.serving.app import App
 from shipworthy.deployment.integration.serving.dialects import arrow, records
 from shipworthy.deployment.integration.serving.dialects import csv as dialect_csv
+from shipworthy.deployment.integration.serving.dialects.asked import Unreadable, inflated
 from shipworthy.deployment.integration.serving.dialects.table import dialect
 from shipworthy.errors import BadData
 
@@ -44,6 +48,24 @@ def test_csv_is_answered_as_csv_when_accept_asks(served: App) -> None:
     assert (status, status_json) == (200, 200)
     assert line["prediction"] == answers[0]["prediction"] == expected[0]["prediction"]
     assert float(line["probabilities.yes"]) == expected[0]["probabilities"]["yes"]
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [
+    ("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes), ("", None)])
+def test_a_packed_body_is_unpacked_up_to_its_limit(encoding: str, pack: Callable[[bytes], bytes] | None) -> None:
+    headers = {"content-encoding": encoding} if encoding else {}
+    assert inflated(pack(b"x" * 100) if pack else b"x" * 100, headers, 100) == b"x" * 100
+    if encoding in ("gzip", "deflate") and pack:
+        for body in (pack(b"x" * 101), pack(b"x" * 10**7), pack(b"x" * 100)[:-1]):
+            with pytest.raises(Unreadable, match="the body is cut, or larger than allowed"):
+                inflated(body, headers, 100)
+        with pytest.raises(Unreadable, match=f"the body is not {encoding}"):
+            inflated(b"plain", headers, 100)
+
+
+def test_another_encoding_is_415(served: App) -> None:
+    status, body = ask(served, "POST", "/v1/predict", record(), ((b"content-encoding", b"br"),))
+    assert (status, body["error"]["hint"]) == (415, "send gzip or deflate, or no encoding")
 
 
 def test_a_body_of_another_form_than_its_type_is_400(served: App) -> None:
