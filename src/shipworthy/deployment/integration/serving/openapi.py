@@ -22,7 +22,8 @@ Json = dict[str, Any]
 RAW = "application/octet-stream"
 SHOWN_LEVELS = 20
 TYPES = {"number": "number", "boolean": "boolean", "category": "string", "text": "string", "timestamp": "string"}
-REFUSALS = {400: "The body is not of the form that its content type says.", 408: "The body did not arrive in time.",
+REFUSALS = {400: "The body is not of the form that its content type says.", 401: "Nobody knows the token.",
+            403: "The token, or a page without one, may not ask this.", 408: "The body did not arrive in time.",
             413: "The body is too large.", 415: "The content type is not read here.",
             422: "A value, a field or a number of rows does not fit; the error names it.",
             429: "The server is busy; come back after Retry-After.",

@@ -137,12 +137,13 @@ def test_a_damaged_stream_is_an_error_or_an_answer_but_never_a_crash(data: st.Da
 
 
 def test_answers_hold_contributions_if_asked_and_the_interval_of_a_regression(answers: Answerer) -> None:
-    found = answers.answer([record()], contributions=True)
-    table = arrow.frame(found, ["a"], about_of(answers, "ward", "1234"), contributions=True)
+    signed = {"prediction_id": "a", "release": "1234"}
+    found = [signed | answers.answer([record()], contributions=True)[0]]
+    table = arrow.frame(found, about_of(answers, "ward", "1234"), contributions=True)
     assert table["contributions"].to_pylist() == [found[0]["contributions"]]
     numbers = answerer(small_model((), conformal=0.5))
-    found = numbers.answer([record()])
-    table = arrow.frame(found, ["a"], about_of(numbers, "ward", "1234"), contributions=False)
+    found = [signed | numbers.answer([record()])[0]]
+    table = arrow.frame(found, about_of(numbers, "ward", "1234"), contributions=False)
     assert list(table["interval"].to_pylist()[0].values()) == found[0]["interval"]
     assert "contributions" not in table.column_names
 

@@ -54,9 +54,10 @@ def test_what_does_not_fit_is_refused_by_row_and_column(answers: Answerer, body:
 
 
 def test_answers_are_a_line_each(answers: Answerer) -> None:
-    asked = dialect.Asked(answers.shape.convert([record(), record(ward="nowhere")]), contributions=True)
+    asked = dialect.Question(answers.shape.convert([record(), record(ward="nowhere")]), contributions=True)
     found = answers.batch(asked.records, contributions=True).answers
-    written = dialect.write(asked, found, ["a", "b"], about_of(answers, "ward", "1234"))
+    signed = [{"prediction_id": place, "release": "1234", **answer} for place, answer in zip("ab", found, strict=True)]
+    written = dialect.write(asked, signed, about_of(answers, "ward", "1234"))
     first, second = csv.DictReader(io.StringIO(written.body.decode(), newline=""))
     assert written.kind == "text/csv; charset=utf-8"
     assert (first["prediction_id"], first["release"], first["prediction"]) == ("a", "1234", found[0]["prediction"])
@@ -67,7 +68,7 @@ def test_answers_are_a_line_each(answers: Answerer) -> None:
 
 def test_a_regression_has_the_ends_of_its_interval() -> None:
     answers = answerer(small_model((), conformal=0.5))
-    found = answers.answer([record()])
-    asked = dialect.Asked([])
-    (line,) = csv.DictReader(io.StringIO(dialect.write(asked, found, ["a"], about_of(answers, "w", "1")).body.decode()))
+    found = [{"prediction_id": "a", "release": "1", **answers.answer([record()])[0]}]
+    written = dialect.write(dialect.Question([]), found, about_of(answers, "ward", "1"))
+    (line,) = csv.DictReader(io.StringIO(written.body.decode(), newline=""))
     assert [float(line["interval.low"]), float(line["interval.high"])] == found[0]["interval"]

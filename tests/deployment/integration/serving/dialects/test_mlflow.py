@@ -27,7 +27,7 @@ def split(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"columns": list(rows[0]), "index": [*range(len(rows))], "data": [list(row.values()) for row in rows]}
 
 
-def read(request: Any, answers: Answerer) -> mlflow.Asked:
+def read(request: Any, answers: Answerer) -> mlflow.Question:
     return mlflow.read(msgspec.json.encode(request), {}, answers)
 
 
@@ -48,8 +48,9 @@ def test_predictions_alone_are_answered_unless_details_are_asked_for(answers: An
     for params, whole in (({}, False), ({"details": True}, True), ({"contributions": True}, True), (None, False)):
         asked = read({"dataframe_records": [record()], "params": params}, answers)
         found = answers.batch(asked.records, contributions=asked.contributions).answers
-        (said,) = msgspec.json.decode(mlflow.write(asked, found, ["a"], about).body)["predictions"]
-        expected = {"prediction_id": "a", "release": "1234", **found[0]} if whole else found[0]["prediction"]
+        signed = {"prediction_id": "a", "release": "1234", **found[0]}
+        (said,) = msgspec.json.decode(mlflow.write(asked, [signed], about).body)["predictions"]
+        expected = signed if whole else found[0]["prediction"]
         assert said == expected
         assert not whole or ("contributions" in said) == ("contributions" in params)
 

@@ -10,6 +10,7 @@ import pytest
 
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
 from shipworthy.deployment.integration.serving.app import App
+from shipworthy.deployment.integration.serving.counters import ROWS as ROWS_ANSWERED
 from shipworthy.deployment.integration.serving.dialects import oip, tensors
 from shipworthy.deployment.integration.serving.dialects.asked import Written, about_of
 from shipworthy.errors import BadData, ShipworthyError
@@ -45,14 +46,15 @@ def raw(rows: list[dict[str, Any]] = ROWS, **datatypes: str) -> tuple[bytes, dic
     return b"".join([head, *parts]), {"inference-header-content-length": str(len(head))}
 
 
-def read(body: Any, answers: Answerer, headers: dict[str, str] | None = None) -> oip.Asked:
+def read(body: Any, answers: Answerer, headers: dict[str, str] | None = None) -> oip.Question:
     return oip.read(body if isinstance(body, bytes) else msgspec.json.encode(body), headers or {}, answers)
 
 
 def written(answers: Answerer, body: Any, headers: dict[str, str] | None = None) -> Written:
     asked = read(body, answers, headers)
     found = answers.batch(asked.records, contributions=asked.contributions).answers
-    return oip.write(asked, found, IDS, about_of(answers, "ward", "1234"))
+    signed = [{"prediction_id": place, "release": "1234", **answer} for place, answer in zip(IDS, found, strict=False)]
+    return oip.write(asked, signed, about_of(answers, "ward", "1234"))
 
 
 def test_lists_and_raw_tensors_are_the_rows_that_records_are(answers: Answerer) -> None:
@@ -238,13 +240,13 @@ def test_a_server_answers_raw_tensors_and_logs_them(served: App) -> None:
     body, headers = raw()
     status, answer = ask(served, "POST", "/v2/models/ward/infer", body,
                          tuple((key.encode(), value.encode()) for key, value in headers.items()))
-    assert (status, served.counters.rows) == (200, 3)
+    assert (status, served.arms.champion.cells[ROWS_ANSWERED]) == (200, 3)
     assert answer.startswith(b'{"model_name":"ward"')
 
 
 def test_a_request_that_cannot_be_answered_is_not_logged(served: App) -> None:
     status, answer = ask(served, "POST", "/v2/models/ward/infer", {**lists(), "outputs": [{"name": "score"}]})
-    assert (status, served.counters.rows) == (422, 0)
+    assert (status, served.arms.champion.cells[ROWS_ANSWERED]) == (422, 0)
     assert answer["error"].startswith("output 'score' is not known")
 
 

@@ -15,6 +15,7 @@ from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.client import Connection
+from shipworthy.deployment.integration.serving.counters import UNSEEN
 from shipworthy.deployment.integration.serving.dialects import arrow
 from shipworthy.deployment.integration.serving.host import Server
 
@@ -117,7 +118,7 @@ def test_an_unknown_category_is_counted_or_refused_as_the_project_says(
 ) -> None:
     lenient = app(release, tmp_path / "log", project)
     assert said(lenient, form, record(ward="nowhere"))[0] == 200
-    assert lenient.counters.unseen == 1
+    assert lenient.arms.champion.cells[UNSEEN] == 1
     strict = app(release, tmp_path / "strict", msgspec.structs.replace(project.serve, unseen="refuse"))
     status, words = said(strict, form, record(ward="nowhere"))
     assert status == 422

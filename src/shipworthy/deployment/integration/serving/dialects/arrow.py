@@ -16,9 +16,8 @@ from shipworthy.deployment.integration.serving.dialects.asked import (
     NOTES,
     About,
     Answers,
-    Asked,
     Headers,
-    Ids,
+    Question,
     Unreadable,
     Written,
     gathered,
@@ -34,7 +33,7 @@ HINT = "write it with pyarrow.ipc.new_stream"
 _RECORDS, _DICTIONARY = 3, 2
 
 
-def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
+def read(body: bytes, headers: Headers, answerer: Answerer) -> Question:
     """The rows of a stream. Raises Unreadable where it is none, BadData naming the column whose type does not fit."""
     table = _table(body)
     if table.num_rows > answerer.serving.max_rows:
@@ -47,21 +46,21 @@ def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
     fields = {field.name: field for field in answerer.shape.fields}
     columns = {name: _values(table[name], fields[name]) if name in fields else [None] * table.num_rows
                for name in names}
-    return Asked(gathered(columns, answerer))
+    return Question(gathered(columns, answerer))
 
 
-def write(asked: Asked, answers: Answers, ids: Ids, about: About) -> Written:
+def write(question: Question, answers: Answers, about: About) -> Written:
     """A stream of the answers, a row each, with the columns of `frame`."""
     import pyarrow as pa
 
-    table = frame(answers, ids, about, contributions=asked.contributions)
+    table = frame(answers, about, contributions=question.contributions)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return Written(KIND, sink.getvalue().to_pybytes())
 
 
-def frame(answers: Answers, ids: Ids, about: About, *, contributions: bool) -> pa.Table:
+def frame(answers: Answers, about: About, *, contributions: bool) -> pa.Table:
     """prediction_id, release, prediction, probabilities (struct), set (list) or interval (struct), abstain, notes.
 
     unseen, missing and outside are lists of field names; contributions is a struct, there if it was asked for.
@@ -70,15 +69,16 @@ def frame(answers: Answers, ids: Ids, about: About, *, contributions: bool) -> p
 
     floats, words = pa.float64(), pa.list_(pa.string())
     named = pa.struct([(name, floats) for name in about.classes])
-    arrays = {"prediction_id": pa.array(ids, pa.string()),
-              "release": pa.array([about.version] * len(ids), pa.string()),
+    arrays = {"prediction_id": pa.array([a["prediction_id"] for a in answers], pa.string()),
+              "release": pa.array([a["release"] for a in answers], pa.string()),
               "prediction": pa.array([a["prediction"] for a in answers], pa.string() if about.classes else floats)}
     if about.classes:
         arrays["probabilities"] = pa.array([a["probabilities"] for a in answers], named)
     if about.certain == "set":
-        arrays["set"] = pa.array([a["set"] for a in answers], words)
+        arrays["set"] = pa.array([a.get("set") for a in answers], words)
     if about.certain == "interval":
-        arrays["interval"] = pa.array([dict(zip(("low", "high"), a["interval"], strict=True)) for a in answers],
+        ends = [a.get("interval", (None, None)) for a in answers]
+        arrays["interval"] = pa.array([{"low": low, "high": high} for low, high in ends],
                                       pa.struct([("low", floats), ("high", floats)]))
     arrays["abstain"] = pa.array([a["abstain"] for a in answers], pa.bool_())
     arrays |= {name: pa.array([a.get(name, []) for a in answers], words) for name in NOTES}

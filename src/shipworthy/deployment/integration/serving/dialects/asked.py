@@ -1,7 +1,7 @@
 """What every dialect has in common: what was asked, what is known of the model, and columns made into records.
 
-A dialect is two functions: `read(body, headers, answerer) -> Asked` and `write(asked, answers, ids, about) -> Written`.
-headers: by their names in lower case.
+A dialect is two functions: `read(body, headers, answerer) -> Question`, `write(question, answers, about) -> Written`.
+headers: by their names in lower case. answers: as records are answered, each with its prediction_id and release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from shipworthy.errors import BadData, nearest
 
 Headers = Mapping[str, str]
 Answers = Sequence[dict[str, Any]]
-Ids = Sequence[str]
 NOTES = ("unseen", "missing", "outside")
 MOST_NAMED = 20
 
@@ -37,7 +36,7 @@ class Unsupported(BadData):
     status = 415
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """records: decoded, see `Shape`. single: one record, not a list. more: what the answer needs of the request."""
 
     records: list[Any]
@@ -68,12 +67,18 @@ class Written(NamedTuple):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def all(self) -> list[tuple[bytes, bytes]]:
+        """Every header as bytes, the content type first."""
+        named = (("content-type", self.kind), *self.headers)
+        return [(name.encode(), value.encode("latin-1")) for name, value in named]
+
 
 class Dialect(NamedTuple):
     """One form of asking and answering."""
 
-    read: Callable[[bytes, Headers, Answerer], Asked]
-    write: Callable[[Asked, Answers, Ids, About], Written]
+    read: Callable[[bytes, Headers, Answerer], Question]
+    write: Callable[[Question, Answers, About], Written]
 
 
 def about_of(answerer: Answerer, name: str, version: str) -> About:

@@ -17,9 +17,8 @@ from shipworthy.deployment.integration.serving.answerer import Answerer
 from shipworthy.deployment.integration.serving.dialects.asked import (
     About,
     Answers,
-    Asked,
     Headers,
-    Ids,
+    Question,
     Unreadable,
     Written,
     gathered,
@@ -34,7 +33,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _encode = msgspec.json.Encoder().encode
 
 
-def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
+def read(body: bytes, headers: Headers, answerer: Answerer) -> Question:
     """The rows of a CSV body in UTF-8. Raises BadData naming column and line, Unreadable where it is no CSV."""
     try:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
@@ -56,20 +55,19 @@ def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
     fields = {field.name: field for field in answerer.shape.fields}
     columns = {name: [_value(row[place], fields[name], at) for at, row in enumerate(rows)] if name in fields else
                [None] * len(rows) for place, name in enumerate(names)}
-    return Asked(gathered(columns, answerer))
+    return Question(gathered(columns, answerer))
 
 
-def write(asked: Asked, answers: Answers, ids: Ids, about: About) -> Written:
+def write(question: Question, answers: Answers, about: About) -> Written:
     """A line an answer: prediction_id, release, prediction, a probability a class, set or interval, abstain, notes.
 
     set and notes are JSON; the names of probabilities and contributions follow a dot, as in probabilities.yes.
     """
-    heads = _heads(about, asked.contributions)
+    heads = _heads(about, question.contributions)
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(heads)
-    for place, answer in zip(ids, answers, strict=True):
-        writer.writerow([place, about.version, *_cells(answer, about, asked.contributions)])
+    writer.writerows(_cells(answer, about, question.contributions) for answer in answers)
     return Written("text/csv; charset=utf-8", out.getvalue().encode())
 
 
@@ -80,11 +78,13 @@ def _heads(about: About, contributions: bool) -> list[str]:
 
 
 def _cells(answer: dict[str, Any], about: About, contributions: bool) -> list[Any]:
-    certain = [_encode(answer["set"]).decode()] if about.certain == "set" else answer.get("interval", ())
-    flags = notes(answer)
-    return [answer["prediction"], *(answer["probabilities"].values() if about.classes else ()), *certain,
+    certain = {"set": [_encode(answer.get("set")).decode()], "interval": answer.get("interval", ("", "")),
+               "": ()}[about.certain]
+    flags, shares = notes(answer), answer.get("contributions", {})
+    return [answer["prediction_id"], answer["release"], answer["prediction"],
+            *(answer["probabilities"].get(name, "") for name in about.classes), *certain,
             "true" if answer["abstain"] else "false", _encode(flags).decode() if flags else "",
-            *(answer["contributions"].values() if contributions else ())]
+            *(shares.get(name, "") for name in about.inputs if contributions)]
 
 
 def _value(cell: str, field: Field, place: int) -> Any:

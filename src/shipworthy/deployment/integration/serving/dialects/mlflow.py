@@ -14,9 +14,8 @@ from shipworthy.deployment.integration.serving.answerer import Answerer
 from shipworthy.deployment.integration.serving.dialects.asked import (
     About,
     Answers,
-    Asked,
     Headers,
-    Ids,
+    Question,
     Written,
     gathered,
     loose_json,
@@ -29,7 +28,7 @@ PARAMS = ("details", "contributions")
 _encode = msgspec.json.Encoder().encode
 
 
-def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
+def read(body: bytes, headers: Headers, answerer: Answerer) -> Question:
     """The rows of an /invocations request.
 
     more: whether whole answers are wanted instead of predictions alone. `params` may hold `details` and
@@ -46,20 +45,18 @@ def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
                       hint=one_of(unknown[0], (*FORMS, "params")))
     params = _params(request.get("params"))
     records = _records(forms[0], request[forms[0]], answerer)
-    return Asked(records, contributions=params.get("contributions", False), more=any(params.values()))
+    return Question(records, contributions=params.get("contributions", False), more=any(params.values()))
 
 
-def read_table(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
+def read_table(body: bytes, headers: Headers, answerer: Answerer) -> Question:
     """The rows of a CSV body."""
     return read_csv(body, headers, answerer)._replace(more=False)
 
 
-def write(asked: Asked, answers: Answers, ids: Ids, about: About) -> Written:
+def write(question: Question, answers: Answers, about: About) -> Written:
     """{"predictions": […]}: values or classes; whole answers if they are asked for by `params`."""
-    found: list[Any] = [answer["prediction"] for answer in answers]
-    if asked.more or asked.contributions:
-        found = [{"prediction_id": place, "release": about.version, **answer}
-                 for place, answer in zip(ids, answers, strict=True)]
+    whole = question.more or question.contributions
+    found = answers if whole else [answer["prediction"] for answer in answers]
     return Written("application/json", _encode({"predictions": found}))
 
 

@@ -15,9 +15,8 @@ from shipworthy.deployment.integration.serving.dialects import tensors
 from shipworthy.deployment.integration.serving.dialects.asked import (
     About,
     Answers,
-    Asked,
     Headers,
-    Ids,
+    Question,
     Unreadable,
     Written,
     about_of,
@@ -42,9 +41,10 @@ def server_metadata(version: str) -> dict[str, Any]:
     return {"name": "shipworthy", "version": version, "extensions": list(EXTENSIONS)}
 
 
-def repository_index(about: About, ready: bool) -> list[dict[str, Any]]:
-    """The answer to POST /v2/repository/index."""
-    return [{"name": about.name, "version": about.version, "state": "READY" if ready else "UNAVAILABLE", "reason": ""}]
+def repository_index(models: Sequence[tuple[str, str]], ready: bool) -> list[dict[str, Any]]:
+    """The answer to POST /v2/repository/index. models: name and version of each."""
+    state = "READY" if ready else "UNAVAILABLE"
+    return [{"name": name, "version": version, "state": state, "reason": ""} for name, version in models]
 
 
 def model_metadata(answerer: Answerer, about: About) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def catalogue(about: About) -> dict[str, tuple[str, tuple[int, ...]]]:
                     "contributions": ("FP64", (len(about.inputs),))}
 
 
-def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
+def read(body: bytes, headers: Headers, answerer: Answerer) -> Question:
     """The rows of an infer request.
 
     more: its id, and which outputs it wants: name → whether raw. Raises BadData naming the input and
@@ -101,17 +101,17 @@ def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
     for values, datatype, name in checked:
         tensors.check(values, datatype, name)
     wanted = _wanted(request, about_of(answerer, "", ""))
-    return Asked(records, contributions="contributions" in wanted, more=(request.get("id"), wanted))
+    return Question(records, contributions="contributions" in wanted, more=(request.get("id"), wanted))
 
 
-def write(asked: Asked, answers: Answers, ids: Ids, about: About) -> Written:
+def write(question: Question, answers: Answers, about: About) -> Written:
     """The answer to an infer request: what its outputs name, or all; each as JSON, or raw where it was asked so."""
-    (named, wanted), known = asked.more, catalogue(about)
-    if asked.contributions and "contributions" not in wanted:
+    (named, wanted), known = question.more, catalogue(about)
+    if question.contributions and "contributions" not in wanted:
         wanted = {**wanted, "contributions": any(wanted.values())}
     outputs, raw = [], []
     for name, binary in wanted.items():
-        output, flat = _output(name, known[name], _rows(name, answers, ids, about), about)
+        output, flat = _output(name, known[name], _rows(name, answers, about), about)
         if binary:
             raw.append(tensors.packed(flat, output["datatype"]))
             output.setdefault("parameters", {})["binary_data_size"] = len(raw[-1])
@@ -206,10 +206,8 @@ def _true(parameters: Mapping[str, Any], name: str, usual: bool) -> bool:
     return found
 
 
-def _rows(name: str, answers: Answers, ids: Ids, about: About) -> list[Any]:
+def _rows(name: str, answers: Answers, about: About) -> list[Any]:
     """The values of one output, a row an answer."""
-    if name == "prediction_id":
-        return list(ids)
     if name == "notes":
         return [_encode(found).decode() if (found := notes(answer)) else "" for answer in answers]
     if name == "set":

@@ -5,19 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from shipworthy.deployment.integration.serving.answerer import Answerer
-from shipworthy.deployment.integration.serving.dialects.asked import About, Answers, Asked, Headers, Ids, Written
+from shipworthy.deployment.integration.serving.dialects.asked import About, Answers, Headers, Question, Written
 
 KIND = "application/json"
 _encode = msgspec.json.Encoder().encode
 
 
-def read(body: bytes, headers: Headers, answerer: Answerer) -> Asked:
+def read(body: bytes, headers: Headers, answerer: Answerer) -> Question:
     """The records of a JSON body. Raises BadData naming the field, msgspec.DecodeError for malformed JSON."""
-    return Asked(*answerer.shape.decode(body))
+    return Question(*answerer.shape.decode(body))
 
 
-def write(asked: Asked, answers: Answers, ids: Ids, about: About) -> Written:
+def write(question: Question, answers: Answers, about: About) -> Written:
     """One answer, or a list of them, as it was asked; each holds its prediction id and its release."""
-    full = [{"prediction_id": place, "release": about.version, **answer}
-            for place, answer in zip(ids, answers, strict=True)]
-    return Written(KIND, _encode(full[0] if asked.single else full))
+    return Written(KIND, _encode(answers[0] if question.single else answers))
