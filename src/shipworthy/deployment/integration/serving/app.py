@@ -30,7 +30,7 @@ from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms
 from shipworthy.deployment.integration.serving.counters import Board, Counters, timed
 from shipworthy.deployment.integration.serving.dialects import oip
 from shipworthy.deployment.integration.serving.dialects.asked import Written, about_of, inflated
-from shipworthy.deployment.integration.serving.dialects.table import dialect
+from shipworthy.deployment.integration.serving.dialects.table import dialect, plainly_json
 from shipworthy.deployment.integration.serving.reading import Reading
 from shipworthy.deployment.integration.serving.refusals import Headers, Refused, advice, plain, refusal
 from shipworthy.deployment.integration.serving.routes import Routes
@@ -42,8 +42,6 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Answer = Callable[["Asked"], Awaitable[bytes | Written]]
 LOOK_SECONDS = 0.2
 LARGE = 2**18
-ANY = b"*/*"
-PLAIN = frozenset((ANY, b"application/json", b"application/x-www-form-urlencoded"))
 T = TypeVar("T")
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
@@ -102,58 +100,97 @@ class App:
         asked = Asked(path, scope["query_string"], dict(scope["headers"]), began)
         try:
             status, answer = 200, await self._answer(right, act, asked, receive)
-            body = answer if isinstance(answer, bytes) else answer.body
-            headers = [JSON] if isinstance(answer, bytes) else answer.all
+            body, headers = (answer, [JSON]) if isinstance(answer, bytes) else (answer.body, answer.all)
         except ShipworthyError as error:
-            status, body = refusal(error)
-            headers = [JSON, *advice(status, error)]
-            body = plain(body) if route == "infer" else body
-        self.counters.done(route, status)
-        given = asked.headers.get(b"x-request-id")
-        name = "" if given is None and self._journal is None else request_id(given)
-        if name:
-            headers.append((b"x-request-id", name.encode()))
+            status, body, headers = self._refused(error, route)
+        self._told(asked, route, status, headers)
         await _send(send, status, body, headers)
-        taken = time.perf_counter() - began
-        if asked.arm is not None:
-            timed(asked.arm.cells, taken)
-        if self._journal is not None:
-            self._journal.tell(route, status, taken, request=name, rows=asked.rows, token=asked.caller.token,
-                               release=asked.arm.id if asked.arm else "")
+
+    def at_once(self, given: Headers, body: bytes, began: float) -> tuple[int, bytes, Headers] | None:
+        """Status, body and headers for one record to /v1/predict; None where that takes a wait.
+
+        given: the request's headers, their names in lower case. began: by `time.perf_counter`.
+        """
+        if self._durable or self.draining:
+            return None
+        asked = Asked("/v1/predict", b"", dict(given), began, body)
+        if not plainly_json(asked.headers):
+            return None
+        general = self.counters.general
+        general[count.IN_PROGRESS] += 1
+        try:
+            self._admitted(asked, "predict")
+            records, _ = self.arms.champion.answers.shape.decode(body)
+            asked.spend(1)
+            status, answer, headers = 200, self._one(asked, records[0]), [JSON]
+        except Exception as error:  # the edge, as in `_answer`
+            status, answer, headers = self._refused(self._meant(error, asked), "predict")
+        finally:
+            general[count.IN_PROGRESS] -= 1
+        self._told(asked, "predict", status, headers)
+        return status, answer, headers
 
     async def _answer(self, right: str, act: Answer, asked: Asked, receive: Receive) -> bytes | Written:
         general = self.counters.general
-        if general[count.IN_PROGRESS] >= self._busy:
-            general[count.REFUSED] += 1
-            raise Refused(429, "the server is busy", hint="try again in a second")
         general[count.IN_PROGRESS] += 1
         try:
-            if self.gate is not None:
-                asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
-                if not asked.caller.token and b"origin" in asked.headers:
-                    raise Refused(403, "a web page asks without a token", field="origin",
-                                  hint="a page that somebody happens to look at must not reach what is open to this "
-                                       "machine; send a token: shipworthy token create")
+            self._admitted(asked, right)
             asked.body = await self._reading.body(asked.headers, receive, asked.began)
             body = await act(asked)
             if self._durable:
                 await self._settled(asked.arm)
             return body
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Refused(400, f"the body is not JSON: {error}", field="body",
-                          hint="send one JSON object, or a list of them") from error
-        except RecursionError as error:
-            raise Refused(400, "the body is nested too deeply", field="body",
-                          hint="send flat records: field and value") from error
-        except ShipworthyError:
-            raise
         except Exception as error:  # the edge: one request must not take the others with it
-            self.cause = f"{type(error).__name__}: {error}"
-            if asked.arm is not None:
-                asked.arm.cells[count.FAILED] += 1
-            raise Refused(500, "the server failed at this request", hint=type(error).__name__) from error
+            raise self._meant(error, asked) from error
         finally:
             general[count.IN_PROGRESS] -= 1
+
+    def _admitted(self, asked: Asked, right: str) -> None:
+        """Let a request in, or raise: 429 while the server is busy, 401 or 403 for whoever may not ask."""
+        general = self.counters.general
+        if general[count.IN_PROGRESS] > self._busy:
+            general[count.REFUSED] += 1
+            raise Refused(429, "the server is busy", hint="try again in a second")
+        if self.gate is not None:
+            asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
+            if not asked.caller.token and b"origin" in asked.headers:
+                raise Refused(403, "a web page asks without a token", field="origin",
+                              hint="a page that somebody happens to look at must not reach what is open to this "
+                                   "machine; send a token: shipworthy token create")
+
+    def _meant(self, error: Exception, asked: Asked) -> ShipworthyError:
+        """An error as the client is told it; one that nobody foresaw is a failure of the server."""
+        if isinstance(error, ShipworthyError):
+            return error
+        if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+            return Refused(400, f"the body is not JSON: {error}", field="body",
+                           hint="send one JSON object, or a list of them")
+        if isinstance(error, RecursionError):
+            return Refused(400, "the body is nested too deeply", field="body",
+                           hint="send flat records: field and value")
+        self.cause = f"{type(error).__name__}: {error}"
+        if asked.arm is not None:
+            asked.arm.cells[count.FAILED] += 1
+        return Refused(500, "the server failed at this request", hint=type(error).__name__)
+
+    def _refused(self, error: ShipworthyError, route: str) -> tuple[int, bytes, Headers]:
+        status, body = refusal(error)
+        return status, plain(body) if route == "infer" else body, [JSON, *advice(status, error)]
+
+    def _told(self, asked: Asked, route: str, status: int, headers: Headers) -> None:
+        """Count a request that was answered, and say its id where that was asked for."""
+        self.counters.done(route, status)
+        taken = time.perf_counter() - asked.began
+        arm, given = asked.arm, asked.headers.get(b"x-request-id")
+        if arm is not None:
+            timed(arm.cells, taken)
+        if given is None and self._journal is None:
+            return
+        name = request_id(given)
+        headers.append((b"x-request-id", name.encode()))
+        if self._journal is not None:
+            self._journal.tell(route, status, taken, request=name, rows=asked.rows, token=asked.caller.token,
+                               release=arm.id if arm else "")
 
     async def _settled(self, arm: Arm | None) -> None:
         """Wait until the disk has what this request has written, together with all others who wait."""
@@ -162,9 +199,7 @@ class App:
         await self.log.durable()
 
     async def _predict(self, asked: Asked) -> bytes | Written:
-        given = asked.headers
-        if given.get(b"content-type", ANY) not in PLAIN or given.get(b"accept", ANY) not in PLAIN or (
-                b"content-encoding" in given):
+        if not plainly_json(asked.headers):
             return await self._spoken("predict", asked)
         records, single = self.arms.champion.answers.shape.decode(asked.body)
         asked.spend(len(records))

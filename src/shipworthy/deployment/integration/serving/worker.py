@@ -23,6 +23,7 @@ from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.counters import Board
+from shipworthy.deployment.integration.serving.front import config
 from shipworthy.deployment.integration.serving.reading import READ_SECONDS
 from shipworthy.errors import ShipworthyError
 
@@ -75,8 +76,7 @@ class Listener(uvicorn.Server):
         """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever."""
         now, silent = time.monotonic(), {}
         for connection in list(self.server_state.connections):
-            cycle, idle = getattr(connection, "cycle", None), getattr(connection, "timeout_keep_alive_task", None)
-            if cycle is None and idle is None:
+            if getattr(connection, "silent", False):
                 since = silent[id(connection)] = self._silent.get(id(connection), now)
                 if now - since > READ_SECONDS and connection.transport is not None:
                     connection.transport.close()
@@ -95,12 +95,12 @@ def listen(job: Job) -> None:
     """Answer until told to stop, then finish what is under way and close the log."""
     application, _ = made(job)
     serving = job.serving
-    config = uvicorn.Config(
-        application, host=serving.host, port=serving.port, loop="auto", http="auto", ws="none", lifespan="on",
+    settings = config(
+        application, host=serving.host, port=serving.port, loop="auto", ws="none", lifespan="on",
         access_log=False, log_level="warning", server_header=False, date_header=False, proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=DRAIN_SECONDS,
         **tls(serving, Path(job.home).parent))
-    listener = Listener(config, application)
+    listener = Listener(settings, application)
 
     def orphaned() -> None:
         sys.stdin.read()

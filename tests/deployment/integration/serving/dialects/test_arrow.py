@@ -148,6 +148,12 @@ def test_answers_hold_contributions_if_asked_and_the_interval_of_a_regression(an
     assert "contributions" not in table.column_names
 
 
+def test_an_answer_of_another_release_may_hold_less(answers: Answerer) -> None:
+    less = {"prediction_id": "a", "release": "0", **answerer(small_model(conformal=None)).answer([record()])[0]}
+    table = arrow.frame([less], about_of(answers, "ward", "1234"), contributions=False)
+    assert (table["release"].to_pylist(), table["set"].to_pylist()) == (["0"], [None])
+
+
 def test_a_stream_without_rows_is_answered_by_one(served: App) -> None:
     status, body = ask(served, "POST", "/v1/predict", stream(asked().slice(0, 0)), SENT)
     assert (status, pa.ipc.open_stream(body).read_all().num_rows) == (200, 0)

@@ -12,7 +12,7 @@ from shipworthy.deployment.integration.serving.app import App
 from shipworthy.deployment.integration.serving.dialects import arrow, records
 from shipworthy.deployment.integration.serving.dialects import csv as dialect_csv
 from shipworthy.deployment.integration.serving.dialects.asked import Unreadable, inflated
-from shipworthy.deployment.integration.serving.dialects.table import dialect
+from shipworthy.deployment.integration.serving.dialects.table import dialect, plainly_json
 from shipworthy.errors import BadData
 
 from ...conftest import ask, record
@@ -61,6 +61,14 @@ def test_a_packed_body_is_unpacked_up_to_its_limit(encoding: str, pack: Callable
                 inflated(body, headers, 100)
         with pytest.raises(Unreadable, match=f"the body is not {encoding}"):
             inflated(b"plain", headers, 100)
+
+
+@pytest.mark.parametrize(("headers", "plain"), [
+    ({}, True), ({b"content-type": b"application/json", b"accept": b"*/*"}, True),
+    ({b"content-type": b"application/x-www-form-urlencoded"}, True), ({b"content-type": b"text/csv"}, False),
+    ({b"accept": b"text/csv"}, False), ({b"content-encoding": b"gzip"}, False)])
+def test_only_plain_json_takes_the_hot_route(headers: dict[bytes, bytes], plain: bool) -> None:
+    assert plainly_json(headers) == plain
 
 
 def test_another_encoding_is_415(served: App) -> None:

@@ -78,7 +78,7 @@ def _heads(about: About, contributions: bool) -> list[str]:
 
 
 def _cells(answer: dict[str, Any], about: About, contributions: bool) -> list[Any]:
-    certain = {"set": [_encode(answer.get("set")).decode()], "interval": answer.get("interval", ("", "")),
+    certain = {"set": [_encode(answer["set"]).decode() if "set" in answer else ""], "interval": answer.get("interval", ("", "")),
                "": ()}[about.certain]
     flags, shares = notes(answer), answer.get("contributions", {})
     return [answer["prediction_id"], answer["release"], answer["prediction"],

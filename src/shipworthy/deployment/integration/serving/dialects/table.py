@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from shipworthy.deployment.integration.serving.dialects import arrow, csv, mlflow, oip, records
 from shipworthy.deployment.integration.serving.dialects.asked import Dialect, Headers, Unsupported
 
@@ -13,6 +15,7 @@ DIALECTS: dict[str, dict[str, Dialect]] = {
     "invocations": {JSON: Dialect(mlflow.read, mlflow.write), csv.KIND: Dialect(mlflow.read_table, mlflow.write)},
 }
 UNSAID = ("", "application/x-www-form-urlencoded", "*/*")
+PLAIN = frozenset(kind.encode() for kind in (JSON, *UNSAID))
 
 
 def dialect(path: str, headers: Headers) -> Dialect:
@@ -31,6 +34,15 @@ def dialect(path: str, headers: Headers) -> Dialect:
     asked = [_media(part) for part in headers.get("accept", "").split(",")]
     wanted = next((name for name in asked if name in known), JSON if kind == csv.KIND else kind)
     return Dialect(known[kind].read, known[wanted].write)
+
+
+def plainly_json(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body is JSON as it stands, and its answer wanted as JSON: what the hot route asks, at no cost.
+
+    It may say no where `dialect` would say JSON after a closer look. headers: as they came, names in lower case.
+    """
+    return (headers.get(b"content-type", b"") in PLAIN and headers.get(b"accept", b"") in PLAIN
+            and b"content-encoding" not in headers)
 
 
 def _media(header: str) -> str:
