@@ -78,8 +78,8 @@ def _heads(about: About, contributions: bool) -> list[str]:
 
 
 def _cells(answer: dict[str, Any], about: About, contributions: bool) -> list[Any]:
-    certain = {"set": [_encode(answer["set"]).decode() if "set" in answer else ""], "interval": answer.get("interval", ("", "")),
-               "": ()}[about.certain]
+    held = _encode(answer["set"]).decode() if "set" in answer else ""
+    certain = {"set": [held], "interval": answer.get("interval", ("", "")), "": ()}[about.certain]
     flags, shares = notes(answer), answer.get("contributions", {})
     return [answer["prediction_id"], answer["release"], answer["prediction"],
             *(answer["probabilities"].get(name, "") for name in about.classes), *certain,
