@@ -6,6 +6,7 @@
     python -m benchmarks house --quick         in two minutes; says what was skipped or shrunk
     python -m benchmarks house --only start    only this group; may be repeated
     python -m benchmarks kernel                the compiled kernel beside the pure one and LightGBM, in seconds
+    python -m benchmarks batch                 rows a minute and memory of scoring Parquet to Parquet
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from benchmarks import house, kernel, serving
+from benchmarks import batch, house, kernel, serving
 from benchmarks.frame import Bar, environment
 
-BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel, "serving": serving}
+BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel, "serving": serving, "batch": batch}
 
 
 def main(words: Sequence[str] | None = None) -> int:

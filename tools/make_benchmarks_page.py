@@ -25,6 +25,7 @@ it is typed by hand. A benchmark is a command, not a test: `make test` never mea
 $ python -m benchmarks house            # some ten minutes; the real tables lie in SHIPWORTHY_DATA
 $ python -m benchmarks house --quick    # at most two minutes; says what it skipped or shrunk
 $ python -m benchmarks kernel           # some seconds
+$ python -m benchmarks batch            # a minute
 ```
 """
 

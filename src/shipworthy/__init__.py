@@ -25,7 +25,8 @@ __version__ = "0.1.0"
 _PLACES = {
     "attest": "cli.attest", "build": "flow", "champion": "flow", "checklist": "flow",
     "discover": "data.collection.discovery", "explain": "cli.explain", "gather": "flow", "init": "cli.init",
-    "open_workspace": "store.workspace", "predict": "cli.predict", "profile": "data.analysis.profile",
+    "open_workspace": "store.workspace", "predict": "cli.predict", "predict_into": "cli.predict",
+    "profile": "data.analysis.profile",
     "promote": "flow", "read": "data.collection.read", "recheck": "again", "renew": "flow", "report": "cli.report",
     "rollback": "flow", "waive": "cli.waive", "watch": "flow",
     "Evidence": "core.evidence", "Explanation": "core.explained", "Features": "core.features",
@@ -35,8 +36,8 @@ _PLACES = {
     "read_project": "core.project",
 }
 
-__all__ = ["attest", "build", "champion", "checklist", "discover", "explain", "gather", "init", "predict", "profile",
-           "promote", "read", "recheck", "renew", "report", "rollback", "waive", "watch"]
+__all__ = ["attest", "build", "champion", "checklist", "discover", "explain", "gather", "init", "predict",
+           "predict_into", "profile", "promote", "read", "recheck", "renew", "report", "rollback", "waive", "watch"]
 
 if TYPE_CHECKING:
     from shipworthy.core.evidence import Evidence as Evidence

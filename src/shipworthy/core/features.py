@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,14 +102,16 @@ class Features(msgspec.Struct, frozen=True):
     def digest(self) -> str:
         return digest(self)
 
-    def matrix(self, table: Table) -> Floats:
+    def matrix(self, table: Table, readers: Mapping[str, Callable[[Any], float]] | None = None) -> Floats:
         """Inputs of every row, (rows, inputs) float64; categories as codes, missing and unseen as NaN.
 
+        readers: of columns of words, the function from a word to its code, if it is more than a look among the levels.
         Raises BadData naming the first column that is missing or does not hold what was trained on.
         """
-        out = np.empty((table.rows, len(self.encoders)))
+        out, readers = np.empty((table.rows, len(self.encoders))), readers or {}
         for place, encoder in enumerate(self.encoders):
-            out[:, place] = _encode(encoder, table.column(encoder.column))
+            values, read = table.column(encoder.column), readers.get(encoder.column)
+            out[:, place] = _encode(encoder, values) if read is None else _distinct(values, read)
         return out
 
 
@@ -171,6 +173,18 @@ def _encode(encoder: Encoder, values: pa.ChunkedArray) -> Floats:
     codes = pc.index_in(words, value_set=pa.array(encoder.levels, pa.string()))
     return np.asarray(pc.cast(codes, pa.float64()).to_numpy(zero_copy_only=False)
                       if isinstance(codes, pa.Array) else pc.cast(codes, pa.float64()).to_numpy(), np.float64)
+
+
+def _distinct(values: pa.ChunkedArray, read: Callable[[Any], float]) -> Floats:
+    """Words through a function of one word, called once for each word that a chunk holds."""
+    found = [np.empty(0)]
+    for chunk in values.chunks:
+        if pa.types.is_dictionary(chunk.type) and len(chunk.dictionary) > len(chunk):
+            chunk = pc.cast(chunk, chunk.type.value_type)
+        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        codes = np.fromiter(map(read, (*coded.dictionary.to_pylist(), None)), np.float64)
+        found.append(codes[pc.fill_null(pc.cast(coded.indices, pa.int64()), len(codes) - 1).to_numpy()])
+    return np.concatenate(found)
 
 
 def _moments(values: pa.ChunkedArray, part: Part, name: str) -> Floats:

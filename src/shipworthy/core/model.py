@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.canon import canonical, digest
-from shipworthy.core.cleaning import Cleaning
+from shipworthy.core.cleaning import Cleaning, Words
 from shipworthy.core.encode import Fill, filled, fillers, value_reader
-from shipworthy.core.features import Features
+from shipworthy.core.features import Category, Features
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Program, read_program
 from shipworthy.core.schema import Schema, Task
-from shipworthy.core.table import Floats, Ints, Mask, Table, to_words
+from shipworthy.core.table import Floats, Ints, Mask, Table, is_text, to_words
 from shipworthy.errors import BadData, BadModel
 
 
@@ -82,7 +82,17 @@ class Model:
 
     def inputs(self, table: Table) -> Floats:
         """Inputs of every row, (rows, inputs), of a table as it arrived: cleaned, then encoded."""
-        return self.features.matrix(self.sheet.cleaning.table(table, self.features.columns))
+        coded = {column: read for column, read in self._coded.items()
+                 if column in table.schema and is_text(table.data[column].type)}
+        others = [column for column in self.features.columns if column not in coded]
+        return self.features.matrix(self.sheet.cleaning.table(table, others), coded)
+
+    @cached_property
+    def _coded(self) -> dict[str, Callable[[Any], float]]:
+        """The readers of the categories that are words: a word becomes its code without a cleaned word in between."""
+        kinds = {each.column: type(each) for each in self.features.encoders}
+        return {column: read for column, read in self.readers
+                if kinds[column] is Category and isinstance(self.sheet.cleaning.of(column), Words | None)}
 
     @cached_property
     def readers(self) -> tuple[tuple[str, Callable[[Any], float]], ...]:

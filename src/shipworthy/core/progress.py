@@ -34,6 +34,20 @@ def progress(given: Progress | None = None, *, plain: bool = True) -> Iterator[P
             yield step
 
 
+@contextmanager
+def counted(
+    total: int | None, given: Callable[[int], None] | None = None, *, start: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """A function told how many rows more are done: the one given, else a bar in a terminal, nothing elsewhere."""
+    if given is not None or not _watched():
+        yield given or (lambda rows: None)
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, initial=start, unit=" rows", unit_scale=True, leave=False) as bar:
+        yield lambda rows: bar.update(rows) and None
+
+
 def _watched() -> bool:
     """Whether stderr is a terminal, or the page of a notebook, which is none to the system."""
     return sys.stderr.isatty() or "ipykernel" in type(sys.stderr).__module__

@@ -9,6 +9,8 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pyarrow as pa
 from shipworthy.core.table import Table
 from shipworthy.data.collection.encoding import as_utf8, encoding_of, opened
 from shipworthy.data.collection.places import local, table_name
-from shipworthy.data.collection.size import gathered, largest
+from shipworthy.data.collection.size import HELD, PIECE, Opened, gathered, largest
 from shipworthy.data.collection.tidy import MOST_COLUMNS, tidied, too_wide, twice
 from shipworthy.errors import BadData
 from shipworthy.marks import connector
@@ -67,6 +69,34 @@ def read_csv(
         data = _load(connection, plain, dialect, part).rename_columns(list(dialect.names))
     notes = {**dialect.notes, "encoding": encoding} if encoding not in ("utf-8", "utf-8-sig") else dialect.notes
     return tidied(data, name=name or table_name(address), origin=address, notes=notes)
+
+
+@contextmanager
+def csv_pieces(address: str) -> Iterator[Opened]:
+    """The names of the columns of delimited text, and the function from some of them to the rows in pieces.
+
+    Types are found from every row, since none can be taken back later. Raises BadData as `read_csv`.
+    """
+    path = local(address)
+    with as_utf8(path, encoding_of(path)) as plain, duckdb.connect() as connection:
+        connection.execute(f"SET GLOBAL TimeZone = 'UTC'; SET memory_limit = '{HELD}'").fetchall()
+        _not_too_wide(plain, address)
+        dialect = _dialect(plain, address, _sniff(connection, plain), delimiter="", header=None, skip=0)
+        try:
+            types = _types(connection, plain, dialect, -1)
+        except duckdb.Error as error:
+            raise _unreadable(str(error), dialect, address) from error
+
+        def pieces(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+            try:
+                relation = _relation(connection, plain, dialect, types)
+                chosen = ", ".join(f"c{dialect.names.index(name)}" for name in columns)
+                for batch in relation.project(chosen).to_arrow_reader(PIECE):
+                    yield batch.rename_columns(list(columns))
+            except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
+                raise _unreadable(str(error), dialect, address) from error
+
+        yield dialect.names, pieces
 
 
 def _dialect(
@@ -156,18 +186,26 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, p
     reason = ""
     for sample in (SAMPLE, -1):
         try:
-            types = _types(connection, path, dialect, sample)
-            options = {**_options(dialect), "columns": types, "header": False, "auto_detect": False}
-            relation = connection.cursor().read_csv(str(path), **options)
+            relation = _relation(connection, path, dialect, _types(connection, path, dialect, sample))
             reader = relation.to_arrow_reader(BATCH)
             return gathered(reader, reader.schema, **part)
         except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
             reason = str(error)
             if "Expected Number of Columns" in reason:
                 break
+    raise _unreadable(reason, dialect, part["origin"])
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, types: dict[str, str]
+) -> duckdb.DuckDBPyRelation:
+    options = {**_options(dialect), "columns": types, "header": False, "auto_detect": False}
+    return connection.cursor().read_csv(str(path), **options)
+
+
+def _unreadable(reason: str, dialect: Dialect, address: str) -> BadData:
     reason = re.sub(r'"c(\d+)"', lambda found: f'"{dialect.names[int(found[1])]}"', reason)
-    raise BadData(_first_lines(reason), where=part["origin"],
-                  hint="correct that line, or read the file with other settings")
+    return BadData(_first_lines(reason), where=address, hint="correct that line, or read the file with other settings")
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, sample: int) -> dict[str, str]:

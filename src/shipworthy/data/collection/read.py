@@ -48,7 +48,7 @@ def read(
                 raise BadData(f"the files take more than {in_words(most)} together, a tenth of this machine's memory",
                               where=address, hint="name fewer: a pattern such as 2024-*.csv; or make one file of them")
         return bounded(stack(parts, name=name or table_name(place), origin=address), rows=rows, most_bytes=most)
-    connector = _connector(place, plugins)
+    connector = connector_of(place, plugins)
     if "rows" in inspect.signature(connector).parameters:
         options = {**options, "rows": rows, "most_bytes": most}
     table = connector(address, name=name, **options)
@@ -56,7 +56,8 @@ def read(
     return bounded(table, rows=rows, most_bytes=most)
 
 
-def _connector(place: str, plugins: tuple[str, ...]) -> Any:
+def connector_of(place: str, plugins: tuple[str, ...] = ()) -> Any:
+    """The function that reads an address. Raises BadData when there is none."""
     lower = place.lower()
     scheme = lower.partition("://")[0] if "://" in lower else ""
     known: list[str] = []

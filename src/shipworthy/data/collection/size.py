@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,9 @@ SHARE = 10
 UNKNOWN_MACHINE = 8 << 30
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 Marks = npt.NDArray[np.uint64]
+PIECE = 1 << 16  # rows that a stream holds at a time
+HELD = "400MB"  # of a text file that DuckDB keeps in memory while it streams
+Opened = tuple[tuple[str, ...], Callable[..., Iterator[pa.RecordBatch]]]
 
 
 def largest() -> int:
@@ -51,6 +54,14 @@ def gathered(
         if size > most_bytes:
             raise too_large(size / count, most_bytes, origin)
     return pa.Table.from_batches(kept, schema)
+
+
+def without(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches without the first `rows` rows."""
+    for batch in batches:
+        if rows < batch.num_rows:
+            yield batch.slice(rows)
+        rows = max(0, rows - batch.num_rows)
 
 
 def drawn(batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int) -> pa.Table:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.cleaning import DATES, NAIVE, TRUTHS, moment
 from shipworthy.core.schema import Schema, infer
-from shipworthy.core.table import Table, to_words
+from shipworthy.core.table import Table, is_text, to_words
 from shipworthy.errors import BadData
 
 UTC = pa.timestamp("us", "UTC")
@@ -19,6 +19,7 @@ MOST_COLUMNS = 5_000
 TEXT_DISTINCT = 1_000
 TEXT_WORDS = 3.0
 LOOK = 20_000
+HEAD = 50
 MOST = 2**63 - 1
 _ZONE = r":\d\d(\.\d+)? ?([Zz]|[+-]\d\d(:?\d\d)?)\s*$"
 _ISO = (r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -49,6 +50,27 @@ def tidied(data: pa.Table, *, name: str, origin: str, notes: dict[str, str] | No
             said[column] = note
     plain = pa.table(dict(zip(data.column_names, columns, strict=True)))
     return Table(plain, decide(plain), name, origin, said)
+
+
+def arrived(data: pa.Table, *, origin: str, words: Collection[str] = ()) -> Table:
+    """A piece of a larger table with plain Arrow types, so that a model's cleaning reads it as it would the whole.
+
+    words: columns whose words stay words, coded or not, whatever those of this piece look like.
+    """
+    said, columns = {}, []
+    for name in data.column_names:
+        values = data[name]
+        plain, note = (values, "") if name in words and is_text(values.type) else _plain(values)
+        columns.append(plain)
+        if note:
+            said[name] = note
+    found = pa.table(dict(zip(data.column_names, columns, strict=True)))
+    return Table(found, infer(found.schema), "piece", origin, said)
+
+
+def may_change(head: pa.ChunkedArray) -> bool:
+    """Whether a column of words would be read as times or truths, were all its words as these first ones."""
+    return is_text(head.type) and not is_text(_plain(head.slice(0, HEAD))[0].type)
 
 
 def too_wide(columns: int, origin: str) -> BadData:
@@ -126,7 +148,7 @@ def _plain(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
 
 def _worded(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
     """Words as they are, or as truths or times where every one of them is one."""
-    head = values.slice(0, 50).drop_null()
+    head = values.slice(0, HEAD).drop_null()
     if len(head) and pc.all(pc.match_substring_regex(head, _ISO)).as_py():
         return _times(values)
     return _truths(values)
@@ -147,7 +169,7 @@ def _times(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
 
 
 def _truths(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
-    head = [word for word in values.slice(0, 50).to_pylist() if word is not None]
+    head = [word for word in values.slice(0, HEAD).to_pylist() if word is not None]
     if not head or any(word.lower() not in _TRUTHS for word in head):
         return values, ""
     lower = pc.utf8_lower(values)
