@@ -42,6 +42,12 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     of something else, or no line says that it was made here; StoreError when the ledger does not hold; Misuse without
     a name or reason, or when the release is the champion already.
     """
+    may_promote(store, release, by=by, why=why)
+    return _move(store, release, "promote", by=by, why=why, role=role)
+
+
+def may_promote(store: Home, release: Release, *, by: str, why: str) -> None:
+    """Nothing, when `by` may make the release the champion for this reason; raises what `promote` raises."""
     _named(by, why, "promote")
     if release.evidence.refusals:
         raise NotFit(f"release {release.short} is not fit: {', '.join(release.evidence.refusals)}",
@@ -49,7 +55,6 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     signed = open_release(release.folder, key=trusted(signing_key(store)))
     own_evidence(signed)
     _may_approve(store, signed, by)
-    return _move(store, release, "promote", by=by, why=why, role=role)
 
 
 def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Release:
@@ -186,7 +191,7 @@ def _move(store: Home, release: Release, action: str, *, by: str, why: str, role
         if before == release.id:
             raise Misuse(f"release {release.short} is the champion already", where=str(release.folder),
                          hint="promote another release, or leave it as it is")
-        return {"alias": ALIAS, "release": release.id, "before": before, "folder": _relative(store, release.folder)}
+        return {"alias": ALIAS, "release": release.id, "before": before, "folder": relative(store, release.folder)}
 
     return _written(store, subject, actor=by, role=role, action=action, why=why, evidence=release.evidence.digest)
 
@@ -252,7 +257,7 @@ def _stood(lines: list[Line]) -> list[dict[str, str]]:
     return found
 
 
-def _relative(store: Home, folder: Path) -> str:
+def relative(store: Home, folder: Path) -> str:
     """Relative to the project, so that a moved project keeps its champion; absolute if it lies elsewhere."""
     own = Path(os.path.abspath(folder))
     root = Path(os.path.abspath(store.folder))

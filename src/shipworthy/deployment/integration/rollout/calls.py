@@ -47,7 +47,8 @@ class Counter:
     def taken(self, before: int) -> list[Calls]:
         """The minutes that were over at a time, each told once: they are forgotten here."""
         over = sorted(key for key in self._open if key[0] + MINUTE <= before)
-        return [Calls(at, arm, *sums, cells) for at, arm in over for sums, cells in [self._open.pop((at, arm))]]
+        taken = [(key, *self._open.pop(key)) for key in over]
+        return [Calls(at, arm, sums[0], sums[1], cells) for (at, arm), sums, cells in taken]
 
 
 def add_calls(path: Path, calls: Sequence[Calls]) -> None:
