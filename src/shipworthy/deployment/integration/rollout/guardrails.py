@@ -152,7 +152,7 @@ def scores(found: Arms, plan: Rollout, alpha: float) -> Finding:
     """Whether the distribution of its scores is further from the champion's than is borne."""
     own, other = (_finite(numbers([once(table, found.unit) for table in tables]))
                   for tables in (found.tried, [found.champion]))
-    return _gap(distance_sequence(own, other, alpha=alpha), plan.scores, "the distributions of scores are", len(own))
+    return _gap(distance_sequence(own, other, alpha=alpha), plan.scores, "The distributions of the two scores are apart by", len(own))
 
 
 def decisions(found: Arms, plan: Rollout, alpha: float) -> Finding:
@@ -162,12 +162,12 @@ def decisions(found: Arms, plan: Rollout, alpha: float) -> Finding:
     mine, theirs = _pairs(found)
     if len(mine):
         middle, low, high = (each[-1] / 2 + 0.5 for each in mean_sequence(2.0 * (mine != theirs) - 1, alpha=alpha))
-        return _gap((middle, low, high), plan.differ, "its decisions on the same rows are", len(mine))
+        return _gap((middle, low, high), plan.differ, "On the same rows it decides otherwise in", len(mine))
     own, other = (np.concatenate([once(table, found.unit).words("decision") for table in tables]).astype(str)
                   for tables in (found.tried, [found.champion]))
     known = np.unique(np.append(own, other))
     measured = distance_sequence(np.searchsorted(known, own), np.searchsorted(known, other), alpha=alpha)
-    return _gap(measured, plan.differ, "the shares of its decisions are", len(own))
+    return _gap(measured, plan.differ, "The shares of the two's decisions are apart by", len(own))
 
 
 def loss(found: Arms, plan: Rollout, alpha: float) -> Finding:
@@ -288,10 +288,9 @@ def _loss(gaps: Floats, margin: float, alpha: float, where: str) -> Finding:
 def _gap(measured: tuple[float, float, float], limit: float, what: str, n: int) -> Finding:
     middle, low, high = measured
     if not n or not isfinite(middle):
-        return say("unknown", f"No row tells yet how far {what} from the champion's.", n=n)
+        return say("unknown", "No row of both can be compared yet.", n=n)
     verdict: Verdict = "fail" if low > limit else "pass" if high <= limit else "unknown"
-    return say(verdict, f"In {middle:.1%} {what} other than the champion's ({low:.1%} to {high:.1%} at every look), "
-                        f"{limit:.0%} is borne.", value=middle, low=low, high=high, limit=limit, n=n)
+    return say(verdict, f"{what} {middle:.1%} ({low:.1%} to {high:.1%} at every look), {limit:.0%} is borne.", value=middle, low=low, high=high, limit=limit, n=n)
 
 
 def _evidence(log_e: float, alpha: float, seen: str, n: int) -> Finding:

@@ -20,10 +20,12 @@ from shipworthy.core.model import Model
 from shipworthy.core.part import Rollout
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases import history
+from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.rollout.guardrails import guardrails, values
 from shipworthy.deployment.integration.rollout.traffic import Arms, Traffic, answered, arms
+from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.standing import Mode, Stand, Standing, read_standing, write_standing
-from shipworthy.errors import BadRelease, Misuse, NotFit
+from shipworthy.errors import BadRelease, Misuse, NotFit, one_of
 
 START, ADVANCE, DONE = "rollout start", "rollout advance", "rollout done"
 ENDS = {"back": "rollout back", "timeout": "rollout timeout", "stop": "rollout stop"}
@@ -95,7 +97,8 @@ def start(store: history.Home, challenger: Release, *, by: str, why: str, plan: 
         if champion is None or champion.id == challenger.id:
             problem = "nothing is in production" if champion is None else f"{challenger.short} is the champion already"
             raise Misuse(problem, where=str(challenger.folder), hint="shipworthy promote makes the first champion")
-        _compatible(champion.model, challenger.model, (*plan.unit, *plan.segments))
+        _compatible(champion.model, challenger.model)
+        _sent(champion, (*plan.unit, *plan.segments))
         stand = _stood(store)
         subject = {"alias": "challenger", "rollout": secrets.token_hex(16), "release": challenger.id,
                    "folder": history.relative(store, challenger.folder), "champion": stand.release,
@@ -233,7 +236,7 @@ def _lacking_at_last(plan: Rollout, seen: Arms, findings: tuple[Finding, ...]) -
     return found
 
 
-def _compatible(champion: Model, challenger: Model, named: tuple[str, ...]) -> None:
+def _compatible(champion: Model, challenger: Model) -> None:
     """Raise NotFit unless the challenger answers every request of the champion with an answer of the same kind."""
     sheet, other = champion.sheet, challenger.sheet
     if (sheet.task, sheet.classes, sheet.target) != (other.task, other.classes, other.target):
@@ -244,10 +247,15 @@ def _compatible(champion: Model, challenger: Model, named: tuple[str, ...]) -> N
             told = "is not sent" if name not in champion.features.columns else "is sent as another kind"
             raise NotFit(f'the challenger reads "{name}", which {told} by the champion\'s clients', where=name,
                          hint="let the clients send what both read first")
+
+
+def _sent(champion: Release, named: tuple[str, ...]) -> None:
+    """Raise Misuse unless requests can hold the columns that the plan names."""
+    shape = Shape(champion.model, declared(champion).columns)
     for name in named:
-        if name not in sheet.schema:
-            raise Misuse(f'the champion knows no column "{name}"', where="[rollout] unit, segments",
-                         hint=f"name one of: {', '.join(sheet.schema.names)}")
+        if name not in (*shape.names, *shape.ignored):
+            raise Misuse(f'no request holds a column "{name}"', where="[rollout] unit, segments",
+                         hint=one_of(name, shape.names))
 
 
 def _move(store: history.Home, known: Rolling, found: Decision, action: str, now: int, *, actor: str = "") -> None:
