@@ -36,8 +36,9 @@ class Town:
 
     def __init__(
         self, store: Store, grid: Reference, *, seed: int = 0, fault: Fault | None = None, labelled: float = 0.5,
-        per_minute: int = 600,
+        per_minute: int = 600, counted: bool = True,
     ) -> None:
+        self.counted = counted
         self.store, self.grid, self.fault, self.labelled, self.per_minute = store, grid, fault, labelled, per_minute
         self.random, self.now, self.counter = np.random.default_rng(seed), BEGIN, Counter()
         self.people = [f"person {n}" for n in range(3_000)]
@@ -81,7 +82,7 @@ class Town:
                             "label": np.where(truth, "yes", "no")[kept]})
         self.rows.append(columns)
         self.now += MINUTE
-        self.calls += self.counter.taken(self.now)
+        self.calls += self.counter.taken(self.now) if self.counted else []
 
     def spoil(self, columns: dict[str, Any], rows: npt.NDArray[np.bool_]) -> None:
         if self.fault is not None and rows.any():
@@ -140,12 +141,12 @@ def begin(store: Store, pair: tuple[Release, Release]) -> Callable[..., rollout.
 
 @pytest.fixture
 def run(store: Store, grid: Reference, promote: Any, begin: Any) -> Callable[..., tuple[Town, list[rollout.Decision]]]:
-    """A rollout to its end: a look every five minutes. Keywords are of `Town`; plan: changes of the plan."""
+    """A rollout to its end: a look every five minutes. plan: changes of it. last: what promotes. Others: of `Town`."""
 
-    def go(*, looks: int = 80, plan: Mapping[str, Any] | None = None, **town: Any) -> Any:
+    def go(*, looks: int = 80, plan: Mapping[str, Any] | None = None, last: Any = promote, **town: Any) -> Any:
         begin(**(plan or {}))
         served, decisions = Town(store, grid, **town), []
-        step = partial(rollout.step, store, served.traffic, promote=promote)
+        step = partial(rollout.step, store, served.traffic, promote=last)
         while len(decisions) < looks and not (decisions and decisions[-1].action in ("back", "done", "timeout")):
             for _ in range(5):
                 served.minute()

@@ -21,8 +21,8 @@ from shipworthy.metrics.arrays import Array, Mask
 from shipworthy.metrics.sequential import distance_sequence, from_any_start, mean_sequence, odds_log_e, split_log_e
 
 ROW = "deployment.delivery"
-FEWEST, FEWEST_REQUESTS, FEWEST_ROWS = 3, 20, 200
-NONFINITE, NONFINITE_SEGMENT, FAILED = 0.001, 0.01, 0.05
+FEWEST, FEWEST_FAILED, FEWEST_REQUESTS, FEWEST_ROWS = 3, 5, 20, 200
+NONFINITE, NONFINITE_SEGMENT, FAILED = 0.001, 0.01, 0.1
 BORNE_ODDS = 1.2
 BUCKET_CALLS, KNOWN_CALLS, SLOW = 200, 1_000, 0.99
 MOST_SEGMENTS = 20
@@ -66,16 +66,19 @@ def nonfinite(found: Arms, plan: Rollout) -> Finding:
 
 
 def server_errors(found: Arms, plan: Rollout) -> Finding:
-    """A minute in which the challenger answered 5xx far more often than the champion, among 20 requests or more."""
-    usual = {each.at: each for each in found.newest if each.arm != "challenger"}
-    own = [each for each in found.newest if each.arm == "challenger"]
-    for each in own:
-        beside = usual.get(each.at, Calls(each.at, ""))
-        limit = FAILED + _share(beside.errors, beside.requests)
-        if each.requests >= FEWEST_REQUESTS and each.errors > limit * each.requests:
-            return say("fail", f"{each.errors} of {each.requests} requests of one minute failed.",
-                       value=each.errors / each.requests, limit=limit, n=each.requests)
-    asked = sum(each.requests for each in own)
+    """A minute in which the challenger answered 5xx far more often than the champion; with little traffic, the
+    minutes in which it was asked 20 times.
+    """
+    asked, here = 0, np.zeros(4, np.int64)
+    for each in found.newest:
+        own = each.arm == "challenger"
+        here += (each.errors, each.requests, 0, 0) if own else (0, 0, each.errors, each.requests)
+        if own and here[1] >= FEWEST_REQUESTS:
+            asked, limit = asked + int(here[1]), FAILED + _share(int(here[2]), int(here[3]))
+            if here[0] >= FEWEST_FAILED and here[0] > limit * here[1]:
+                return say("fail", f"{here[0]} of {here[1]} requests failed.",
+                           value=float(here[0] / here[1]), limit=limit, n=int(here[1]))
+            here = np.zeros(4, np.int64)
     return say("pass" if asked else "unknown", f"No minute of {asked:,} requests failed.", n=asked)
 
 
