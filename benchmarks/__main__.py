@@ -16,10 +16,10 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from benchmarks import house, kernel
+from benchmarks import house, kernel, serving
 from benchmarks.frame import Bar, environment
 
-BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel}
+BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel, "serving": serving}
 
 
 def main(words: Sequence[str] | None = None) -> int:

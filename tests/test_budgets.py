@@ -20,7 +20,8 @@ DISTRIBUTIONS = 45
 # A budget raised for one place by name; each is argued in docs/decisions.md.
 RAISED_FILES: dict[str, int] = {}
 RAISED_FUNCTIONS: dict[str, int] = {}
-EDGES = {"core/judge.py", "core/registry.py", "deployment/integration/serving/app.py"}
+EDGES = {"core/judge.py", "core/registry.py", "deployment/integration/serving/app.py",
+         "deployment/integration/serving/arms.py"}
 PICKLES = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
 HEAVY = {"numpy", "pandas", "polars", "pyarrow", "sklearn", "scipy", "lightgbm", "interpret", "optuna", "duckdb",
          "deltalake", "sqlalchemy", "alembic", "uvicorn", "cryptography", "jinja2", "click", "msgspec", "fsspec"}
@@ -68,7 +69,7 @@ def test_no_function_takes_more_than_five_positional_parameters() -> None:
     assert {place: count for place, count in counts.items() if count > POSITIONAL} == {}
 
 
-def test_every_exception_is_caught_only_at_the_three_edges() -> None:
+def test_every_exception_is_caught_only_at_the_named_edges() -> None:
     wide = {}
     for name, (_, tree) in files().items():
         for node in ast.walk(tree):

@@ -69,10 +69,16 @@ def test_every_command_is_documented_with_every_option() -> None:
         command = group.get_command(click.Context(group), verb)
         assert command
         assert section
-        options = [param for param in command.params if isinstance(param, click.Option)]
+        options = [param for param in params(command) if isinstance(param, click.Option)]
         missing += [f"{verb} {name}" for option in options for name in option.opts if f"`{name}`" not in section]
         missing += [f"{verb} {option.name} has no help" for option in options if not option.help]
     assert missing == []
+
+
+def params(command: click.Command) -> list[click.Parameter]:
+    """The parameters of a command, and of the verbs of its own if it has some."""
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return [*command.params, *(param for one in inner for param in params(one))]
 
 
 def test_every_check_is_documented_with_every_setting() -> None:
@@ -176,7 +182,7 @@ def test_every_command_that_is_named_exists_with_its_options() -> None:
         if command is None:
             wrong.append(f"{place}: shipworthy {verb}")
             continue
-        known = {"--help", "-h", *(name for param in command.params for name in param.opts)}
+        known = {"--help", "-h", *(name for param in params(command) for name in param.opts)}
         wrong += [f"{place}: shipworthy {verb} {option}" for option in options if option not in known]
     assert wrong == []
 

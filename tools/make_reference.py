@@ -70,13 +70,16 @@ def commands() -> Iterator[str]:
         yield from _command(verb, command)
 
 
-def _command(verb: str, command: click.Command) -> Iterator[str]:
+def _command(verb: str, command: click.Command, level: str = "##") -> Iterator[str]:
+    """A verb, and the verbs of its own if it has some."""
     arguments = [param for param in command.params if isinstance(param, click.Argument)]
     options = [param for param in command.params if isinstance(param, click.Option)]
     words = [f"{a.human_readable_name}" if a.required else f"[{a.human_readable_name}]" for a in arguments]
     must = [f"{max(option.opts, key=len)} {_value(option)}" for option in options if option.required]
-    yield f"\n## {verb}\n"
-    yield f"```console\n$ {' '.join(['shipworthy', verb, *words, *must])}\n```\n"
+    inner = command.commands if isinstance(command, click.Group) else {}
+    yield f"\n{level} {verb}\n"
+    if not inner:
+        yield f"```console\n$ {' '.join(['shipworthy', verb, *words, *must])}\n```\n"
     yield _flat(command.help)
     if options:
         yield "\n| option | meaning | default |\n|---|---|---|"
@@ -84,6 +87,8 @@ def _command(verb: str, command: click.Command) -> Iterator[str]:
         names = ", ".join(f"`{name}`" for name in sorted(option.opts, key=len))
         value = "" if option.is_flag else f" {_value(option)}"
         yield f"| {names}{value} | {_cell(option.help or '')} | {_option_default(option)} |"
+    for name, one in inner.items():
+        yield from _command(f"{verb} {name}", one, f"{level}#")
 
 
 def _value(option: click.Option) -> str:

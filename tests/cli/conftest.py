@@ -79,7 +79,8 @@ def start() -> Callable[..., subprocess.Popen[str]]:
     """The command line in a child process that can be killed."""
 
     def begin(*args: Any, **more: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", "from shipworthy.cli import main; main()", *map(str, args)]
+        # -B: a child that may write little or is killed must leave no half-written bytecode in the source
+        command = [sys.executable, "-B", "-c", "from shipworthy.cli import main; main()", *map(str, args)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
     return begin

@@ -89,6 +89,8 @@ def test_the_inputs_cover_every_column() -> None:
 def test_a_table_and_its_rows_one_by_one_have_equal_inputs_however_they_arrive(rows: list[dict[str, Any]]) -> None:
     inputs = MODEL.inputs(table(rows))
     assert np.array_equal(inputs, np.array([MODEL.row(row) for row in rows]), equal_nan=True)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    assert np.array_equal(inputs, MODEL.rows(columns), equal_nan=True)
     again = msgspec.json.decode(canonical(MODEL.sheet), type=Sheet)
     assert np.array_equal(inputs, Model(again, MODEL.program).inputs(table(rows)), equal_nan=True)
 

@@ -22,13 +22,16 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def spawn() -> Spawn:
-    """Start a Python of its own that runs a script with arguments, and imports what this one imports."""
+    """Start a Python of its own that runs a script with arguments, and imports what this one imports.
+
+    -B: one that may write little or is killed must leave no half-written bytecode in the source.
+    """
     paths = "\n".join(sys.path)
 
     def start(script: str, *arguments: object) -> subprocess.Popen[str]:
         code = f"import sys; sys.path[:] = {paths!r}.split(chr(10))\n{script}"
         return subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
+            [sys.executable, "-B", "-c", code, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -27,6 +27,7 @@ VERBS = {
     "attest": "Sign what only a person can say.",
     "rollback": "Make the previous champion the champion again.",
     "serve": "Answer requests and log what was served.",
+    "token": "Say who may ask: make, list, rotate and revoke API tokens.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",
@@ -92,7 +93,7 @@ def main() -> None:
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
-            group(standalone_mode=False)
+            group(prog_name="shipworthy", standalone_mode=False)
     except ShipworthyError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

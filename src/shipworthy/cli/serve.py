@@ -8,13 +8,17 @@ import socket
 from pathlib import Path
 
 import click
+import msgspec
 
 from shipworthy import flow
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.model import Model
+from shipworthy.deployment.integration.access.gate import Gate
+from shipworthy.deployment.integration.access.tls import ending, tls
 from shipworthy.deployment.integration.releases.example import example
 from shipworthy.deployment.integration.releases.shelf import find_release
-from shipworthy.deployment.integration.serving.host import serve
+from shipworthy.deployment.integration.serving.host import become
+from shipworthy.deployment.integration.serving.worker import Job
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
@@ -24,18 +28,27 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--release", "release_id", default="", help="Release id or folder; the champion by default.")
 @click.option("--host", default="", help="Address to listen on; from [serve] by default.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port; from [serve] by default.")
-def command(folder: Path, release_id: str, host: str, port: int) -> None:
+@click.option("--workers", default=0, type=click.IntRange(0, 64), help="Processes; from [serve] by default.")
+def command(folder: Path, release_id: str, host: str, port: int, workers: int) -> None:
     """Answer records and Open Inference Protocol v2 requests, and log what was served. Stops on Ctrl-C."""
     place = open_workspace(folder)
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", where=str(place.folder),
                      hint="shipworthy promote first, or name one: --release ID")
-    host, port = host or place.project.serve.host, port or place.project.serve.port
+    told = place.project.serve
+    host, port, workers = host or told.host, port or told.port, workers or told.workers
     _may_listen(host, port)
-    say(f"serving {release.short} on http://{host}:{port}; whoever reaches this address may ask")
-    say(f"try: {request(release.model, f'http://{host}:{port}')}")
-    serve(release, place.log, place.project, host, port, contributions=flow.shares)
+    serving = msgspec.structs.replace(told, host=host, port=port, workers=workers)
+    scheme = "https" if tls(serving, place.folder) else "http"
+    gate = Gate(place.store.home, serving)
+    say(f"serving {release.short} on {scheme}://{host}:{port}; {gate.told()}")
+    gate.close()
+    say(f"try: {request(release.model, f'{scheme}://{host}:{port}')}")
+    if soon := ending(serving, place.folder):
+        say(soon)
+    become(Job(str(release.folder), str(place.log), msgspec.structs.replace(place.project, serve=serving), serving,
+               "" if release_id else str(place.store.home), workers=workers))
 
 
 def request(model: Model, address: str) -> str:

@@ -10,15 +10,20 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.table import Floats, Mask, Table, is_text, to_numbers, to_words, word
 from shipworthy.errors import BadData
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+else:
+    pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
 NOTHING = frozenset({"", "?", "??", "-", "--", ".", "n/a", "#n/a", "na", "nan", "null", "#null!", "#value!", "#ref!",
                      "missing", "not available", "not applicable", "<na>", "\\n"})
@@ -28,7 +33,6 @@ DATES, NAIVE = "dates are read as midnight UTC", "times without a zone are read 
 LARGEST = float(np.finfo(np.float32).max)
 LATEST = 253_402_214_400  # 9999-12-31, seconds since 1970: what systems write for "never"
 EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-STAMP = pa.timestamp("us", "UTC")
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
@@ -192,15 +196,15 @@ class Times(msgspec.Struct, frozen=True, omit_defaults=True, tag="times"):
         if is_text(values.type):
             if not self.reads_text:
                 raise _unfit(self.column, "does not hold times", "write times as 2013-09-01T06:00:00Z")
-            return _distinct(values, self.one, STAMP)
+            return _distinct(values, self.one, _utc())
         if not (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
             raise _unfit(self.column, f"holds {values.type} values, not times", "write times as 2013-09-01T06:00:00Z")
         if not getattr(values.type, "tz", None) and not self.naive:
             raise _unfit(self.column, "holds times without a zone", "add Z for UTC, or the offset")
-        values = values if values.type == STAMP else _stamps(values)
+        values = values if values.type == _utc() else _stamps(values)
         gone = pc.and_(self.ends, pc.greater_equal(pc.cast(values, pa.int64()), LATEST * 10**6))
         gone = pc.fill_null(gone, False)
-        return pc.if_else(gone, pa.scalar(None, STAMP), values) if pc.any(gone).as_py() else values
+        return pc.if_else(gone, pa.scalar(None, _utc()), values) if pc.any(gone).as_py() else values
 
 
 Reading = Numbers | Words | Truths | Times
@@ -308,7 +312,7 @@ def _distinct(values: pa.ChunkedArray, one: Callable[[Any], Any], kind: pa.DataT
 
 def _empty(values: pa.ChunkedArray, reading: Reading) -> pa.ChunkedArray:
     """A column without any value, of a type that its reading knows, whatever a file made of it."""
-    kinds = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": STAMP}
+    kinds = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": _utc()}
     kind = kinds.get(reading.kind, pa.string())
     known = pa.types.is_integer(values.type) and reading.kind == "number"
     return values if known or values.type == kind else pa.chunked_array([pa.nulls(len(values), kind)])
@@ -317,8 +321,12 @@ def _empty(values: pa.ChunkedArray, reading: Reading) -> pa.ChunkedArray:
 def _stamps(values: pa.ChunkedArray) -> pa.ChunkedArray:
     zone = getattr(values.type, "tz", None)
     plain = pc.cast(values, pa.timestamp("us", zone), safe=False)
-    return plain.cast(STAMP) if zone else pc.assume_timezone(plain, "UTC").cast(STAMP)
+    return plain.cast(_utc()) if zone else pc.assume_timezone(plain, "UTC").cast(_utc())
 
 
 def _unfit(column: str, problem: str, hint: str) -> BadData:
     return BadData(f'column "{column}" {problem}', where=column, hint=hint)
+
+
+def _utc() -> pa.DataType:
+    return pa.timestamp("us", "UTC")

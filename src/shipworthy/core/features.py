@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
 from shipworthy.core.cleaning import EPOCH, TICK
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Floats, Table, to_numbers, to_words, word
 from shipworthy.errors import BadData
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+else:
+    pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
 MAX_LEVELS = 254
 MIN_LEVEL_ROWS = 5
@@ -169,7 +174,11 @@ def _encode(encoder: Encoder, values: pa.ChunkedArray) -> Floats:
 
 
 def _moments(values: pa.ChunkedArray, part: Part, name: str) -> Floats:
-    seconds = to_numbers(values, name)
+    return part_of(to_numbers(values, name), part)
+
+
+def part_of(seconds: Floats, part: Part) -> Floats:
+    """A part of UTC times given as seconds since 1970; NaN where there is none."""
     if part == "seconds":
         return seconds
     known = np.isfinite(seconds)

@@ -12,18 +12,23 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadData, BadRelease, Misuse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+else:
+    pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
 FIXED = 2**20
 SCORE_CELLS = 256

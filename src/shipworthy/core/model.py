@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.canon import canonical, digest
-from shipworthy.core.cleaning import Cleaning, Reading, Times, Words
-from shipworthy.core.features import Category, Encoder, Features, Moment, single
+from shipworthy.core.cleaning import Cleaning
+from shipworthy.core.encode import Fill, filled, fillers, value_reader
+from shipworthy.core.features import Features
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Program, read_program
 from shipworthy.core.schema import Schema, Task
@@ -86,7 +87,7 @@ class Model:
     @cached_property
     def readers(self) -> tuple[tuple[str, Callable[[Any], float]], ...]:
         """Of every input its column, and the function from one value as it arrived to the number in `inputs`."""
-        return tuple((each.column, _reader(each, self.sheet.cleaning.of(each.column)))
+        return tuple((each.column, value_reader(each, self.sheet.cleaning.of(each.column)))
                      for each in self.features.encoders)
 
     def row(self, record: Mapping[str, Any]) -> list[float]:
@@ -94,10 +95,25 @@ class Model:
 
         Raises BadData for a missing field, and for a value that cannot be read as training read the column.
         """
-        for column in self.features.columns:
-            if column not in record:
-                raise BadData(f'field "{column}" is missing', where=column, hint="send null if the value is unknown")
+        self._complete(record)
         return [read(record[column]) for column, read in self.readers]
+
+    @cached_property
+    def _fillers(self) -> tuple[tuple[str, Fill], ...]:
+        return fillers(self.features.encoders, self.sheet.cleaning)
+
+    def rows(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
+        """The inputs (n, inputs) of n records given as columns of Python values as they arrived, without Arrow.
+
+        Every row is what `row` gives. Raises BadData as `row` does.
+        """
+        self._complete(columns)
+        return filled(self._fillers, columns, len(self.features.encoders))
+
+    def _complete(self, fields: Mapping[str, Any]) -> None:
+        for column in self.features.columns:
+            if column not in fields:
+                raise BadData(f'field "{column}" is missing', where=column, hint="send null if the value is unknown")
 
     def score(self, table: Table) -> Floats:
         """Value, probability of the second class, or (n, k) probabilities, for every row."""
@@ -185,21 +201,3 @@ def encode_target(table: Table, target: str, classes: tuple[str, ...]) -> Floats
                       where=f"{table.origin or table.name}, column {target}",
                       hint="correct the label, or train again with rows of that class")
     return codes
-
-
-def _reader(encoder: Encoder, reading: Reading | None) -> Callable[[Any], float]:
-    encode = single(encoder)
-    if reading is None and isinstance(encoder, Moment):
-        reading = Times(encoder.column)
-    if reading is None:
-        return encode
-    one = reading.one
-    if not isinstance(encoder, Category) or not isinstance(reading, Words):
-        return lambda value: encode(one(value))
-    at_once = {text: encode(one(text)) for text in (*encoder.levels, *reading.known)}
-
-    def read(value: Any) -> float:
-        found = at_once.get(value)
-        return encode(one(value)) if found is None else found
-
-    return read

@@ -226,19 +226,31 @@ class Watching(Part, frozen=True):
 class Serving(Part, frozen=True):
     """[serve] Address of the predict API and its limits.
 
-    host, port: where it listens. max_rows, max_megabytes: of one request. max_concurrent: requests under way beyond
-    which a client is told to come back. unseen: what becomes of a category that training did not have; accepted ones
-    are flagged in the answer. log: what an answer waits for: kept (survives a killed process), durable (survives a
-    power cut), buffered (neither, for up to a second).
+    host, port: where it listens. workers: processes that share the port, at most one a core. max_rows, max_megabytes:
+    of one request. max_concurrent: requests under way beyond which a client is told to come back. unseen: what becomes
+    of a category that training did not have; accepted ones are flagged in the answer. log: what an answer waits for:
+    kept (survives a killed process), durable (survives a power cut), buffered (neither, for up to a second). open:
+    whether it answers without a token; if not said, as long as it listens on this machine only and no token for it was
+    ever made. rows_a_minute: of one token, in any sixty seconds, if the token says nothing else, and of all who ask
+    without one together; 0 is without limit. rows_a_day: likewise, from midnight to midnight UTC. certificate: PEM
+    file, with its chain, to be reached by https; a path from the project folder. key: PEM file of its private key.
+    requests: json writes one line a request to stderr, without any value from it.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
     max_rows: int = 10_000
     max_megabytes: float = 16.0
     max_concurrent: int = 64
     unseen: Literal["accept", "refuse"] = "accept"
     log: Literal["kept", "durable", "buffered"] = "kept"
+    open: bool | None = None
+    rows_a_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rows_a_day: Annotated[int, msgspec.Meta(ge=0)] = 0
+    certificate: str = ""
+    key: str = ""
+    requests: Literal["none", "json"] = "none"
 
 
 class Project(Part, frozen=True):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import pyarrow as pa
 
 from shipworthy.core.canon import digest
+from shipworthy.core.lazy import Lazy
 from shipworthy.errors import BadData, one_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Lazy("pyarrow")
 
 Kind = Literal["number", "category", "text", "boolean", "timestamp"]
 Task = Literal["binary", "multiclass", "regression"]

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest_parts
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Role, Schema, infer
 from shipworthy.core.shown import COLUMNS, shown
 from shipworthy.errors import BadData, one_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+else:
+    pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -59,10 +59,15 @@ def write_bytes(path: Address, data: bytes) -> None:
     write_files({Path(path): data})
 
 
-def write_files(files: Mapping[Path, bytes]) -> None:
+def write_private(path: Path, data: bytes) -> None:
+    """Put a local file that its owner alone may read, from its first byte on. Raises `StoreError`."""
+    write_files({path: data}, mode=0o600)
+
+
+def write_files(files: Mapping[Path, bytes], *, mode: int = 0o666) -> None:
     """Put several local files: all are on disk under temporary names before the first is renamed.
 
-    A full disk therefore changes none of them. Raises `StoreError`.
+    mode: their permissions, less what the process takes away. A full disk changes none of them. Raises `StoreError`.
     """
     parts: dict[Path, Path] = {}
     where = next(iter(files), Path())
@@ -71,7 +76,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             for path, data in files.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 parts[path] = temporary(path)
-                _write_synced(parts[path], data)
+                _write_synced(parts[path], data, mode)
             for path, part in parts.items():
                 os.replace(part, path)
         finally:
@@ -225,8 +230,8 @@ def _try_lock(handle: int, path: Path, shared: bool) -> bool:
     return True
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

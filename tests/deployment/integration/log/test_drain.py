@@ -9,7 +9,17 @@ import pytest
 
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.drain import Drained, drain, drained_log
-from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served, label_history, labels, predictions
+from shipworthy.deployment.integration.log.log import (
+    Heading,
+    Label,
+    Log,
+    Served,
+    label_history,
+    labels,
+    predictions,
+    shadows,
+)
+from shipworthy.deployment.integration.log.writer import Writer
 from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.store import Store, open_store
 
@@ -55,7 +65,7 @@ def ids(folder: Path, store: Store) -> list[str]:
 def test_a_drained_log_reads_as_before(folder: Path, store: Store) -> None:
     filled(folder, "b", "a")
     before = predictions(folder, store.tables)
-    assert drain(folder, store.tables) == Drained(files=2, predictions=2)
+    assert drain(folder, store.tables) == Drained(files=1, predictions=2)
     assert not list(folder.glob("*.log"))
     after = predictions(folder, store.tables)
     assert after.records() == before.records()
@@ -117,11 +127,38 @@ def test_a_file_of_an_unknown_kind_is_set_aside(folder: Path, store: Store) -> N
 
 
 def test_an_old_file_is_sealed_by_its_age(folder: Path) -> None:
-    writer = segments.Writer(folder, "x", b"h", age=0)
+    writer = Writer(folder, "x", b"h", age=0)
     writer.append(b"one")
     writer.append(b"two")
     writer.close()
-    assert [list(segments.blocks(path))[1:] for path in segments.segments(folder, "x")] == [[b"one"], [b"two"], []]
+    assert [list(segments.blocks(path))[1:] for path in segments.segments(folder, "x")] == [[b"one"], [b"two"]]
+
+
+def test_answers_in_the_shadow_are_drained_apart(folder: Path, store: Store) -> None:
+    log = Log(folder, HEADING)
+    shadow = log.arm(HEADING, shadow=True)
+    log.served(block("a"))
+    shadow.served(block("a"))
+    log.close()
+    shadow.close()
+    before = shadows(folder, store.tables).records()
+    assert drain(folder, store.tables) == Drained(files=2, predictions=1, shadows=1)
+    assert not list(folder.glob("*.log"))
+    assert shadows(folder, store.tables).records() == before
+    assert ids(folder, store) == ["a"]
+
+
+def test_a_file_of_a_killed_server_is_drained_with_the_room_it_never_used(folder: Path, store: Store) -> None:
+    log = Log(folder, HEADING)
+    log.served(block("a"))
+    (path,) = segments.segments(folder, "predictions")
+    left = path.read_bytes()
+    log.close()
+    path.unlink()
+    copy = path.with_stem(path.stem + "x")
+    copy.write_bytes(left)
+    assert drain(folder, store.tables) == Drained(files=1, predictions=1)
+    assert not copy.exists()
 
 
 def test_releases_with_other_fields_are_drained_and_read_together(folder: Path, store: Store) -> None:

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import resource
-import signal
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
-
-import pytest
 
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.log import (
@@ -14,14 +10,14 @@ from shipworthy.deployment.integration.log.log import (
     Label,
     Log,
     Served,
+    ServedRow,
     label_history,
     labels,
-    new_ids,
     predictions,
     read_log,
+    shadows,
 )
 from shipworthy.deployment.integration.serving.record import Field
-from shipworthy.errors import StoreError
 
 HEADING = Heading("r" * 64, ("no", "yes"), (Field("age", "f0", "number", True), Field("seen", "f1", "timestamp", False),
                                             Field("grade", "f2", "category", True, True)))
@@ -92,67 +88,6 @@ def test_a_log_that_is_being_written_is_not_cut_by_another_server(tmp_path: Path
     assert Log(tmp_path, HEADING).cut == 0
 
 
-def test_every_cut_of_a_file_gives_whole_blocks_only(tmp_path: Path) -> None:
-    writer = segments.Writer(tmp_path, "x", b"head")
-    payloads = [b"one", b"", b"three" * 10]
-    for payload in payloads:
-        writer.append(payload)
-    writer.close()
-    path = segments.segments(tmp_path, "x")[0]
-    whole = path.read_bytes()
-    for size in range(len(whole) + 1):
-        path.write_bytes(whole[:size])
-        found = list(segments.blocks(path))
-        assert found == [b"head", *payloads][: len(found)]
-    assert len(found) == 4
-
-
-def test_a_flipped_bit_ends_the_file_there(tmp_path: Path) -> None:
-    writer = segments.Writer(tmp_path, "x", b"")
-    for payload in (b"one", b"two"):
-        writer.append(payload)
-    writer.close()
-    path = segments.segments(tmp_path, "x")[0]
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
-    assert list(segments.blocks(path)) == [b"", b"one"]
-
-
-def test_a_full_file_is_sealed_and_another_is_begun(tmp_path: Path) -> None:
-    writer = segments.Writer(tmp_path, "x", b"h", sealed=100)
-    for number in range(10):
-        writer.append(bytes([number]) * 40)
-    writer.close()
-    found = [block for path in segments.segments(tmp_path, "x") for block in list(segments.blocks(path))[1:]]
-    assert len(segments.segments(tmp_path, "x")) > 3
-    assert found == [bytes([number]) * 40 for number in range(10)]
-
-
-@pytest.mark.parametrize("mode", ["kept", "durable"])
-def test_a_block_is_in_the_file_before_append_returns(tmp_path: Path, mode: segments.Mode) -> None:
-    writer = segments.Writer(tmp_path, "x", b"", mode=mode)
-    writer.append(b"now")
-    assert list(segments.blocks(segments.segments(tmp_path, "x")[0])) == [b"", b"now"]
-    writer.close()
-
-
-def test_a_full_disk_is_told_and_leaves_no_half_block(tmp_path: Path) -> None:
-    writer = segments.Writer(tmp_path, "x", b"")
-    writer.append(b"a" * 1000)
-    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, limits[1]))
-        with pytest.raises(StoreError, match="the disk is full: the answer cannot be logged"):
-            writer.append(b"b" * 1000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    writer.append(b"c")
-    assert list(segments.blocks(segments.segments(tmp_path, "x")[0])) == [b"", b"a" * 1000, b"c"]
-    writer.close()
-
-
 def test_a_repeated_label_is_kept_once_and_the_last_correction_counts(tmp_path: Path) -> None:
     log = Log(tmp_path, HEADING)
     assert log.labelled([label("a", "no"), label("b", "yes")]) == (2, 0, 0)
@@ -191,11 +126,38 @@ def test_releases_with_other_fields_share_a_log(tmp_path: Path) -> None:
     assert [(row["age"], row["grade"]) for row in table.records()] == [(63.0, "2"), (40.0, None)]
 
 
-def test_ids_are_version_7_and_sort_by_time() -> None:
-    found = [place for at in range(AT, AT + 5_000, 250) for place in new_ids(1, at)]
-    assert found == sorted(found)
-    parsed = [UUID(place) for place in found]
-    assert {place.version for place in parsed} == {7}
-    assert {place.variant for place in parsed} == {"specified in RFC 4122"}
-    assert parsed[0].int >> 80 == AT // 1_000
-    assert len(set(new_ids(1_000, AT))) == 1_000
+def test_a_single_row_is_read_as_the_block_of_one_that_it_stands_for(tmp_path: Path) -> None:
+    log, short = Log(tmp_path / "one", HEADING), Log(tmp_path / "other", HEADING)
+    log.served(block("a"))
+    log.served(block("b", "c"))
+    short.served(ServedRow("a", AT, "champion", 1.0, 0.25, "no", False, (63.0, SEEN, 2)))
+    short.served(block("b", "c"))
+    log.close()
+    short.close()
+    assert predictions(tmp_path / "other").records() == predictions(tmp_path / "one").records()
+
+
+def test_a_challenger_that_answers_is_a_prediction_and_one_in_the_shadow_is_not(tmp_path: Path) -> None:
+    log = Log(tmp_path, HEADING)
+    other = Heading("s" * 64, ("no", "yes"), HEADING.fields[:1])
+    canary, shadow = log.arm(other), log.arm(other, shadow=True)
+    log.served(block("a", "b"))
+    canary.served(ServedRow("c", AT, "challenger", 0.05, 0.5, "yes", False, (40.0,)))
+    shadow.served(ServedRow("a", AT, "shadow", 1.0, 0.75, "yes", False, (63.0,)))
+    found = [(row["prediction_id"], row["release"][0], row["arm"]) for row in predictions(tmp_path).records()]
+    assert found == [("a", "r", "champion"), ("b", "r", "champion"), ("c", "s", "challenger")]
+    beside = shadows(tmp_path)
+    assert [(row["prediction_id"], row["arm"], row["score"], row["age"]) for row in beside.records()] == [
+        ("a", "shadow", 0.75, 63.0)]
+    for part in (log, canary, shadow):
+        part.close()
+    assert shadows(tmp_path).records() == beside.records()
+
+
+def test_one_wait_covers_answers_and_labels(tmp_path: Path) -> None:
+    log = Log(tmp_path, HEADING, mode="durable")
+    log.served(block("a"))
+    log.labelled([label("a", "no")])
+    asyncio.run(log.durable())
+    assert (predictions(tmp_path).rows, labels(tmp_path).rows) == (1, 1)
+    log.close()

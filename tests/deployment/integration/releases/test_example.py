@@ -23,7 +23,7 @@ def test_an_example_is_answered_and_read_as_the_reference() -> None:
     answers = answerer(model)
     answers.answer([example(model)])
     columns = answers.shape.columns(answers.shape.convert([example(model)]))
-    assert np.array_equal(model.inputs(answers.table(columns))[0], model.reference, equal_nan=True)
+    assert np.array_equal(model.rows(columns)[0], model.reference, equal_nan=True)
 
 
 def test_a_model_without_a_reference_shows_its_columns_as_null() -> None:

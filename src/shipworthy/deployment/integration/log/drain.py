@@ -11,7 +11,16 @@ import pyarrow as pa
 from shipworthy.core.canon import canonical
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
-from shipworthy.deployment.integration.log.log import LABELS, PREDICTIONS, Heading, Kept, Served, decoded, read_log
+from shipworthy.deployment.integration.log.log import (
+    LABELS,
+    PREDICTIONS,
+    SHADOWS,
+    Heading,
+    Kept,
+    decoded,
+    decoded_answers,
+    read_log,
+)
 from shipworthy.deployment.integration.log.tables import LABEL_TABLE, Layout, label_rows, served_rows
 from shipworthy.store.files import lock, write_bytes
 from shipworthy.store.tables import Tables
@@ -20,13 +29,15 @@ WAIT_SECONDS = 600.0
 
 
 class Drained(msgspec.Struct, frozen=True):
-    """What a drain did. predictions, labels: rows moved. cut: bytes of half-written blocks, never acknowledged.
+    """What a drain did. predictions, shadows, labels: rows moved.
 
+    cut: bytes of half-written blocks, never acknowledged.
     damaged: files set aside with the ending `.damaged`: what could be read of them was moved, the rest is for people.
     """
 
     files: int = 0
     predictions: int = 0
+    shadows: int = 0
     labels: int = 0
     cut: int = 0
     damaged: tuple[str, ...] = ()
@@ -40,7 +51,7 @@ def drain(folder: Path, tables: Tables) -> Drained:
     """
     found = Drained()
     with lock(tables.folder / "locks" / "drain.lock", WAIT_SECONDS):
-        for name in (PREDICTIONS, LABELS):
+        for name in (PREDICTIONS, SHADOWS, LABELS):
             for path in segments.segments(Path(folder), name):
                 with segments.claimed(path) as sealed:
                     if sealed:
@@ -66,8 +77,9 @@ def _moved(path: Path, name: str, tables: Tables, before: Drained) -> Drained:
     rows = 0
     if blocks:
         places = [at for at, _ in blocks]
-        rows = (_predictions if name == PREDICTIONS else _labels)(path, placed[0][1], [b for _, b in blocks],
-                                                                  (places, tables))
+        payloads = [block for _, block in blocks]
+        rows = (_labels(path, payloads, (places, tables)) if name == LABELS else
+                _answers(path, name, [placed[0][1], *payloads], (places, tables)))
     damaged = bool(left) and not half
     if damaged:
         path.rename(path.with_suffix(".damaged"))
@@ -79,22 +91,22 @@ def _moved(path: Path, name: str, tables: Tables, before: Drained) -> Drained:
         damaged=(*before.damaged, path.with_suffix(".damaged").name) if damaged else before.damaged, **moved)
 
 
-def _predictions(path: Path, header: bytes, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
+def _answers(path: Path, name: str, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
     places, tables = where
-    heading = msgspec.msgpack.decode(header, type=Heading)
+    heading = msgspec.msgpack.decode(blocks[0], type=Heading)
     layout = Layout(heading.fields, bool(heading.classes))
     told = path.parent / f"{layout.name}.json"
     if not told.exists():  # before the rows: without it they could not be read
         write_bytes(told, canonical(layout))
-    served = decoded(blocks, Served)
+    served = decoded_answers(blocks[1:])
     data = served_rows(heading, served)
     names = layout.stored
     data = data.rename_columns([names.get(name, name) for name in data.column_names])
-    _write(tables, layout.name, _with_place(data, path.stem, places, [len(one.ids) for one in served]), places)
+    _write(tables, layout.table(name), _with_place(data, path.stem, places, [len(one.ids) for one in served]), places)
     return len(data)
 
 
-def _labels(path: Path, header: bytes, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
+def _labels(path: Path, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
     places, tables = where
     kept = decoded(blocks, Kept)
     data = label_rows([(one.at, label) for one in kept for label in one.labels])

@@ -1,13 +1,10 @@
 """The log of what was served and of what came true: how it is written, and how it is read as tables.
 
 A prediction is in the log before its answer leaves, so an acknowledged answer is never lost to a killed process.
-Prediction ids are UUIDv7 (RFC 9562): sorted by time, so that late labels join without a scan.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +17,15 @@ import pyarrow.compute as pc
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log import tables as log_tables
+from shipworthy.deployment.integration.log.ids import now_us
+from shipworthy.deployment.integration.log.writer import Mode, Writer
 from shipworthy.deployment.integration.serving.record import Field
 
 if TYPE_CHECKING:
     from shipworthy.store.tables import Tables  # a server writes no table and needs none of the store's libraries
 
 Block = TypeVar("Block")
-PREDICTIONS, LABELS = "predictions", "labels"
+PREDICTIONS, SHADOWS, LABELS = "predictions", "shadows", "labels"
 REMEMBERED = 1_000_000
 
 
@@ -51,6 +50,22 @@ class Served(msgspec.Struct, frozen=True, array_like=True):
     columns: list[list[Any]]
 
 
+class ServedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One block: the prediction of a request of one row, written in a third of the time of a `Served` of one.
+
+    Read as the `Served` that it stands for. values: of the fields, in their order.
+    """
+
+    id: str
+    at: int
+    arm: str
+    propensity: float
+    score: float
+    decision: Any
+    abstain: bool
+    values: Sequence[Any]
+
+
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What came true of one prediction. observed_at: when it became known, not when it was sent."""
 
@@ -68,20 +83,55 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     labels: list[Label]
 
 
-class Log:
-    """The open log of one server process. cut: bytes of half-written blocks that an earlier process left."""
+class Arm:
+    """What one release answers, or would have answered, in files of its own. Made by `Log`; not for several threads.
 
-    def __init__(self, folder: Path, heading: Heading, *, mode: segments.Mode = "kept") -> None:
-        self.folder = Path(folder)
-        self.cut = segments.recover(self.folder, PREDICTIONS) + segments.recover(self.folder, LABELS)
+    A server keeps an answer and then waits before it sends it, which costs nothing but in mode "durable":
+
+    >>> arm.served(ServedRow(...)); await arm.durable()  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path, name: str, heading: Heading, mode: Mode) -> None:
+        self._writer = Writer(folder, name, msgspec.msgpack.encode(heading), mode=mode)
+        self._pack = msgspec.msgpack.Encoder().encode
+        self.begin, self.durable, self.close = self._writer.begin, self._writer.durable, self._writer.close
+
+    def served(self, block: Served | ServedRow) -> None:
+        """Keep one request's predictions. Raises StoreError when the disk refuses: then do not answer."""
+        self._writer.append(self._pack(block))
+
+
+class Log:
+    """The open log of one server process. cut: bytes of half-written blocks that an earlier process left.
+
+    heading: of the release that answers, whose place is `champion`. Further releases write beside it: see `arm`.
+    """
+
+    def __init__(self, folder: Path, heading: Heading, *, mode: Mode = "kept") -> None:
+        self.folder, self.mode = Path(folder), mode
+        self.cut = sum(segments.recover(self.folder, name) for name in (PREDICTIONS, SHADOWS, LABELS))
         self._known = {(e.prediction_id, e.source): e for _, e in _labels(self.folder)}
-        self._predictions = segments.Writer(self.folder, PREDICTIONS, msgspec.msgpack.encode(heading), mode=mode)
-        self._labels = segments.Writer(self.folder, LABELS, b"", mode=mode)
+        self.champion = self.arm(heading)
+        self.champion.begin()
+        self.served = self.champion.served
+        self._labels = Writer(self.folder, LABELS, b"", mode=mode)
         self._pack = msgspec.msgpack.Encoder().encode
 
-    def served(self, block: Served) -> None:
-        """Keep one request's predictions. Raises StoreError when the disk refuses: then do not answer."""
-        self._predictions.append(self._pack(block))
+    def arm(self, heading: Heading, *, shadow: bool = False) -> Arm:
+        """A place for the answers of another release; whoever asks for it closes it.
+
+        shadow: answers that nobody was sent, under the prediction ids of those that were: `predictions` leaves them
+        out, and `shadows` reads them.
+        """
+        return Arm(self.folder, SHADOWS if shadow else PREDICTIONS, heading, self.mode)
+
+    async def durable(self) -> None:
+        """Wait until the disk has all that `served` and `labelled` were given; at once unless the mode is "durable".
+
+        Everybody who waits shares one wait of the disk. Raises StoreError when it failed: then do not answer.
+        """
+        await self.champion.durable()
+        await self._labels.durable()
 
     def labelled(self, labels: Sequence[Label]) -> tuple[int, int, int]:
         """How many labels were new, how many correct an earlier one, how many were known already (not kept twice)."""
@@ -98,7 +148,7 @@ class Log:
         return len(fresh) - corrected, corrected, len(labels) - len(fresh)
 
     def close(self) -> None:
-        self._predictions.close()
+        self.champion.close()
         self._labels.close()
 
     def _remember(self, labels: Iterable[Label]) -> None:
@@ -107,24 +157,6 @@ class Log:
             self._known[label.prediction_id, label.source] = label
         while len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
-
-
-def new_ids(count: int, at: int) -> list[str]:
-    """Prediction ids of one request. at: microseconds since 1970 UTC; its fraction of a millisecond is kept too."""
-    milliseconds, rest = divmod(at, 1_000)
-    start = (milliseconds << 16 | 0x7000 | rest * 4096 // 1000) << 64
-    raw = os.urandom(8 * count)
-    found = []
-    for place in range(count):
-        low = int.from_bytes(raw[8 * place : 8 * place + 8], "big") & 0x3FFFFFFFFFFFFFFF | 0x8000000000000000
-        text = f"{start | low:032x}"
-        found.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
-    return found
-
-
-def now_us() -> int:
-    """Microseconds since 1970 UTC."""
-    return time.time_ns() // 1_000
 
 
 def read_log(folder: Path, tables: Tables | None, *, time: str = "") -> tuple[Table, Table]:
@@ -146,9 +178,18 @@ def predictions(folder: Path, tables: Tables | None = None, *, time: str = "") -
     Sorted by prediction id, each once. score: value, probability of the second class, or of the class decided on.
     A release without a field that another has gives null there. tables, time: as for `read_log`.
     """
+    return _answers(Path(folder), PREDICTIONS, tables, time)
+
+
+def shadows(folder: Path, tables: Tables | None = None, *, time: str = "") -> Table:
+    """What a challenger would have served, under the prediction ids of what was: the columns of `predictions`."""
+    return _answers(Path(folder), SHADOWS, tables, time)
+
+
+def _answers(folder: Path, name: str, tables: Tables | None, time: str) -> Table:
     waiting = [(log_tables.Layout(heading.fields, bool(heading.classes)), log_tables.served_rows(heading, found))
-               for heading, found in _predictions(Path(folder))]  # before the table: what moves meanwhile is read twice
-    pieces = [*waiting, *(log_tables.read_predictions(Path(folder), tables) if tables else ())]
+               for heading, found in _served(folder, name)]  # before the table: what moves meanwhile is read twice
+    pieces = [*waiting, *(log_tables.read_answers(folder, tables, name) if tables else ())]
     data = log_tables.in_order(pieces)
     if time and time in data.column_names:
         at = data.column_names.index("at")
@@ -173,11 +214,11 @@ def _label_rows(folder: Path, tables: Tables | None) -> pa.Table:
     return log_tables.without_repeats([waiting, *(log_tables.read_labels(tables) if tables else ())])
 
 
-def _predictions(folder: Path) -> Iterator[tuple[Heading, list[Served]]]:
-    for path in segments.segments(folder, PREDICTIONS):
+def _served(folder: Path, name: str) -> Iterator[tuple[Heading, list[Served]]]:
+    for path in segments.segments(folder, name):
         found = list(segments.blocks(path))
         if len(found) > 1:
-            yield msgspec.msgpack.decode(found[0], type=Heading), decoded(found[1:], Served)
+            yield msgspec.msgpack.decode(found[0], type=Heading), decoded_answers(found[1:])
 
 
 def _labels(folder: Path) -> Iterator[tuple[int, Label]]:
@@ -190,3 +231,19 @@ def decoded(found: Sequence[bytes], kind: type[Block]) -> list[Block]:
     """Blocks of a kind; an empty one, as a power cut leaves behind, holds nothing."""
     decoder = msgspec.msgpack.Decoder(kind)
     return [decoder.decode(block) for block in found if block]
+
+
+def decoded_answers(found: Sequence[bytes]) -> list[Served]:
+    """Blocks of answers: of many rows, whose first entry is an array, or of one, whose first is its id."""
+    many, one = msgspec.msgpack.Decoder(Served).decode, msgspec.msgpack.Decoder(ServedRow).decode
+    return [many(block) if _is_array(block[1]) else _as_served(one(block)) for block in found if block]
+
+
+def _is_array(code: int) -> bool:
+    """Whether a value of this first byte is an array (MessagePack specification, formats)."""
+    return 0x90 <= code <= 0x9F or code in (0xDC, 0xDD)
+
+
+def _as_served(row: ServedRow) -> Served:
+    return Served([row.id], row.at, row.arm, row.propensity, [row.score], [row.decision], [row.abstain],
+                  [[value] for value in row.values])

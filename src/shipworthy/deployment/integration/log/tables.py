@@ -27,6 +27,7 @@ ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": UTC_US, "ca
 PLACE = ("segment", "offset")
 OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
 LABEL_TABLE = "labels"
+STORED = {"predictions": "served", "shadows": "shadow"}
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -37,8 +38,12 @@ class Layout(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The store's table of this layout."""
-        return f"served-{digest(self)[:16]}"
+        """The file that tells of this layout, and the store's table of what was served in it."""
+        return self.table("predictions")
+
+    def table(self, kind: str) -> str:
+        """The store's table of this layout. kind: predictions or shadows."""
+        return f"{STORED[kind]}-{digest(self)[:16]}"
 
     @property
     def stored(self) -> dict[str, str]:
@@ -77,13 +82,14 @@ def served_rows(heading: Heading, found: Sequence[Served]) -> pa.Table:
     return pa.table(columns)
 
 
-def read_predictions(folder: Path, tables: Tables) -> Iterator[tuple[Layout, pa.Table]]:
-    """What was drained into the store, by layout; folder: of the log, which holds the layouts."""
+def read_answers(folder: Path, tables: Tables, kind: str) -> Iterator[tuple[Layout, pa.Table]]:
+    """What was drained into the store, by layout. folder: of the log, which holds the layouts. kind: as for `Layout`.
+    """
     known = set(tables.names())
     for path in sorted(folder.glob("served-*.json")):
         layout = msgspec.json.decode(path.read_bytes(), type=Layout)
-        if layout.name in known:
-            data = tables.read(layout.name).drop_columns(list(PLACE))
+        if layout.table(kind) in known:
+            data = tables.read(layout.table(kind)).drop_columns(list(PLACE))
             yield layout, data.rename_columns([*OWN, *layout.stored])
 
 

@@ -6,16 +6,15 @@ import io
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.evidence import AXES, Evidence
 from shipworthy.core.found import Contract, Profile
 from shipworthy.core.grid import read_grid
+from shipworthy.core.lazy import Lazy
 from shipworthy.core.model import Model, read_model
 from shipworthy.core.release import Identity, Manifest, Release
 from shipworthy.core.schema import Schema
@@ -24,6 +23,12 @@ from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.provenance import environment
 from shipworthy.errors import BadModel, BadRelease, Misuse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    pa, pq = Lazy("pyarrow"), Lazy("pyarrow.parquet")
 
 FORMAT = 2
 MANIFEST, SIGNER = "release.json", "signer.pem"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import call, itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
+from msgspec.structs import astuple
 
 from shipworthy.core.cleaning import Numbers, Reading, parsed
 from shipworthy.core.contributions import contributions as core_contributions
+from shipworthy.core.encode import swift_reader
 from shipworthy.core.features import Category
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
-from shipworthy.core.table import Floats, Table, word
+from shipworthy.core.table import Floats, word
 from shipworthy.deployment.integration.releases.declared import Declared
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.row import scored
@@ -22,8 +24,6 @@ from shipworthy.errors import BadData, Misuse, nearest
 
 Contributions = Callable[[Model, Floats], Floats]
 SINGLE = 4
-ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us", "UTC"),
-         "category": pa.string(), "text": pa.string()}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,16 @@ class Batch:
     outside: int = 0
 
 
+class One(NamedTuple):
+    """The answer to one record. values: of every field of the record, in their order, as the log keeps them."""
+
+    answer: dict[str, Any]
+    score: float
+    values: Sequence[Any]
+    unseen: int
+    outside: int
+
+
 class Answerer:
     """Answers records of one model. Made by `answerer`."""
 
@@ -52,6 +62,10 @@ class Answerer:
         self._score, self._one = scored(model.program), model.program.link in ("identity", "logistic")
         keys = {field.name: field for field in self.shape.fields}
         self._readers = [(keys[column].key, read) for column, read in model.readers]
+        places = {field.name: place for place, field in enumerate(self.shape.fields)}
+        self._swift = [swift_reader(e, self._reading(e.column), strict=not keys[e.column].loose)
+                       for e in model.features.encoders]
+        self._picked = _picker([places[column] for column, _ in model.readers])
         self._noted = [(keys[e.column].key, e.column, reading.one if (reading := self._reading(e.column)) else word,
                         frozenset(e.levels + e.rare) if isinstance(e, Category) else frozenset())
                        for e in model.features.encoders]
@@ -82,7 +96,7 @@ class Answerer:
             gaps = [(place, at) for place, row in enumerate(rows) for at, value in enumerate(row) if value != value]
             notes, (answers, score) = self._notes(records, gaps), self._few(rows)
         else:
-            inputs = self.model.inputs(self.table(columns))
+            inputs = self.model.rows(columns)
             notes, (answers, score) = self._notes(records, np.argwhere(np.isnan(inputs)).tolist()), self._many(inputs)
         beyond = self._outside(records) if self._limits else {}
         for place, note in (*notes.items(), *beyond.items()):
@@ -92,6 +106,29 @@ class Answerer:
         return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()),
                      sum(len(note["outside"]) for note in beyond.values()))
 
+    def one(self, record: Any) -> One:
+        """The answer to one decoded record: what `batch` gives for it, without the detours that a batch needs."""
+        values = astuple(record)
+        given = self._picked(values)
+        row = list(map(call, self._swift, given))
+        score = self._score(row)
+        answer, kept = (self._plain(score[0]), score[0]) if self._one else self._several(score)
+        unseen = outside = 0
+        if (total := sum(row)) != total:  # a NaN among them, which is quicker to see than to find
+            gaps = [(0, at) for at, read in enumerate(row) if read != read and given[at] is not None]
+            notes = self._notes((record,), gaps).get(0, {}) if gaps else {}
+            answer.update(notes)
+            unseen = len(notes.get("unseen", ()))
+        if self._limits:
+            beyond = self._outside((record,)).get(0, {})
+            answer.update(beyond)
+            outside = len(beyond.get("outside", ()))
+        return One(answer, kept, self.shape.kept(values), unseen, outside)
+
+    def _several(self, score: Sequence[float]) -> tuple[dict[str, Any], float]:
+        several = np.array([score])
+        return self.model.answer(several)[0], float(several.max())
+
     def _few(self, inputs: Sequence[list[float]]) -> tuple[list[dict[str, Any]], list[float]]:
         answers, kept = [], []
         for row in inputs:
@@ -100,9 +137,9 @@ class Answerer:
                 answers.append(self._plain(score[0]))
                 kept.append(score[0])
             else:
-                several = np.array([score])
-                answers.append(self.model.answer(several)[0])
-                kept.append(float(several.max()))
+                answer, most = self._several(score)
+                answers.append(answer)
+                kept.append(most)
         return answers, kept
 
     def _many(self, inputs: Floats) -> tuple[list[dict[str, Any]], list[float]]:
@@ -128,16 +165,6 @@ class Answerer:
         answer["set"] = [name for name, each in zip(sheet.classes, (other, score), strict=True) if 1 - each <= edge]
         answer["abstain"] = not finite or answer["set"] != [answer["prediction"]]
         return answer
-
-    def table(self, columns: Mapping[str, list[Any]]) -> Table:
-        """Columns of decoded values as a table, as they came: what the model's cleaning reads."""
-        arrays = {}
-        read = [field for field in self.shape.fields if field.name in self.model.sheet.schema]
-        for field in read:
-            values = columns[field.name]
-            values = [word(value) for value in values] if field.words or field.kept != field.kind else values
-            arrays[field.name] = pa.array(values, ARROW[field.kept])
-        return Table(pa.table(arrays), self.model.sheet.schema.only(list(arrays)), origin="request")
 
     def _notes(self, records: Sequence[Any], gaps: Iterable[Sequence[int]]) -> dict[int, dict[str, list[str]]]:
         """Record → its fields whose value training did not have (unseen), or took for none (missing).
@@ -174,6 +201,13 @@ class Answerer:
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):
             answer["contributions"] = dict(zip(names, map(float, shares), strict=True))
+
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], Sequence[Any]]:
+    if list(places) == list(range(len(places))):
+        count = len(places)
+        return lambda values: values[:count]
+    return itemgetter(*places) if len(places) > 1 else lambda values: (values[places[0]],)
 
 
 def _number(value: Any, reading: Reading | None) -> float | None:

@@ -1,60 +1,153 @@
-"""What a server counts about itself, as Prometheus text; labels are bounded and never a value from data.
+"""What the processes of one server count about themselves, as Prometheus text; labels are bounded and never data.
 
+The cells are 64-bit whole numbers in memory that all workers share: each writes only its own, any of them adds up all.
 Source: Prometheus exposition format 0.0.4; the names `model_infer_…` and `rest_server_…` are those of MLServer 1.7.
 """
 
 from __future__ import annotations
 
+import mmap
 from bisect import bisect_left
+from collections.abc import Iterator
 
 EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+ROUTES = ("predict", "infer", "invocations", "labels", "other")
+ANSWERS = ROUTES[:3]
+STATUSES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 500, 503)
+OWN = {"shipworthy_labels_total": ("counter", "Labels kept."),
+       "shipworthy_overload_refusals_total": ("counter", "Requests refused with 429."),
+       "shipworthy_shadows_left_out_total": ("counter", "Requests that the challenger was too busy to shadow."),
+       "rest_server_requests_in_progress": ("gauge", "Requests under way.")}
+PER_RELEASE = {"shipworthy_predictions_total": "Rows answered.",
+               "shipworthy_unseen_categories_total": "Values new to the model.",
+               "shipworthy_outside_limits_total": "Numbers beyond declared limits.",
+               "shipworthy_abstentions_total": "Rows without a decision.",
+               "shipworthy_unusable_scores_total": "Rows whose score is no finite number.",
+               "shipworthy_release_failures_total": "Requests that a release failed to answer."}
+LABELS, REFUSED, LEFT_OUT, IN_PROGRESS = range(len(OWN))
+ROWS, UNSEEN, OUTSIDE, ABSTAINED, UNUSABLE, FAILED = range(len(PER_RELEASE))
+_REQUESTS = len(OWN)
+_GENERAL = _REQUESTS + len(ROUTES) * len(STATUSES)
+_SECONDS = len(PER_RELEASE)
+_NAME = _SECONDS + 1 + len(EDGES) + 1
+_RELEASE = _NAME + 2
+RELEASES = 8
+_SIZE = _GENERAL + RELEASES * _RELEASE
+_PLACE = {(route, status): _REQUESTS + n for n, (route, status) in enumerate(
+    (route, status) for route in ROUTES for status in STATUSES)}
+_UNKNOWN = STATUSES.index(500)
+
+
+class Board:
+    """The cells of every worker of a server. handle: of a file that they share; -1 for a server of one process."""
+
+    def __init__(self, workers: int = 1, handle: int = -1) -> None:
+        size = workers * _SIZE * 8
+        self._memory = mmap.mmap(handle, size)  # with -1: of this process alone
+        self._cells = memoryview(self._memory).cast("q")
+        self.workers = workers
+
+    @staticmethod
+    def size(workers: int) -> int:
+        """How many bytes the shared file holds."""
+        return workers * _SIZE * 8
+
+    def counters(self, worker: int = 0) -> Counters:
+        """The cells of one worker; what it had under way when it was killed is over."""
+        own = self._cells[worker * _SIZE : (worker + 1) * _SIZE]
+        own[IN_PROGRESS] = 0
+        return Counters(own, self)
+
+    def totals(self) -> tuple[list[int], dict[str, list[int]]]:
+        """The general cells, and those of every release by the start of its id, added over all workers."""
+        general: list[int] = [0] * _GENERAL
+        releases: dict[str, list[int]] = {}
+        for worker in range(self.workers):
+            own = self._cells[worker * _SIZE : (worker + 1) * _SIZE].tolist()
+            general = [a + b for a, b in zip(general, own, strict=False)]
+            for at in range(_GENERAL, _SIZE, _RELEASE):
+                block = own[at : at + _RELEASE]
+                name = _unpacked(block[_NAME:])
+                if name:
+                    known = releases.setdefault(name, [0] * _NAME)
+                    releases[name] = [a + b for a, b in zip(known, block, strict=False)]
+        return general, dict(sorted(releases.items()))
+
+    def text(self) -> str:
+        """The figures of all workers in the exposition format."""
+        general, releases = self.totals()
+        return "\n".join([*_of_releases(releases), *_of_requests(general), *_histogram(releases)]) + "\n"
 
 
 class Counters:
-    """Plain integers, added to on the request path and printed on demand."""
+    """What one worker counts: `general[LABELS] += 1`. Made by `Board.counters`."""
 
-    def __init__(self, release: str) -> None:
-        self.release = release
-        self.requests: dict[tuple[str, int], int] = {}
-        self.rows = self.unseen = self.outside = self.abstained = self.labels = self.in_flight = self.refused = 0
-        self.seconds, self.buckets = 0.0, [0] * (len(EDGES) + 1)
+    def __init__(self, cells: memoryview[int], board: Board) -> None:
+        self.board, self._cells = board, cells
+        self.general = cells[:_GENERAL]
+        self._next = 0
 
-    def done(self, route: str, status: int, seconds: float) -> None:
-        """Count one request. route: one of the server's own, never the path that was asked."""
-        self.requests[route, status] = self.requests.get((route, status), 0) + 1
-        self.seconds += seconds
-        self.buckets[bisect_left(EDGES, seconds)] += 1
+    def release(self, release_id: str) -> memoryview[int]:
+        """The cells of a release: `ROWS` and its like, and its times; the oldest of eight makes room for a ninth."""
+        name = _packed(release_id)
+        blocks = [self._cells[at : at + _RELEASE] for at in range(_GENERAL, _SIZE, _RELEASE)]
+        for block in blocks:
+            if block[_NAME:].tolist() == name:
+                return block
+        block = blocks[self._next % RELEASES]
+        self._next += 1
+        for place, value in enumerate([0] * _NAME + name):
+            block[place] = value
+        return block
 
-    def text(self) -> str:
-        """The figures in the exposition format."""
-        good = sum(n for (route, status), n in self.requests.items() if route in ("predict", "infer") and status < 400)
-        bad = sum(n for (route, status), n in self.requests.items() if route in ("predict", "infer") and status >= 400)
-        label = f'{{release="{self.release[:16]}"}}'
-        lines = [
-            *_one("shipworthy_predictions_total", "counter", "Rows answered.", self.rows, label),
-            *_one("shipworthy_unseen_categories_total", "counter", "Values new to the model.", self.unseen, label),
-            *_one("shipworthy_outside_limits_total", "counter", "Numbers beyond declared limits.", self.outside, label),
-            *_one("shipworthy_abstentions_total", "counter", "Rows without a decision.", self.abstained, label),
-            *_one("shipworthy_labels_total", "counter", "Labels kept.", self.labels, label),
-            *_one("shipworthy_overload_refusals_total", "counter", "Requests refused with 429.", self.refused, label),
-            *_one("model_infer_request_success", "counter", "Requests for answers that were answered.", good),
-            *_one("model_infer_request_failure", "counter", "Requests for answers that were refused.", bad),
-            *_one("rest_server_requests_in_progress", "gauge", "Requests under way.", self.in_flight),
-            "# HELP rest_server_requests Requests by route and status.", "# TYPE rest_server_requests counter",
-            *(f'rest_server_requests{{path="{route}",status_code="{status}"}} {count}'
-              for (route, status), count in sorted(self.requests.items())),
-            "# HELP rest_server_requests_duration_seconds Time to answer.",
-            "# TYPE rest_server_requests_duration_seconds histogram", *self._histogram(),
-        ]
-        return "\n".join(lines) + "\n"
+    def done(self, route: str, status: int) -> None:
+        """Count one request. route: one of `ROUTES`, never the path that was asked."""
+        self.general[_PLACE.get((route, status), _PLACE[route, STATUSES[_UNKNOWN]])] += 1
 
-    def _histogram(self) -> list[str]:
-        name, total, lines = "rest_server_requests_duration_seconds", 0, []
-        for edge, count in zip((*map(str, EDGES), "+Inf"), self.buckets, strict=True):
+
+def timed(release: memoryview[int], seconds: float) -> None:
+    """Count the time that a request to a release took."""
+    release[_SECONDS] += int(seconds * 1e9)
+    release[_SECONDS + 1 + bisect_left(EDGES, seconds)] += 1
+
+
+def _packed(release_id: str) -> list[int]:
+    """The first 16 hexadecimal digits as two numbers, moved by one so that no release is nothing."""
+    return [int(release_id[:8] or "0", 16) + 1, int(release_id[8:16] or "0", 16)]
+
+
+def _unpacked(name: list[int]) -> str:
+    return f"{name[0] - 1:08x}{name[1]:08x}" if name[0] else ""
+
+
+def _of_releases(releases: dict[str, list[int]]) -> Iterator[str]:
+    for place, (name, text) in enumerate(PER_RELEASE.items()):
+        yield from (f"# HELP {name} {text}", f"# TYPE {name} counter")
+        yield from (f'{name}{{release="{release}"}} {cells[place]}' for release, cells in releases.items())
+
+
+def _of_requests(general: list[int]) -> Iterator[str]:
+    for place, (name, (kind, text)) in enumerate(OWN.items()):
+        yield from (f"# HELP {name} {text}", f"# TYPE {name} {kind}", f"{name} {general[place]}")
+    count = {key: general[place] for key, place in _PLACE.items()}
+    good = sum(n for (route, status), n in count.items() if route in ANSWERS and status < 400)
+    bad = sum(n for (route, status), n in count.items() if route in ANSWERS and status >= 400)
+    for name, text, value in (("model_infer_request_success", "answered", good),
+                              ("model_infer_request_failure", "refused", bad)):
+        yield from (f"# HELP {name} Requests for answers that were {text}.", f"# TYPE {name} counter",
+                    f"{name} {value}")
+    yield from ("# HELP rest_server_requests Requests by route and status.", "# TYPE rest_server_requests counter")
+    yield from (f'rest_server_requests{{path="{route}",status_code="{status}"}} {n}'
+                for (route, status), n in count.items() if n)
+
+
+def _histogram(releases: dict[str, list[int]]) -> Iterator[str]:
+    name = "rest_server_requests_duration_seconds"
+    yield from (f"# HELP {name} Time to answer, by the release that answered.", f"# TYPE {name} histogram")
+    for release, cells in releases.items():
+        total = 0
+        for edge, count in zip((*map(str, EDGES), "+Inf"), cells[_SECONDS + 1 : _NAME], strict=True):
             total += count
-            lines.append(f'{name}_bucket{{le="{edge}"}} {total}')
-        return [*lines, f"{name}_sum {self.seconds:.6f}", f"{name}_count {total}"]
-
-
-def _one(name: str, kind: str, text: str, value: int, labels: str = "") -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}", f"{name}{labels} {value}"]
+            yield f'{name}_bucket{{release="{release}",le="{edge}"}} {total}'
+        yield f'{name}_sum{{release="{release}"}} {cells[_SECONDS] / 1e9:.9f}'
+        yield f'{name}_count{{release="{release}"}} {total}'

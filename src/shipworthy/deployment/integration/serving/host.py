@@ -1,115 +1,141 @@
-"""Running the predict API: in this process until stopped, or in a child process for drills and replays."""
+"""The processes of a server: workers that share one port, kept running; or one worker for a drill or a replay.
+
+All workers accept from one listening socket, so that none of them takes waiting connections with it when it ends. One
+that is killed is started again; where they end again and again, the server stops with the cause instead of staying up
+and answering nobody.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import IO, NoReturn
 
 import msgspec
-import uvicorn
 
-from shipworthy.core.canon import canonical
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.serving.answerer import Contributions
-from shipworthy.deployment.integration.serving.app import App, app
-from shipworthy.errors import StoreError
+from shipworthy.deployment.integration.serving.counters import Board
+from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS, Job
+from shipworthy.errors import ShipworthyError, StoreError
 
-DRAIN_SECONDS = 10
 START_SECONDS = 30.0
-IDLE_SECONDS = 30
+BACKLOG = 2_048
+LOOK_SECONDS = 0.1
+MOST_ENDS, WITHIN_SECONDS = 5, 30.0
+quiet: Callable[[str], None] = lambda text: None  # noqa: E731 - talk that nobody hears
 
 
-def serve(
-    release: Release | Path, log_folder: Path, project: Project | Serving, host: str = "", port: int = 0,
-    *, contributions: Contributions | None = None,
-) -> None:
-    """Answer requests for a release until SIGINT or SIGTERM, then finish what is under way and close the log.
+class Worker:
+    """One worker process. said: what it wrote to standard error."""
 
-    host, port: by default those of the project file. Raises BadRelease, StoreError.
-    """
-    serving = project.serve if isinstance(project, Project) else project
-    made = app(release, log_folder, project, contributions=contributions)
-    _Listener(_config(made, host or serving.host, port or serving.port), made).run()
+    def __init__(self, job: Job, inherited: Sequence[int] = ()) -> None:
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "shipworthy.deployment.integration.serving.worker"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self._said, env=_environment(), pass_fds=tuple(inherited))
+        assert self.process.stdin
+        self.process.stdin.write(msgspec.json.encode(job) + b"\n")
+        self.process.stdin.flush()
+
+    def port(self) -> int:
+        """Its port, once it answers. Raises StoreError with what it said if it ends before."""
+        assert self.process.stdout
+        limit = threading.Timer(START_SECONDS, self.process.kill)
+        limit.start()
+        line = self.process.stdout.readline()
+        limit.cancel()
+        if not line:
+            self.process.wait()
+            words = self.said
+            self.end()
+            raise StoreError("the server did not start", where="shipworthy serve", hint=words)
+        return int(json.loads(line)["port"])
+
+    @property
+    def said(self) -> str:
+        """The last lines of what it wrote to standard error."""
+        self._said.seek(0)
+        return " ".join(self._said.read().decode(errors="replace").strip().splitlines()[-3:])
+
+    def stop(self) -> None:
+        """Let it finish what is under way, and wait for its end."""
+        self.process.terminate()
+        try:
+            self.process.wait(DRAIN_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.end()
+
+    def end(self) -> None:
+        """Wait for its end, and close what led to it."""
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self._said):
+            if pipe:
+                pipe.close()
 
 
 class Server:
-    """A server in a child process on a free port of this machine, ended with the block.
+    """A server of one worker on a free port of this machine, ended with the block.
+
+    home: the `.shipworthy` folder of the project whose champion it follows; by default the release answers for ever.
 
     >>> with Server(release, folder, project) as server:  # doctest: +SKIP
     ...     print(server.address)
     """
 
-    def __init__(self, release: Release | Path, log_folder: Path, project: Project | Serving) -> None:
-        self.release = release.folder if isinstance(release, Release) else release
+    def __init__(
+        self, release: Release | Path, log_folder: Path, project: Project | Serving, *, home: Path | None = None
+    ) -> None:
+        folder = release.folder if isinstance(release, Release) else release
+        serving = project.serve if isinstance(project, Project) else project
+        self.serving = msgspec.structs.replace(serving, host="127.0.0.1", port=0)
+        self._job = Job(str(folder), str(log_folder), None, self.serving, str(home or ""))
         self.log_folder = Path(log_folder)
-        self.serving = project.serve if isinstance(project, Project) else project
         self.address = ""
         self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: Worker | None = None
 
     @property
     def pid(self) -> int:
         """The id of the child process; 0 while there is none."""
-        return self._process.pid if self._process else 0
+        return self._worker.process.pid if self._worker else 0
 
     def start(self) -> Server:
         """The server itself, once it answers. Raises StoreError with what the child said if it ends before."""
-        job = {"release": str(self.release), "log": str(self.log_folder), "serving": msgspec.to_builtins(self.serving)}
-        with tempfile.TemporaryFile() as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "shipworthy.deployment.integration.serving.host"], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=said, env=_environment())
-            assert self._process.stdin and self._process.stdout
-            self._process.stdin.write(canonical(job) + b"\n")
-            self._process.stdin.flush()
-            limit = threading.Timer(START_SECONDS, self._process.kill)
-            limit.start()
-            line = self._process.stdout.readline()
-            limit.cancel()
-            if not line:
-                self._process.wait()
-                said.seek(0)
-                words = said.read().decode(errors="replace").strip().splitlines()
-                self._end()
-                raise StoreError("the server did not start", where=str(self.release), hint=" ".join(words[-3:]))
-        self.port = int(json.loads(line)["port"])
+        worker = Worker(self._job)
+        self.port = worker.port()
+        self._worker = worker
         self.address = f"http://127.0.0.1:{self.port}"
         return self
 
     def stop(self) -> None:
         """Let it finish what is under way, and wait for its end."""
-        if self._process:
-            self._process.terminate()
-            try:
-                self._process.wait(DRAIN_SECONDS + 5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-            self._end()
+        if self._worker:
+            self._worker.stop()
+            self._worker = None
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
-        if self._process:
-            self._process.kill()
-            self._end()
-
-    def _end(self) -> None:
-        assert self._process
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
-        self._process = None
+        if self._worker:
+            self._worker.process.kill()
+            self._worker.end()
+            self._worker = None
 
     def __enter__(self) -> Server:
-        return self if self._process else self.start()
+        return self if self._worker else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -117,29 +143,73 @@ class Server:
         self.stop()
 
 
-class _Listener(uvicorn.Server):
-    """Not ready from the moment it is told to stop; tells `told` its port once it answers."""
+def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
+    """Answer requests with `job.workers` processes until SIGINT or SIGTERM, then let them finish and close their logs.
 
-    def __init__(self, config: uvicorn.Config, made: App, told: bool = False) -> None:
-        super().__init__(config)
-        self._app, self._told = made, told
+    Raises StoreError when the workers cannot start, or end again and again, with what the last of them said.
+    """
+    stopped = threading.Event()
 
-    async def startup(self, sockets: list[Any] | None = None) -> None:
-        await super().startup(sockets)
-        if self._told and self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            print(json.dumps({"port": port}), flush=True)
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._app.draining = True
-        super().handle_exit(sig, frame)
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listening(job.serving.host, job.serving.port))
+        shared = stack.enter_context(tempfile.TemporaryFile())
+        shared.truncate(Board.size(job.workers))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, stop))
+        inherited = (listening.fileno(), shared.fileno())
+        jobs = [msgspec.structs.replace(job, worker=n, handle=inherited[0], board=inherited[1])
+                for n in range(job.workers)]
+        workers = [Worker(each, inherited) for each in jobs]
+        try:
+            for worker in workers:
+                worker.port()
+            say(f"ready with {job.workers} worker{'s' if job.workers > 1 else ''}")
+            _watch(workers, jobs, inherited, (stopped, say))
+        finally:
+            for worker in workers:
+                worker.process.terminate()
+            for worker in workers:
+                worker.stop()
 
 
-def _config(made: App, host: str, port: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        made, host=host, port=port, loop="auto", http="auto", ws="none", lifespan="on", access_log=False, workers=1,
-        log_level="warning", server_header=False, date_header=False, timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS)
+def _watch(
+    workers: list[Worker], jobs: Sequence[Job], inherited: Sequence[int],
+    told: tuple[threading.Event, Callable[[str], None]],
+) -> None:
+    """Start again what ends, until told to stop. Raises StoreError where that does not help."""
+    stopped, say = told
+    ends: deque[float] = deque(maxlen=MOST_ENDS)
+    while not stopped.wait(LOOK_SECONDS):
+        for place, worker in enumerate(workers):
+            if worker.process.poll() is None:
+                continue
+            words = worker.said or f"exit code {worker.process.returncode}"
+            worker.end()
+            ends.append(time.monotonic())
+            if len(ends) == MOST_ENDS and ends[-1] - ends[0] < WITHIN_SECONDS:
+                raise StoreError(f"workers end again and again: {words}", where="shipworthy serve",
+                                 hint="mend the cause, then serve again: shipworthy verify looks at the release")
+            say(f"worker {place} ended ({words}); starting another")
+            workers[place] = Worker(jobs[place], inherited)
+            workers[place].port()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A listening socket that children may inherit. Raises StoreError when the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+        found.setblocking(False)
+    except OSError as error:
+        raise StoreError(f"nothing can listen there: {error.strerror or error}", where=f"{host}:{port}",
+                         hint="choose another: --host 127.0.0.1 --port 8001") from error
+    return found
 
 
 def _environment() -> dict[str, str]:
@@ -149,19 +219,26 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def _child() -> None:
-    """The child: its job comes as one line; when that pipe ends, its parent is gone and it stops too."""
-    job = json.loads(sys.stdin.readline())
-    made = app(Path(job["release"]), Path(job["log"]), msgspec.convert(job["serving"], Serving))
-    listener = _Listener(_config(made, "127.0.0.1", 0), made, told=True)
+def become(job: Job) -> NoReturn:
+    """Turn this process into the server of a job, so that nothing that the command line imported stays in memory."""
+    handle, name = tempfile.mkstemp(prefix="shipworthy-", suffix=".json")
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.encode(job))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, "-m", __name__, name], _environment())
 
-    def orphaned() -> None:
-        sys.stdin.read()
-        listener.should_exit = True
 
-    threading.Thread(target=orphaned, daemon=True).start()
-    listener.run()
+def _main(name: str) -> None:
+    path = Path(name)
+    job = msgspec.json.decode(path.read_bytes(), type=Job)
+    path.unlink()
+    try:
+        serve(job, say=lambda text: print(text, file=sys.stderr, flush=True))
+    except ShipworthyError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
-    _child()
+    _main(sys.argv[1])

@@ -47,6 +47,11 @@ class Field(msgspec.Struct, frozen=True):
         return WORDS[self.kind] + more + ", or null"
 
     @property
+    def loose(self) -> bool:
+        """Whether values of several types may come: words and numbers, or text to be read."""
+        return self.words or self.text
+
+    @property
     def kept(self) -> str:
         """The kind in which the log keeps it: numbers that may be text are kept as they came, as text."""
         return "text" if self.text and self.kind == "number" else self.kind
@@ -108,6 +113,14 @@ class Shape:
         """
         found = {field.name: [getattr(record, field.key) for record in records] for field in self.fields}
         return {**found, **{name: list(map(read, found[name])) for name, read in self._read.items()}}
+
+    def kept(self, values: tuple[Any, ...]) -> Sequence[Any]:
+        """The values of one record's fields as `columns` has them, of all its attributes in order."""
+        own = values[: len(self.fields)] if len(values) > len(self.fields) else values
+        if not self._read:
+            return own
+        return [self._read[name](value) if name in self._read else value
+                for name, value in zip(self.names, own, strict=True)]
 
     def _refusal(self, body: Any, error: Exception) -> BadData:
         """The first thing wrong, in plain words."""

@@ -6,6 +6,7 @@ writes it after the ledger: the ledger is what happened, this file is what the s
 
 from __future__ import annotations
 
+import os
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -56,6 +57,15 @@ def read_standing(home: Path) -> Standing | None:
     except (OSError, msgspec.MsgspecError) as error:
         raise StoreError(f"who answers cannot be read: {error}", where=str(path),
                          hint="promote the champion again, which writes it anew") from error
+
+
+def stamp(home: Path) -> tuple[int, int] | None:
+    """What changes whenever the servers are told anew; None before the first time."""
+    try:
+        seen = os.stat(home / FILE)
+    except FileNotFoundError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns
 
 
 def write_standing(home: Path, standing: Standing) -> None:

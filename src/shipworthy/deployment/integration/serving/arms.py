@@ -1,0 +1,235 @@
+"""The releases that a server process has warm: the champion, and beside it a challenger; changed without a pause.
+
+The next releases are opened, verified and warmed beside those that answer; then the names move, between two requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shipworthy.core.project import Project, Serving
+from shipworthy.core.release import Release
+from shipworthy.deployment.integration.log.log import Heading, Log, Served
+from shipworthy.deployment.integration.releases.declared import declared
+from shipworthy.deployment.integration.releases.release import open_release
+from shipworthy.deployment.integration.releases.sign import trusted
+from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
+from shipworthy.deployment.integration.serving.counters import (
+    ABSTAINED,
+    FAILED,
+    LEFT_OUT,
+    OUTSIDE,
+    ROWS,
+    UNSEEN,
+    UNUSABLE,
+    Counters,
+)
+from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, read_standing, stamp
+from shipworthy.errors import BadRelease, ShipworthyError
+
+CLOSE_SECONDS = 30.0
+APART = 256
+MOST_WAITING = 1_000
+
+
+class Arm:
+    """One release that is ready to answer, and its place in the log. log: open already, or the folder of a new one."""
+
+    def __init__(
+        self, release: Release, log: Log | Path, project: Project | Serving, counters: Counters,
+        contributions: Contributions | None = None,
+    ) -> None:
+        serving = project.serve if isinstance(project, Project) else project
+        told = declared(release, project if isinstance(project, Project) else None)
+        self.release, self.id, self.name = release, release.id[:16], release.manifest.name
+        self.answers: Answerer = answerer(release.model, serving, contributions=contributions, told=told)
+        self.same = told.same
+        _warm(self.answers)
+        heading = Heading(release.id, release.model.classes, self.answers.shape.fields)
+        self.log = log if isinstance(log, Log) else Log(log, heading, mode=serving.log)
+        self.kept = self.log.arm(heading) if isinstance(log, Log) else self.log.champion
+        self._shadow = self.log.arm(heading, shadow=True)
+        self.cells = counters.release(release.id)
+
+    async def durable(self) -> None:
+        """Wait until the disk has what was kept, where the log is to outlive a power cut. Raises StoreError."""
+        await self.kept.durable()
+
+    def close(self) -> None:
+        """Seal its files."""
+        self.kept.close()
+        self._shadow.close()
+
+    def keep(self, batch: Batch, ids: list[str], at: int, name: str, chance: float) -> None:
+        """Log the answers that it gave under the name of an arm, and count them. Raises StoreError."""
+        abstain = [answer["abstain"] for answer in batch.answers]
+        if ids:
+            place = self._shadow if name == "shadow" else self.kept
+            place.served(Served(ids, at, name, chance, batch.score, [a["prediction"] for a in batch.answers],
+                                abstain, list(batch.columns.values())))
+        cells = self.cells
+        for cell, value in ((ROWS, len(ids)), (UNSEEN, batch.unseen), (OUTSIDE, batch.outside),
+                            (ABSTAINED, sum(abstain)), (UNUSABLE, sum(s - s != 0 for s in batch.score))):
+            cells[cell] += value
+
+
+class Drawn(NamedTuple):
+    """Who answers: the release, the name of its arm, and the probability with which it was to be this one."""
+
+    arm: Arm
+    name: str
+    chance: float
+
+
+class Arms:
+    """Who answers whom in this process, as the servers were told last.
+
+    home: the `.shipworthy` folder of the project that is followed; none for one release for ever. cause: why the newest
+    telling could not be followed, empty once it is.
+    """
+
+    def __init__(self, champion: Arm, make: Callable[[Release], Arm], counters: Counters, home: Path | None) -> None:
+        self.champion = champion
+        self.challenger: Arm | None = None
+        self.standing = Standing(0, Stand(champion.release.id, str(champion.release.folder)))
+        self.share, self.shadowed, self.cause = 0.0, False, ""
+        self._make, self._home, self._general = make, home, counters.general
+        self._seen: tuple[int, int] | None = None
+        self._keys: list[str] = []
+        self._names: list[tuple[str, str]] = []
+        self._old: list[Arm] = []
+        self._waiting: deque[tuple[Sequence[Any], list[str], int]] = deque()
+
+    @property
+    def all(self) -> tuple[Arm, ...]:
+        """The arms that are warm, the champion first."""
+        return (self.champion,) if self.challenger is None else (self.champion, self.challenger)
+
+    def draw(self, record: Any, prediction_id: str) -> Drawn:
+        """Who answers a record that the champion's type decoded, by the entity it is of; see `Standing`."""
+        if not self.share or self.challenger is None:
+            return Drawn(self.champion, "champion", 1.0)
+        keys = self._keys
+        entity = "\x1f".join([str(getattr(record, key)) for key in keys]) if keys else prediction_id
+        if place(entity, self.standing.salt) < self.share:
+            return Drawn(self.challenger, "challenger", self.share)
+        return Drawn(self.champion, "champion", 1.0 - self.share)
+
+    def parts(self, records: Sequence[Any], ids: Sequence[str]) -> list[tuple[Drawn, list[int]]]:
+        """Who answers which of several records."""
+        if not self.share:
+            return [(Drawn(self.champion, "champion", 1.0), list(range(len(records))))]
+        found: dict[str, tuple[Drawn, list[int]]] = {}
+        for at, (record, own) in enumerate(zip(records, ids, strict=True)):
+            drawn = self.draw(record, own)
+            found.setdefault(drawn.name, (drawn, []))[1].append(at)
+        return list(found.values())
+
+    def adapted(self, arm: Arm, records: Sequence[Any]) -> Sequence[Any]:
+        """Records of the champion's type as another release reads them: what it does not know is left out.
+
+        Raises BadData where a value is of another kind there.
+        """
+        if arm.answers.shape.fields == self.champion.answers.shape.fields:
+            return records
+        shape = arm.answers.shape
+        known = [(key, name) for key, name in self._names if name in shape.names]
+        wanted = dict.fromkeys(field.name for field in shape.fields if field.required)
+        return shape.convert([wanted | {name: getattr(record, key) for key, name in known} for record in records])
+
+    def shadow(self, records: Sequence[Any], ids: list[str], at: int) -> None:
+        """Ask the challenger too, once the champion's answer has left; never at the price of those who wait."""
+        if len(self._waiting) >= MOST_WAITING or len(records) > APART:
+            self._general[LEFT_OUT] += 1
+            return
+        self._waiting.append((records, ids, at))
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._ask_challenger)
+
+    def _ask_challenger(self) -> None:
+        records, ids, at = self._waiting.popleft()
+        arm = self.challenger
+        if arm is not None:
+            try:
+                arm.keep(arm.answers.batch(self.adapted(arm, records)), ids, at, "shadow", 1.0)
+            except Exception:  # the edge: what the challenger cannot answer is counted, and harms nobody
+                arm.cells[FAILED] += 1
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._ask_challenger)
+
+    def version(self, name: str) -> Arm | None:
+        """The warm release of an id, or of a start of it with at least 8 digits."""
+        return next((arm for arm in self.all if len(name) >= 8 and arm.release.id.startswith(name)), None)
+
+    async def follow(self) -> bool:
+        """Look whether the servers were told anew; whether that moved something. A broken release changes nothing."""
+        if self._home is None:
+            return False
+        seen = stamp(self._home)
+        if seen is None or seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            told = read_standing(self._home)
+            if told is None or told == self.standing:
+                return False
+            champion, challenger = await asyncio.to_thread(self._opened, told)
+        except ShipworthyError as error:
+            self.cause = f"cannot change to what was told: {error}"
+            return False
+        self._move(told, champion, challenger)
+        return True
+
+    def close(self) -> None:
+        """Seal the files of every arm."""
+        for arm in (*self.all, *self._old):
+            arm.close()
+
+    def _opened(self, told: Standing) -> tuple[Arm, Arm | None]:
+        assert self._home is not None
+        root, key = self._home.parent, trusted(self._home / "keys" / "signing.pem")
+
+        def arm(stand: Stand) -> Arm:
+            warm = next((arm for arm in self.all if arm.release.id == stand.release), None)
+            return warm or self._make(_signed(root / stand.folder, stand.release, key))
+
+        return arm(told.champion), None if told.challenger is None else arm(told.challenger)
+
+    def _move(self, told: Standing, champion: Arm, challenger: Arm | None) -> None:
+        before = self.all
+        self.champion, self.challenger, self.standing, self.cause = champion, challenger, told, ""
+        self.share = told.share if told.mode == "canary" and challenger else 0.0
+        self.shadowed = told.mode == "shadow" and challenger is not None
+        shape = champion.answers.shape
+        keys = {field.name: field.key for field in shape.fields}
+        self._keys = [keys[name] for name in told.unit if name in keys]
+        self._names = [(key, name) for name, key in keys.items()]
+        self._names += [(f"x{n}", name) for n, name in enumerate(shape.ignored)]
+        gone = [arm for arm in before if arm not in self.all]
+        self._old += gone
+        if gone:  # a batch that a thread still works on writes to the log of the arm that it asked
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._retire, gone)
+
+    def _retire(self, gone: list[Arm]) -> None:
+        for arm in gone:
+            arm.close()
+            self._old.remove(arm)
+
+
+def _signed(folder: Path, release_id: str, key: bytes) -> Release:
+    release = open_release(folder, key=key)
+    if release.id != release_id:
+        raise BadRelease("another release lies there than was told", where=str(folder),
+                         hint="promote it again, or restore the release from a copy")
+    return release
+
+
+def _warm(answers: Answerer) -> None:
+    """Answer one row and a few, so that a release that cannot answer never becomes ready."""
+    nothing = {field.name: None for field in answers.shape.fields}
+    answers.answer([nothing])
+    answers.answer([nothing] * 8)

@@ -1,0 +1,119 @@
+"""One worker process: an application under uvicorn, on a socket that all workers of a server share.
+
+Run as a module, with its job as one line on standard input; when that pipe ends its parent is gone, and it stops too.
+It says on standard output when it is ready. Nothing that trains or stores is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from shipworthy.core.project import Project, Serving
+from shipworthy.deployment.integration.access.gate import Gate
+from shipworthy.deployment.integration.access.tls import tls
+from shipworthy.deployment.integration.serving.app import App, app
+from shipworthy.deployment.integration.serving.counters import Board
+from shipworthy.deployment.integration.serving.reading import READ_SECONDS
+from shipworthy.errors import ShipworthyError
+
+DRAIN_SECONDS = 10
+IDLE_SECONDS = 30
+SWITCH_SECONDS = 0.0005  # so that opening the next release in a thread keeps no request waiting for long
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What a worker is to do. project: or only the settings of serving. home: of the project whose champion it follows.
+
+    handle, board: the listening socket and the shared counters, inherited; −1 for own ones.
+    """
+
+    release: str
+    log: str
+    project: Project | None
+    serving: Serving
+    home: str = ""
+    worker: int = 0
+    workers: int = 1
+    handle: int = -1
+    board: int = -1
+
+
+class Listener(uvicorn.Server):
+    """Not ready from the moment it is told to stop; closes connections that never finish asking."""
+
+    def __init__(self, config: uvicorn.Config, made: App) -> None:
+        super().__init__(config)
+        self._app = made
+        self._silent: dict[int, float] = {}
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            print(json.dumps({"port": port}), flush=True)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 50 == 0:
+            self._close_silent()
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.draining = True
+        super().handle_exit(sig, frame)
+
+    def _close_silent(self) -> None:
+        """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever."""
+        now, silent = time.monotonic(), {}
+        for connection in list(self.server_state.connections):
+            cycle, idle = getattr(connection, "cycle", None), getattr(connection, "timeout_keep_alive_task", None)
+            if cycle is None and idle is None:
+                since = silent[id(connection)] = self._silent.get(id(connection), now)
+                if now - since > READ_SECONDS and connection.transport is not None:
+                    connection.transport.close()
+        self._silent = silent
+
+
+def made(job: Job) -> tuple[App, Board]:
+    """The application of a job. Raises BadRelease, StoreError."""
+    board = Board(job.workers, job.board)
+    gate = Gate(Path(job.home), job.serving) if job.home else None
+    return app(Path(job.release), Path(job.log), job.project or job.serving,
+               home=Path(job.home) if job.home else None, counters=board.counters(job.worker), gate=gate), board
+
+
+def listen(job: Job) -> None:
+    """Answer until told to stop, then finish what is under way and close the log."""
+    application, _ = made(job)
+    serving = job.serving
+    config = uvicorn.Config(
+        application, host=serving.host, port=serving.port, loop="auto", http="auto", ws="none", lifespan="on",
+        access_log=False, log_level="warning", server_header=False, date_header=False, proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=DRAIN_SECONDS,
+        **tls(serving, Path(job.home).parent))
+    listener = Listener(config, application)
+
+    def orphaned() -> None:
+        sys.stdin.read()
+        application.draining = True
+        listener.should_exit = True
+
+    threading.Thread(target=orphaned, daemon=True).start()
+    listener.run([socket.socket(fileno=job.handle)] if job.handle >= 0 else None)
+
+
+if __name__ == "__main__":
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        listen(msgspec.json.decode(sys.stdin.readline(), type=Job))
+    except ShipworthyError as error:
+        sys.exit(f"{error}")
