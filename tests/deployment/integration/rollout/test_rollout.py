@@ -91,7 +91,7 @@ def test_a_rollback_keeps_the_champion_and_needs_a_new_start(
 def test_what_a_kill_left_undone_is_put_right_at_the_next_step(
     run: Callable[..., Any], store: Store, pair: Pair
 ) -> None:
-    town, decisions = run(looks=5)
+    town, _ = run(looks=5)
     known = rollout.rolling(store)
     assert known
     before = told(store)

@@ -51,6 +51,12 @@ class Counter:
         return [Calls(at, arm, sums[0], sums[1], cells) for (at, arm), sums, cells in taken]
 
 
+def cells_of(edges: Sequence[float], counts: Sequence[int]) -> dict[int, int]:
+    """The cells of a coarser histogram: each of its buckets, (edges + 1,), in the cell of its upper edge."""
+    placed = [*(bisect_left(EDGES, edge) for edge in edges), len(EDGES)]
+    return {cell: count for cell, count in zip(placed, counts, strict=True) if count}
+
+
 def add_calls(path: Path, calls: Sequence[Calls]) -> None:
     """Append to the file of one server process, `calls-NAME.jsonl` in the log's folder."""
     if calls:

@@ -155,7 +155,8 @@ def scores(found: Arms, plan: Rollout, alpha: float) -> Finding:
     """Whether the distribution of its scores is further from the champion's than is borne."""
     own, other = (_finite(numbers([once(table, found.unit) for table in tables]))
                   for tables in (found.tried, [found.champion]))
-    return _gap(distance_sequence(own, other, alpha=alpha), plan.scores, "The distributions of the two scores are apart by", len(own))
+    measured = distance_sequence(own, other, alpha=alpha)
+    return _gap(measured, plan.scores, "The distributions of the two's scores are apart by", len(own))
 
 
 def decisions(found: Arms, plan: Rollout, alpha: float) -> Finding:
@@ -293,7 +294,8 @@ def _gap(measured: tuple[float, float, float], limit: float, what: str, n: int) 
     if not n or not isfinite(middle):
         return say("unknown", "No row of both can be compared yet.", n=n)
     verdict: Verdict = "fail" if low > limit else "pass" if high <= limit else "unknown"
-    return say(verdict, f"{what} {middle:.1%} ({low:.1%} to {high:.1%} at every look), {limit:.0%} is borne.", value=middle, low=low, high=high, limit=limit, n=n)
+    return say(verdict, f"{what} {middle:.1%} ({low:.1%} to {high:.1%} at every look), {limit:.0%} is borne.",
+               value=middle, low=low, high=high, limit=limit, n=n)
 
 
 def _evidence(log_e: float, alpha: float, seen: str, n: int) -> Finding:

@@ -153,7 +153,7 @@ def look(known: Rolling, traffic: Callable[[Rolling], Traffic], *, now: int) -> 
     if now - known.started > plan.hours * 60 * MINUTE:
         return msgspec.structs.replace(stays, action="timeout", reason=f"{plan.hours:g} hours are over, undecided")
     seen = arms(traffic(known), champion=known.champion.release, challenger=known.challenger.release,
-                since=known.started, unit=plan.unit, now=now)
+                since=known.started, unit=plan.unit, shares=known.shares, now=now)
     findings = guardrails(seen, plan, shares=known.shares)
     stays = msgspec.structs.replace(stays, findings=findings)
     failed = [finding for finding in findings if finding.verdict == "fail"]

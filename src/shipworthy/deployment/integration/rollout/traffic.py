@@ -96,13 +96,18 @@ class Arms:
 
 
 def arms(traffic: Traffic, *, champion: str, challenger: str, since: int, unit: tuple[str, ...] = (),
-         now: int = 2**62) -> Arms:
-    """The rows of a rollout from its start on. champion, challenger: release ids. since, now: microseconds."""
+         shares: Sequence[float] = (1.0,), now: int = 2**62) -> Arms:
+    """The rows of a rollout from its start on. champion, challenger: release ids. since, now: microseconds.
+
+    shares: told to the servers. Rows that the challenger answered for certain before it had them all were asked of it
+    by name, and are nobody's sample.
+    """
     rows = traffic.predictions
     arm, release = rows.words("arm"), rows.words("release")
     recent = micros(rows, "at") >= since if rows.rows else np.zeros(0, np.bool_)
     own = rows.take(recent & (arm != "challenger") & (release == champion))
-    other = rows.take(recent & (arm == "challenger") & (release == challenger))
+    drawn = numbers([rows], "propensity") < 1 if 1.0 not in shares else np.ones(rows.rows, np.bool_)
+    other = rows.take(recent & drawn & (arm == "challenger") & (release == challenger))
     shadow = other.head(0)
     if traffic.shadows is not None and traffic.shadows.rows:
         asked = traffic.shadows
