@@ -69,16 +69,13 @@ def server_errors(found: Arms, plan: Rollout) -> Finding:
     """A minute in which the challenger answered 5xx far more often than the champion; with little traffic, the
     minutes in which it was asked 20 times.
     """
-    asked, here = 0, np.zeros(4, np.int64)
-    for each in found.newest:
-        own = each.arm == "challenger"
-        here += (each.errors, each.requests, 0, 0) if own else (0, 0, each.errors, each.requests)
-        if own and here[1] >= FEWEST_REQUESTS:
-            asked, limit = asked + int(here[1]), FAILED + _share(int(here[2]), int(here[3]))
-            if here[0] >= FEWEST_FAILED and here[0] > limit * here[1]:
-                return say("fail", f"{here[0]} of {here[1]} requests failed.",
-                           value=float(here[0] / here[1]), limit=limit, n=int(here[1]))
-            here = np.zeros(4, np.int64)
+    asked = 0
+    for (failed, own, others, beside), _ in _by_bucket(found.newest, least=FEWEST_REQUESTS, of=1):
+        asked += int(own)
+        limit = FAILED + _share(int(others), int(beside))
+        if failed >= FEWEST_FAILED and failed > limit * own:
+            return say("fail", f"{failed} of {own} requests failed.", value=float(failed / own), limit=limit,
+                       n=int(own))
     return say("pass" if asked else "unknown", f"No minute of {asked:,} requests failed.", n=asked)
 
 
@@ -245,9 +242,10 @@ def _order(found: Arms) -> Ints:
     return np.argsort(at, kind="stable")
 
 
-def _by_bucket(calls: Sequence[Calls]) -> list[tuple[Ints, Ints]]:
-    """Errors and requests of challenger and champion, (4,), and their cells, (2, cells): whole minutes, 200 requests
-    or more.
+def _by_bucket(calls: Sequence[Calls], *, least: int = BUCKET_CALLS, of: int = 2) -> list[tuple[Ints, Ints]]:
+    """Errors and requests of challenger and champion, (4,), and their cells, (2, cells), of buckets of whole minutes.
+
+    calls: in order. least: requests that close a bucket, of the challenger (of = 1) or of both.
     """
     found, sums, cells = [], np.zeros(4, np.int64), np.zeros((2, len(EDGES) + 1), np.int64)
     for place, each in enumerate(calls):
@@ -256,7 +254,7 @@ def _by_bucket(calls: Sequence[Calls]) -> list[tuple[Ints, Ints]]:
         for cell, count in each.cells.items():
             cells[arm, cell] += count
         last = place + 1 == len(calls) or calls[place + 1].at != each.at
-        if last and sums[1] + sums[3] >= BUCKET_CALLS:
+        if last and sums[1] + sums[3] * (of == 2) >= least:
             found.append((sums, cells))
             sums, cells = np.zeros(4, np.int64), np.zeros_like(cells)
     return found
