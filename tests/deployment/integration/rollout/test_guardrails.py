@@ -16,7 +16,7 @@ def inverted(columns: dict[str, Any], rows: Any, random: Any) -> None:
 
 
 def five_points_worse(columns: dict[str, Any], rows: Any, random: Any) -> None:
-    worse = rows & (random.random(len(rows)) < 0.12)  # a tenth are wrong already, and become right
+    worse = rows & (random.random(len(rows)) < 0.0625)  # a tenth are wrong already, and become right
     inverted(columns, worse, random)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.grid import Reference
@@ -131,10 +132,12 @@ def entities(tables: Sequence[Table], unit: Sequence[str]) -> Ints | None:
     rows = sum(table.rows for table in tables)
     code = np.zeros(rows, np.int64)
     for name in unit:
-        words = np.concatenate([table.words(name) for table in tables])
-        words = np.where(words == None, [f"\0{row}" for row in range(rows)], words).astype(str)  # noqa: E711
-        place = np.unique(words, return_inverse=True)[1]
-        code = np.unique(code * (int(place.max(initial=0)) + 1) + place, return_inverse=True)[1].astype(np.int64)
+        column = pa.chunked_array([chunk for table in tables for chunk in table.column(name).chunks],
+                                  tables[0].column(name).type).combine_chunks().dictionary_encode()
+        place = np.asarray(pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False), np.int64)
+        alone = len(column.dictionary) + np.arange(rows)
+        place = np.where(place < 0, alone, place)
+        code = np.unique(code * (len(column.dictionary) + rows + 1) + place, return_inverse=True)[1].astype(np.int64)
     return code
 
 
