@@ -14,6 +14,7 @@ from shipworthy.deployment.integration.rollout.calls import (
     MINUTE,
     Calls,
     Counter,
+    Sampler,
     add_calls,
     cells_of,
     merged,
@@ -59,6 +60,12 @@ def test_without_a_unit_every_row_is_its_own() -> None:
     assert chance == pytest.approx([0.1, 0.1])
 
 
+def test_rows_without_an_entity_say_nothing_of_the_split() -> None:
+    table = rows(("ann", "champion", 0.9), ("bob", "challenger", 0.1), ("cid", "champion", 0.9))
+    chance, judged = assigned(of(table.with_column("who", ["ann", None, None])))
+    assert (chance.tolist(), judged.tolist()) == ([0.1], [False])
+
+
 def test_rows_without_an_entity_are_their_own() -> None:
     table = Table.of({"who": ["ann", None, None, "ann"]})
     code = entities([table], ("who",))
@@ -98,6 +105,18 @@ def test_calls_survive_in_files_and_merge_over_servers(tmp_path: Path) -> None:
     assert found[0].cells == {0: 1}
     assert found[2].cells == {len(EDGES): 1}
     assert merged(read_calls(tmp_path, since=1)) == found[2:]
+
+
+def test_running_totals_become_calls_of_the_minute_that_is_over() -> None:
+    read = Sampler((0.001, 0.01))
+    assert read.taken("champion", 5 * MINUTE + 7, 3, (100, 20, 1)) is None
+    found = read.taken("champion", 6 * MINUTE + 7, 5, (190, 30, 1))
+    assert found == Calls(5 * MINUTE, "champion", 100, 2, cells_of((0.001, 0.01), (90, 10, 0)))
+    assert read.taken("champion", 7 * MINUTE + 7, 5, (190, 30, 1)) is None
+    assert read.taken("champion", 8 * MINUTE + 7, 0, (1, 0, 0)) is None  # started again
+    after = read.taken("champion", 9 * MINUTE + 7, 0, (3, 0, 0))
+    assert after is not None
+    assert after.requests == 2
 
 
 def test_a_coarser_histogram_keeps_its_counts() -> None:

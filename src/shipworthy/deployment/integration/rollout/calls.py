@@ -51,6 +51,29 @@ class Counter:
         return [Calls(at, arm, sums[0], sums[1], cells) for (at, arm), sums, cells in taken]
 
 
+class Sampler:
+    """Calls from running totals, such as those of the server's counters, read once a minute. edges: of its histogram,
+    ascending seconds.
+    """
+
+    def __init__(self, edges: Sequence[float]) -> None:
+        self.edges = tuple(edges)
+        self._last: dict[str, tuple[int, ...]] = {}
+
+    def taken(self, arm: str, at: int, errors: int, buckets: Sequence[int]) -> Calls | None:
+        """What was added since the last reading of this arm; None at the first, and after totals that fell: a restart.
+
+        at: microseconds since 1970 UTC, now. buckets: (edges + 1,) requests by time taken, failures included.
+        """
+        now, before = (errors, *buckets), self._last.get(arm)
+        self._last[arm] = now
+        if before is None or any(new < old for new, old in zip(now, before, strict=True)):
+            return None
+        failed, *more = (new - old for new, old in zip(now, before, strict=True))
+        minute = at - at % MINUTE - MINUTE
+        return Calls(minute, arm, sum(more), failed, cells_of(self.edges, more)) if sum(more) else None
+
+
 def cells_of(edges: Sequence[float], counts: Sequence[int]) -> dict[int, int]:
     """The cells of a coarser histogram: each of its buckets, (edges + 1,), in the cell of its upper edge."""
     placed = [*(bisect_left(EDGES, edge) for edge in edges), len(EDGES)]
