@@ -22,7 +22,7 @@ from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.rollout import rollout
 from shipworthy.deployment.integration.rollout.calls import MINUTE, Counter
 from shipworthy.deployment.integration.rollout.traffic import Traffic
-from shipworthy.deployment.integration.serving.standing import place, read_standing
+from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.store import Store
 
@@ -40,6 +40,7 @@ class Town:
     ) -> None:
         self.counted = counted
         self.store, self.grid, self.fault, self.labelled, self.per_minute = store, grid, fault, labelled, per_minute
+        self.seed = seed
         self.random, self.now, self.counter = np.random.default_rng(seed), BEGIN, Counter()
         self.people = [f"person {n}" for n in range(3_000)]
         self.rows: list[dict[str, Any]] = []
@@ -51,10 +52,11 @@ class Town:
     def minute(self) -> None:
         told, n, random = read_standing(self.store.home), self.per_minute, self.random
         assert told
-        if told.salt not in self.where:
-            self.where[told.salt] = np.array([place(person, told.salt) for person in self.people])
+        if told.salt not in self.where:  # as `place` draws it, but the same in every run of the test
+            self.where[told.salt] = np.random.default_rng([len(self.where), self.seed]).random(len(self.people))
         who = random.integers(0, len(self.people), n)
-        challenged = self.where[told.salt][who] < (told.share if told.mode == "canary" else 0.0)
+        lies = self.where[told.salt][who] if told.unit else random.random(n)
+        challenged = lies < (told.share if told.mode == "canary" else 0.0)
         other = told.challenger.release if told.challenger else told.champion.release
         truth, start = random.random(n) < 0.4, len(self.rows) * n
         columns = self.answers(truth, random) | {
