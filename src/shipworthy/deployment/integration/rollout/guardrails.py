@@ -301,7 +301,9 @@ def _gap(measured: tuple[float, float, float], limit: float, what: str, n: int) 
 
 
 def _evidence(log_e: float, alpha: float, seen: str, n: int) -> Finding:
-    verdict: Verdict = "unknown" if not n else "fail" if log_e >= -log(alpha) else "pass"
+    if not n:
+        return say("unknown", "Nothing of both can be compared yet.", n=0)
+    verdict: Verdict = "fail" if log_e >= -log(alpha) else "pass"
     e = exp(min(log_e, 700.0))
     return say(verdict, f"{seen[:1].upper()}{seen[1:]}; evidence of harm {e:.3g}, {1 / alpha:.3g} is proof.",
                value=e, limit=1 / alpha, n=n)
