@@ -46,6 +46,13 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     of something else, or no line says that it was made here; StoreError when the ledger does not hold; Misuse without
     a name or reason, or when the release is the champion already.
     """
+    may_promote(store, release, by=by, why=why)
+    with held(store) as lines:
+        return _made_champion(store, lines, release, actor=by, action="promote", role=role, why=why)
+
+
+def may_promote(store: Home, release: Release, *, by: str, why: str) -> None:
+    """Nothing, when `by` may make the release the champion for this reason; raises what `promote` raises."""
     _named(by, why, "promote")
     if release.evidence.refusals:
         raise NotFit(f"release {release.short} is not fit: {', '.join(release.evidence.refusals)}",
@@ -53,8 +60,6 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     signed = open_release(release.folder, key=trusted(signing_key(store)))
     own_evidence(signed)
     _may_approve(store, signed, by)
-    with held(store) as lines:
-        return _made_champion(store, lines, release, actor=by, action="promote", role=role, why=why)
 
 
 def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Release:
@@ -232,7 +237,7 @@ def _moved(store: Home, lines: list[Line], alias: str, release: Release, **facts
     if not (release.folder / "release.json").is_file():
         raise BadRelease("the release was removed meanwhile", where=str(release.folder),
                          hint="choose another: shipworthy releases")
-    subject = {"alias": alias, "release": release.id, "before": before, "folder": _relative(store, release.folder)}
+    subject = {"alias": alias, "release": release.id, "before": before, "folder": relative(store, release.folder)}
     return put(store, lines, subject=subject, evidence=release.evidence.digest, **facts)
 
 
@@ -275,7 +280,7 @@ def _free(alias: str) -> None:
                      hint="use lower case letters, digits and dashes, and more than the letters of an id: pilot-2")
 
 
-def _relative(store: Home, folder: Path) -> str:
+def relative(store: Home, folder: Path) -> str:
     """Relative to the project, so that a moved project keeps its champion; absolute if it lies elsewhere."""
     own = Path(os.path.abspath(folder))
     root = Path(os.path.abspath(store.folder))

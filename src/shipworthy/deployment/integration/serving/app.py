@@ -24,6 +24,7 @@ from shipworthy.deployment.integration.log.answers import ServedRow
 from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
 from shipworthy.deployment.integration.log.told import read_body
 from shipworthy.deployment.integration.releases.release import open_release
+from shipworthy.deployment.integration.rollout.calls import MINUTE
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving.answerer import Batch, Contributions
 from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms
@@ -321,10 +322,18 @@ class App:
                 return
 
     async def _look(self) -> None:
-        """Several times a second: has somebody been told to answer, and is a body overdue?"""
+        """Several times a second: is somebody else to answer, is a body overdue, and is a minute over?"""
+        minute = 0
         while True:
-            await self.arms.follow()
-            self._reading.overdue()
+            try:
+                await self.arms.follow()
+                self._reading.overdue()
+                at = now_us()
+                if at // MINUTE != minute:
+                    minute = at // MINUTE
+                    self.arms.counted(at)
+            except OSError as error:  # a full disk, say: what could not be written down is told, and answers go on
+                self.cause = f"cannot look around: {error}"
             await asyncio.sleep(LOOK_SECONDS)
 
 
