@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint clients clean
 
 setup: $(READY)
 
@@ -25,5 +25,9 @@ lint: setup
 test: lint
 	$(VENV)/bin/python -m pytest
 
+# Other people's clients in an environment of their own; then: SHIPWORTHY_CLIENTS=.venv-clients make test
+clients:
+	PYTHON=$(PYTHON) bash .ci/clients
+
 clean:
-	rm -rf $(VENV) shipworthy-demo build src/shipworthy/kernels/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-clients shipworthy-demo build src/shipworthy/kernels/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -62,12 +62,20 @@ def test_the_reference_is_as_the_code_says(name: str) -> None:
     assert (REFERENCE / name).read_text("utf-8") == made()[name], "make it again: python tools/make_reference.py"
 
 
-def test_every_command_is_documented_with_every_option() -> None:
-    text, missing = made()["commands.md"], []
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every verb, and every verb under a verb."""
     for verb in VERBS:
-        section = text.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
         command = group.get_command(click.Context(group), verb)
         assert command
+        yield verb, command
+        if isinstance(command, click.Group):
+            yield from ((f"{verb} {name}", one) for name, one in command.commands.items())
+
+
+def test_every_command_is_documented_with_every_option() -> None:
+    text, missing = made()["commands.md"], []
+    for verb, command in commands():
+        section = text.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
         assert section
         options = [param for param in params(command) if isinstance(param, click.Option)]
         missing += [f"{verb} {name}" for option in options for name in option.opts if f"`{name}`" not in section]

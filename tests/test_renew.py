@@ -9,6 +9,7 @@ import pytest
 from shipworthy import flow
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
+from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.host import Server
@@ -69,3 +70,11 @@ def test_the_challenger_takes_the_raw_rows_that_the_champion_took(place: Workspa
     assert renewal.release is not None
     for release in (champion, renewal.release):
         assert "prediction" in answerer(release.model, told=declared(release)).answer([row])[0]
+
+
+def test_a_challenger_that_won_is_called_so_on_record_until_it_is_champion(
+    place: Workspace, renewal: flow.Renewal
+) -> None:
+    named = history.aliases(place.store).get("challenger")
+    assert renewal.release is not None
+    assert named == (renewal.release.id if renewal.won else None)

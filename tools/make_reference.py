@@ -68,6 +68,9 @@ def commands() -> Iterator[str]:
         command = group.get_command(context, verb)
         assert command
         yield from _command(verb, command)
+        if isinstance(command, click.Group):
+            for name, one in command.commands.items():
+                yield from _command(f"{verb} {name}", one)
 
 
 def _command(verb: str, command: click.Command, level: str = "##") -> Iterator[str]:
@@ -81,6 +84,8 @@ def _command(verb: str, command: click.Command, level: str = "##") -> Iterator[s
     if not inner:
         yield f"```console\n$ {' '.join(['shipworthy', verb, *words, *must])}\n```\n"
     yield _flat(command.help)
+    if isinstance(command, click.Group):
+        yield "".join(f"\n- `{verb} {name}`: {_flat(one.help)}" for name, one in command.commands.items())
     if options:
         yield "\n| option | meaning | default |\n|---|---|---|"
     for option in options:

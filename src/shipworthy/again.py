@@ -16,6 +16,7 @@ from shipworthy.core.evidence import Finding
 from shipworthy.core.found import Contract
 from shipworthy.core.judge import judge
 from shipworthy.core.learned import Parts
+from shipworthy.core.ledger import trained_here
 from shipworthy.core.model import Model
 from shipworthy.core.project import RENEWED, Project
 from shipworthy.core.registry import Plugin, Registry, registry
@@ -29,9 +30,10 @@ from shipworthy.data.augmentation.label_noise import suspect_labels
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.preprocessing.clean import clean
 from shipworthy.deployment.integration.releases import release as releases
+from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.errors import BadRelease
+from shipworthy.errors import BadRelease, Misuse
 from shipworthy.learning.selection.ladder import train
 from shipworthy.store.workspace import Workspace
 
@@ -85,14 +87,22 @@ def recheck(folder: Path, *, plugins: tuple[str, ...] = ()) -> list[releases.Res
                     if finding.check not in known.checks]
 
 
-def learnt(place: Workspace, release: Release) -> Table:
-    """The rows that a release learnt from or was tuned on, as they arrived: all it was made from but its holdout."""
+def learnt(place: Workspace, release: Release | None) -> Table | None:
+    """The rows that a release learnt from or was tuned on, as they arrived: all it was made from but its holdout.
+
+    None where they are not here: without a release, or of one that was imported.
+    """
+    if release is None or not trained_here(ledger(place.store), release.id):
+        return None
     known = training(place, release)
     return known.take(~also_in(known, stored(release)["arrived"]))
 
 
 def training(place: Workspace, release: Release) -> Table:
-    """The rows that a release was made from, at the version that it names."""
+    """The rows that a release was made from, at the version that it names. Raises Misuse for an imported release."""
+    if not trained_here(ledger(place.store), release.id):
+        raise Misuse(f"the rows that {release.short} was made from are not here: it was imported",
+                     where=str(release.folder), hint="renew it where it was made, or make one here: shipworthy run")
     about = msgspec.json.decode((release.folder / "training.json").read_bytes())
     data = place.store.tables.read(about["table"], about["version"])
     return Table(data, msgspec.convert(about["schema"], Schema), "training", f"training, version {about['version']}",

@@ -143,7 +143,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
-        "champion": standing.model if standing else None, "learnt": learnt(place, standing) if standing else None,
+        "champion": standing.model if standing else None, "learnt": learnt(place, standing),
         "attestations": read_attestations(place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
@@ -151,11 +151,11 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     }
 
 
-def gather(place: Place) -> dict[str, Table]:
-    """Every source of the project, read, by name."""
-    place = opened(place)
-    return {source.called: read(place.resolve(source.address), name=source.called, plugins=place.plugins(),
-                                rows=source.rows) for source in place.project.source}
+def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, Table]:
+    """Every source of the project, read, by name. instead: source → the address that is read in its place."""
+    place, other = opened(place), instead or {}
+    return {source.called: read(other.get(source.called) or place.resolve(source.address), name=source.called,
+                                plugins=place.plugins(), rows=source.rows) for source in place.project.source}
 
 
 def study(
@@ -223,12 +223,12 @@ def checklist(place: Place, release_id: str = "") -> Evidence:
 
 
 def candidate(place: Place, release_id: str = "") -> Release:
-    """A release that this project's key signed: the newest, or by id, start of an id, or path.
+    """A release signed by this project's key or a trusted one: the newest, or by id, start of one, alias, or path.
 
     Raises Misuse where none or several are meant, BadRelease where another key signed it.
     """
     place = opened(place)
-    return find_release(place.releases, release_id, key=place.key)
+    return find_release(place.releases, history.named(place.store, release_id), key=place.key)
 
 
 def current_evidence(place: Workspace, release: Release) -> Evidence:
@@ -328,6 +328,7 @@ def renew(
     if not built.release.evidence.fit:
         told = ", ".join(built.release.evidence.refusals)
         return Renewal(False, f"the champion stays: the challenger is not fit ({told})", findings, built.release)
+    history.challenge(place.store, built.release, by=by or "renewal", why=f"renewal: {better.sentence}")
     if by:
         promote(place, by=by, why=f"renewal: {better.sentence}", release_id=built.release.id)
     return Renewal(True, f"the challenger won: {better.sentence}", findings, built.release)

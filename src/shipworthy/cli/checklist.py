@@ -36,11 +36,7 @@ def command(row: str, folder: Path, release_id: str, everything: bool, as_json: 
     if row:
         sys.exit(_one(evidence, row, place.registry.checks, as_json=as_json))
     if as_json:
-        rows = [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in evidence.rows()]
-        stale = {finding.id: evidence.staleness(finding) for finding in evidence.stale()}
-        put({"fit": evidence.fit, "refusals": evidence.refusals, "required": evidence.required,
-             "standing": evidence.standing, "missing": evidence.missing, "changes": evidence.changes,
-             "waivers": evidence.waivers, "stale": stale, "rows": rows})
+        put(evidence.as_data())
     else:
         click.echo("\n".join(checklist(evidence, unjudged=everything)))
         click.echo("\n".join(["", *changes(evidence), "* required for promotion", conclusion(evidence)]))

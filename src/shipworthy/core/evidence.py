@@ -205,6 +205,13 @@ class Evidence(msgspec.Struct, frozen=True):
                          f"by default {_shown(default)}"
                          for finding in self.findings for key, default in finding.changed.items()))
 
+    def as_data(self) -> dict[str, Any]:
+        """The checklist as plain data: every row with its verdict and findings, and what they add up to."""
+        rows = [{"row": row.id, "verdict": verdict, "findings": findings} for row, verdict, findings in self.rows()]
+        stale = {finding.id: self.staleness(finding) for finding in self.stale()}
+        return {"fit": self.fit, "refusals": self.refusals, "required": self.required, "standing": self.standing,
+                "missing": self.missing, "changes": self.changes, "waivers": self.waivers, "stale": stale, "rows": rows}
+
     def _repr_html_(self) -> str:
         lines = [(verdict, row.id, row.id in self.required, self._told(row.id)) for row, verdict, _ in self.rows()]
         return verdicts(f"fit: {self.standing}" if self.fit else "not fit: " + ", ".join(self.refusals), lines)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.lazy import Lazy
+from shipworthy.core.npz import read_arrays
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.errors import BadData, BadRelease, Misuse
@@ -176,12 +177,11 @@ def read_grid(files: Mapping[str, bytes]) -> Reference:
     """
     try:
         facts = msgspec.json.decode(files["grid.json"], type=Facts)
-        with np.load(io.BytesIO(files["grid.npz"]), allow_pickle=False) as packed:
-            arrays = {key: np.asarray(packed[key], np.int64) for key in packed.files}
+        arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
         found = Reference(facts, sides[0], sides[1], *(arrays[key] for key in
                           ("outcomes", "calibration", "strange", "sample")))
-    except (msgspec.MsgspecError, ValueError, KeyError, OSError, EOFError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
     _audit(found)
     return found

@@ -19,7 +19,8 @@ from shipworthy.core.signed import public_of, sign, verifies
 
 Line = dict[str, Any]
 START = "0" * 64
-MOVES = ("promote", "rollback")
+MOVES = ("promote", "rollback", "point", "drop")
+IMPORT = "import"
 TRAINS = frozenset({"train", "trained", "build", "built", "run", "release", "released"})
 
 
@@ -47,8 +48,9 @@ def line(
 ) -> Line:
     """The next line after these: n, prev, at (UTC), actor, role, action, subject, evidence, why, hash.
 
-    subject: what the act was about, name → digest or id. A move of a pointer has the subjects alias, release and
-    before (the release it pointed to, empty for none). hash: SHA-256 of prev and the canonical JSON of the rest.
+    subject: what the act was about, name → digest or id. A move of a pointer has the subjects alias, release (empty
+    for an alias that is dropped) and before (the release it pointed to, empty for none). hash: SHA-256 of prev and the
+    canonical JSON of the rest.
     """
     body: Line = {
         "n": len(lines), "prev": lines[-1]["hash"] if lines else START,
@@ -111,9 +113,26 @@ def moves(lines: Sequence[Line], alias: str = "") -> list[Line]:
             if entry.get("action") in MOVES and (not alias or entry["subject"].get("alias") == alias)]
 
 
+def pointers(lines: Sequence[Line]) -> dict[str, dict[str, str]]:
+    """Alias → the subject of the move that points it to a release now; a dropped alias is none."""
+    found = {str(entry["subject"].get("alias", "")): entry["subject"] for entry in moves(lines)}
+    return {alias: subject for alias, subject in found.items() if subject.get("release")}
+
+
 def trainings(lines: Sequence[Mapping[str, Any]], release: str) -> list[Mapping[str, Any]]:
-    """The lines that say that somebody trained a release, oldest first."""
-    return [entry for entry in lines if release and entry.get("action") in TRAINS and released(entry) == release]
+    """The lines that say that somebody trained a release, here or where it was imported from, oldest first."""
+    return [entry for entry in lines
+            if release and entry.get("action") in (*TRAINS, IMPORT) and released(entry) == release]
+
+
+def trained_by(entry: Mapping[str, Any]) -> str:
+    """Who trained, by a line of `trainings`; empty where nobody is named."""
+    return str(entry["subject"].get("trainer", "") if entry.get("action") == IMPORT else entry.get("actor", ""))
+
+
+def trained_here(lines: Sequence[Mapping[str, Any]], release: str) -> bool:
+    """Whether a release was made by this project, not imported."""
+    return any(entry.get("action") in TRAINS for entry in trainings(lines, release))
 
 
 def released(entry: Mapping[str, Any]) -> str:
@@ -132,7 +151,7 @@ def trainers(lines: Sequence[Mapping[str, Any]], release: str = "") -> list[str]
     """Who trained a release, by name; the newest on record if none is given. Empty where the ledger does not say."""
     made = [entry for entry in lines if entry.get("action") in TRAINS and released(entry)]
     release = release or (released(made[-1]) if made else "")
-    return [str(entry.get("actor", "")) for entry in trainings(made, release)]
+    return [trained_by(entry) for entry in trainings(lines, release)]
 
 
 def waivers(lines: Sequence[Line], *, but: Sequence[str] = ()) -> tuple[Waiver, ...]:

@@ -186,7 +186,7 @@ def read_model(files: Mapping[str, bytes]) -> Model:
     """A model from its files. Raises BadModel when one is malformed or they do not fit each other."""
     try:
         sheet = msgspec.json.decode(files["model.json"], type=Sheet)
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
         raise BadModel("the model cannot be read", where="model.json", hint=str(error)) from error
     model = Model(sheet, read_program(files))
     if model.features.inputs != model.program.inputs:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from shipworthy.core.canon import canonical, digest_array, digest_parts
 from shipworthy.core.features import Input
+from shipworthy.core.npz import read_arrays
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
 from shipworthy.kernels import native, pure, ranked
@@ -274,9 +275,8 @@ def read_program(files: Mapping[str, bytes]) -> Program:
     """
     try:
         head = msgspec.json.decode(files["program.json"], type=Head, strict=False)
-        with np.load(io.BytesIO(files["program.npz"]), allow_pickle=False) as packed:
-            arrays = {key: packed[key] for key in packed.files}
-    except (msgspec.MsgspecError, ValueError, KeyError, OSError, EOFError) as error:
+        arrays = read_arrays(files["program.npz"])
+    except (msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
         raise BadModel("the program cannot be read", where="program.json, program.npz", hint=str(error)) from error
     if head.format != FORMAT:
         raise BadModel(f"program format {head.format} is unknown", where="program.json",

@@ -14,14 +14,11 @@ import msgspec
 
 from shipworthy.core.address import divide, table_name
 from shipworthy.core.canon import digest
+from shipworthy.core.part import Part, Rollout
 from shipworthy.errors import BadProject, nearest, one_of
 
 FILE = "shipworthy.toml"
 RENEWED = "renewed"  # the table of a renewal: the rows of the champion and those served since
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A section of the project file."""
 
 
 class About(Part, frozen=True):
@@ -276,6 +273,7 @@ class Project(Part, frozen=True):
     gate: Gate = Gate()
     watch: Watching = Watching()
     serve: Serving = Serving()
+    rollout: Rollout = Rollout()
     checks: dict[str, dict[str, Any]] = {}
 
     @property

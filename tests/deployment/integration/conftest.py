@@ -134,6 +134,15 @@ def make_release(tmp_path: Path, key: sign.Key) -> Callable[..., Release]:
     return make
 
 
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, key: sign.Key) -> Callable[[], Release]:
+    """Makes one release that tests share and do not change."""
+    home = tmp_path_factory.mktemp("small")
+    model = small_model()
+    return lambda: write_release(home, name="ward", model=model, evidence=Evidence(()), key=key, extras={},
+                                 identity=Identity("c0de", model.digest, patients().digest))
+
+
 @pytest.fixture
 def store(tmp_path: Path, key: sign.Key) -> Store:
     """The store of a project that trusts the key of `make_release`."""

@@ -11,7 +11,7 @@ from shipworthy.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def revision_of(connection: sa.Connection) -> str | None:

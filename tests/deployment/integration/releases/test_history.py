@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,16 +12,23 @@ from shipworthy.core.ledger import broken, unsealed, waivers
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.history import (
+    aliases,
     carried,
     champion,
+    drop,
     ledger,
+    named,
+    point,
     promote,
     record,
     rollback,
     seals,
     signing_key,
+    tell,
+    told,
 )
 from shipworthy.deployment.integration.releases.release import write_release
+from shipworthy.deployment.integration.serving.standing import Stand, Standing, read_standing, write_standing
 from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError
 from shipworthy.store import Store
 
@@ -189,10 +197,10 @@ def test_a_release_that_no_run_made_is_not_promoted_though_the_key_fits(
     store: Store, trained: Callable[..., Release], tmp_path: Path, key: sign.Key
 ) -> None:
     release = forged(trained(), tmp_path / "releases", key)
-    with pytest.raises(BadRelease, match="the ledger does not say that this project made the release"):
+    with pytest.raises(BadRelease, match="the ledger does not say that this project made or imported the release"):
         promote(store, release, by="ann", why="x")
     record(store, actor="tom", action="train", subject={"release": release.id}, evidence="0" * 64)
-    with pytest.raises(BadRelease, match="the ledger does not say that this project made the release"):
+    with pytest.raises(BadRelease, match="the ledger does not say that this project made or imported the release"):
         promote(store, release, by="ann", why="x")
 
 
@@ -249,3 +257,135 @@ def test_a_waiver_is_a_line_of_the_ledger_and_the_newest_of_a_row_counts(store: 
     record(store, actor="bob", action="waive", subject={}, why="no row")
     assert [(one.row, one.by, one.reason, one.expires) for one in waivers(ledger(store))] == [
         ("ethics.bias", "ann", "second", date(2027, 2, 28))]
+
+
+# ── other names than champion ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_free_name_points_to_a_release_and_every_move_is_on_record(
+    store: Store, trained: Callable[..., Release]
+) -> None:
+    first, second = trained(), trained(seed=1)
+    point(store, "pilot-2", first, by="ann", why="for the north")
+    point(store, "pilot-2", second, by="bob", why="newer")
+    assert aliases(store) == {"pilot-2": second.id}
+    assert [named(store, text) for text in ("pilot-2", "other")] == [second.id, "other"]
+    drop(store, "pilot-2", by="eve", why="over")
+    assert aliases(store) == {}
+    moved = [line for line in ledger(store) if line["action"] in ("point", "drop")]
+    assert [(m["actor"], m["why"], m["subject"]["before"], m["subject"]["release"], m["evidence"]) for m in moved] == [
+        ("ann", "for the north", "", first.id, first.evidence.digest),
+        ("bob", "newer", first.id, second.id, second.evidence.digest), ("eve", "over", second.id, "", "")]
+    assert wrong(store) == []
+
+
+@pytest.mark.parametrize("alias", ["", "Pilot", "a b", "../up", "-x", "cafe", "x" * 41])
+def test_a_name_that_is_none_or_could_be_an_id_is_refused(
+    store: Store, trained: Callable[..., Release], alias: str
+) -> None:
+    with pytest.raises(Misuse, match="is no name for a release"):
+        point(store, alias, trained(), by="ann", why="x")
+
+
+def test_the_champion_is_not_pointed_past_the_gate(store: Store, trained: Callable[..., Release]) -> None:
+    for act in (lambda: point(store, "champion", trained(), by="ann", why="x"),
+                lambda: drop(store, "champion", by="ann", why="x")):
+        with pytest.raises(Misuse, match="moves by promotion and rollback only"):
+            act()
+
+
+def test_a_name_that_stands_there_already_or_nowhere_is_refused(
+    store: Store, trained: Callable[..., Release]
+) -> None:
+    release = trained()
+    point(store, "challenger", release, by="ann", why="x")
+    with pytest.raises(Misuse, match="is the challenger already"):
+        point(store, "challenger", release, by="ann", why="x")
+    with pytest.raises(Misuse, match='there is no alias "chalenger"') as caught:
+        drop(store, "chalenger", by="ann", why="x")
+    assert caught.value.hint == 'did you mean "challenger"?'
+    with pytest.raises(Misuse, match="only with a name and a reason"):
+        drop(store, "challenger", by="ann", why=" ")
+
+
+def test_a_challenger_that_becomes_champion_challenges_no_more(
+    store: Store, trained: Callable[..., Release]
+) -> None:
+    first, second = trained(), trained(seed=1)
+    promote(store, first, by="ann", why="first")
+    point(store, "challenger", second, by="renewal", why="less error")
+    assert aliases(store) == {"champion": first.id, "challenger": second.id}
+    promote(store, second, by="ann", why="it won")
+    assert aliases(store) == {"champion": second.id}
+    assert [line["why"] for line in ledger(store)][-2:] == ["it won", "champion now: it won"]
+    assert wrong(store) == []
+
+
+def test_a_release_removed_meanwhile_gets_no_name(store: Store, trained: Callable[..., Release]) -> None:
+    first, second = trained(), trained(seed=1)
+    promote(store, first, by="ann", why="x")
+    shutil.rmtree(first.folder)
+    with pytest.raises(BadRelease, match="there is no release folder"):
+        point(store, "pilot", first, by="ann", why="x")
+    promote(store, second, by="ann", why="x")
+    with pytest.raises(BadRelease, match="there is no release folder"):
+        rollback(store, by="ann", why="x")
+
+
+# ── what the servers are told ────────────────────────────────────────────────────────────────────────────────────
+
+
+def stand(release: Release) -> Stand:
+    return Stand(release.id, f"releases/{release.folder.name}")
+
+
+def test_the_servers_are_told_after_every_move_of_the_champion(store: Store, trained: Callable[..., Release]) -> None:
+    first, second = trained(), trained(seed=1)
+    assert (told(store), tell(store), read_standing(store.home)) == (None, None, None)
+    turns = []
+    for act, stands in ((lambda: promote(store, first, by="ann", why="x"), first),
+                        (lambda: promote(store, second, by="ann", why="x"), second),
+                        (lambda: rollback(store, by="ann", why="x"), first)):
+        act()
+        found = read_standing(store.home)
+        assert found
+        assert (found.champion, found.challenger, found.mode) == (stand(stands), None, "alone")
+        turns.append(found.turn)
+    assert turns == sorted(set(turns))
+    assert told(store) == read_standing(store.home)
+
+
+def test_a_rollout_is_left_as_it_is_until_the_champion_moves(store: Store, trained: Callable[..., Release]) -> None:
+    first, second = trained(), trained(seed=1)
+    promote(store, first, by="ann", why="x")
+    canary = Standing(90, stand(first), stand(second), "canary", 0.25, "salt")
+    write_standing(store.home, canary)
+    point(store, "challenger", second, by="ann", why="x")
+    assert tell(store) == canary
+    promote(store, second, by="ann", why="x")
+    assert read_standing(store.home) == Standing(91, stand(second))
+
+
+@pytest.mark.parametrize("found", [None, b"{", b""])
+def test_a_lost_or_broken_file_is_written_from_the_ledger(
+    store: Store, trained: Callable[..., Release], found: bytes | None
+) -> None:
+    release = trained()
+    promote(store, release, by="ann", why="x")
+    path = store.home / "serving.json"
+    path.unlink() if found is None else path.write_bytes(found)
+    due = tell(store)
+    assert due == read_standing(store.home) == told(store)
+    assert due
+    assert due.champion == stand(release)
+
+
+def test_promoting_the_champion_again_is_refused_but_tells_the_servers(
+    store: Store, trained: Callable[..., Release]
+) -> None:
+    release = trained()
+    promote(store, release, by="ann", why="x")
+    (store.home / "serving.json").unlink()
+    with pytest.raises(Misuse, match="is the champion already"):
+        promote(store, release, by="ann", why="x")
+    assert told(store) == read_standing(store.home)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.errors import BadRelease, Misuse
@@ -79,3 +81,49 @@ def test_a_key_is_for_its_owner_and_is_never_overwritten(tmp_path: Path) -> None
         sign.make_key(path)
     with pytest.raises(Misuse, match="cannot be read"):
         sign.read_key(tmp_path / "signing.pem.pub")
+
+
+def signed(key: sign.Key, resources: list[tuple[str, str]], **how: str) -> bytes:
+    """A bundle of that key over any list of files, as another tool may make it."""
+    root = hashlib.sha256(b"".join(bytes.fromhex(total) for _, total in resources)).hexdigest()
+    predicate = {"serialization": {"method": "files", "hash_type": "sha256", **how},
+                 "resources": [{"name": name, "algorithm": how.get("hash_type", "sha256"), "digest": total}
+                               for name, total in resources]}
+    payload = msgspec.json.encode({"_type": sign.STATEMENT, "subject": [{"name": "x", "digest": {"sha256": root}}],
+                                   "predicateType": sign.PREDICATE, "predicate": predicate})
+    made = key.sign(b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload, ec.ECDSA(hashes.SHA256()))
+    return msgspec.json.encode({"mediaType": sign.MEDIA, "dsseEnvelope": {
+        "payload": base64.b64encode(payload).decode(), "payloadType": sign.PAYLOAD,
+        "signatures": [{"sig": base64.b64encode(made).decode()}]}})
+
+
+def test_files_are_taken_in_the_order_that_was_signed(key: sign.Key) -> None:
+    for order in (["b.json", "a/x.bin"], ["a/x.bin", "b.json"]):
+        bundle = signed(key, [(name, FILES[name]) for name in order])
+        assert sign.verify_signature(FILES, bundle, sign.public_bytes(key)) == sign.public_bytes(key)
+
+
+def test_files_are_listed_by_the_parts_of_their_paths(key: sign.Key) -> None:
+    files = dict.fromkeys(("a.b", "a/c", "a"), "0" * 64)
+    payload = msgspec.json.decode(sign.sign(files, name="x", key=key))["dsseEnvelope"]["payload"]
+    listed = msgspec.json.decode(base64.b64decode(payload))["predicate"]["resources"]
+    assert [entry["name"] for entry in listed] == ["a", "a/c", "a.b"]
+
+
+@pytest.mark.parametrize(("resources", "how", "problem"), [
+    ([*FILES.items(), ("b.json", "0" * 64)], {}, "it names a file twice"),
+    ([*FILES.items()], {"method": "shards"}, "it was signed in shards, or with another sum"),
+    ([*FILES.items()], {"hash_type": "blake2b"}, "it was signed in shards, or with another sum"),
+])
+def test_other_options_of_the_format_are_told(
+    key: sign.Key, resources: list[tuple[str, str]], how: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(BadRelease, match=problem):
+        sign.verify_signature(FILES, signed(key, resources, **how), sign.public_bytes(key))
+
+
+def test_one_of_several_keys_must_have_signed(key: sign.Key, tmp_path: Path) -> None:
+    other, bundle = sign.public_bytes(sign.make_key(tmp_path / "o.pem")), sign.sign(FILES, name="ward", key=key)
+    assert sign.verify_signature(FILES, bundle, other + sign.public_bytes(key)) == sign.public_bytes(key)
+    with pytest.raises(BadRelease, match="the signature cannot be read"):
+        sign.verify_signature(FILES, b"[" * 100_000, other)

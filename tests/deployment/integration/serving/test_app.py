@@ -193,12 +193,13 @@ def test_protocol_v2_answers_as_records_do(served: App, release: Release) -> Non
     assert np.reshape(outputs["probabilities"]["data"], outputs["probabilities"]["shape"])[:, 1].tolist() == (
         expected.score.tolist())
     assert outputs["abstain"]["data"] == expected.abstain.tolist()
-    assert len(answer["parameters"]["prediction_ids"]) == 3
+    assert [len(place) for place in outputs["prediction_id"]["data"]] == [36] * 3
+    assert answer["parameters"] == {"release": release.id[:16]}
     assert ask(served, "POST", f"/v2/models/ward/versions/{release.id[:16]}/infer", {"inputs": columns()})[0] == 200
 
 
 @pytest.mark.parametrize(("spoil", "words"), [
-    (lambda c: c[1:], 'input "age" is missing; inputs, age; send a number, or null'),
+    (lambda c: c[1:], 'input "age" is missing; age; send a number, or null'),
     (lambda c: [*c, c[0]], 'input "age" is sent twice; inputs, age; send every input once'),
     (lambda c: [{**c[0], "shape": [9]}, *c[1:]],
      'input "age" holds 3 values, but its shape is [9]; inputs, age; send the shape [3]'),
@@ -217,14 +218,17 @@ def test_protocol_v2_says_what_is_wrong_in_one_text(served: App, spoil: Any, wor
 
 
 def test_protocol_v2_describes_server_and_model(served: App, release: Release) -> None:
-    assert ask(served, "GET", "/v2")[1]["extensions"] == []
+    assert ask(served, "GET", "/v2")[1]["extensions"] == ["binary_tensor_data", "model_repository"]
     status, about = ask(served, "GET", "/v2/models/ward")
     assert (status, about["platform"], about["versions"]) == (200, "shipworthy_program", [release.id[:16]])
     assert about["inputs"][0] == {"name": "age", "datatype": "FP64", "shape": [-1],
                                   "parameters": {"kind": "number", "required": True}}
     assert ask(served, "GET", "/v2/models/ward/ready") == (200, {"name": "ward", "ready": True})
     assert ask(served, "GET", "/v2/health/live") == (200, {"live": True})
-    assert ask(served, "GET", "/v2/models/other")[0] == 404
+    assert ask(served, "GET", "/v2/models/other") == (
+        404, {"error": 'there is nothing here; /v2/models/other; did you mean "/v2/models/ward"?'})
+    assert ask(served, "POST", "/v2/repository/index", b"") == (200, [
+        {"name": "ward", "version": release.id[:16], "state": "READY", "reason": ""}])
 
 
 def test_mlflow_invocations_answer_both_forms(served: App) -> None:

@@ -1,37 +1,41 @@
-"""Which release is the champion, who made it so, when, why and on what evidence; nothing is ever forgotten.
+"""Where the names of releases point: champion, challenger and free ones; who moved them, when, why, on what evidence.
 
-The ledger (`ledger.jsonl`) is the one history: hash-chained lines, appended and synced under a lock. Its signed head
-(`ledger.seal.json`) and the heads that releases carry show a tail that was cut off.
+Every move is a line of the ledger. After the line of a champion's move the servers are told, by one small file.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import msgspec
-
-from shipworthy.core.canon import canonical
 from shipworthy.core.evidence import Waiver
-from shipworthy.core.ledger import Line, Seal, broken, line, moves, same, seal, trainers, trainings, unsealed, waivers
+from shipworthy.core.ledger import (
+    Line,
+    moves,
+    pointers,
+    same,
+    trained_by,
+    trainers,
+    trainings,
+    waivers,
+)
 from shipworthy.core.release import Release
+from shipworthy.deployment.integration.releases.book import Home as Home
+from shipworthy.deployment.integration.releases.book import carried as carried
+from shipworthy.deployment.integration.releases.book import held, put, signing_key
+from shipworthy.deployment.integration.releases.book import ledger as ledger
+from shipworthy.deployment.integration.releases.book import record as record
+from shipworthy.deployment.integration.releases.book import seals as seals
+from shipworthy.deployment.integration.releases.book import unbroken as unbroken
 from shipworthy.deployment.integration.releases.release import open_release, own_evidence
-from shipworthy.deployment.integration.releases.sign import trusted
-from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError
+from shipworthy.deployment.integration.releases.sign import TRUSTED, each_key, fingerprint, trusted
+from shipworthy.deployment.integration.serving.standing import Stand, Standing, read_standing, write_standing
+from shipworthy.errors import BadRelease, Misuse, NotFit, StoreError, one_of
 
-ALIAS = "champion"
-LEDGER, SEAL, CARRIED = "ledger.jsonl", "ledger.seal.json", "history.json"
-
-
-class Home(Protocol):
-    """What is needed of a store: its folder, and the project's."""
-
-    @property
-    def home(self) -> Path: ...
-    @property
-    def folder(self) -> Path: ...
+CHAMPION, CHALLENGER = "champion", "challenger"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 def promote(store: Home, release: Release, *, by: str, why: str, role: str = "approver") -> Line:
@@ -42,6 +46,13 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     of something else, or no line says that it was made here; StoreError when the ledger does not hold; Misuse without
     a name or reason, or when the release is the champion already.
     """
+    may_promote(store, release, by=by, why=why)
+    with held(store) as lines:
+        return _made_champion(store, lines, release, actor=by, action="promote", role=role, why=why)
+
+
+def may_promote(store: Home, release: Release, *, by: str, why: str) -> None:
+    """Nothing, when `by` may make the release the champion for this reason; raises what `promote` raises."""
     _named(by, why, "promote")
     if release.evidence.refusals:
         raise NotFit(f"release {release.short} is not fit: {', '.join(release.evidence.refusals)}",
@@ -49,7 +60,6 @@ def promote(store: Home, release: Release, *, by: str, why: str, role: str = "ap
     signed = open_release(release.folder, key=trusted(signing_key(store)))
     own_evidence(signed)
     _may_approve(store, signed, by)
-    return _move(store, release, "promote", by=by, why=why, role=role)
 
 
 def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Release:
@@ -59,13 +69,86 @@ def rollback(store: Home, *, by: str, why: str, role: str = "operator") -> Relea
     A release that was rolled back is never gone back to: whoever rolls back twice goes back twice.
     """
     _named(by, why, "rollback")
-    stood = _stood(ledger(store))
-    if len(stood) < 2:
-        raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
-                     hint="promote a release first")
-    earlier = _promoted(store, stood[-2])
-    _move(store, earlier, "rollback", by=by, why=why, role=role)
+    with held(store) as lines:
+        stood = reach(lines)
+        if len(stood) < 2:
+            raise Misuse("there is no earlier champion to go back to", where="the history of promotions",
+                         hint="promote a release first")
+        earlier = _promoted(store, stood[-2])
+        _made_champion(store, lines, earlier, actor=by, action="rollback", role=role, why=why)
     return earlier
+
+
+def point(store: Home, alias: str, release: Release, *, by: str, why: str, role: str = "operator") -> Line:
+    """The ledger's line of pointing a name, such as challenger, at a release that a trusted key signed.
+
+    alias: lower case letters, digits and dashes, and no start of an id; the champion only moves by promote and
+    rollback. Raises Misuse, BadRelease, StoreError.
+    """
+    _named(by, why, f"point {alias}")
+    _free(alias)
+    signed = open_release(release.folder, key=trusted(signing_key(store)))
+    with held(store) as lines:
+        return _moved(store, lines, alias, signed, actor=by, action="point", role=role, why=why)
+
+
+def challenge(store: Home, release: Release, *, by: str, why: str) -> None:
+    """Let challenger point to a release, unless it does already. Raises as `point`."""
+    if aliases(store).get(CHALLENGER) != release.id:
+        point(store, CHALLENGER, release, by=by, why=why)
+
+
+def drop(store: Home, alias: str, *, by: str, why: str, role: str = "operator") -> Line:
+    """The ledger's line of taking a name away; the release stays. Raises Misuse, StoreError."""
+    _named(by, why, f"drop {alias}")
+    _free(alias)
+    with held(store) as lines:
+        known = pointers(lines)
+        if alias not in known:
+            raise Misuse(f'there is no alias "{alias}"', where="the ledger", hint=one_of(alias, known))
+        return _dropped(store, lines, alias, actor=by, role=role, why=why)
+
+
+def trust(store: Home, public: bytes, *, by: str, why: str) -> str:
+    """The fingerprint of another project's public key (PEM): what it signed may be promoted here from now on.
+
+    Whoever deletes its file from `.shipworthy/keys/trusted` ends that. Raises Misuse when it is not one key.
+    """
+    from shipworthy.store.files import write_bytes
+
+    _named(by, why, "trust")
+    keys = each_key(public)
+    if len(keys) != 1:
+        raise Misuse(f"there are {len(keys)} public keys in it, not one", where="the key",
+                     hint="give the file of the other project: .shipworthy/keys/signing.pem.pub")
+    found = fingerprint(keys[0])
+    record(store, actor=by, role="operator", action="trust", subject={"signer": found}, why=why)
+    write_bytes(signing_key(store).parent / TRUSTED / f"{found[:16]}.pem", keys[0])
+    return found
+
+
+def aliases(store: Home) -> dict[str, str]:
+    """Alias → id of the release that it points to now."""
+    return {alias: subject["release"] for alias, subject in pointers(ledger(store)).items()}
+
+
+def named(store: Home, text: str) -> str:
+    """The id of the release that an alias points to; any other text as it is."""
+    return aliases(store).get(text, text)
+
+
+def told(store: Home) -> Standing | None:
+    """Who answers: what the servers were told last if that is the ledger's champion, else the champion alone.
+
+    None before the first promotion. Raises StoreError when the ledger cannot be read.
+    """
+    return _standing(store, ledger(store))
+
+
+def tell(store: Home) -> Standing | None:
+    """Who answers, as `told`; the servers' file is written anew where it was lost or is older than the ledger."""
+    with held(store) as lines:
+        return _tell(store, lines)
 
 
 def waived(store: Home, *, release: str = "", trainer: str = "") -> tuple[Waiver, ...]:
@@ -86,72 +169,27 @@ def not_by_trainer(store: Home, by: str, *, trainer: str, act: str) -> None:
 
 def champion(store: Home) -> Release | None:
     """The release in production now, opened and verified; None before the first promotion. Raises BadRelease."""
-    past = moves(ledger(store), ALIAS)
-    return _promoted(store, past[-1]["subject"]) if past else None
+    stands = pointers(ledger(store)).get(CHAMPION)
+    return _promoted(store, stands) if stands else None
 
 
-def signing_key(store: Home) -> Path:
-    """Where the key lies that signs the releases of a project."""
-    return store.home / "keys" / "signing.pem"
+def reach(lines: Sequence[Line]) -> list[dict[str, str]]:
+    """The champions that nobody took back, oldest first, the present one last: each as its move names it.
 
-
-def unbroken(store: Home, release: Release | None = None) -> list[Line]:
-    """Every line of a ledger that holds: whole, unaltered, and with every line that was signed. Raises StoreError.
-
-    release: one that carries a signed head too.
+    To all of them a rollback may go.
     """
-    lines = ledger(store)
-    wrong = broken(lines) + unsealed(lines, seals(store, release))
-    if wrong:
-        raise StoreError(f"the ledger does not hold: {wrong[0]}", where=str(store.home / LEDGER),
-                         hint="restore it and ledger.seal.json from a copy, and find out who wrote to it")
-    return lines
-
-
-def record(
-    store: Home, *, actor: str, action: str, role: str = "", subject: dict[str, str] | None = None, evidence: str = "",
-    why: str = "",
-) -> Line:
-    """The line just appended to the ledger: an act that moves no pointer, such as trained, approved or waived."""
-    about = subject or {}
-    return _written(store, lambda lines: about, actor=actor, action=action, role=role, evidence=evidence, why=why)
-
-
-def ledger(store: Home) -> list[Line]:
-    """Every line, oldest first. A half-written last line, left by a killed process, is not a line.
-
-    Raises StoreError when a line in the middle cannot be read.
-    """
-    path = store.home / LEDGER
-    if not path.exists():
-        return []
-    whole = path.read_bytes().split(b"\n")
-    found = []
-    for place, raw in enumerate(whole[:-1]):
-        try:
-            found.append(msgspec.json.decode(raw, type=dict[str, Any]))
-        except msgspec.MsgspecError as error:
-            raise StoreError(f"line {place} of the ledger cannot be read: {error}", where=str(path),
-                             hint="restore it from a backup") from error
+    found: list[dict[str, str]] = []
+    for entry in moves(lines, CHAMPION):
+        subject = entry["subject"]
+        at = [place for place, one in enumerate(found) if one["release"] == subject["release"]]
+        found = found[: at[-1]] if entry["action"] == "rollback" and at else found
+        found.append(subject)
     return found
-
-
-def seals(store: Home, release: Release | None = None) -> tuple[Seal, ...]:
-    """The signed heads of the ledger: the newest, and the one that a release carries. Raises StoreError."""
-    found = [store.home / SEAL]
-    if release is not None and CARRIED in release.manifest.files:
-        found.append(release.folder / CARRIED)
-    return tuple(_read_seal(path) for path in found if path.exists())
-
-
-def carried(heads: Sequence[Seal]) -> dict[str, bytes]:
-    """The file by which a release carries the newest signed head, out of reach of whoever cuts the ledger later."""
-    return {CARRIED: canonical(heads[0])} if heads else {}
 
 
 def _named(by: str, why: str, action: str) -> None:
     if not by.strip() or not why.strip():
-        raise Misuse("a champion changes only with a name and a reason", where=action, hint="say --by and --why")
+        raise Misuse("this is done only with a name and a reason", where=action, hint="say --by and --why")
 
 
 def _may_approve(store: Home, release: Release, by: str) -> None:
@@ -159,9 +197,9 @@ def _may_approve(store: Home, release: Release, by: str) -> None:
     made = [entry for entry in trainings(unbroken(store, release), release.id)
             if entry.get("evidence") == release.evidence.digest]
     if not made:
-        raise BadRelease("the ledger does not say that this project made the release", where=str(release.folder),
-                         hint="promote what was made here: shipworthy run")
-    names = [str(entry.get("actor", "")) for entry in made]
+        raise BadRelease("the ledger does not say that this project made or imported the release",
+                         where=str(release.folder), hint="promote what was made here: shipworthy run")
+    names = [trained_by(entry) for entry in made]
     if any(same(by, name) for name in names):
         raise NotFit(f"{by} trained this model and may not approve it", where="the ledger",
                      hint="someone else promotes: --by NAME")
@@ -179,80 +217,70 @@ def _promoted(store: Home, subject: dict[str, str]) -> Release:
     return release
 
 
-def _move(store: Home, release: Release, action: str, *, by: str, why: str, role: str) -> Line:
-    def subject(lines: list[Line]) -> dict[str, str]:
-        past = moves(lines, ALIAS)
-        before = past[-1]["subject"]["release"] if past else ""
-        if before == release.id:
-            raise Misuse(f"release {release.short} is the champion already", where=str(release.folder),
-                         hint="promote another release, or leave it as it is")
-        return {"alias": ALIAS, "release": release.id, "before": before, "folder": _relative(store, release.folder)}
-
-    return _written(store, subject, actor=by, role=role, action=action, why=why, evidence=release.evidence.digest)
-
-
-def _written(store: Home, subject: Callable[[list[Line]], dict[str, str]], **facts: str) -> Line:
-    """The line is what counts and comes first; a head that a kill left behind is signed with the next line."""
-    from shipworthy.store.files import lock  # here: a server reads no ledger and needs none of the store's libraries
-
-    with lock(store.home / "locks" / "ledger.lock"):
-        lines = ledger(store)
-        made = line(lines, subject=subject(lines), **facts)
-        _append(store.home / LEDGER, made)
-        _sign_head(store, [*lines, made])
+def _made_champion(store: Home, lines: list[Line], release: Release, **facts: str) -> Line:
+    """The line, then what follows from it: no challenger against itself, and servers that know."""
+    try:
+        made = _moved(store, lines, CHAMPION, release, **facts)
+        if pointers(lines).get(CHALLENGER, {}).get("release") == release.id:
+            facts["why"] = f"champion now: {facts['why']}"
+            _dropped(store, lines, CHALLENGER, **{name: facts[name] for name in ("actor", "role", "why")})
+    finally:
+        _tell(store, lines)
     return made
 
 
-def _sign_head(store: Home, lines: list[Line]) -> None:
-    """Not where the last signed head speaks against the ledger: signing anew would hide what happened to it."""
-    from shipworthy.core.signed import new_key
-    from shipworthy.store.files import write_bytes
-
-    if unsealed(lines, seals(store)):
-        return
-    path = store.home / "keys" / "ledger.key"
-    if not path.exists():
-        write_bytes(path, new_key())
-        path.chmod(0o600)
-    write_bytes(store.home / SEAL, canonical(seal(lines, key=path.read_bytes())))
+def _moved(store: Home, lines: list[Line], alias: str, release: Release, **facts: str) -> Line:
+    before = pointers(lines).get(alias, {}).get("release", "")
+    if before == release.id:
+        raise Misuse(f"release {release.short} is the {alias} already", where=str(release.folder),
+                     hint="promote another release, or leave it as it is" if alias == CHAMPION else "leave it as it is")
+    if not (release.folder / "release.json").is_file():
+        raise BadRelease("the release was removed meanwhile", where=str(release.folder),
+                         hint="choose another: shipworthy releases")
+    subject = {"alias": alias, "release": release.id, "before": before, "folder": relative(store, release.folder)}
+    return put(store, lines, subject=subject, evidence=release.evidence.digest, **facts)
 
 
-def _read_seal(path: Path) -> Seal:
+def _dropped(store: Home, lines: list[Line], alias: str, **facts: str) -> Line:
+    subject = {"alias": alias, "release": "", "before": pointers(lines)[alias]["release"], "folder": ""}
+    return put(store, lines, action="drop", subject=subject, **facts)
+
+
+def _tell(store: Home, lines: list[Line]) -> Standing | None:
+    due = _standing(store, lines)
+    if due is not None and due != _last_told(store):
+        write_standing(store.home, due)
+    return due
+
+
+def _standing(store: Home, lines: list[Line]) -> Standing | None:
+    """A champion that moved answers alone: what ran against the one before it says nothing about this one."""
+    stands = pointers(lines).get(CHAMPION)
+    if stands is None:
+        return None
+    stand, last = Stand(stands["release"], stands["folder"]), _last_told(store)
+    if last is not None and last.champion == stand:
+        return last
+    return Standing(max(last.turn if last else 0, len(lines)) + 1, stand)
+
+
+def _last_told(store: Home) -> Standing | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Seal)
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"the signed head of the ledger cannot be read: {error}", where=str(path),
-                         hint="restore it from a backup; every release carries one") from error
+        return read_standing(store.home)
+    except StoreError:  # the ledger knows
+        return None
 
 
-def _append(path: Path, made: Line) -> None:
-    """A half line left by a killed process is cut first, so that lines never run together."""
-    from shipworthy.store.files import told  # here: a server reads no ledger and needs none of the store's libraries
-
-    with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    with told(path), os.fdopen(handle, "rb+") as file:
-        whole = file.read()
-        file.seek(whole.rfind(b"\n") + 1)
-        file.truncate()
-        file.write(msgspec.json.encode(made) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _free(alias: str) -> None:
+    if alias == CHAMPION:
+        raise Misuse("the champion moves by promotion and rollback only", where=alias,
+                     hint="shipworthy promote --by YOU --why REASON")
+    if not NAME.fullmatch(alias) or not set(alias) - set("0123456789abcdef"):
+        raise Misuse(f"{alias[:80]!r} is no name for a release", where="the alias",
+                     hint="use lower case letters, digits and dashes, and more than the letters of an id: pilot-2")
 
 
-def _stood(lines: list[Line]) -> list[dict[str, str]]:
-    """The champions that nobody took back, oldest first, the present one last: each as its move names it."""
-    found: list[dict[str, str]] = []
-    for entry in moves(lines, ALIAS):
-        subject = entry["subject"]
-        at = [place for place, one in enumerate(found) if one["release"] == subject["release"]]
-        found = found[: at[-1]] if entry["action"] == "rollback" and at else found
-        found.append(subject)
-    return found
-
-
-def _relative(store: Home, folder: Path) -> str:
+def relative(store: Home, folder: Path) -> str:
     """Relative to the project, so that a moved project keeps its champion; absolute if it lies elsewhere."""
     own = Path(os.path.abspath(folder))
     root = Path(os.path.abspath(store.folder))

@@ -76,23 +76,30 @@ def open_release(folder: Path, *, key: bytes | None = None) -> Release:
     key: the public key (PEM) that must have signed it; by default the one in the folder, which shows that nothing
     was altered but not who signed. Raises BadRelease naming the file.
     """
-    folder = Path(folder)
-    files = folders.read_all(folder)
+    return checked(Path(folder), folders.read_all(Path(folder)), key=key)
+
+
+def checked(folder: Path, files: Mapping[str, bytes], *, key: bytes | None = None) -> Release:
+    """The release that these files are, as `open_release` says; nothing is read from the disk.
+
+    folder: where they lie, or will. files: name → bytes of every file.
+    """
     manifest = _manifest(files)
     _same_files(manifest, files)
-    if release_id(manifest.identity, manifest.files) != manifest.id:
-        raise BadRelease("the id does not follow from the identity and the files", where=MANIFEST,
-                         hint="do not use it: restore the release from a copy, or build it again")
+    _identity(manifest)
     if sign.SIGNATURE not in files:
         raise BadRelease("the release is not signed", where=sign.SIGNATURE,
                          hint="do not use it: restore the release from a copy, or build it again")
     signed = folders.digests({name: raw for name, raw in files.items() if name != sign.SIGNATURE})
     sign.verify_signature(signed, files[sign.SIGNATURE], key or files.get(SIGNER, b""))
     model = _model(files)
-    if model.digest != manifest.identity.model:
-        raise BadRelease("the model is another one than the identity names", where="model.json",
-                         hint="do not use it: restore the release from a copy, or build it again")
+    _of_model(model, manifest.identity.model)
     return Release(folder, manifest, model, _decode(files, "evidence.json", Evidence))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a release's folder says of itself, unproved. Raises BadRelease."""
+    return _manifest({MANIFEST: folders.read(folder / MANIFEST, MANIFEST)})
 
 
 def own_evidence(release: Release) -> None:
@@ -126,7 +133,8 @@ def verify(folder: Path, *, key: bytes | None = None) -> list[Result]:
         ("identity", lambda: _identity(manifest), f"{manifest.id[:16]} follows from code, model, data and files"),
         ("signature", lambda: sign.verify_signature(sums, files.get(sign.SIGNATURE, b""), key or signer),
          f"signed by {whose}"),
-        ("model", lambda: _model_is(files, manifest.identity.model), "the program can be read and is the one named"),
+        ("model", lambda: _of_model(_model(files), manifest.identity.model),
+         "the program can be read and is the one named"),
         ("evidence", lambda: _judged(files, manifest.identity), "every finding was made of this code, model and data"),
     ]
     return [_tried(what, act, sentence) for what, act, sentence in steps]
@@ -196,8 +204,7 @@ def _manifest(files: Mapping[str, bytes]) -> Manifest:
     if manifest.format != FORMAT:
         raise BadRelease(f"release format {manifest.format} is unknown", where=MANIFEST,
                          hint=f"this version reads format {FORMAT}")
-    for name in manifest.files:
-        folders.check_name(name)
+    folders.check_names(manifest.files)
     return manifest
 
 
@@ -232,8 +239,8 @@ def _model(files: Mapping[str, bytes]) -> Model:
         raise BadRelease(error.problem, where=error.where, hint=error.hint) from error
 
 
-def _model_is(files: Mapping[str, bytes], named: str) -> None:
-    if _model(files).digest != named:
+def _of_model(model: Model, named: str) -> None:
+    if model.digest != named:
         raise BadRelease("the model is another one than the identity names", where="model.json",
                          hint="do not use it: restore the release from a copy, or build it again")
 
@@ -257,7 +264,7 @@ def _decode(files: Mapping[str, bytes], name: str, kind: Any) -> Any:
     except KeyError as error:
         raise BadRelease("a file of the release is missing", where=name,
                          hint="restore the release from a copy, or build it again: shipworthy run") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRelease(f"a file of the release cannot be read: {error}", where=name,
                          hint="restore the release from a copy, or build it again: shipworthy run") from error
 

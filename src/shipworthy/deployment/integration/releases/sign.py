@@ -1,7 +1,7 @@
-"""Signing a set of files and checking the signature, offline, with one key.
+"""Signing a set of files and checking the signature, offline, with keys.
 
 Source: OpenSSF Model Signing 1.0 (2025): a Sigstore bundle around a DSSE envelope around an in-toto Statement v1;
-key mode, ECDSA over P-256 with SHA-256.
+key mode, serialization "files" with SHA-256. Signed with ECDSA over P-256; P-384 and P-521 are verified too.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,7 +27,12 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
 IGNORED = (".git", ".gitattributes", ".github", ".gitignore", SIGNATURE)
 LOST = "if it is lost, copy shipworthy.toml into a new folder and run there"
+TRUSTED = "trusted"
+SUMS: dict[str, hashes.HashAlgorithm] = {
+    "secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
+END = b"-----END PUBLIC KEY-----"
 Key = ec.EllipticCurvePrivateKey
+Whose = Literal["own", "trusted", "stranger"]
 
 
 def make_key(path: Path) -> Key:
@@ -62,18 +67,54 @@ def read_key(path: Path) -> Key:
 
 
 def trusted(path: Path) -> bytes:
-    """The public key (PEM) that must have signed a project's releases: of its private key, else of `<path>.pub`.
+    """The public keys (PEM, one after the other) of which one must have signed what a project serves.
 
-    path: the private key's. Raises BadRelease when neither is there.
+    First the project's own, of its private key, else of `<path>.pub`; then those that were trusted by name. path: the
+    private key's. Raises BadRelease when there is none.
     """
     public = path.with_name(path.name + ".pub")
-    if path.exists():
-        return public_bytes(read_key(path))
-    try:
-        return public.read_bytes()
-    except OSError as error:
-        raise BadRelease("the key that signed the project's releases is not there", where=str(path),
-                         hint="restore it, or its .pub, from a copy; " + LOST) from error
+    own = public_bytes(read_key(path)) if path.exists() else public.read_bytes() if public.exists() else b""
+    if found := own + befriended(path):
+        return found
+    raise BadRelease("the key that signed the project's releases is not there", where=str(path),
+                     hint="restore it, or its .pub, from a copy; " + LOST)
+
+
+def befriended(path: Path) -> bytes:
+    """The public keys of others (PEM, one after the other) that a project trusts; path: its private key's."""
+    return b"".join(key.read_bytes() for key in sorted((path.parent / TRUSTED).glob("*.pem")))
+
+
+def whose(path: Path, public: bytes) -> Whose:
+    """Whose a public key (PEM) is, by the keys that a project holds today; path: its private key's.
+
+    Raises Misuse when it cannot be read.
+    """
+    keys, own = each_key(public), path.with_name(path.name + ".pub")
+    if len(keys) != 1:
+        return "stranger"
+    if own.exists() and keys[0] in each_key(own.read_bytes()):
+        return "own"
+    return "trusted" if keys[0] in each_key(befriended(path)) else "stranger"
+
+
+def each_key(public: bytes) -> list[bytes]:
+    """Every public key of a PEM text that may hold several, in order, each in its one usual spelling.
+
+    Raises Misuse when one cannot be read or is no elliptic curve key over P-256, P-384 or P-521.
+    """
+    found = []
+    for part in public.split(END)[:-1]:
+        try:
+            key = serialization.load_pem_public_key(part.strip() + b"\n" + END + b"\n")
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise Misuse(f"a public key cannot be read: {error}", where="the public key",
+                         hint="give the PEM file of a public key, such as signing.pem.pub") from error
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in SUMS:
+            raise Misuse("a public key is not an elliptic curve key over P-256, P-384 or P-521",
+                         where="the public key", hint="ask for the key that signs releases: signing.pem.pub")
+        found.append(public_bytes(key))
+    return found
 
 
 def public_bytes(key: Key | ec.EllipticCurvePublicKey) -> bytes:
@@ -91,12 +132,12 @@ def sign(files: Mapping[str, str], *, name: str, key: Key) -> bytes:
     """The signature bundle, as JSON, over files. files: relative path → SHA-256 in lower hex."""
     statement = {
         "_type": STATEMENT,
-        "subject": [{"name": name, "digest": {"sha256": _root(files)}}],
+        "subject": [{"name": name, "digest": {"sha256": _root(files[path] for path in _in_order(files))}}],
         "predicateType": PREDICATE,
         "predicate": {
             "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False,
                               "ignore_paths": list(IGNORED)},
-            "resources": [{"name": path, "algorithm": "sha256", "digest": files[path]} for path in sorted(files)],
+            "resources": [{"name": path, "algorithm": "sha256", "digest": files[path]} for path in _in_order(files)],
         },
     }
     payload = msgspec.json.encode(statement)
@@ -111,13 +152,13 @@ def sign(files: Mapping[str, str], *, name: str, key: Key) -> bytes:
     })
 
 
-def verify_signature(files: Mapping[str, str], bundle: bytes, public: bytes) -> None:
-    """Nothing, when the bundle is this key's signature over exactly these files.
+def verify_signature(files: Mapping[str, str], bundle: bytes, public: bytes) -> bytes:
+    """The key, of those given, whose signature over exactly these files the bundle is.
 
-    files: relative path → SHA-256 of what is there now. public: PEM.
+    files: relative path → SHA-256 of what is there now. public: one or several keys as PEM.
     Raises BadRelease naming the first file that differs, is missing or was not signed.
     """
-    signed = _signed(bundle, public)
+    signed, signer = _signed(bundle, public)
     for path in sorted(set(signed) | set(files)):
         if path not in files:
             raise BadRelease("a signed file is missing", where=path,
@@ -127,40 +168,66 @@ def verify_signature(files: Mapping[str, str], bundle: bytes, public: bytes) -> 
         if signed[path] != files[path]:
             raise BadRelease("a file differs from what was signed", where=path,
                              hint="do not use it: restore the release from a copy, or build it again")
+    return signer
 
 
-def _signed(bundle: bytes, public: bytes) -> dict[str, str]:
-    """The files that a bundle vouches for, once its signature and its own sums hold."""
+def _signed(bundle: bytes, public: bytes) -> tuple[dict[str, str], bytes]:
+    """The files that a bundle vouches for, and the key that vouches, once signature and sums hold."""
     try:
-        key = serialization.load_pem_public_key(public)
-        envelope = msgspec.json.decode(bundle)["dsseEnvelope"]
+        told = msgspec.json.decode(bundle)
+        envelope = told["dsseEnvelope"]
         payload = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
-        if not isinstance(key, ec.EllipticCurvePublicKey) or envelope["payloadType"] != PAYLOAD:
-            raise ValueError("another kind of key or payload")
-        key.verify(signature, _envelope(payload), ec.ECDSA(hashes.SHA256()))
-        return _resources(msgspec.json.decode(payload))
-    except InvalidSignature as error:
-        raise BadRelease("the signature was not made by this key", where=SIGNATURE,
-                         hint="do not use it: take a release that this key signed, or make one: shipworthy run; the "
-                              f"key has the fingerprint {fingerprint(public)[:16]}") from error
-    except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError, UnsupportedAlgorithm) as error:
+        if told["mediaType"] != MEDIA or envelope["payloadType"] != PAYLOAD:
+            raise ValueError("another kind of bundle or payload")
+        signer = _signer(each_key(public), signature, _envelope(payload))
+        files = _resources(msgspec.json.decode(payload)) if signer else {}
+    except (msgspec.MsgspecError, Misuse, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BadRelease(f"the signature cannot be read: {error}", where=SIGNATURE,
                          hint="do not use it: restore the release from a copy, or build it again") from error
+    if not signer:
+        known = " or ".join(fingerprint(key)[:16] for key in each_key(public)) or "none, for there is no key"
+        raise BadRelease("the signature was not made by this key", where=SIGNATURE,
+                         hint="do not use it: take a release that this key signed, or make one: shipworthy run; the "
+                              f"key has the fingerprint {known}")
+    return files, signer
+
+
+def _signer(keys: Iterable[bytes], signature: bytes, message: bytes) -> bytes:
+    """The first of the keys that made a signature; empty if none did."""
+    for public in keys:
+        key = serialization.load_pem_public_key(public)
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        try:
+            key.verify(signature, message, ec.ECDSA(SUMS[key.curve.name]))
+        except InvalidSignature:
+            continue
+        return public
+    return b""
 
 
 def _resources(statement: Any) -> dict[str, str]:
     if statement["_type"] != STATEMENT or statement["predicateType"] != PREDICATE:
         raise ValueError("another kind of statement")
-    files = {entry["name"]: entry["digest"] for entry in statement["predicate"]["resources"]
-             if entry["algorithm"] == "sha256"}
-    if len(statement["subject"]) != 1 or statement["subject"][0]["digest"]["sha256"] != _root(files):
+    how, found = statement["predicate"]["serialization"], statement["predicate"]["resources"]
+    if how["method"] != "files" or {entry["algorithm"] for entry in found} - {"sha256"}:
+        raise ValueError("it was signed in shards, or with another sum than SHA-256")
+    files = {entry["name"]: entry["digest"] for entry in found}
+    root = _root(entry["digest"] for entry in found)
+    if len(statement["subject"]) != 1 or statement["subject"][0]["digest"]["sha256"] != root:
         raise ValueError("its sum does not fit its files")
+    if len(files) != len(found):
+        raise ValueError("it names a file twice")
     return files
 
 
-def _root(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(b"".join(bytes.fromhex(files[path]) for path in sorted(files))).hexdigest()
+def _in_order(files: Iterable[str]) -> list[str]:
+    """As the format lists them: by the parts of their paths, so that a/b comes before a.b."""
+    return sorted(files, key=PurePosixPath)
+
+
+def _root(sums: Iterable[str]) -> str:
+    return hashlib.sha256(b"".join(map(bytes.fromhex, sums))).hexdigest()
 
 
 def _envelope(payload: bytes) -> bytes:

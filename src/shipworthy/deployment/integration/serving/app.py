@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -23,11 +24,14 @@ from shipworthy.deployment.integration.log.answers import ServedRow
 from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
 from shipworthy.deployment.integration.log.told import read_body
 from shipworthy.deployment.integration.releases.release import open_release
+from shipworthy.deployment.integration.rollout.calls import MINUTE
 from shipworthy.deployment.integration.serving import counters as count
-from shipworthy.deployment.integration.serving import protocol
 from shipworthy.deployment.integration.serving.answerer import Batch, Contributions
 from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms
 from shipworthy.deployment.integration.serving.counters import Board, Counters, timed
+from shipworthy.deployment.integration.serving.dialects import oip
+from shipworthy.deployment.integration.serving.dialects.asked import Written, about_of, inflated
+from shipworthy.deployment.integration.serving.dialects.table import dialect, plainly_json
 from shipworthy.deployment.integration.serving.reading import Reading
 from shipworthy.deployment.integration.serving.refusals import Headers, Refused, advice, plain, refusal
 from shipworthy.deployment.integration.serving.routes import Routes
@@ -36,8 +40,10 @@ from shipworthy.errors import BadData, ShipworthyError
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Answer = Callable[["Asked"], Awaitable[bytes]]
-LOOK_SECONDS, LARGE = 0.2, 65_536
+Answer = Callable[["Asked"], Awaitable[bytes | Written]]
+LOOK_SECONDS = 0.2
+LARGE = 2**18
+T = TypeVar("T")
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 JSON = (b"content-type", b"application/json")
 ANYONE = Caller("anonymous", frozenset({"predict", "label"}))
@@ -75,7 +81,8 @@ class App:
         self.routes = Routes(self)
         self._posts: dict[str, tuple[str, str, Answer]] = {
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
-            "/invocations": ("invocations", "predict", self._invocations)}
+            "/invocations": ("invocations", "predict", partial(self._spoken, "invocations")),
+            "/v2/repository/index": ("infer", "predict", self._index)}
         self.journal: Teller | None = journal(serving, count.ROUTES)
         self._looking: asyncio.Task[None] | None = None
 
@@ -97,7 +104,8 @@ class App:
         route, right, act = found
         asked = Asked(path, scope["query_string"], dict(scope["headers"]), began)
         try:
-            status, body, headers = 200, await self._answer(right, act, asked, receive), [JSON]
+            status, answer = 200, await self._answer(right, act, asked, receive)
+            body, headers = (answer, [JSON]) if isinstance(answer, bytes) else (answer.body, answer.all)
         except ShipworthyError as error:
             status, body, headers = self._refused(error, route)
         self._told(asked, route, status, headers)
@@ -111,6 +119,8 @@ class App:
         if self._durable or self.draining:
             return None
         asked = Asked("/v1/predict", b"", dict(given), began, body)
+        if not plainly_json(asked.headers):
+            return None
         general = self.counters.general
         general[count.IN_PROGRESS] += 1
         try:
@@ -125,7 +135,7 @@ class App:
         self._told(asked, "predict", status, headers)
         return status, answer, headers
 
-    async def _answer(self, right: str, act: Answer, asked: Asked, receive: Receive) -> bytes:
+    async def _answer(self, right: str, act: Answer, asked: Asked, receive: Receive) -> bytes | Written:
         general = self.counters.general
         general[count.IN_PROGRESS] += 1
         try:
@@ -193,7 +203,9 @@ class App:
             await each.durable()
         await self.log.durable()
 
-    async def _predict(self, asked: Asked) -> bytes:
+    async def _predict(self, asked: Asked) -> bytes | Written:
+        if not plainly_json(asked.headers):
+            return await self._spoken("predict", asked)
         records, single = self.arms.champion.answers.shape.decode(asked.body)
         asked.spend(len(records))
         if single and not asked.query:
@@ -243,46 +255,40 @@ class App:
             self.arms.shadow(records, ids, at)
         return found
 
-    async def _whole(self, asked: Asked, arm: Arm, records: list[Any]) -> tuple[Batch, list[str]]:
-        """The answers of one release to several records, logged, with their ids."""
+    async def _whole(self, asked: Asked, arm: Arm, records: list[Any], *, contributions: bool) -> list[dict[str, Any]]:
+        """The answers of one release to several records, logged."""
         asked.arm = arm
         at = now_us()
         ids = new_ids(len(records), at)
-        batch = await _batch(arm, records)
+        batch = await _batch(arm, records, contributions=contributions)
         arm.keep(batch, ids, at, "champion" if arm is self.arms.champion else "challenger", 1.0)
-        return batch, ids
+        return [{"prediction_id": place, "release": arm.id, **answer}
+                for place, answer in zip(ids, batch.answers, strict=True)]
 
     def _infers(self, path: str) -> tuple[str, str, Answer] | None:
         if not path.startswith("/v2/models/") or not path.endswith("/infer"):
             return None
-        return ("infer", "predict", self._infer) if self.routes.model(path[: -len("/infer")]) else None
+        known = self.routes.model(path[: -len("/infer")])
+        return ("infer", "predict", partial(self._spoken, "infer")) if known else None
 
-    async def _infer(self, asked: Asked) -> bytes:
-        arm = self.routes.model(asked.path[: -len("/infer")]) or self.arms.champion
-        request = msgspec.json.decode(asked.body)
-        records = arm.answers.shape.convert(protocol.records_of(request, arm.answers))
-        asked.spend(len(records))
-        batch, ids = await self._whole(asked, arm, records)
-        return _encode(protocol.response(request, batch, ids, name=arm.name, version=arm.id,
-                                         classes=arm.answers.model.classes))
+    async def _spoken(self, path: str, asked: Asked) -> Written:
+        """Rows are asked, and answered, in the dialect they came in. path: "predict", "invocations" or "infer"."""
+        arm = self.routes.model(asked.path[: -len("/infer")]) if path == "infer" else None
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in asked.headers.items()}
+        spoken, one = dialect(path, headers), arm or self.arms.champion
+        question = await _apart(len(asked.body) > LARGE, lambda: spoken.read(
+            inflated(asked.body, headers, self._reading.limit), headers, one.answers))
+        asked.spend(len(question.records))
+        if asked.query and _asks(asked.query, "contributions"):
+            question = question._replace(contributions=True)
+        records, shares = question.records, question.contributions
+        answers = await (self._many(asked, records, contributions=shares) if arm is None else
+                         self._whole(asked, arm, records, contributions=shares))
+        about = about_of(one.answers, one.name, one.id)
+        return await _apart(len(answers) > APART, lambda: spoken.write(question, answers, about))
 
-    async def _invocations(self, asked: Asked) -> bytes:
-        """MLflow's dialect, for the two forms that name their columns."""
-        request = msgspec.json.decode(asked.body)
-        given = request.get("dataframe_records") if isinstance(request, dict) else None
-        split = request.get("dataframe_split") if isinstance(request, dict) else None
-        if isinstance(split, dict) and given is None:
-            try:
-                given = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
-            except (KeyError, TypeError, ValueError) as error:
-                raise BadData("dataframe_split needs columns, and data with as many values a row",
-                              where="dataframe_split", hint="send {'columns': [...], 'data': [[...], ...]}") from error
-        if not isinstance(given, list):
-            raise BadData("the body has neither dataframe_records nor dataframe_split", where="body",
-                          hint='send {"dataframe_records": [{…}]}')
-        records = self.arms.champion.answers.shape.convert(given)
-        asked.spend(len(records))
-        return _encode({"predictions": [answer["prediction"] for answer in await self._many(asked, records)]})
+    async def _index(self, asked: Asked) -> bytes:
+        return _encode(oip.repository_index([(arm.name, arm.id) for arm in self.arms.all], not self.draining))
 
     async def _label(self, asked: Asked) -> bytes:
         champion, body = self.arms.champion, asked.body
@@ -321,17 +327,28 @@ class App:
                 return
 
     async def _look(self) -> None:
-        """Several times a second: has somebody been told to answer, and is a body overdue?"""
+        """Several times a second: is somebody else to answer, is a body overdue, and is a minute over?"""
+        minute = 0
         while True:
-            await self.arms.follow()
-            self._reading.overdue()
+            try:
+                await self.arms.follow()
+                self._reading.overdue()
+                at = now_us()
+                if at // MINUTE != minute:
+                    minute = at // MINUTE
+                    self.arms.counted(at)
+            except OSError as error:  # a full disk, say: what could not be written down is told, and answers go on
+                self.cause = f"cannot look around: {error}"
             await asyncio.sleep(LOOK_SECONDS)
 
 
+async def _apart(far: bool, act: Callable[[], T]) -> T:
+    """What a function returns; run in a thread if it may take long, so that it holds up nobody else."""
+    return await asyncio.to_thread(act) if far else act()
+
+
 async def _batch(arm: Arm, records: Sequence[Any], *, contributions: bool = False) -> Batch:
-    if len(records) > APART:  # so that a large batch does not hold up health checks and single rows
-        return await asyncio.to_thread(arm.answers.batch, records, contributions=contributions)
-    return arm.answers.batch(records, contributions=contributions)
+    return await _apart(len(records) > APART, lambda: arm.answers.batch(records, contributions=contributions))
 
 
 def app(

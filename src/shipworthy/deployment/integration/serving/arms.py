@@ -6,6 +6,8 @@ The next releases are opened, verified and warmed beside those that answer; then
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.releases.sign import trusted
+from shipworthy.deployment.integration.rollout.calls import EDGES, Calls, Sampler, add_calls
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
 from shipworthy.deployment.integration.serving.counters import (
     ABSTAINED,
@@ -30,6 +33,8 @@ from shipworthy.deployment.integration.serving.counters import (
     UNSEEN,
     UNUSABLE,
     Counters,
+    spent,
+    timed,
 )
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, read_standing, stamp
 from shipworthy.errors import BadRelease, ShipworthyError
@@ -59,6 +64,11 @@ class Arm:
         self.recent = Recent(self.log.folder, shape.entity)
         self._shadow = self.log.arm(heading, shadow=True)
         self.cells = counters.release(release.id)
+        self._sampler = Sampler(EDGES)
+
+    def calls(self, name: str, at: int) -> Calls | None:
+        """What was asked of it since the last time, under the name of an arm. at: microseconds since 1970 UTC."""
+        return self._sampler.taken(name, at, *spent(self.cells))
 
     async def durable(self) -> None:
         """Wait until the disk has what was kept, where the log is to outlive a power cut. Raises StoreError."""
@@ -107,6 +117,7 @@ class Arms:
         self._keys: list[str] = []
         self._names: list[tuple[str, str]] = []
         self._old: list[Arm] = []
+        self._calls = champion.log.folder / f"calls-{time.time_ns()}-{os.getpid()}.jsonl"
         self._waiting: deque[tuple[Sequence[Any], list[str], int]] = deque()
 
     @property
@@ -157,12 +168,13 @@ class Arms:
 
     def _ask_challenger(self) -> None:
         records, ids, at = self._waiting.popleft()
-        arm = self.challenger
+        arm, began = self.challenger, time.perf_counter()
         if arm is not None:
             try:
                 arm.keep(arm.answers.batch(self.adapted(arm, records)), ids, at, "shadow", 1.0)
             except Exception:  # the edge: what the challenger cannot answer is counted, and harms nobody
                 arm.cells[FAILED] += 1
+            timed(arm.cells, time.perf_counter() - began)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._ask_challenger)
 
@@ -188,6 +200,12 @@ class Arms:
             return False
         self._move(told, champion, challenger)
         return True
+
+    def counted(self, at: int) -> None:
+        """Write down what was asked of each arm since the last time, for whoever watches a rollout."""
+        names = ("champion", "challenger")
+        found = [arm.calls(name, at) for arm, name in zip(self.all, names, strict=False)]
+        add_calls(self._calls, [each for each in found if each is not None])
 
     def close(self) -> None:
         """Seal the files of every arm."""

@@ -10,7 +10,9 @@ import mmap
 from bisect import bisect_left
 from collections.abc import Iterator
 
-EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+from shipworthy.deployment.integration.rollout.calls import EDGES
+
+SHOWN = 8  # of the fine edges every eighth is shown: each twice the one before
 ROUTES = ("predict", "infer", "invocations", "labels", "other")
 ANSWERS = ROUTES[:3]
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 500, 503)
@@ -111,6 +113,11 @@ def timed(release: memoryview[int], seconds: float) -> None:
     release[_SECONDS + 1 + bisect_left(EDGES, seconds)] += 1
 
 
+def spent(release: memoryview[int]) -> tuple[int, list[int]]:
+    """Requests to a release that failed so far, and all of them by the time that they took, (edges + 1,)."""
+    return release[FAILED], release[_SECONDS + 1 : _NAME].tolist()
+
+
 def _packed(release_id: str) -> list[int]:
     """The first 16 hexadecimal digits as two numbers, moved by one so that no release is nothing."""
     return [int(release_id[:8] or "0", 16) + 1, int(release_id[8:16] or "0", 16)]
@@ -145,9 +152,12 @@ def _histogram(releases: dict[str, list[int]]) -> Iterator[str]:
     name = "rest_server_requests_duration_seconds"
     yield from (f"# HELP {name} Time to answer, by the release that answered.", f"# TYPE {name} histogram")
     for release, cells in releases.items():
-        total = 0
-        for edge, count in zip((*map(str, EDGES), "+Inf"), cells[_SECONDS + 1 : _NAME], strict=True):
+        buckets, total = cells[_SECONDS + 1 : _NAME], 0
+        for place, count in enumerate(buckets[:-1]):
             total += count
-            yield f'{name}_bucket{{release="{release}",le="{edge}"}} {total}'
+            if place % SHOWN == 0:
+                yield f'{name}_bucket{{release="{release}",le="{EDGES[place]:.6g}"}} {total}'
+        total += buckets[-1]
+        yield f'{name}_bucket{{release="{release}",le="+Inf"}} {total}'
         yield f'{name}_sum{{release="{release}"}} {cells[_SECONDS] / 1e9:.9f}'
         yield f'{name}_count{{release="{release}"}} {total}'

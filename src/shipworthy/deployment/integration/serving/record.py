@@ -247,7 +247,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     text = msgspec.json.encode(value, enc_hook=str).decode()
-    text = "not a finite number" if text == "null" and value is not None else text
+    text = str(value) if text == "null" and value is not None else text
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 

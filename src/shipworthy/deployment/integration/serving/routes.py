@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shipworthy import __version__
-from shipworthy.deployment.integration.serving import protocol
-from shipworthy.deployment.integration.serving.refusals import Headers, Refused, refusal
+from shipworthy.deployment.integration.serving import openapi
+from shipworthy.deployment.integration.serving.dialects import oip
+from shipworthy.deployment.integration.serving.dialects.asked import about_of
+from shipworthy.deployment.integration.serving.refusals import Headers, Refused, plain, refusal
 from shipworthy.errors import nearest
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ class Routes:
         self._gets: dict[str, Callable[[], tuple[int, Any]]] = {
             "/health": lambda: (200, {"live": True}), "/ready": self._ready, "/ping": self._ready,
             "/version": lambda: (200, {"version": __version__, "release": app.arms.champion.release.id}),
-            "/v2": lambda: (200, protocol.server_metadata(__version__)),
+            "/v2": lambda: (200, oip.server_metadata(__version__)),
+            "/v1/schema": lambda: (200, openapi.schema(app.arms.champion.release, app.arms.champion.answers)),
+            "/openapi.json": lambda: (200, openapi.document(app.arms.champion.release, app.arms.champion.answers)),
             "/v2/health/live": lambda: (200, {"live": True}), "/v2/health/ready": self._ready,
         }
 
@@ -67,10 +71,10 @@ class Routes:
         if allowed:
             status, body = refusal(Refused(405, f"{path} takes {allowed}", field="method",
                                            hint=f"send {allowed} {path}"))
-            return status, JSON, body, [(b"allow", allowed.encode())]
+            return status, JSON, _told(path, body), [(b"allow", allowed.encode())]
         status, body = refusal(Refused(404, "there is nothing here", field=path[:200],
-                                       hint=nearest(path, [*self._gets, *posts]) or "POST /v1/predict"))
-        return status, JSON, body, []
+                                       hint=nearest(path, [*self._gets, *self.models, *posts]) or "POST /v1/predict"))
+        return status, JSON, _told(path, body), []
 
     def _of_model(self, path: str) -> Callable[[], tuple[int, Any]] | None:
         ready = path.endswith("/ready")
@@ -79,7 +83,7 @@ class Routes:
             return None
         if ready:
             return lambda: (self._ready()[0], {"name": arm.name, "ready": not self._app.draining})
-        return lambda: (200, protocol.model_metadata(arm.answers, arm.name, arm.id))
+        return lambda: (200, oip.model_metadata(arm.answers, about_of(arm.answers, arm.name, arm.id)))
 
     def _ready(self) -> tuple[int, dict[str, Any]]:
         app = self._app
@@ -88,3 +92,8 @@ class Routes:
         cause = cause if ready else "the server was told to stop, and finishes what is under way"
         return (200 if ready else 503), {"live": True, "ready": ready, "release": champion.release.id,
                                          "model": champion.name, **({"cause": cause} if cause else {})}
+
+
+def _told(path: str, body: bytes) -> bytes:
+    """A refusal in the form of the path's protocol."""
+    return plain(body) if path.startswith("/v2") else body

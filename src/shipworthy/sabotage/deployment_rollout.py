@@ -1,0 +1,72 @@
+"""Planted faults in a challenger that shares the traffic: what the check of a rollout must catch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shipworthy.core.table import Table
+from shipworthy.marks import sabotage, twin
+from shipworthy.sabotage.deployment_monitoring import served
+
+Case = Mapping[str, Any]
+Mask = npt.NDArray[np.bool_]
+SHARE = 0.5
+
+
+@twin("rollout")
+def same_release_twice(case: Case, seed: int) -> Case:
+    """Half of the traffic for a challenger that is the champion under another name."""
+    return shared(served(case, seed), seed)
+
+
+def shared(case: Case, seed: int, *, drawn: float = SHARE,
+           change: Callable[[dict[str, Any], Mask], None] | None = None) -> Case:
+    """The case's log as if a challenger had half of it. drawn: what it got. change: of the columns of its rows."""
+    log: Table = case["log"]
+    judged = np.random.default_rng([11, seed]).random(log.rows) < drawn
+    columns: dict[str, Any] = {
+        "arm": np.where(judged, "challenger", "champion"), "release": np.where(judged, "s", "r"),
+        "propensity": np.where(judged, SHARE, 1 - SHARE), "score": log.numbers("score").copy(),
+        "decision": np.array(log.column("decision").to_pylist(), object)}
+    if change:
+        change(columns, judged)
+    for name, values in columns.items():
+        log = log.with_column(name, pa.array(values.tolist()))
+    return {**case, "log": log}
+
+
+@sabotage("challenger-turned", check="rollout")
+def challenger_turned(case: Case) -> Case:
+    """A challenger that decides and scores the wrong way round: the next class, or three spreads too high."""
+    classes = case["model"].sheet.classes
+
+    def turned(columns: dict[str, Any], rows: Mask) -> None:
+        if not classes:
+            columns["score"][rows] += 3 * columns["score"].std()
+            columns["decision"] = np.where(rows, columns["score"], columns["decision"])
+            return
+        after = dict(zip(classes, (*classes[1:], classes[0]), strict=True))
+        columns["decision"][rows] = [after[word] for word in columns["decision"][rows]]
+        columns["score"][rows] = 1 - columns["score"][rows]
+
+    return shared(served(case, 0), 0, change=turned)
+
+
+@sabotage("challenger-without-a-column", check="rollout")
+def challenger_without_a_column(case: Case) -> Case:
+    """A challenger whose score is no number on the fifth of the rows where a column of its own is broken."""
+    def broken(columns: dict[str, Any], rows: Mask) -> None:
+        columns["score"][rows & (np.arange(len(rows)) % 5 == 0)] = np.nan
+
+    return shared(served(case, 0), 0, change=broken)
+
+
+@sabotage("challenger-over-its-share", check="rollout")
+def challenger_over_its_share(case: Case) -> Case:
+    """A challenger that got six of ten requests, while the log says five."""
+    return shared(served(case, 0), 0, drawn=0.6)

@@ -1,0 +1,1 @@
+"""The control API: training as jobs, and releases, evidence and promotion over HTTP; closed without a token."""

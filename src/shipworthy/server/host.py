@@ -1,0 +1,56 @@
+"""Runs the control API: one process, never on the way of a prediction."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from shipworthy.errors import Misuse
+from shipworthy.server.app import App
+
+DRAIN_SECONDS = 10
+CONNECTIONS = 256
+
+
+def serve(
+    made: App, host: str, port: int, *, told: Callable[[str], None] = lambda address: None, **tls: Any
+) -> None:
+    """Answer until SIGTERM or Ctrl-C; streams of events end first. port: 0 takes a free one.
+
+    told: given the address once it answers. tls: what uvicorn needs to answer by https. Raises Misuse when the address
+    is taken or is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise Misuse(f"nothing can listen there: {error.strerror or error}", where=f"{host}:{port}",
+                     hint="choose another: --host 127.0.0.1 --port 8002") from error
+    with listening:
+        begin = f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}"
+        Listener(made, lambda: told(f"{begin}:{listening.getsockname()[1]}"), **tls).run([listening])
+
+
+class Listener(uvicorn.Server):
+    """uvicorn, whose application knows from the first signal on that it is to end."""
+
+    def __init__(self, made: App, told: Callable[[], None], **tls: Any) -> None:
+        super().__init__(uvicorn.Config(
+            made, loop="auto", http="auto", ws="none", lifespan="on", access_log=False, log_level="warning",
+            server_header=False, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=DRAIN_SECONDS, **tls))
+        self._app, self._told = made, told
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._told()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.draining = True
+        super().handle_exit(sig, frame)
