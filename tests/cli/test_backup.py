@@ -16,7 +16,7 @@ import pytest
 from shipworthy import flow
 from shipworthy.deployment.integration.backups.backup import Manifest
 from shipworthy.deployment.integration.log.drain import drain
-from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.releases.history import unbroken
 from shipworthy.deployment.integration.releases.shelf import unlock
 from shipworthy.deployment.integration.serving.client import Connection

@@ -23,10 +23,10 @@ from shipworthy.core.project import Project, parse
 from shipworthy.core.release import Identity
 from shipworthy.deployment.integration.deploy import files
 from shipworthy.deployment.integration.deploy.plan import Plan
-from shipworthy.deployment.integration.releases import sign
+from shipworthy.deployment.integration.releases import history, sign
 from shipworthy.deployment.integration.releases.release import write_release
 from shipworthy.deployment.integration.serving.client import Connection
-from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing
+from shipworthy.store import open_store
 
 from ..deployment.integration.conftest import patients, record, small_model
 from ..deployment.integration.deploy.recipe import Step, stages
@@ -104,11 +104,14 @@ def volume(folder: Path) -> Path:
     (home / "keys").mkdir(parents=True)
     (folder / "shipworthy.toml").write_text(PROJECT)
     key = sign.make_key(home / "keys" / "signing.pem")
-    (home / "keys" / "signing.pem").unlink()
     model, table = small_model(), patients()
     made = write_release(folder / "releases", name="ward", model=model, evidence=Evidence(()), key=key,
                          identity=Identity("c0de", model.digest, table.digest), extras={})
-    write_standing(home, Standing(1, Stand(made.id, f"releases/{made.folder.name}")))
+    store = open_store(folder)
+    history.record(store, actor="tom", role="trainer", action="train", subject={"release": made.id},
+                   evidence=made.evidence.digest)
+    history.promote(store, made, by="ann", why="the first")
+    (home / "keys" / "signing.pem").unlink()
     return folder
 
 

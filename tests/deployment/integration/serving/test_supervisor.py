@@ -18,7 +18,8 @@ import msgspec
 import pytest
 
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.log.log import read_log
+from shipworthy.deployment.integration.log.read import read_log
+from shipworthy.deployment.integration.releases.history import promote
 from shipworthy.deployment.integration.releases.shelf import unlock
 from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.deployment.integration.serving.probe import probe
@@ -35,11 +36,15 @@ CLIENTS = 4
 
 
 @pytest.fixture
+def release(trained: Callable[..., Release]) -> Release:
+    return trained()
+
+
+@pytest.fixture
 def folder(store: Store, release: Release) -> Path:
     """A project whose champion is the release, as a volume of a container holds it."""
     (store.folder / "shipworthy.toml").write_text(PROJECT)
-    where = release.folder.relative_to(store.folder).as_posix()
-    write_standing(store.home, Standing(1, Stand(release.id, where)))
+    promote(store, release, by="ann@example.org", why="the first")
     return store.folder
 
 
@@ -212,7 +217,7 @@ def test_a_release_that_was_spoilt_stops_the_server_in_the_words_of_its_worker(f
 def test_readiness_tells_why_what_was_told_last_is_not_followed(folder: Path, store: Store) -> None:
     with running(folder) as server, Connection(server.address) as connection:
         before = connection.json("/ready")
-        write_standing(store.home, Standing(2, Stand("0" * 64, "releases/none")))
+        write_standing(store.home, Standing(9, Stand("0" * 64, "releases/none")))
         told: dict[str, Any] = {}
         until(lambda: told.update(connection.json("/ready")) or "cause" in told)
     assert "cause" not in before
@@ -241,7 +246,8 @@ def test_a_container_serves_what_the_servers_were_told_last_at_its_own_address(
 
 
 def test_where_nothing_is_in_production_nothing_starts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / ".shipworthy" / "serving.json").unlink()
+    for name in ("serving.json", "ledger.jsonl"):
+        (folder / ".shipworthy" / name).unlink()
     with pytest.raises(Misuse, match="nothing is in production"):
         job(folder)
     with pytest.raises(SystemExit) as stop:

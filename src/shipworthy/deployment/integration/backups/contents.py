@@ -15,6 +15,7 @@ from pathlib import Path
 
 from shipworthy.deployment.integration.access.budgets import FOLDER as BUDGETS
 from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.releases.sign import TRUSTED
 from shipworthy.store.files import lock
 from shipworthy.store.workspace import Workspace
 
@@ -47,7 +48,8 @@ def contents(place: Workspace, *, keys: bool) -> Iterator[Piece]:
 
 def private(name: str) -> bool:
     """Whether a file of a backup is a private key."""
-    return name.startswith(f"{HOME}/keys/") and not name.endswith(".pub")
+    public = name.endswith(".pub") or name.startswith(f"{HOME}/keys/{TRUSTED}/")
+    return name.startswith(f"{HOME}/keys/") and not public
 
 
 def _segments(log: Path) -> Iterator[Piece]:

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from shipworthy.core.ledger import moves
 from shipworthy.core.project import Serving, read_project
 from shipworthy.deployment.integration.access.tls import tls
-from shipworthy.deployment.integration.releases.history import ALIAS, ledger
+from shipworthy.deployment.integration.releases.history import told
 from shipworthy.deployment.integration.serving.host import serve
-from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.deployment.integration.serving.worker import Job
 from shipworthy.errors import Misuse, ShipworthyError
 
@@ -42,23 +40,15 @@ def job(folder: Path, *, host: str = "", port: int = 0, workers: int = 0) -> Job
     """
     place = _Place(folder.resolve())
     project = read_project(place.folder)
-    told = project.serve
-    serving: Serving = msgspec.structs.replace(told, host=host or told.host, port=port or told.port,
-                                               workers=workers or told.workers)
+    settings = project.serve
+    serving: Serving = msgspec.structs.replace(settings, host=host or settings.host, port=port or settings.port,
+                                               workers=workers or settings.workers)
     tls(serving, place.folder)
-    return Job(str(place.folder / _champion(place)), str(place.home / "log"),
-               msgspec.structs.replace(project, serve=serving), serving, str(place.home), workers=serving.workers)
-
-
-def _champion(place: _Place) -> str:
-    """The champion's folder: as the servers were told last, else as the ledger has it."""
-    told = read_standing(place.home)
-    if told is not None:
-        return told.champion.folder
-    past = moves(ledger(place), ALIAS)
-    if not past:
+    standing = told(place)
+    if standing is None:
         raise Misuse("nothing is in production", where=str(place.folder), hint="shipworthy promote first")
-    return str(past[-1]["subject"]["folder"])
+    return Job(str(place.folder / standing.champion.folder), str(place.home / "log"),
+               msgspec.structs.replace(project, serve=serving), serving, str(place.home), workers=serving.workers)
 
 
 def main(arguments: list[str]) -> None:
