@@ -86,10 +86,10 @@ def running(folder: Path, workers: int = 1) -> Iterator[Running]:
         made.process.communicate()
 
 
-def half_sent(port: int) -> socket.socket:
+def half_sent(port: int, path: bytes) -> socket.socket:
     """A connection that has sent all of a request but the last byte of its body."""
     made = socket.create_connection(("127.0.0.1", port), 30)
-    made.sendall(b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(ROW) + ROW[:-1])
+    made.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (path, len(ROW)) + ROW[:-1])
     return made
 
 
@@ -112,12 +112,17 @@ def gone(port: int) -> bool:
     return False
 
 
-def test_what_is_under_way_is_answered_after_the_server_was_told_to_stop(folder: Path) -> None:
+@pytest.mark.parametrize("path, counted", [(b"/v1/predict", 0), (b"/v1/predict?contributions=0", 1)])
+def test_what_is_under_way_is_answered_after_the_server_was_told_to_stop(
+    folder: Path, path: bytes, counted: int
+) -> None:
+    """The short way in counts a request when it is whole; that it was read shows by later ones being answered."""
     with running(folder) as server:
         assert server.said == "ready with 1 worker"
-        slow = half_sent(server.port)
+        slow = half_sent(server.port, path)
         with Connection(server.address) as other:
-            until(lambda: in_progress(other) == 1)
+            until(lambda: in_progress(other) == counted)
+            assert [other.get("/ready")[0] for _ in range(20)] == [200] * 20
         server.process.send_signal(signal.SIGTERM)
         until(lambda: gone(server.port))
         slow.sendall(ROW[-1:])

@@ -95,6 +95,8 @@ class _Front(HttpToolsProtocol):
         """The request to uvicorn, with what was held back of it."""
         parts, self.held = self.held or [], None
         super().on_headers_complete()
+        if self.closing:
+            super().shutdown()  # this answer is the last
         for part in parts:
             super().on_body(part)
 
