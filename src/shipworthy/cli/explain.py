@@ -10,6 +10,7 @@ import click
 from shipworthy.cli.talk import json_option, project_option, put
 from shipworthy.core.explained import Explanation, explained
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.store.workspace import Place, opened
 
@@ -36,6 +37,6 @@ def explain(place: Place, table: Any, row: int = 0, *, release_id: str = "") -> 
     Raises Misuse when there is no such row or release, BadData when the row cannot be read as training read its own.
     """
     place = opened(place)
-    model = find_release(place.releases, release_id).model
+    model = find_release(place.releases, history.named(place.store, release_id)).model
     return explained(model, read(table, plugins=place.plugins()), row,
                      unit=place.project.data.units.get(model.sheet.target, ""))

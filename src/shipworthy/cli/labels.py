@@ -18,6 +18,7 @@ from shipworthy.deployment.integration.log.labels import Label, LabelLog
 from shipworthy.deployment.integration.log.read import predictions, waiting
 from shipworthy.deployment.integration.log.tables import entity_text, micros, stored_labels
 from shipworthy.deployment.integration.log.told import Rules, read_rows
+from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.serving.record import Shape
@@ -62,6 +63,7 @@ def command(table: str, folder: Path, release_id: str, source: str, as_json: boo
 def take_labels(place: Place, address: str, *, release_id: str = "", source: str = "") -> Taken:
     """Keep the labels of a table in the project's log. Raises BadData naming row and column, Misuse, StoreError."""
     place = opened(place)
+    release_id = history.named(place.store, release_id)
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", where=str(place.folder),

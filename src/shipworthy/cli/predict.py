@@ -19,6 +19,7 @@ from shipworthy.data.collection.read import read
 from shipworthy.data.collection.size import PIECE
 from shipworthy.data.collection.stream import Piece, Wanted, pieces, rows_of, stamp_of
 from shipworthy.deployment.integration.batch import answered, words_of
+from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.errors import BadData, Misuse, ShipworthyError, StoreError
 from shipworthy.store.files import told
@@ -98,6 +99,7 @@ def predict_into(
 
 
 def _release(place: Workspace, release_id: str) -> Release:
+    release_id = history.named(place.store, release_id)
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", where=str(place.folder),

@@ -15,6 +15,7 @@ from shipworthy.cli.talk import project_option, say
 from shipworthy.core.model import Model
 from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import ending, tls
+from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.example import example
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.serving.host import become
@@ -28,10 +29,13 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--release", "release_id", default="", help="Release id or folder; the champion by default.")
 @click.option("--host", default="", help="Address to listen on; from [serve] by default.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port; from [serve] by default.")
+@click.option("--keep/--no-keep", default=True,
+              help="Run the keeper beside it, which counts what was served and steps rollouts.")
 @click.option("--workers", default=0, type=click.IntRange(0, 64), help="Processes; from [serve] by default.")
-def command(folder: Path, release_id: str, host: str, port: int, workers: int) -> None:
+def command(folder: Path, release_id: str, host: str, port: int, workers: int, *, keep: bool) -> None:
     """Answer records and Open Inference Protocol v2 requests, and log what was served. Stops on Ctrl-C."""
     place = open_workspace(folder)
+    release_id = history.named(place.store, release_id)
     release = find_release(place.releases, release_id) if release_id else flow.champion(place)
     if release is None:
         raise Misuse("nothing is in production", where=str(place.folder),
@@ -40,6 +44,8 @@ def command(folder: Path, release_id: str, host: str, port: int, workers: int) -
     host, port, workers = host or told.host, port or told.port, workers or told.workers
     _may_listen(host, port)
     serving = msgspec.structs.replace(told, host=host, port=port, workers=workers)
+    if not release_id:
+        history.tell(place.store)
     scheme = "https" if tls(serving, place.folder) else "http"
     gate = Gate(place.store.home, serving)
     say(f"serving {release.short} on {scheme}://{host}:{port}; {gate.told()}")
@@ -48,7 +54,8 @@ def command(folder: Path, release_id: str, host: str, port: int, workers: int) -
     if soon := ending(serving, place.folder):
         say(soon)
     become(Job(str(release.folder), str(place.log), msgspec.structs.replace(place.project, serve=serving), serving,
-               "" if release_id else str(place.store.home), workers=workers))
+               str(place.store.home), follow=not release_id, workers=workers,
+               beside=("shipworthy.server.keeper", str(place.folder)) if keep and not release_id else ()))
 
 
 def request(model: Model, address: str) -> str:

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
+from shipworthy.core.features import Features
+from shipworthy.core.model import Model
+from shipworthy.core.program import Lookup, Program, Term
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.read import predictions
@@ -179,3 +183,25 @@ def test_champions_change_under_load_and_no_request_is_lost(
     assert set(statuses) == {200}
     assert {name for _, name in seen} == {each.id[:16] for each in two}
     assert predictions(tmp_path / "log").rows == len(seen)
+
+
+def test_a_challenger_that_reads_fewer_columns_is_asked_with_those(
+    follower: App, store: Store, two: tuple[Release, Release], make_release: Make
+) -> None:
+    whole = small_model(seed=2)
+    features = Features(tuple(one for one in whole.features.encoders if one.column in ("ward", "dose")))
+    terms = (Term(Lookup((1,)), {"cuts0": np.array([]), "values": np.array([[0.0], [1.0], [2.0], [-1.0]])}),)
+    sheet = msgspec.structs.replace(whole.sheet, features=features, schema=whole.sheet.schema.only(["ward", "dose"]))
+    fewer = make_release(Model(sheet, Program(features.inputs, terms, "logistic", ("no", "yes"))))
+    told(store, 1, two[0], fewer, mode="canary", share=1.0, salt="s", unit=("age",))
+    follow(follower)
+    expected = answerer(fewer.model).answer([{"ward": "west", "dose": 0.5}])[0]["probabilities"]
+    single = ask(follower, "POST", "/v1/predict", record(ward="west"))[1]
+    several = ask(follower, "POST", "/v1/predict", [record(ward="west")])[1][0]
+    assert (single["release"], single["probabilities"]) == (fewer.id[:16], expected)
+    assert several["probabilities"] == expected
+    told(store, 2, two[0], fewer, mode="shadow")
+    follow(follower)
+    before = follower.arms.all[1].cells[ROWS]
+    ask(follower, "POST", "/v1/predict", record(ward="west"))
+    assert follower.arms.all[1].cells[ROWS] == before + 1

@@ -27,7 +27,7 @@ from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.rollout.calls import MINUTE
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving.answerer import Batch, Contributions
-from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms
+from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms, adapted
 from shipworthy.deployment.integration.serving.counters import Board, Counters, timed
 from shipworthy.deployment.integration.serving.dialects import oip
 from shipworthy.deployment.integration.serving.dialects.asked import Written, about_of, inflated
@@ -222,7 +222,7 @@ class App:
         arm, name, chance = arms.draw(record, own)
         asked.arm = arm
         if arm is not arms.champion:
-            record = arms.adapted(arm, (record,))[0]
+            record = adapted(arm, (record,), arms.champion.answers.shape)[0]
         found = arm.answers.one(record)
         answer = found.answer
         abstain = answer["abstain"]
@@ -244,15 +244,16 @@ class App:
         at = now_us()
         ids = new_ids(len(records), at)
         found: list[dict[str, Any]] = [{}] * len(records)
-        for (arm, name, chance), places in self.arms.parts(records, ids):
+        shape, parts = self.arms.champion.answers.shape, self.arms.parts(records, ids)
+        if self.arms.shadowed:
+            self.arms.shadow(records, ids, at)
+        for (arm, name, chance), places in parts:
             asked.arm = arm
-            own = self.arms.adapted(arm, [records[place] for place in places])
+            own = adapted(arm, [records[place] for place in places], shape)
             batch = await _batch(arm, own, contributions=contributions)
             arm.keep(batch, [ids[place] for place in places], at, name, chance)
             for place, answer in zip(places, batch.answers, strict=True):
                 found[place] = {"prediction_id": ids[place], "release": arm.id, **answer}
-        if self.arms.shadowed:
-            self.arms.shadow(records, ids, at)
         return found
 
     async def _whole(self, asked: Asked, arm: Arm, records: list[Any], *, contributions: bool) -> list[dict[str, Any]]:
@@ -282,8 +283,9 @@ class App:
         if asked.query and _asks(asked.query, "contributions"):
             question = question._replace(contributions=True)
         records, shares = question.records, question.contributions
-        answers = await (self._many(asked, records, contributions=shares) if arm is None else
-                         self._whole(asked, arm, records, contributions=shares))
+        drawn = arm is None and one is self.arms.champion  # else the release that read them answers, asked for or not
+        answers = await (self._many(asked, records, contributions=shares) if drawn else
+                         self._whole(asked, one, records, contributions=shares))
         about = about_of(one.answers, one.name, one.id)
         return await _apart(len(answers) > APART, lambda: spoken.write(question, answers, about))
 
@@ -295,6 +297,7 @@ class App:
         large = len(body) > LARGE  # then, as with rows, others shall not wait
         rules = champion.rules
         labels = await asyncio.to_thread(read_body, body, rules) if large else read_body(body, rules)
+        asked.rows = len(labels)
         new, corrected, known = self.log.labelled(labels)
         self.counters.general[count.LABELS] += new + corrected
         named = any(label.entity for label in labels)

@@ -36,6 +36,7 @@ from shipworthy.deployment.integration.serving.counters import (
     spent,
     timed,
 )
+from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, read_standing, stamp
 from shipworthy.errors import BadRelease, ShipworthyError
 
@@ -115,10 +116,9 @@ class Arms:
         self._make, self._home, self._general = make, home, counters.general
         self._seen: tuple[int, int] | None = None
         self._keys: list[str] = []
-        self._names: list[tuple[str, str]] = []
         self._old: list[Arm] = []
         self._calls = champion.log.folder / f"calls-{time.time_ns()}-{os.getpid()}.jsonl"
-        self._waiting: deque[tuple[Sequence[Any], list[str], int]] = deque()
+        self._waiting: deque[tuple[Sequence[Any], list[str], int, Shape]] = deque()
 
     @property
     def all(self) -> tuple[Arm, ...]:
@@ -145,33 +145,24 @@ class Arms:
             found.setdefault(drawn.name, (drawn, []))[1].append(at)
         return list(found.values())
 
-    def adapted(self, arm: Arm, records: Sequence[Any]) -> Sequence[Any]:
-        """Records of the champion's type as another release reads them: what it does not know is left out.
-
-        Raises BadData where a value is of another kind there.
-        """
-        if arm.answers.shape.fields == self.champion.answers.shape.fields:
-            return records
-        shape = arm.answers.shape
-        known = [(key, name) for key, name in self._names if name in shape.names]
-        wanted = dict.fromkeys(field.name for field in shape.fields if field.required)
-        return shape.convert([wanted | {name: getattr(record, key) for key, name in known} for record in records])
-
     def shadow(self, records: Sequence[Any], ids: list[str], at: int) -> None:
-        """Ask the challenger too, once the champion's answer has left; never at the price of those who wait."""
+        """Ask the challenger too, once the champion's answer has left; never at the price of those who wait.
+
+        records: as the champion's type decoded them.
+        """
         if len(self._waiting) >= MOST_WAITING or len(records) > APART:
             self._general[LEFT_OUT] += 1
             return
-        self._waiting.append((records, ids, at))
+        self._waiting.append((records, ids, at, self.champion.answers.shape))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._ask_challenger)
 
     def _ask_challenger(self) -> None:
-        records, ids, at = self._waiting.popleft()
+        records, ids, at, shape = self._waiting.popleft()
         arm, began = self.challenger, time.perf_counter()
         if arm is not None:
             try:
-                arm.keep(arm.answers.batch(self.adapted(arm, records)), ids, at, "shadow", 1.0)
+                arm.keep(arm.answers.batch(adapted(arm, records, shape)), ids, at, "shadow", 1.0)
             except Exception:  # the edge: what the challenger cannot answer is counted, and harms nobody
                 arm.cells[FAILED] += 1
             timed(arm.cells, time.perf_counter() - began)
@@ -230,8 +221,6 @@ class Arms:
         shape = champion.answers.shape
         keys = {field.name: field.key for field in shape.fields}
         self._keys = [keys[name] for name in told.unit if name in keys]
-        self._names = [(key, name) for name, key in keys.items()]
-        self._names += [(f"x{n}", name) for n, name in enumerate(shape.ignored)]
         gone = [arm for arm in before if arm not in self.all]
         self._old += gone
         if gone:  # a batch that a thread still works on writes to the log of the arm that it asked
@@ -241,6 +230,21 @@ class Arms:
         for arm in gone:
             arm.close()
             self._old.remove(arm)
+
+
+def adapted(arm: Arm, records: Sequence[Any], shape: Shape) -> Sequence[Any]:
+    """Records of another release's type as this one reads them: what it does not know is left out.
+
+    shape: of the records. Raises BadData where a value is of another kind here.
+    """
+    own = arm.answers.shape
+    if own.fields == shape.fields:
+        return records
+    keys = [*((field.key, field.name) for field in shape.fields),
+            *((f"x{n}", name) for n, name in enumerate(shape.ignored))]
+    known = [(key, name) for key, name in keys if name in own.names]
+    wanted = dict.fromkeys(field.name for field in own.fields if field.required)
+    return own.convert([wanted | {name: getattr(record, key) for key, name in known} for record in records])
 
 
 def _signed(folder: Path, release_id: str, key: bytes) -> Release:

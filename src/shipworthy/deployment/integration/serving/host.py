@@ -33,7 +33,7 @@ from shipworthy.errors import ShipworthyError, StoreError
 
 START_SECONDS = 30.0
 BACKLOG = 2_048
-LOOK_SECONDS = 0.1
+LOOK_SECONDS, AGAIN_SECONDS = 0.1, 10.0
 MOST_ENDS, WITHIN_SECONDS = 5, 30.0
 quiet: Callable[[str], None] = lambda text: None  # noqa: E731 - talk that nobody hears
 
@@ -163,11 +163,12 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
         jobs = [msgspec.structs.replace(job, worker=n, handle=inherited[0], board=inherited[1])
                 for n in range(job.workers)]
         workers = [Worker(each, inherited) for each in jobs]
+        beside = stack.enter_context(_Beside(job.beside))
         try:
             for worker in workers:
                 worker.port()
             say(f"ready with {job.workers} worker{'s' if job.workers > 1 else ''}")
-            _watch(workers, jobs, inherited, (stopped, say))
+            _watch(workers, jobs, inherited, (stopped, say, beside))
         finally:
             listening.close()  # so that who comes now is refused at once, and does not wait for nobody
             for worker in workers:
@@ -176,14 +177,54 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
                 worker.stop()
 
 
+class _Beside:
+    """The process that runs beside the workers; one that ends is started again, and never stops the server."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = tuple(words)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._again = 0.0
+
+    def see(self, say: Callable[[str], None]) -> None:
+        """Start it, or start it again some time after its end."""
+        if not self._words or time.monotonic() < self._again:
+            return
+        if self._process is not None and self._process.poll() is None:
+            return
+        if self._process is not None:
+            say(f"{self._words[0].rpartition('.')[2]} ended with {self._process.returncode}; starting it again")
+            self._end()
+        self._again = time.monotonic() + AGAIN_SECONDS
+        self._process = subprocess.Popen([sys.executable, "-m", *self._words], stdin=subprocess.PIPE,
+                                         env=_environment())
+
+    def __enter__(self) -> _Beside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._end()
+
+    def _end(self) -> None:
+        assert self._process and self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(DRAIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 def _watch(
     workers: list[Worker], jobs: Sequence[Job], inherited: Sequence[int],
-    told: tuple[threading.Event, Callable[[str], None]],
+    told: tuple[threading.Event, Callable[[str], None], _Beside],
 ) -> None:
     """Start again what ends, until told to stop. Raises StoreError where that does not help."""
-    stopped, say = told
+    stopped, say, beside = told
     ends: deque[float] = deque(maxlen=MOST_ENDS)
     while not stopped.wait(LOOK_SECONDS):
+        beside.see(say)
         for place, worker in enumerate(workers):
             if worker.process.poll() is None:
                 continue

@@ -164,15 +164,27 @@ def _refusals() -> Json:
 
 def _schemas(answerer: Answerer, about: About) -> Json:
     error = _object({name: {"type": "string"} for name in ("field", "problem", "hint")}, ["field", "problem", "hint"])
-    ids = {"type": "string", "minLength": 36, "maxLength": 36}
     label = {"enum": list(about.classes)} if about.classes else {"type": "number"}
-    kept = {name: {"type": "integer", "minimum": 0} for name in ("kept", "corrected", "known")}
+    kept = {name: {"type": "integer", "minimum": 0} for name in ("kept", "corrected", "known", "waiting")}
     return {"Record": _record(answerer), "Answer": _answer(about), **_tensors(answerer, about),
-            "Label": _object({"prediction_id": ids, "label": label, "source": {"type": "string"},
-                              "observed_at": {"type": "string", "format": "date-time"}},
-                             ["prediction_id", "label", "observed_at"]),
-            "Kept": _object(kept, list(kept)), "Refusal": _object({"error": error}, ["error"]),
+            "Label": _label(answerer, label), "Kept": _object(kept, list(kept)),
+            "Refusal": _object({"error": error}, ["error"]),
             "TextRefusal": _object({"error": {"type": "string"}}, ["error"])}
+
+
+def _label(answerer: Answerer, label: Json) -> Json:
+    """By prediction id, or by whose answer it was and when, where the log keeps that."""
+    at: Json = {"type": "string", "format": "date-time"}
+    usual: Json = {"label": label, "source": {"type": "string"}, "weight": {"type": "number", "minimum": 0},
+                   "observed_at": at | {"description": "when it became known; not in the future"}}
+    forms = [_object({"prediction_id": {"type": "string", "minLength": 36, "maxLength": 36}, **usual},
+                     ["prediction_id", "label", "observed_at"])]
+    if answerer.shape.entity:
+        value = {"type": ["string", "number", "boolean"]}
+        entity = _object(dict.fromkeys(answerer.shape.entity, value), []) | {"minProperties": 1}
+        forms.append(_object({"entity": entity, "at": at, "since": at, **usual},
+                             ["entity", "at", "label", "observed_at"]))
+    return forms[0] if len(forms) == 1 else {"oneOf": forms}
 
 
 def _record(answerer: Answerer) -> Json:

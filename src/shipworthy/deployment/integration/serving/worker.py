@@ -33,9 +33,11 @@ SWITCH_SECONDS = 0.0005  # so that opening the next release in a thread keeps no
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What a worker is to do. project: or only the settings of serving. home: of the project whose champion it follows.
+    """What a worker is to do. project: or only the settings of serving. home: of the project, whose tokens let in.
 
-    handle, board: the listening socket and the shared counters, inherited; −1 for own ones.
+    follow: answer with the project's champion, whoever that becomes; else with the release for ever.
+    handle, board: the listening socket and the shared counters, inherited; −1 for own ones. beside: a module and its
+    words, run in a process of its own as long as the server runs; for the server, not its workers.
     """
 
     release: str
@@ -43,10 +45,12 @@ class Job(msgspec.Struct, frozen=True):
     project: Project | None
     serving: Serving
     home: str = ""
+    follow: bool = True
     worker: int = 0
     workers: int = 1
     handle: int = -1
     board: int = -1
+    beside: tuple[str, ...] = ()
 
 
 class Listener(uvicorn.Server):
@@ -86,9 +90,10 @@ class Listener(uvicorn.Server):
 def made(job: Job) -> tuple[App, Board]:
     """The application of a job. Raises BadRelease, StoreError."""
     board = Board(job.workers, job.board)
-    gate = Gate(Path(job.home), job.serving) if job.home else None
-    return app(Path(job.release), Path(job.log), job.project or job.serving,
-               home=Path(job.home) if job.home else None, counters=board.counters(job.worker), gate=gate), board
+    home = Path(job.home) if job.home else None
+    gate = Gate(home, job.serving) if home else None
+    return app(Path(job.release), Path(job.log), job.project or job.serving, home=home if job.follow else None,
+               counters=board.counters(job.worker), gate=gate), board
 
 
 def listen(job: Job) -> None:
