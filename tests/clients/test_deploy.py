@@ -26,6 +26,7 @@ from shipworthy.deployment.integration.deploy.plan import Plan
 from shipworthy.deployment.integration.releases import history, sign
 from shipworthy.deployment.integration.releases.release import write_release
 from shipworthy.deployment.integration.serving.client import Connection
+from shipworthy.deployment.integration.serving.counters import Board, timed
 from shipworthy.store import open_store
 
 from ..deployment.integration.conftest import patients, record, small_model
@@ -85,6 +86,18 @@ def test_hadolint_finds_nothing_wrong(tmp_path: Path) -> None:
     lint = tool("hadolint")
     (tmp_path / "Dockerfile").write_text(files.dockerfile(Plan(project(), tmp_path))["Dockerfile"])
     assert told(lint, "--failure-threshold", "style", tmp_path / "Dockerfile") == ""
+
+
+def test_prometheus_s_own_reader_finds_every_sample(tmp_path: Path) -> None:
+    tool("python")
+    board = Board(2)
+    cells = board.counters(1).release("0123456789abcdef")
+    timed(cells, 0.003)
+    board.counters().done("predict", 200)
+    code = ("import sys; from prometheus_client.parser import text_string_to_metric_families as read; "
+            "print(sum(len(one.samples) for one in read(sys.stdin.read())))")
+    samples = [line for line in board.text().splitlines() if not line.startswith("#")]
+    assert int(told(tool("python"), "-c", code, input=board.text())) == len(samples)
 
 
 # ── what the recipe does ─────────────────────────────────────────────────────────────────────────────────────────

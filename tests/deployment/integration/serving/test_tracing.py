@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from shipworthy.errors import StoreError
 from ..conftest import ask, record
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+EXTRA = ("certifi", "google", "idna", "opentelemetry", "requests", "urllib3")
 HOST = (b"host", b"ward.example.org:8443")
 
 
@@ -151,10 +153,27 @@ def test_spans_are_sent_off_when_the_server_stops(served: App, spans: Any) -> No
     assert spans[0].export([]).name == "FAILURE"  # it was shut down
 
 
+@pytest.fixture
+def exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the extra installs, within reach of the server: from here, or from the environment of clients."""
+    code = "import opentelemetry.exporter.otlp.proto.http"
+    if subprocess.run([sys.executable, "-c", code], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+        return
+    folder = os.environ.get("SHIPWORTHY_CLIENTS")
+    if not folder:
+        pytest.skip("the extra otel is not installed, and SHIPWORTHY_CLIENTS names no environment that has it")
+    (tmp_path / "otel").mkdir()
+    for path in Path(folder).resolve().glob("lib/python*/site-packages/*"):
+        if path.name.startswith(EXTRA):
+            (tmp_path / "otel" / path.name).symlink_to(path)
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "otel"), before]))
+
+
+@pytest.mark.usefixtures("exporter")
 def test_a_server_sends_its_spans_to_the_collector_that_was_named(
     release: Release, project: Project, tmp_path: Path
 ) -> None:
-    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otel is not installed")
     paths: list[str] = []
 
     class Collector(BaseHTTPRequestHandler):
