@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,9 @@ def test_a_container_serves_what_the_servers_were_told_last_at_its_own_address(
     assert found.release == str(release.folder)
     assert (found.serving.host, found.serving.port, found.workers) == ("0.0.0.0", 8443, 3)
     assert found.home == str(folder / ".shipworthy")
-    assert job(folder).serving.port == 8000
+    assert (job(folder).serving.port, job(folder).beside) == (8000, ())
+    module, where = job(folder, keep=True).beside
+    assert (find_spec(module) is not None, where) == (True, str(folder))
 
 
 def test_where_nothing_is_in_production_nothing_starts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

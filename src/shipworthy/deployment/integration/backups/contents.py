@@ -23,10 +23,9 @@ HOME = ".shipworthy"
 WAIT_SECONDS = 600.0
 INDEX = "index.db"
 HISTORY = ("ledger.jsonl", "ledger.seal.json", "serving.json")
-APART = {"locks", "tables", "records", BUDGETS, INDEX, *HISTORY}
-"""What is no part of a backup (locks, budgets of the minute), or has a place of its own in it."""
-DERIVED = ("*.npz", "tally.json")
-"""Counts of the log, made again from it when they are missing."""
+APART = {"locks", "tables", "records", "counts", BUDGETS, INDEX, *HISTORY}
+"""What is no part of a backup (locks, budgets of the minute, counts: made again from the log), or has a place of its own
+in it."""
 
 Piece = tuple[str, Path | bytes]
 
@@ -94,7 +93,7 @@ def _rest(home: Path, *, keys: bool) -> Iterator[Piece]:
     log = home / "log"
     found = [path for path in sorted(home.rglob("*")) if path.relative_to(home).parts[0] not in APART
              and not path.name.startswith(INDEX)]
-    known = [path for path in found if not (path.parent == log and any(map(path.match, ("*.log", *DERIVED))))]
+    known = [path for path in found if path.parent != log or path.suffix != ".log"]
     yield from (piece for piece in _named(home.parent, known) if keys or not private(piece[0]))
 
 

@@ -19,7 +19,7 @@ PROJECT = "/srv/project"
 USER = 10_001
 LEAVE_SECONDS = 5
 SPARE_SECONDS = 15  # for sealing the log, on a disk that is slow
-BASE_MEGABYTES, WORKER_MEGABYTES = 64, 96
+BASE_MEGABYTES, WORKER_MEGABYTES, KEEPER_MEGABYTES = 64, 96, 2_048
 LOCAL = ("127.0.0.1", "::1", "localhost")
 HOMES = ("/home", "/root", "/run/user")
 
@@ -63,8 +63,9 @@ class Plan:
             "project_folder": PROJECT, "port": serve.port, "inner_port": inner, "scheme": scheme,
             "port_name": scheme, "workers": serve.workers, "replicas": self.replicas, "cpu": str(serve.workers),
             "memory_request": f"{megabytes}Mi", "memory_limit": f"{2 * megabytes}Mi",
-            "memory_bytes": 2 * megabytes * 2**20, "certificates": self._certificates(),
+            "memory_bytes": (2 * megabytes + KEEPER_MEGABYTES) * 2**20, "certificates": self._certificates(),
             "leave": LEAVE_SECONDS, "drain": DRAIN_SECONDS, "grace": self.grace,
+            "grace_kept": self.grace + DRAIN_SECONDS,
             "traces_port": (traces.port or {"https": 443}.get(traces.scheme, 4318)) if serve.traces else 0,
             "folder": str(self.folder), "home": str(self.folder / ".shipworthy"), "executable": sys.executable,
             "protect_home": "read-only" if self._in_home() else "yes",

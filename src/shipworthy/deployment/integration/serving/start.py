@@ -33,9 +33,13 @@ class _Place:
         return self.folder / ".shipworthy"
 
 
-def job(folder: Path, *, host: str = "", port: int = 0, workers: int = 0) -> Job:
+KEEPER = "shipworthy.server.keeper"
+
+
+def job(folder: Path, *, host: str = "", port: int = 0, workers: int = 0, keep: bool = False) -> Job:
     """What a server of a project's champion is to do. host, port, workers: instead of those of [serve].
 
+    keep: with the keeper beside it, which needs the whole installation.
     Raises BadProject; Misuse when nothing is in production, or the certificate of [serve] cannot be used; StoreError.
     """
     place = _Place(folder.resolve())
@@ -48,7 +52,8 @@ def job(folder: Path, *, host: str = "", port: int = 0, workers: int = 0) -> Job
     if standing is None:
         raise Misuse("nothing is in production", where=str(place.folder), hint="shipworthy promote first")
     return Job(str(place.folder / standing.champion.folder), str(place.home / "log"),
-               msgspec.structs.replace(project, serve=serving), serving, str(place.home), workers=serving.workers)
+               msgspec.structs.replace(project, serve=serving), serving, str(place.home), workers=serving.workers,
+               beside=(KEEPER, str(place.folder)) if keep else ())
 
 
 def main(arguments: list[str]) -> None:
@@ -58,9 +63,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--host", default="", help="address to listen on; from [serve] by default")
     parser.add_argument("--port", default=0, type=int, help="port; from [serve] by default")
     parser.add_argument("--workers", default=0, type=int, help="processes; from [serve] by default")
+    parser.add_argument("--keep", action="store_true", help="run the keeper beside it; needs the whole installation")
     asked = parser.parse_args(arguments)
     try:
-        serve(job(asked.folder, host=asked.host, port=asked.port, workers=asked.workers),
+        serve(job(asked.folder, host=asked.host, port=asked.port, workers=asked.workers, keep=asked.keep),
               say=lambda text: print(text, file=sys.stderr, flush=True))
     except ShipworthyError as error:
         print(f"error: {error}", file=sys.stderr)
