@@ -138,6 +138,39 @@ def package(folder: Path) -> None:
          copy)
 
 
+CONFINED = """
+mount --make-rprivate / && mount --bind "$1" "$1" && mount -t tmpfs tmpfs /tmp && mount -o remount,ro,bind / || exit 77
+! touch /usr/written 2>/dev/null || exit 77
+exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$2" -m "$3" "$1" --workers 2
+"""
+
+
+def test_a_server_answers_with_a_read_only_root_and_without_a_capability(place: Path) -> None:
+    """What the manifests demand of the container, by the system calls that a container is made of."""
+    if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("setpriv")):
+        pytest.skip("only root may make a name space of mounts, with unshare and setpriv of util-linux")
+    start = one(stages(files.dockerfile(Plan(parse(PROJECT), place))["Dockerfile"])[1], "ENTRYPOINT").array[2]
+    own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    with tempfile.TemporaryDirectory(dir=Path.home()) as outside:  # what lies in /tmp is hidden
+        server = subprocess.Popen(["unshare", "--mount", "sh", "-c", CONFINED, "sh", str(volume(Path(outside) / "p")),
+                                   sys.executable, start], env=own, stderr=subprocess.PIPE, text=True)
+        try:
+            assert server.stderr
+            said = server.stderr.readline()
+            if not said.startswith("ready"):
+                assert server.wait(10) == 77, said + server.stderr.read()
+                pytest.skip("this machine makes no name space of mounts")
+            with Connection("http://127.0.0.1:18437") as connection:
+                assert connection.post("/v1/predict", msgspec.json.encode(record()))[0] == 200
+            status = Path(f"/proc/{server.pid}/status").read_text()
+            assert "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(30) == 0
+        finally:
+            server.kill()
+            server.wait()
+
+
 def one(stage: list[Step], name: str) -> Step:
     (found,) = (step for step in stage if step.name == name)
     return found

@@ -24,8 +24,8 @@ WAIT_SECONDS = 600.0
 INDEX = "index.db"
 HISTORY = ("ledger.jsonl", "ledger.seal.json", "serving.json")
 APART = {"locks", "tables", "records", "counts", BUDGETS, INDEX, *HISTORY}
-"""What is no part of a backup (locks, budgets of the minute, counts that are made again from the log), or has a place of
-its own in it."""
+"""What is no part of a backup (locks, budgets of the minute, counts that are made again from the log), or has a
+place of its own in it."""
 
 Piece = tuple[str, Path | bytes]
 

@@ -58,7 +58,7 @@ class Plan:
         return {
             "name": _line(self.project.project.name), "label": self.label,
             "model": quote(self.project.project.name), "version": __version__,
-            "image": self.image or f"shipworthy-{self.label}:{__version__}",
+            "image": _line(self.image) or f"shipworthy-{self.label}:{__version__}",
             "python": f"{sys.version_info.major}.{sys.version_info.minor}", "modules": MODULES, "user": USER,
             "project_folder": PROJECT, "port": serve.port, "inner_port": inner, "scheme": scheme,
             "port_name": scheme, "workers": serve.workers, "replicas": self.replicas, "cpu": str(serve.workers),
