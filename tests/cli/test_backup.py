@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import shutil
 import tarfile
 import threading
@@ -208,3 +209,16 @@ def test_a_copy_whose_ledger_does_not_hold_comes_back_and_says_so(own: Path, cal
     assert told.code == 1
     assert "! the ledger does not hold" in told.err
     assert (tmp_path / "back" / "shipworthy.toml").exists()
+
+
+@pytest.mark.parametrize("limit, problem", [
+    (64 * 1024, "the index cannot be copied"), (400 * 1024, "the disk takes no file of this size")])
+def test_a_disk_that_takes_no_more_leaves_neither_a_backup_nor_a_part_of_one(
+    own: Path, start: Any, tmp_path: Path, limit: int, problem: str
+) -> None:
+    child = start("backup", "-p", own, "-o", tmp_path / "own.tar",
+                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 2, said
+    assert problem in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from shipworthy.deployment.integration.access.budgets import FOLDER as BUDGETS
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.releases.sign import TRUSTED
+from shipworthy.errors import StoreError
 from shipworthy.store.files import lock
 from shipworthy.store.workspace import Workspace
 
@@ -82,11 +83,19 @@ def _records(home: Path) -> Iterator[Piece]:
     with tempfile.TemporaryDirectory(prefix="shipworthy-") as place, \
             lock(home / "locks" / "records.lock", WAIT_SECONDS):
         if (home / INDEX).exists():
-            copy = Path(place) / INDEX
-            with closing(sqlite3.connect(home / INDEX)) as source, closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
-            yield f"{HOME}/{INDEX}", copy
+            yield f"{HOME}/{INDEX}", _copied(home / INDEX, Path(place) / INDEX)
         yield from _named(home.parent, sorted((home / "records").rglob("*")))
+
+
+def _copied(index: Path, copy: Path) -> Path:
+    """The copy of an index, whatever was under way in it. Raises StoreError."""
+    try:
+        with closing(sqlite3.connect(index)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise StoreError(f"the index cannot be copied: {error}", where=str(index),
+                         hint="free some space for temporary files, or mend the index: shipworthy doctor") from error
+    return copy
 
 
 def _rest(home: Path, *, keys: bool) -> Iterator[Piece]:
