@@ -136,4 +136,4 @@ def _resolve(futures: Iterable[asyncio.Future[None]], error: OSError | None) -> 
             future.set_result(None)
         elif not future.done():
             future.set_exception(StoreError(f"the disk refused the log: {error.strerror if error else ''}",
-                                            hint="the answer may be lost; look at the disk"))
+                                            where="the log", hint="the answer may be lost; look at the disk"))
