@@ -87,9 +87,7 @@ class Answerer:
 
     def batch(self, records: Sequence[Any], *, contributions: bool = False) -> Batch:
         """Answers to decoded records (see `Shape`). Raises BadData for more rows than declared."""
-        if len(records) > self.serving.max_rows:
-            raise BadData(f"{len(records):,} records are more than the {self.serving.max_rows:,} allowed at once",
-                          where="body", hint="send them in several requests")
+        few(len(records), self.serving.max_rows)
         columns = self.shape.columns(records)
         if len(records) <= SINGLE:
             rows = [[read(getattr(record, key)) for key, read in self._readers] for record in records]
@@ -201,6 +199,13 @@ class Answerer:
         names = [entry.name for entry in self.model.features.inputs]
         for answer, shares in zip(answers, self._contributions(self.model, inputs), strict=True):
             answer["contributions"] = dict(zip(names, map(float, shares), strict=True))
+
+
+def few(rows: int, most: int) -> None:
+    """Raise BadData where there are more rows than may be asked about at once."""
+    if rows > most:
+        raise BadData(f"{rows:,} records are more than the {most:,} allowed at once", where="body",
+                      hint="send them in several requests")
 
 
 def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], Sequence[Any]]:

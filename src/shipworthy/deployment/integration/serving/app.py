@@ -28,12 +28,14 @@ from shipworthy.deployment.integration.rollout.calls import MINUTE
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving.answerer import Batch, Contributions
 from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms, adapted
+from shipworthy.deployment.integration.serving.asked import ANYONE, OPEN, Asked
 from shipworthy.deployment.integration.serving.counters import Board, Counters, timed
 from shipworthy.deployment.integration.serving.dialects import oip
 from shipworthy.deployment.integration.serving.dialects.asked import Written, about_of, inflated
 from shipworthy.deployment.integration.serving.dialects.table import dialect, plainly_json
+from shipworthy.deployment.integration.serving.faults import JSON, Faults, refused
 from shipworthy.deployment.integration.serving.reading import Reading
-from shipworthy.deployment.integration.serving.refusals import Headers, Refused, advice, plain, refusal
+from shipworthy.deployment.integration.serving.refusals import Headers, Refused
 from shipworthy.deployment.integration.serving.routes import Routes
 from shipworthy.errors import BadData, ShipworthyError
 
@@ -45,27 +47,7 @@ LOOK_SECONDS = 0.2
 LARGE = 2**18
 T = TypeVar("T")
 SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
-JSON = (b"content-type", b"application/json")
-ANYONE = Caller("anonymous", frozenset({"predict", "label"}))
 _encode = msgspec.json.Encoder().encode
-
-
-class Asked(msgspec.Struct, gc=False):
-    """One request on its way. began: by `time.perf_counter`. arm: the release that answers it. rows: asked about."""
-
-    path: str
-    query: bytes
-    headers: dict[bytes, bytes]
-    began: float
-    body: bytes = b""
-    caller: Caller = ANYONE
-    arm: Arm | None = None
-    rows: int = 0
-
-    def spend(self, rows: int) -> None:
-        """Count rows against the budget of whoever asks. Raises Denied (429)."""
-        self.rows = rows
-        self.caller.spend(rows)
 
 
 class App:
@@ -75,7 +57,7 @@ class App:
         self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate
         self.log = arms.champion.log
         self.draining = False
-        self.cause = ""
+        self._faults = Faults()
         self._reading = Reading(serving.max_megabytes)
         self._busy, self._durable = serving.max_concurrent, serving.log == "durable"
         self.routes = Routes(self)
@@ -107,7 +89,7 @@ class App:
             status, answer = 200, await self._answer(right, act, asked, receive)
             body, headers = (answer, [JSON]) if isinstance(answer, bytes) else (answer.body, answer.all)
         except ShipworthyError as error:
-            status, body, headers = self._refused(error, route)
+            status, body, headers = refused(error, route)
         self._told(asked, route, status, headers)
         await _send(send, status, body, headers)
 
@@ -126,10 +108,10 @@ class App:
         try:
             self._admitted(asked, "predict")
             records, _ = self.arms.champion.answers.shape.decode(body)
-            asked.spend(1)
+            asked.spend(1, 1)
             status, answer, headers = 200, self._one(asked, records[0]), [JSON]
         except Exception as error:  # the edge, as in `_answer`
-            status, answer, headers = self._refused(self._meant(error, asked), "predict")
+            status, answer, headers = refused(self._faults.meant(error, asked.arm), "predict")
         finally:
             general[count.IN_PROGRESS] -= 1
         self._told(asked, "predict", status, headers)
@@ -143,10 +125,10 @@ class App:
             asked.body = await self._reading.body(asked.headers, receive, asked.began)
             body = await act(asked)
             if self._durable:
-                await self._settled(asked.arm)
+                await self._settled(asked)
             return body
         except Exception as error:  # the edge: one request must not take the others with it
-            raise self._meant(error, asked) from error
+            raise self._faults.meant(error, asked.arm) from error
         finally:
             general[count.IN_PROGRESS] -= 1
 
@@ -157,30 +139,24 @@ class App:
             general[count.REFUSED] += 1
             raise Refused(429, "the server is busy", hint="try again in a second")
         if self.gate is not None:
-            asked.caller = self.gate.allows(asked.headers.get(b"authorization"), right)
-            if not asked.caller.token and b"origin" in asked.headers:
-                raise Refused(403, "a web page asks without a token", field="origin",
+            asked.caller = self._let_in(asked.headers, right)
+
+    def _let_in(self, headers: Mapping[bytes, bytes], right: str = "") -> Caller:
+        """Who asks, if they have a right, or any. Raises Denied, 401 or 403; Refused for a page without a token."""
+        if self.gate is None:
+            return ANYONE
+        given = headers.get(b"authorization")
+        caller = self.gate.allows(given, right) if right else self.gate.caller(given)
+        if not caller.token and b"origin" in headers:
+            raise Refused(403, "a web page asks without a token", field="origin",
                               hint="a page that somebody happens to look at must not reach what is open to this "
                                    "machine; send a token: shipworthy token create")
+        return caller
 
-    def _meant(self, error: Exception, asked: Asked) -> ShipworthyError:
-        """An error as the client is told it; one that nobody foresaw is a failure of the server."""
-        if isinstance(error, ShipworthyError):
-            return error
-        if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
-            return Refused(400, f"the body is not JSON: {error}", field="body",
-                           hint="send one JSON object, or a list of them")
-        if isinstance(error, RecursionError):
-            return Refused(400, "the body is nested too deeply", field="body",
-                           hint="send flat records: field and value")
-        self.cause = f"{type(error).__name__}: {error}"
-        if asked.arm is not None:
-            asked.arm.cells[count.FAILED] += 1
-        return Refused(500, "the server failed at this request", hint=type(error).__name__)
-
-    def _refused(self, error: ShipworthyError, route: str) -> tuple[int, bytes, Headers]:
-        status, body = refusal(error)
-        return status, plain(body) if route == "infer" else body, [JSON, *advice(status, error)]
+    @property
+    def cause(self) -> str:
+        """What went wrong lately, or stands in the way of following; empty if nothing does."""
+        return self._faults.recent or self.arms.cause
 
     def _told(self, asked: Asked, route: str, status: int, headers: Headers) -> None:
         """Count a request that was answered, and say its id where that was asked for."""
@@ -197,17 +173,17 @@ class App:
             self.journal.tell(route, status, taken, request=name, rows=asked.rows, token=asked.caller.token,
                                release=arm.id if arm else "")
 
-    async def _settled(self, arm: Arm | None) -> None:
+    async def _settled(self, asked: Asked) -> None:
         """Wait until the disk has what this request has written, together with all others who wait."""
-        for each in {arm or self.arms.champion, *self.arms.all}:
-            await each.durable()
+        for arm in asked.wrote:
+            await arm.durable()
         await self.log.durable()
 
     async def _predict(self, asked: Asked) -> bytes | Written:
         if not plainly_json(asked.headers):
             return await self._spoken("predict", asked)
         records, single = self.arms.champion.answers.shape.decode(asked.body)
-        asked.spend(len(records))
+        asked.spend(len(records), self.serving.max_rows)
         if single and not asked.query:
             return self._one(asked, records[0])
         wanted = bool(asked.query) and _asks(asked.query, "contributions")
@@ -220,7 +196,7 @@ class App:
         at = now_us()
         own = new_id(at)
         arm, name, chance = arms.draw(record, own)
-        asked.arm = arm
+        asked.arm, given = arm, record
         if arm is not arms.champion:
             record = adapted(arm, (record,), arms.champion.answers.shape)[0]
         found = arm.answers.one(record)
@@ -228,6 +204,8 @@ class App:
         abstain = answer["abstain"]
         arm.kept.served(ServedRow(own, at, name, chance, found.score, answer["prediction"], abstain, found.values))
         cells = arm.cells
+        if self._durable:
+            asked.wrote.append(arm)
         cells[count.ROWS] += 1
         if abstain:
             cells[count.ABSTAINED] += 1
@@ -236,7 +214,7 @@ class App:
             cells[count.UNSEEN] += found.unseen
             cells[count.OUTSIDE] += found.outside
         if arms.shadowed:
-            arms.shadow([record], [own], at)
+            arms.shadow([given], [own], at, arms.champion.answers.shape)
         return _encode({"prediction_id": own, "release": arm.id, **answer})
 
     async def _many(self, asked: Asked, records: list[Any], *, contributions: bool = False) -> list[dict[str, Any]]:
@@ -244,16 +222,18 @@ class App:
         at = now_us()
         ids = new_ids(len(records), at)
         found: list[dict[str, Any]] = [{}] * len(records)
-        shape, parts = self.arms.champion.answers.shape, self.arms.parts(records, ids)
-        if self.arms.shadowed:
-            self.arms.shadow(records, ids, at)
-        for (arm, name, chance), places in parts:
+        shape, shadowed, answered = self.arms.champion.answers.shape, self.arms.shadowed, []
+        for (arm, name, chance), places in self.arms.parts(records, ids):
             asked.arm = arm
             own = adapted(arm, [records[place] for place in places], shape)
-            batch = await _batch(arm, own, contributions=contributions)
+            answered.append((arm, name, chance, places, await _batch(arm, own, contributions=contributions)))
+        for arm, name, chance, places, batch in answered:  # only now: all of them, or none
             arm.keep(batch, [ids[place] for place in places], at, name, chance)
+            asked.wrote.append(arm)
             for place, answer in zip(places, batch.answers, strict=True):
                 found[place] = {"prediction_id": ids[place], "release": arm.id, **answer}
+        if shadowed:
+            self.arms.shadow(records, ids, at, shape)
         return found
 
     async def _whole(self, asked: Asked, arm: Arm, records: list[Any], *, contributions: bool) -> list[dict[str, Any]]:
@@ -263,6 +243,7 @@ class App:
         ids = new_ids(len(records), at)
         batch = await _batch(arm, records, contributions=contributions)
         arm.keep(batch, ids, at, "champion" if arm is self.arms.champion else "challenger", 1.0)
+        asked.wrote.append(arm)
         return [{"prediction_id": place, "release": arm.id, **answer}
                 for place, answer in zip(ids, batch.answers, strict=True)]
 
@@ -273,13 +254,16 @@ class App:
         return ("infer", "predict", partial(self._spoken, "infer")) if known else None
 
     async def _spoken(self, path: str, asked: Asked) -> Written:
-        """Rows are asked, and answered, in the dialect they came in. path: "predict", "invocations" or "infer"."""
-        arm = self.routes.model(asked.path[: -len("/infer")]) if path == "infer" else None
+        """Rows are asked, and answered, in the dialect they came in. path: "predict", "invocations" or "infer".
+
+        A version that is named answers by itself; any other question takes part in a rollout.
+        """
+        arm = self.routes.model(asked.path[: -len("/infer")]) if "/versions/" in asked.path else None
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in asked.headers.items()}
         spoken, one = dialect(path, headers), arm or self.arms.champion
         question = await _apart(len(asked.body) > LARGE, lambda: spoken.read(
             inflated(asked.body, headers, self._reading.limit), headers, one.answers))
-        asked.spend(len(question.records))
+        asked.spend(len(question.records), self.serving.max_rows)
         if asked.query and _asks(asked.query, "contributions"):
             question = question._replace(contributions=True)
         records, shares = question.records, question.contributions
@@ -308,7 +292,12 @@ class App:
         """Everything that is no request for answers; its status."""
         path, method = scope["path"], scope["method"]
         known = [*self._posts, *(f"{place}/infer" for place in self.routes.models)]
-        status, kind, body, extra = self.routes.answer(path, method, known)
+        try:
+            if path not in OPEN:
+                self._let_in(dict(scope["headers"]))
+            status, kind, body, extra = self.routes.answer(path, method, known)
+        except ShipworthyError as error:
+            status, body, (kind, *extra) = refused(error, "infer" if path.startswith("/v2") else "other")
         await _send(send, status, b"" if method == "HEAD" else body, [kind, *extra])
         return status
 
@@ -316,6 +305,7 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                await self.arms.follow()
                 self._looking = asyncio.create_task(self._look())
                 await send({"type": "lifespan.startup.complete"})
             else:
@@ -331,18 +321,19 @@ class App:
 
     async def _look(self) -> None:
         """Several times a second: is somebody else to answer, is a body overdue, and is a minute over?"""
-        minute = 0
+        minute = now_us() // MINUTE
+        self.arms.counted(minute * MINUTE)
         while True:
+            await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self.arms.follow()
                 self._reading.overdue()
                 at = now_us()
                 if at // MINUTE != minute:
                     minute = at // MINUTE
                     self.arms.counted(at)
-            except OSError as error:  # a full disk, say: what could not be written down is told, and answers go on
-                self.cause = f"cannot look around: {error}"
-            await asyncio.sleep(LOOK_SECONDS)
+                await self.arms.follow()
+            except Exception as error:  # the edge: a look that fails is told, and the next one looks again
+                self._faults.tell(error, "looking around")
 
 
 async def _apart(far: bool, act: Callable[[], T]) -> T:
@@ -370,10 +361,12 @@ def app(
     serving = project.serve if isinstance(project, Project) else project
     own = counters or Board().counters()
 
-    def make(release: Release) -> Arm:
-        return Arm(release, Path(log), project, own, contributions)
+    first = Arm(opened, Path(log), project, own, contributions)
 
-    return App(Arms(make(opened), make, own, home), serving, own, gate)
+    def make(release: Release) -> Arm:
+        return Arm(release, first.log, project, own, contributions)
+
+    return App(Arms(first, make, own, home), serving, own, gate)
 
 
 def _asks(query: bytes, name: str) -> bool:

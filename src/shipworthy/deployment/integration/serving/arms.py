@@ -40,7 +40,7 @@ from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, read_standing, stamp
 from shipworthy.errors import BadRelease, ShipworthyError
 
-CLOSE_SECONDS = 30.0
+CLOSE_SECONDS, AGAIN_SECONDS = 30.0, 2.0
 APART = 256
 MOST_WAITING = 1_000
 
@@ -115,6 +115,7 @@ class Arms:
         self.share, self.shadowed, self.cause = 0.0, False, ""
         self._make, self._home, self._general = make, home, counters.general
         self._seen: tuple[int, int] | None = None
+        self._again = 0.0
         self._keys: list[str] = []
         self._old: list[Arm] = []
         self._calls = champion.log.folder / f"calls-{time.time_ns()}-{os.getpid()}.jsonl"
@@ -129,8 +130,9 @@ class Arms:
         """Who answers a record that the champion's type decoded, by the entity it is of; see `Standing`."""
         if not self.share or self.challenger is None:
             return Drawn(self.champion, "champion", 1.0)
-        keys = self._keys
-        entity = "\x1f".join([str(getattr(record, key)) for key in keys]) if keys else prediction_id
+        parts = [getattr(record, key) for key in self._keys]
+        own = not parts or None in parts  # nobody is named, so the request stands for itself
+        entity = prediction_id if own else "\x1f".join(map(str, parts))
         if place(entity, self.standing.salt) < self.share:
             return Drawn(self.challenger, "challenger", self.share)
         return Drawn(self.champion, "champion", 1.0 - self.share)
@@ -145,15 +147,15 @@ class Arms:
             found.setdefault(drawn.name, (drawn, []))[1].append(at)
         return list(found.values())
 
-    def shadow(self, records: Sequence[Any], ids: list[str], at: int) -> None:
-        """Ask the challenger too, once the champion's answer has left; never at the price of those who wait.
+    def shadow(self, records: Sequence[Any], ids: list[str], at: int, shape: Shape) -> None:
+        """Ask the challenger too, between other requests, what the champion has answered; shape: of the records.
 
-        records: as the champion's type decoded them.
+        Where many wait to be asked, or many rows at once, it is left out, and that is counted.
         """
         if len(self._waiting) >= MOST_WAITING or len(records) > APART:
             self._general[LEFT_OUT] += 1
             return
-        self._waiting.append((records, ids, at, self.champion.answers.shape))
+        self._waiting.append((records, ids, at, shape))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._ask_challenger)
 
@@ -174,23 +176,26 @@ class Arms:
         return next((arm for arm in self.all if len(name) >= 8 and arm.release.id.startswith(name)), None)
 
     async def follow(self) -> bool:
-        """Look whether the servers were told anew; whether that moved something. A broken release changes nothing."""
-        if self._home is None:
+        """Look whether the servers were told anew; whether that moved something.
+
+        What cannot be followed changes nothing and is told as `cause`; it is tried again until it can, or until
+        something else is told, a broken release only then.
+        """
+        seen = stamp(self._home) if self._home is not None and time.monotonic() >= self._again else None
+        if self._home is None or seen is None or seen == self._seen:
             return False
-        seen = stamp(self._home)
-        if seen is None or seen == self._seen:
-            return False
-        self._seen = seen
         try:
             told = read_standing(self._home)
-            if told is None or told == self.standing:
-                return False
-            champion, challenger = await asyncio.to_thread(self._opened, told)
-        except ShipworthyError as error:
+            if told is not None and told != self.standing:
+                champion, challenger = await asyncio.to_thread(self._opened, told)
+                self._move(told, champion, challenger)
+        except (ShipworthyError, OSError) as error:
             self.cause = f"cannot change to what was told: {error}"
+            self._again = time.monotonic() + AGAIN_SECONDS
+            self._seen = seen if isinstance(error, BadRelease) else self._seen
             return False
-        self._move(told, champion, challenger)
-        return True
+        self._seen, self.cause = seen, ""
+        return told is not None and self.standing == told
 
     def counted(self, at: int) -> None:
         """Write down what was asked of each arm since the last time, for whoever watches a rollout."""
@@ -215,7 +220,7 @@ class Arms:
 
     def _move(self, told: Standing, champion: Arm, challenger: Arm | None) -> None:
         before = self.all
-        self.champion, self.challenger, self.standing, self.cause = champion, challenger, told, ""
+        self.champion, self.challenger, self.standing = champion, challenger, told
         self.share = told.share if told.mode == "canary" and challenger else 0.0
         self.shadowed = told.mode == "shadow" and challenger is not None
         shape = champion.answers.shape

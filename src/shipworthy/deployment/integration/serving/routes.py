@@ -88,7 +88,7 @@ class Routes:
     def _ready(self) -> tuple[int, dict[str, Any]]:
         app = self._app
         ready = not app.draining
-        champion, cause = app.arms.champion, app.cause or app.arms.cause
+        champion, cause = app.arms.champion, app.cause
         cause = cause if ready else "the server was told to stop, and finishes what is under way"
         return (200 if ready else 503), {"live": True, "ready": ready, "release": champion.release.id,
                                          "model": champion.name, **({"cause": cause} if cause else {})}
