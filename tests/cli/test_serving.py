@@ -89,24 +89,61 @@ def test_a_server_follows_the_champion_counts_what_it_served_and_stops_cleanly(
     assert predictions(place.log, place.store.tables).rows == 50
 
 
-def test_a_worker_that_is_killed_is_started_again_and_loses_nothing(
+def worker_of(server: int) -> int:
+    found = subprocess.run(["pgrep", "-P", str(server), "-f", "serving.worker"], capture_output=True, text=True)
+    return int(found.stdout.split()[0])
+
+
+def heard(child: Any, words: str) -> str:
+    """The first line of stderr that holds the words."""
+    for line in iter(child.stderr.readline, ""):
+        if words in line:
+            return str(line)
+    raise AssertionError(f"it ended without {words!r}")
+
+
+def test_a_worker_that_is_killed_is_started_again_with_the_champion_of_that_time(
+    call: Any, start: Any, project: Callable[..., Path]
+) -> None:
+    folder = project()
+    with (folder / "shipworthy.toml").open("a") as file:
+        file.write('[serve]\nrequests = "json"\n')
+    first = promoted(call, folder)
+    with serving(start, folder, "--no-keep") as (address, child):
+        with Connection(address) as connection:
+            ids = [json.loads(connection.post("/v1/predict", BODY)[1])["prediction_id"] for _ in range(20)]
+        assert json.loads(heard(child, '"route"'))["rows"] == 1
+        text = (folder / "shipworthy.toml").read_text()
+        (folder / "shipworthy.toml").write_text(text.replace("seconds = 2", "seconds = 3\nseed = 7"))
+        second = promoted(call, folder)
+        subprocess.run(["kill", "-9", str(worker_of(child.pid))], check=True)
+        heard(child, "starting another")
+        with Connection(address) as connection:
+            answer = json.loads(connection.post("/v1/predict", BODY)[1])
+        assert answer["release"] == second[:16] != first[:16]
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == 0
+    assert {*ids, answer["prediction_id"]} <= set(predictions(open_workspace(folder).log).words("prediction_id"))
+
+
+def test_a_worker_that_cannot_start_does_not_stop_the_others(
     call: Any, start: Any, project: Callable[..., Path]
 ) -> None:
     folder = project()
     promoted(call, folder)
-    with serving(start, folder, "--no-keep") as (address, child):
+    releases, hidden = folder / "releases", folder / "hidden"
+    with serving(start, folder, "--no-keep", "--workers", 2) as (address, child):
+        releases.rename(hidden)
+        subprocess.run(["kill", "-9", str(worker_of(child.pid))], check=True)
+        for _ in range(2):
+            heard(child, "starting another")
         with Connection(address) as connection:
-            ids = [json.loads(connection.post("/v1/predict", BODY)[1])["prediction_id"] for _ in range(20)]
-        worker = int(subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True).stdout.split()[0])
-        subprocess.run(["kill", "-9", str(worker)], check=True)
-        for line in iter(child.stderr.readline, ""):
-            if "starting another" in line:
-                break
-        with Connection(address) as connection:
-            ids.append(json.loads(connection.post("/v1/predict", BODY)[1])["prediction_id"])
+            assert connection.post("/v1/predict", BODY)[0] == 200
+        hidden.rename(releases)
+        until(lambda: len(subprocess.run(["pgrep", "-P", str(child.pid), "-f", "serving.worker"], capture_output=True,
+                                         text=True).stdout.split()) == 2)
         child.send_signal(signal.SIGTERM)
         assert child.wait(30) == 0
-    assert set(ids) <= set(predictions(open_workspace(folder).log).words("prediction_id"))
 
 
 def test_with_a_token_made_only_who_holds_one_is_answered_at_once(

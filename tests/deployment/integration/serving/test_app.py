@@ -12,10 +12,12 @@ import pytest
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.access.gate import Gate
+from shipworthy.deployment.integration.access.issue import create
 from shipworthy.deployment.integration.log.read import labels, predictions, read_log
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.counters import IN_PROGRESS
+from shipworthy.store import Store
 
 from ..conftest import ask, patients, record, small_model
 
@@ -317,3 +319,45 @@ def test_a_request_id_comes_back_if_it_looks_like_one(served: App) -> None:
 
     assert given(b"b2f1c0de-0001") == b"b2f1c0de-0001"
     assert given(b"a\r\nb: c") not in (None, b"a\r\nb: c")
+
+
+def test_a_failure_tells_its_kind_and_no_value(
+    release: Release, project: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "-".join(["19700101", "0001"])
+
+    def broken(model: Any, inputs: Any) -> Any:
+        raise KeyError(secret)
+
+    served = app(release, tmp_path / "log", project, contributions=broken)
+    assert ask(served, "POST", "/v1/predict?contributions=1", record())[0] == 500
+    told = ask(served, "GET", "/ready")[1]
+    assert told["cause"] == "a request failed: KeyError"
+    said = capfd.readouterr().err
+    assert "test_app.py" in said
+    assert secret not in str(told) + said
+
+
+def test_with_a_token_made_only_health_is_told_to_strangers(
+    release: Release, project: Project, store: Store, tmp_path: Path
+) -> None:
+    secret, _ = create(store, "shop", ["label"], by="ann")
+    gate = Gate(store.home, project.serve)
+    served = app(release, tmp_path / "log", project, gate=gate)
+    for path in ("/metrics", "/v1/schema", "/openapi.json", "/v2/models/ward", "/nothing"):
+        assert ask(served, "GET", path)[0] == 401
+    for path in ("/health", "/ready", "/ping", "/version", "/v2", "/v2/health/ready"):
+        assert ask(served, "GET", path)[0] == 200
+    assert ask(served, "GET", "/metrics", b"", ((b"authorization", f"Bearer {secret}".encode()),))[0] == 200
+    gate.close()
+
+
+def test_rows_that_are_refused_spend_no_budget(release: Release, project: Project, tmp_path: Path) -> None:
+    serving = msgspec.structs.replace(project.serve, rows_a_day=60)
+    gate = Gate(tmp_path, serving)
+    served = app(release, tmp_path / "log", serving, gate=gate)
+    assert ask(served, "POST", "/v1/predict", [record()] * 55)[0] == 422
+    assert ask(served, "POST", "/v1/predict", [record()] * 50)[0] == 200
+    status, body = ask(served, "POST", "/v1/predict", [record()] * 20)
+    assert (status, body["error"]["field"]) == (429, "budget")
+    gate.close()

@@ -22,9 +22,9 @@ from shipworthy.deployment.integration.log.read import predictions
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.client import Connection
-from shipworthy.deployment.integration.serving.counters import ROWS
+from shipworthy.deployment.integration.serving.counters import FAILED, ROWS
 from shipworthy.deployment.integration.serving.host import Server
-from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, write_standing
+from shipworthy.deployment.integration.serving.standing import FILE, Stand, Standing, place, write_standing
 from shipworthy.store import Store
 
 from ..conftest import ask, record, small_model
@@ -205,3 +205,50 @@ def test_a_challenger_that_reads_fewer_columns_is_asked_with_those(
     before = follower.arms.all[1].cells[ROWS]
     ask(follower, "POST", "/v1/predict", record(ward="west"))
     assert follower.arms.all[1].cells[ROWS] == before + 1
+
+
+def test_rows_that_name_nobody_are_drawn_one_by_one(
+    follower: App, store: Store, two: tuple[Release, Release]
+) -> None:
+    told(store, 1, two[0], two[1], mode="canary", share=0.5, salt="s", unit=("age",))
+    follow(follower)
+    seen = Counter(ask(follower, "POST", "/v1/predict", record(age=None))[1]["release"] for _ in range(100))
+    assert 20 < seen[two[0].id[:16]] < 80
+
+
+def test_what_the_champion_refuses_is_no_fault_of_the_challenger(
+    store: Store, two: tuple[Release, Release], project: Project, tmp_path: Path
+) -> None:
+    strict = msgspec.structs.replace(project.serve, unseen="refuse")
+    served = app(two[0], tmp_path / "log", strict, home=store.home)
+    told(store, 1, two[0], two[1], mode="shadow")
+    follow(served)
+    for _ in range(6):
+        assert ask(served, "POST", "/v1/predict", [record(), record(ward="nowhere")])[0] == 422
+    assert [arm.cells[FAILED] for arm in served.arms.all] == [0, 0]
+    assert [arm.cells[ROWS] for arm in served.arms.all] == [0, 0]
+
+
+def test_every_dialect_takes_part_in_a_rollout(follower: App, store: Store, two: tuple[Release, Release]) -> None:
+    told(store, 1, two[0], two[1], mode="canary", share=1.0, salt="s")
+    follow(follower)
+    usual = record()
+    kinds = {"age": "FP64", "dose": "FP64", "ward": "BYTES", "smoker": "BOOL", "seen": "BYTES", "grade": "INT64"}
+    inputs = [{"name": name, "datatype": kind, "shape": [1], "data": [usual[name]]} for name, kind in kinds.items()]
+    before = follower.arms.all[1].cells[ROWS]
+    assert ask(follower, "POST", "/v2/models/ward/infer", {"inputs": inputs})[0] == 200
+    assert ask(follower, "POST", "/invocations", {"dataframe_records": [usual]})[0] == 200
+    assert follower.arms.all[1].cells[ROWS] == before + 2
+    named = f"/v2/models/ward/versions/{two[0].id[:16]}/infer"
+    assert ask(follower, "POST", named, {"inputs": inputs})[0] == 200
+    assert follower.arms.all[0].cells[ROWS] == 1
+
+
+def test_what_could_not_be_followed_is_tried_again(follower: App, store: Store, two: tuple[Release, Release]) -> None:
+    (store.home / FILE).write_text("{")
+    assert not follow(follower)
+    assert FILE in ask(follower, "GET", "/ready")[1]["cause"]
+    told(store, 1, two[1])
+    while not follow(follower):
+        pass
+    assert "cause" not in ask(follower, "GET", "/ready")[1]

@@ -210,11 +210,11 @@ class Arms:
 
     def _opened(self, told: Standing) -> tuple[Arm, Arm | None]:
         assert self._home is not None
-        root, key = self._home.parent, trusted(self._home / "keys" / "signing.pem")
+        home = self._home
 
         def arm(stand: Stand) -> Arm:
             warm = next((arm for arm in self.all if arm.release.id == stand.release), None)
-            return warm or self._make(_signed(root / stand.folder, stand.release, key))
+            return warm or self._make(signed(home, stand))
 
         return arm(told.champion), None if told.challenger is None else arm(told.challenger)
 
@@ -252,9 +252,11 @@ def adapted(arm: Arm, records: Sequence[Any], shape: Shape) -> Sequence[Any]:
     return own.convert([wanted | {name: getattr(record, key) for key, name in known} for record in records])
 
 
-def _signed(folder: Path, release_id: str, key: bytes) -> Release:
-    release = open_release(folder, key=key)
-    if release.id != release_id:
+def signed(home: Path, stand: Stand) -> Release:
+    """The release of a project that a standing names, signed by a key that the project trusts. Raises BadRelease."""
+    folder = home.parent / stand.folder
+    release = open_release(folder, key=trusted(home / "keys" / "signing.pem"))
+    if release.id != stand.release:
         raise BadRelease("another release lies there than was told", where=str(folder),
                          hint="promote it again, or restore the release from a copy")
     return release

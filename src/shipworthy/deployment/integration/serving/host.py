@@ -7,7 +7,6 @@ and answering nobody.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -18,57 +17,61 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.serving.counters import Board
-from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS, Job
+from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS, Job, Saying
 from shipworthy.errors import ShipworthyError, StoreError
 
 START_SECONDS = 30.0
 BACKLOG = 2_048
 LOOK_SECONDS, AGAIN_SECONDS = 0.1, 10.0
 MOST_ENDS, WITHIN_SECONDS = 5, 30.0
+FIRST_SECONDS, LAST_SECONDS = 0.05, 5.0
 quiet: Callable[[str], None] = lambda text: None  # noqa: E731 - talk that nobody hears
 
 
 class Worker:
-    """One worker process. said: what it wrote to standard error."""
+    """One worker process; what it writes to standard error goes where ours goes.
+
+    ready: once it answers. port: then; where it listens.
+    """
 
     def __init__(self, job: Job, inherited: Sequence[int] = ()) -> None:
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "shipworthy.deployment.integration.serving.worker"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self._said, env=_environment(), pass_fds=tuple(inherited))
+            stdout=subprocess.PIPE, env=_environment(), pass_fds=tuple(inherited))
+        self.ready = threading.Event()
+        self.port = 0
+        self._words = ""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         assert self.process.stdin
-        self.process.stdin.write(msgspec.json.encode(job) + b"\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it ended at once, and says why
+            self.process.stdin.write(msgspec.json.encode(job) + b"\n")
+            self.process.stdin.flush()
 
-    def port(self) -> int:
-        """Its port, once it answers. Raises StoreError with what it said if it ends before."""
-        assert self.process.stdout
-        limit = threading.Timer(START_SECONDS, self.process.kill)
-        limit.start()
-        line = self.process.stdout.readline()
-        limit.cancel()
-        if not line:
-            self.process.wait()
-            words = self.said
-            self.end()
-            raise StoreError("the server did not start", where="shipworthy serve", hint=words)
-        return int(json.loads(line)["port"])
+    def started(self) -> Worker:
+        """The worker itself, once it answers. Raises StoreError with what it said if it ends before."""
+        limit = time.monotonic() + START_SECONDS
+        while not self.ready.wait(LOOK_SECONDS):
+            if self.process.poll() is not None or time.monotonic() > limit:
+                self.process.kill()
+                self.end()
+                raise StoreError("the server did not start", where="shipworthy serve", hint=self.said)
+        return self
 
     @property
     def said(self) -> str:
-        """The last lines of what it wrote to standard error."""
-        self._said.seek(0)
-        return " ".join(self._said.read().decode(errors="replace").strip().splitlines()[-3:])
+        """Why it ended, once it has."""
+        return self._words or f"exit code {self.process.returncode}"
 
     def stop(self) -> None:
         """Let it finish what is under way, and wait for its end."""
@@ -82,9 +85,22 @@ class Worker:
     def end(self) -> None:
         """Wait for its end, and close what led to it."""
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self._said):
-            if pipe:
+        self._listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe
+            with suppress(BrokenPipeError):
                 pipe.close()
+
+    def _listen(self) -> None:
+        """What it says on standard output: its port once it answers, or why it cannot."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            with suppress(msgspec.MsgspecError):
+                told = msgspec.json.decode(line, type=Saying)
+                self._words = told.failed or self._words
+                if told.port:
+                    self.port = told.port
+                    self.ready.set()
 
 
 class Server:
@@ -115,9 +131,8 @@ class Server:
 
     def start(self) -> Server:
         """The server itself, once it answers. Raises StoreError with what the child said if it ends before."""
-        worker = Worker(self._job)
-        self.port = worker.port()
-        self._worker = worker
+        self._worker = Worker(self._job).started()
+        self.port = self._worker.port
         self.address = f"http://127.0.0.1:{self.port}"
         return self
 
@@ -166,7 +181,7 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
         beside = stack.enter_context(_Beside(job.beside))
         try:
             for worker in workers:
-                worker.port()
+                worker.started()
             say(f"ready with {job.workers} worker{'s' if job.workers > 1 else ''}")
             _watch(workers, jobs, inherited, (stopped, say, beside))
         finally:
@@ -220,23 +235,29 @@ def _watch(
     workers: list[Worker], jobs: Sequence[Job], inherited: Sequence[int],
     told: tuple[threading.Event, Callable[[str], None], _Beside],
 ) -> None:
-    """Start again what ends, until told to stop. Raises StoreError where that does not help."""
+    """Start again what ends, each time later, until told to stop. Raises StoreError where nobody answers any more."""
     stopped, say, beside = told
     ends: deque[float] = deque(maxlen=MOST_ENDS)
+    due: dict[int, float] = {}
     while not stopped.wait(LOOK_SECONDS):
         beside.see(say)
+        now = time.monotonic()
         for place, worker in enumerate(workers):
-            if worker.process.poll() is None:
-                continue
-            words = worker.said or f"exit code {worker.process.returncode}"
-            worker.end()
-            ends.append(time.monotonic())
-            if len(ends) == MOST_ENDS and ends[-1] - ends[0] < WITHIN_SECONDS:
-                raise StoreError(f"workers end again and again: {words}", where="shipworthy serve",
-                                 hint="mend the cause, then serve again: shipworthy verify looks at the release")
-            say(f"worker {place} ended ({words}); starting another")
-            workers[place] = Worker(jobs[place], inherited)
-            workers[place].port()
+            if place in due:
+                if now >= due[place]:
+                    del due[place]
+                    workers[place] = Worker(jobs[place], inherited)
+            elif worker.process.poll() is not None:
+                worker.end()
+                ends.append(now)
+                lately = sum(now - end < WITHIN_SECONDS for end in ends)
+                due[place] = now + min(FIRST_SECONDS * 2 ** (lately - 1), LAST_SECONDS)
+                say(f"worker {place} ended ({worker.said}); starting another")
+        answering = any(place not in due and worker.ready.is_set() for place, worker in enumerate(workers))
+        if not answering and len(ends) == MOST_ENDS and now - ends[0] < WITHIN_SECONDS:
+            last = next(workers[place].said for place in due) if due else "they ended before they answered"
+            raise StoreError(f"workers end again and again: {last}", where="shipworthy serve",
+                             hint="mend the cause, then serve again: shipworthy verify looks at the release")
 
 
 def _listening(host: str, port: int) -> socket.socket:

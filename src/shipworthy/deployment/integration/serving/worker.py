@@ -6,25 +6,27 @@ It says on standard output when it is ready. Nothing that trains or stores is im
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import msgspec
 import uvicorn
 
 from shipworthy.core.project import Project, Serving
+from shipworthy.core.release import Release
 from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.deployment.integration.serving.app import App, app
+from shipworthy.deployment.integration.serving.arms import signed
 from shipworthy.deployment.integration.serving.counters import Board
 from shipworthy.deployment.integration.serving.front import config
 from shipworthy.deployment.integration.serving.reading import READ_SECONDS
+from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.errors import ShipworthyError
 
 DRAIN_SECONDS = 10
@@ -53,6 +55,13 @@ class Job(msgspec.Struct, frozen=True):
     beside: tuple[str, ...] = ()
 
 
+class Saying(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker says on standard output: the port once it answers, or why it cannot go on."""
+
+    port: int = 0
+    failed: str = ""
+
+
 class Listener(uvicorn.Server):
     """Not ready from the moment it is told to stop; closes connections that never finish asking."""
 
@@ -65,7 +74,7 @@ class Listener(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
-            print(json.dumps({"port": port}), flush=True)
+            _say(Saying(port=port))
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 50 == 0:
@@ -91,9 +100,23 @@ def made(job: Job) -> tuple[App, Board]:
     """The application of a job. Raises BadRelease, StoreError."""
     board = Board(job.workers, job.board)
     home = Path(job.home) if job.home else None
+    release = _champion(home) if home and job.follow else None
     gate = Gate(home, job.serving) if home else None
-    return app(Path(job.release), Path(job.log), job.project or job.serving, home=home if job.follow else None,
+    followed = home if job.follow else None
+    return app(release or Path(job.release), Path(job.log), job.project or job.serving, home=followed,
                counters=board.counters(job.worker), gate=gate), board
+
+
+def _champion(home: Path) -> Release | None:
+    """The release that the servers were told of last: it may be another than when the server was started.
+
+    None where they were told nothing, or of one that cannot be opened: then what the server was started with answers.
+    """
+    try:
+        told = read_standing(home)
+        return signed(home, told.champion) if told is not None else None
+    except ShipworthyError:
+        return None
 
 
 def listen(job: Job) -> None:
@@ -116,9 +139,26 @@ def listen(job: Job) -> None:
     listener.run([socket.socket(fileno=job.handle)] if job.handle >= 0 else None)
 
 
-if __name__ == "__main__":
+def _say(what: Saying) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _say(Saying(failed=kind.__name__))
+    sys.__excepthook__(kind, error, trace)
+
+
+def main() -> None:
+    """The worker of the job on standard input."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    sys.excepthook = _unforeseen
     try:
         listen(msgspec.json.decode(sys.stdin.readline(), type=Job))
     except ShipworthyError as error:
-        sys.exit(f"{error}")
+        _say(Saying(failed=" ".join(str(error).split())))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
