@@ -39,10 +39,13 @@ def main(words: Sequence[str] | None = None) -> int:
     bars = module.measure(quick=options.quick, only=options.only,
                           progress=lambda name: print(f"  {options.name}: {name}", file=sys.stderr, flush=True))
     if options.json:
-        print(json.dumps({"name": options.name, "environment": around, "bars": [bar.facts() for bar in bars]},
+        print(json.dumps({"name": options.name, "environment": around, "bars": [bar.facts() for bar in bars],
+                          "tables": getattr(module, "tables", [])},
                          indent=2, ensure_ascii=False))
     else:
         print("\n".join(table(bars)))
+        for each in getattr(module, "tables", []):
+            print("\n".join(["", each["title"], *("  ".join(row) for row in (each["head"], *each["rows"]))]))
     return 0
 
 

@@ -26,7 +26,7 @@ from benchmarks.load import Asked, Round, Running, free_port, load, running, wri
 
 HERE = Path(__file__).parent / "peers"
 CONNECTIONS = (1, 16, 64)
-SECONDS, ROUNDS, CHECKED = 3.0, 3, 200
+SECONDS, ROUNDS, CHECKED = 2.5, 2, 200
 COMMON = ("pandas", "scikit-learn", "lightgbm")
 OURS, ECHO, FASTAPI = "shipworthy", "uvicorn echo", "FastAPI"
 
@@ -76,6 +76,11 @@ class Seen:
     rounds: dict[int, list[Round]] = field(default_factory=dict)
     why: str = ""
 
+    @property
+    def null(self) -> bool:
+        """Whether it answers with nothing at all."""
+        return self.name.endswith("no model")
+
     def rate(self, connections: int) -> float:
         """The best rate, requests a second."""
         return max(each.rate for each in self.rounds[connections])
@@ -105,6 +110,7 @@ HEAD = ["server", "requests a second at 1 / 16 / 64 connections", "processor µs
 RATE = (Bar("one row, 16 connections: rate over that of a bare uvicorn echo", None, 0.65, "higher"),
         Bar("one row, 16 connections: rate over that of FastAPI, pandas and scikit-learn", None, 100, "higher"),
         Bar("one row, 16 connections: rate over that of FastAPI with a model that does nothing", None, 5, "higher"),
+        Bar("one row, 16 connections: rate over that of an echo on httptools alone", None, 0.3, "higher"),
         Bar("memory of the server's workers under load (PSS), MB", None, 60, "lower"),
         Bar("cold start to the first answer, s", None, 0.5, "lower"),
         Bar("largest difference from scikit-learn's probability, asked under load", None, 1e-12, "lower"))
@@ -174,25 +180,30 @@ class Bench:
 
 def _rates(bench: Bench) -> list[tuple[float, str]]:
     own = Seen(OURS)
-    echo, fast, null = Seen(ECHO), Seen(FASTAPI), Seen(f"{FASTAPI}, no model")
-    rows = [own, echo, fast, null]
+    echo, floor = Seen(ECHO), Seen("echo on httptools alone")
+    fast, null = Seen(FASTAPI), Seen(f"{FASTAPI}, no model")
+    rows = [own, echo, floor, fast, null]
     peers = [(peer, Seen(peer.name), Seen(f"{peer.name}, no model")) for peer in PEERS[1:]]
     for turn in range(1 if bench.quick else ROUNDS):
         _one(bench, own, bench.asked, bench.own, turn)
-        _one(bench, echo, Asked("/", lambda record: record, lambda answer: 0.0),
-             lambda: _command(Path(sys.executable), "serve_echo.py"), turn, right=False)
+        for seen, script in ((echo, "serve_echo.py"), (floor, "serve_floor.py")):
+            _one(bench, seen, Asked("/", lambda record: record, lambda answer: 0.0),
+                 lambda script=script: _command(Path(sys.executable), script), turn, right=False)
         for peer, real, idle in ((PEERS[0], fast, null), *peers):
             _peer(bench, peer, (real, idle), turn)
     rows += [seen for _, real, idle in peers for seen in (real, idle)]
-    tables[:] = [{"head": HEAD, "rows": [seen.line() for seen in rows if "no model" not in seen.name]},
-                 {"head": HEAD, "rows": [seen.line() for seen in rows if "no model" in seen.name]}]
-    for seen in (own, echo, fast, null):
+    tables[:] = [{"title": title, "head": HEAD, "rows": [seen.line() for seen in rows if seen.null == none],
+                  "rates": {seen.name: seen.rate(16) for seen in rows if seen.null == none and not seen.why}}
+                 for title, none in (("Servers with the same model", False), ("The same servers with no model", True))]
+    for seen in (own, echo, floor, fast, null):
         if seen.why:
             raise Broken(f"{seen.name}: {seen.why}")
-    mine = own.rate(16)
+    mine, low = own.rate(16), floor.rate(16)
     return [(mine / other.rate(16), f"{mine:,.0f} against {other.rate(16):,.0f} a second; processor time "
              f"{own.cpu(16):.0f} against {other.cpu(16):,.0f} µs") for other in (echo, fast, null)] + [
-        (min(own.memory), "one worker and the process that keeps it running, log, counters and token on"),
+        (mine / low, f"{mine:,.0f} against {low:,.0f} a second; the same HTTP parser and loop, and nothing else"),
+        (min(own.memory), "one worker, with log, counters, token and budgets on; the process that keeps it running "
+         "has as much again"),
         (min(own.cold), "from the start of the process"), (own.apart, f"{CHECKED} answers while wrk asked too")]
 
 

@@ -26,6 +26,7 @@ $ python -m benchmarks house            # some ten minutes; the real tables lie 
 $ python -m benchmarks house --quick    # at most two minutes; says what it skipped or shrunk
 $ python -m benchmarks kernel           # some seconds
 $ python -m benchmarks batch            # a minute
+$ python -m benchmarks serving          # a quarter of an hour, once the environments of the peers are made; needs wrk
 ```
 """
 
@@ -43,15 +44,18 @@ TAIL = """## How it is measured
 
 ## What is not compared
 
-- **Other products.** No number here was measured with another tool, and none is copied from a paper. Published scores
-  on these tables use other splits, other budgets and other machines.
+- **Other products' scores.** No score here was reached with another tool, and none is copied from a paper. Published
+  scores on these tables use other splits, other budgets and other machines.
 - **One run.** Each number is one run on one machine. Differences of a thousandth in AUC, or of a tenth in time, mean
   nothing.
 - **The machine.** Nothing here was measured on other processors, on a graphics card, on Windows, or on a cluster.
 - **Tables that lie in time.** The scores are of random or stratified holdouts; a model that meets newer rows does
   worse. The flights are the only ones that are split in time.
-- **Serving.** Throughput of a server is not on this page yet; latency is judged by the checks of every release, on the
-  machine that made it.
+- **Servers.** All have one core, one worker and the same model, behind the same imputation and encoding; wrk has the
+  other core and asks over loopback, so nothing is said of networks, of TLS, of more cores or of models on a graphics
+  card. Ours logs, counts, asks for a token and counts a budget; the peers do none of that. The peers are set up as
+  their first pages show, one record a request, without their batching; a tuned deployment of any of them is faster.
+  That no acknowledged answer is lost to a killed process is a test (`tests/deployment/integration/log/test_kill.py`).
 """
 
 
@@ -93,10 +97,37 @@ def section(one: dict[str, Any]) -> str:
         "|---|---:|---:|---|---|",
         *(row(bar) for bar in bars),
         "",
+        *(line for place, each in enumerate(one.get("tables", [])) for line in _table(one["name"], place, each)),
         f"Versions: {', '.join(f'{name} {version}' for name, version in around['versions'].items())}.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _table(name: str, place: int, each: dict[str, Any]) -> list[str]:
+    """A table of servers and its chart, drawn into a file beside the page."""
+    chart = PAGE.with_name(f"benchmarks-{name}-{place}.svg")
+    chart.write_text(_chart(each), encoding="utf-8")
+    cells = [" | ".join(row) for row in (each["head"], ["---", *["---:"] * (len(each["head"]) - 1)], *each["rows"])]
+    return [f"### {each['title']}", "", *(f"| {row} |" for row in cells), "",
+            f"![Requests a second at 16 connections, logarithmic]({chart.name})", ""]
+
+
+def _chart(each: dict[str, Any]) -> str:
+    """Bars of requests a second at 16 connections, on a logarithmic scale."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg({
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": 520, "background": "white",
+        "data": {"values": [{"server": name, "rate": round(rate)} for name, rate in each["rates"].items()]},
+        "encoding": {"y": {"field": "server", "type": "nominal", "sort": "-x", "title": None},
+                     "x": {"field": "rate", "type": "quantitative", "scale": {"type": "log", "domainMin": 10},
+                           "title": "requests a second at 16 connections, one core"}},
+        "layer": [{"mark": {"type": "bar"}, "encoding": {"color": {
+                      "condition": {"test": "datum.server == 'shipworthy'", "value": "#1f6f5c"}, "value": "#a8b3bd"},
+                      "x2": {"datum": 10}}},
+                  {"mark": {"type": "text", "align": "left", "dx": 4}, "encoding": {"text": {
+                      "field": "rate", "type": "quantitative", "format": ",d"}}}]}))
 
 
 def row(bar: dict[str, Any]) -> str:
