@@ -18,7 +18,6 @@ from shipworthy.kernels import dense, native, pure, ranked
 MANY_ROWS = 256
 WHOLE = frozenset(("place", "levels", "root", "output", "feature", "left", "right", "flags", "words", "bits"))
 AXES = {"weight": 2, "missing": 2, "leaf": 2}
-DIGITS = "0123456789"
 
 
 class Linear(msgspec.Struct, frozen=True, tag="linear"):
@@ -134,7 +133,7 @@ class Term:
 
 def audit(term: Term, inputs: int, outputs: int) -> None:
     """Refuse indexes outside their arrays, cycles and wrong shapes, so that scoring always ends."""
-    if not all(_plain(key, array, AXES.get(key.rstrip(DIGITS), 1)) for key, array in term.arrays.items() if key != "values"):
+    if not all(_plain(key, array, _axes(key)) for key, array in term.arrays.items() if key != "values"):
         raise BadModel("a term of the program has an array of another kind", where="program.npz",
                        hint="restore the release from a copy, or build it again: shipworthy run")
     try:
@@ -147,6 +146,11 @@ def audit(term: Term, inputs: int, outputs: int) -> None:
     if not good:
         raise BadModel("a term of the program points outside its arrays", where="program.npz",
                        hint="restore the release from a copy, or build it again: shipworthy run")
+
+
+def _axes(key: str) -> int:
+    """How many axes an array of this name has; those of the layers of a network are numbered."""
+    return AXES.get(key.rstrip("0123456789"), 1)
 
 
 def _plain(key: str, array: npt.NDArray[Any], axes: int) -> bool:

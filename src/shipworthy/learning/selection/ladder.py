@@ -209,12 +209,13 @@ def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
 
 
 def rungs(project: Project, task: str, learners: Learners | None = None) -> list[Marked]:
-    """The learners that the project asks for, simplest first; all that fit the task when it names none."""
+    """The learners that the project asks for, simplest first; when it names none, all that fit the task and do not
+    wait to be named."""
     known = _installed() if learners is None else learners
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
-    wanted = project.learning.learners or tuple(known)
+    wanted = project.learning.learners or tuple(name for name in known if not known[name].facts["by_name"])
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
     return sorted(chosen, key=lambda marked: int(marked.facts["order"]))
 
