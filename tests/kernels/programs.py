@@ -21,7 +21,7 @@ def random_program(random: np.random.Generator) -> Program:
     """A program over D inputs with one to four terms."""
     link = str(random.choice(["identity", "logistic", "softmax", "share"]))
     k = int(random.integers(2, 11)) if link in ("softmax", "share") else 1
-    makers = (_linear, _lookup, _trees, _trees, _dense)
+    makers = (_linear, _lookup, _trees, _trees, network)
     terms = tuple(makers[int(random.integers(5))](random, k) for _ in range(random.integers(1, 5)))
     calibration: Calibration | Scaling | None = None
     if random.random() < 0.3:
@@ -126,7 +126,8 @@ def _node(random: np.random.Generator, bits: list[int]) -> list[float]:
     return [feature, 0, 0, float(2 | random.integers(0, 16)), words, first]
 
 
-def _dense(random: np.random.Generator, k: int) -> Term:
+def network(random: np.random.Generator, k: int) -> Term:
+    """A network of one to five layers over D inputs, with weights of -0 and of ordinary size."""
     m = int(random.integers(0, 7))
     levels = np.where(random.random(m) < 0.4, random.integers(1, 40, m), 0)
     ends = np.sort(random.normal(size=(2, m)).round(1) * random.choice([0.0, 1.0, 1e9], m), axis=0)
