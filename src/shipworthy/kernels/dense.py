@@ -84,6 +84,7 @@ def _biases(bias: Floats, rows: int) -> Floats:
 
 
 def identity(x: Floats) -> Floats:
+    """x as it is."""
     return x
 
 

@@ -18,10 +18,10 @@ from shipworthy.learning.training.tree import known_settings
 from shipworthy.marks import learner
 from shipworthy.metrics.losses import row_losses
 
-STEP, CELL = 4e-4, 4e-9
+STEP, CELL = 4e-4, 1e-9
 SAFETY = 0.6
 FEW, MANY, PATIENCE = 20, 200, 12
-HELD_BACK, LEAST_ROWS = 0.1, 500
+HELD_BACK, LEAST_ROWS, MOST_CELLS = 0.1, 500, 30_000_000
 
 
 @learner("network", tasks=("binary", "multiclass", "regression"), order=45, by_name=True)
@@ -34,13 +34,14 @@ def network(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     Source: Rumelhart, Hinton and Williams (1986); Kingma and Ba (2015), Adam; Prechelt (1998), early stopping.
     """
     columns = sum(kind.levels or 2 for kind in job.inputs)
-    default: dict[str, Any] = {"units": 32, "layers": 2, "activation": "relu", "alpha": 1e-3, "learning_rate": 2e-3,
+    default: dict[str, Any] = {"units": 32, "layers": 2, "activation": "tanh", "alpha": 1e-3, "learning_rate": 2e-3,
                                "batch": 128, "rounds": 0}
     settings = known_settings(default, job, "network")
     shape = _shape(settings, columns, job.outputs)
     weights = sum(a * b for a, b in zip((columns, *shape), (*shape, job.outputs), strict=True))
-    a_row = STEP / int(settings["batch"]) + CELL * weights
-    inputs, truth = at_most(inputs, truth, max(LEAST_ROWS, int(SAFETY * job.seconds / (FEW * a_row))), job.seed)
+    a_row = STEP / max(1, int(settings["batch"])) + CELL * weights
+    most = min(MOST_CELLS // max(1, columns), int(SAFETY * job.seconds / (FEW * a_row)))
+    inputs, truth = at_most(inputs, truth, max(LEAST_ROWS, most), job.seed)
     if not settings["rounds"]:
         settings["rounds"] = int(min(MANY, max(FEW, SAFETY * job.seconds / (a_row * len(truth)))))
     reading, centre, spread, valid = scaled(inputs, job.inputs), 0.0, 1.0, job.valid
