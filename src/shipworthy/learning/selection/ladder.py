@@ -35,7 +35,8 @@ from shipworthy.metrics.regression import r2
 Learners = Mapping[str, Marked]
 Margins = dict[str, Callable[[Floats], Floats]]
 Progress = Callable[[str], None]
-SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "network": 0.1, "boosted": 0.3}
+SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "network": 0.1,
+          "boosted": 0.3}
 RESERVE = 0.05
 RESERVE_SECONDS = 0.5
 LEAST_ROWS, CELLS_A_SECOND, SEARCHED = 5_000, 350_000, 0.6
