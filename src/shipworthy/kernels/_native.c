@@ -349,7 +349,7 @@ static void activate(int activation, double *sums, int64_t units)
             sums[j] = logistic(sums[j]);
 }
 
-static inline void add_column(double *restrict sums, double value, const double *restrict weight, int64_t units)
+static inline void add_column(double *__restrict sums, double value, const double *__restrict weight, int64_t units)
 {
     for (int64_t j = 0; j < units; j++)
         sums[j] += weight[j] * value;
@@ -386,12 +386,12 @@ static void first_layer(const Term *term, const double *row, double *sums)
 }
 
 /* Four columns at a time, each sum still in the order of the columns. */
-static void next_layer(const Layer *layer, const double *restrict columns, double *restrict sums)
+static void next_layer(const Layer *layer, const double *__restrict columns, double *__restrict sums)
 {
     int64_t units = layer->units, i = 0;
     start_layer(layer, sums);
     for (; i + 4 <= layer->columns; i += 4) {
-        const double *restrict w = layer->weight + i * units;
+        const double *__restrict w = layer->weight + i * units;
         double a = columns[i], b = columns[i + 1], c = columns[i + 2], d = columns[i + 3];
         for (int64_t j = 0; j < units; j++)
             sums[j] = (((sums[j] + w[j] * a) + w[units + j] * b) + w[2 * units + j] * c) + w[3 * units + j] * d;
