@@ -1,6 +1,7 @@
-"""The kernel bars: how long one row and a batch take, compiled and pure, beside LightGBM in the same run.
+"""The kernel bars: how long one row and a batch take, compiled and pure, beside the library in the same run.
 
-200 trees of 31 leaves over 14 inputs of which 8 are categories, 2 % missing, made from a fixed seed. Everything takes
+200 trees of 31 leaves over 14 inputs of which 8 are categories, 2 % missing, made from a fixed seed; and a network of
+32 and 16 units with relu over 14 numbers. scikit-learn gets its rows scaled already. Everything takes
 turns in one child process on one core. Times are the best of all turns, since a shared machine only ever adds to them;
 ratios come from the same turns, and travel better than times.
 """
@@ -28,6 +29,12 @@ SPEED = (Bar("compiled kernel: one row, µs", None, 6, "lower"),
          Bar("batch of 1,000: the pure kernel's time over the compiled kernel's", None, 2, "higher"))
 EQUAL = (Bar("scores that differ between the two kernels, of 20,000 rows", None, 0, "lower"),
          Bar("largest difference from LightGBM's probability", None, 1e-15, "lower"))
+NETWORK = (Bar("network, compiled kernel: one row, µs", None, 1, "lower"),
+           Bar("network, one row: scikit-learn's time over the compiled kernel's", None, 50, "higher"),
+           Bar("network, one row: the pure kernel's time over the compiled kernel's", None, 20, "higher"),
+           Bar("network, batch of 1,000: the pure kernel's time over the compiled kernel's", None, 4, "higher"),
+           Bar("network: scores that differ between the two kernels, of 20,000 rows", None, 0, "lower"),
+           Bar("network: largest difference from scikit-learn's probability", None, 1e-12, "lower"))
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def _speed(seen: dict[str, Any]) -> list[tuple[float, str]]:
     best = f"best of {seen['turns']} turns"
     found = [(row["compiled"] * 1e6, f"{best} of {ROWS} rows, as a buffer, link included"),
              (batch["compiled"] * 1e3, best)]
-    for name in ("lightgbm", "pure"):
+    for name in ("library", "pure"):
         found += [(row[name] / row["compiled"], f"{row[name] * 1e6:.1f} µs; {best}"),
                   (batch[name] / batch["compiled"], f"{batch[name] * 1e3:.1f} ms; {best}")]
     return found
@@ -66,18 +73,37 @@ def _equal(seen: dict[str, Any]) -> list[tuple[float, str]]:
     return [(seen["unequal"], "compared to the last bit"), (seen["apart"], "on the same rows")]
 
 
-GROUPS = {"speed": Group(SPEED, _speed), "equal": Group(EQUAL, _equal)}
+def _network(seen: dict[str, Any]) -> list[tuple[float, str]]:
+    net = seen["network"]
+    row, batch, best = net["row"], net["batch"], f"best of {seen['turns']} turns"
+    return [(row["compiled"] * 1e6, f"{best} of {ROWS} rows, as a buffer, link included"),
+            *((row[name] / row["compiled"], f"{row[name] * 1e6:.1f} µs; {best}") for name in ("library", "pure")),
+            (batch["pure"] / batch["compiled"], f"{batch['pure'] * 1e3:.2f} ms to {batch['compiled'] * 1e3:.2f}, "
+             f"scikit-learn {batch['library'] * 1e3:.2f}; {best}"),
+            (net["unequal"], "compared to the last bit"), (net["apart"], "on the same rows")]
+
+
+GROUPS = {"speed": Group(SPEED, _speed), "equal": Group(EQUAL, _equal), "network": Group(NETWORK, _network)}
 
 
 # ── in the child process ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _child(turns: int) -> dict[str, Any]:
+    inputs, booster, program = _model()
+    trees = _timed(turns, inputs, program, inputs, lambda rows: booster.predict(rows, num_threads=1))
+    return {**trees, "turns": turns, "network": _timed(turns, *_perceptron())}
+
+
+def _timed(turns: int, inputs: Any, program: Any, theirs: Any, library: Callable[[Any], Any]) -> dict[str, Any]:
+    """Best seconds of one row and of a batch, by kernel and library; how far they are apart.
+
+    inputs: (TRAIN, INPUTS). theirs: the same rows as the library takes them.
+    """
     import numpy as np
 
     from shipworthy.deployment.integration.serving.row import scored
 
-    inputs, booster, program = _model()
     compiled, pure = _kernels(program)
     block, few = np.ascontiguousarray(inputs[:BATCH]), inputs[:ROWS]
     packed, lists = [bytearray(row.tobytes()) for row in few], few.tolist()
@@ -85,9 +111,9 @@ def _child(turns: int) -> dict[str, Any]:
     wanted = pure.score(inputs)
     tasks: dict[str, dict[str, Callable[[], object]]] = {
         "row": {"compiled": lambda: [row(one) for one in packed], "pure": lambda: [slow(one) for one in lists],
-                "lightgbm": lambda: [booster.predict(few[n : n + 1], num_threads=1) for n in range(ROWS)]},
+                "library": lambda: [library(theirs[n : n + 1]) for n in range(ROWS)]},
         "batch": {"compiled": lambda: compiled.score(block), "pure": lambda: pure.score(block),
-                  "lightgbm": lambda: booster.predict(block, num_threads=1)},
+                  "library": lambda: library(theirs[:BATCH])},
     }
     best = {kind: dict.fromkeys(each, float("inf")) for kind, each in tasks.items()}
     for _ in range(turns):
@@ -97,8 +123,32 @@ def _child(turns: int) -> dict[str, Any]:
                 task()
                 taken = (perf_counter() - began) / (ROWS if kind == "row" else 1)
                 best[kind][name] = min(best[kind][name], taken)
-    return {**best, "turns": turns, "unequal": int((compiled.score(inputs) != wanted).sum()),
-            "apart": float(np.abs(booster.predict(inputs, num_threads=1) - wanted).max())}
+    return {**best, "unequal": int((compiled.score(inputs) != wanted).sum()),
+            "apart": float(np.abs(library(theirs) - wanted).max())}
+
+
+def _perceptron() -> tuple[Any, Any, Any, Callable[[Any], Any]]:
+    """Inputs (TRAIN, INPUTS), the program of a network trained on them, its columns, and the library model on these."""
+    import warnings
+
+    import numpy as np
+    from sklearn.neural_network import MLPClassifier
+
+    from shipworthy.core.features import Input
+    from shipworthy.core.program import Program
+    from shipworthy.learning.training.lower_network import lower_network, scaled
+
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(TRAIN, INPUTS))
+    names = tuple(Input(f"x{n}") for n in range(INPUTS))
+    columns = scaled(inputs, names)
+    matrix = columns(inputs)
+    model = MLPClassifier(hidden_layer_sizes=(32, 16), max_iter=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(matrix, (inputs[:, 0] * inputs[:, 1] + inputs[:, 2] > 0).astype(int))
+    program = Program(names, (lower_network(model, columns),), "logistic", ("no", "yes"))
+    return inputs, program, matrix, lambda rows: model.predict_proba(rows)[:, 1]
 
 
 def _model() -> tuple[Any, Any, Any]:

@@ -33,12 +33,15 @@ def sabotage(name: str, *, check: str) -> Callable[[F], F]:
     return _mark("sabotage", name, check=check)
 
 
-def learner(name: str, *, tasks: tuple[str, ...], glass_box: bool = False, order: int = 50) -> Callable[[F], F]:
+def learner(
+    name: str, *, tasks: tuple[str, ...], glass_box: bool = False, order: int = 50, by_name: bool = False
+) -> Callable[[F], F]:
     """Label a function `(inputs, truth, job) -> Fitted`: fits one kind of model and lowers it to a program.
 
-    order: place in the simple-first ladder, lower is simpler.
+    order: place in the simple-first ladder, lower is simpler. by_name: whether it is tried only where a project names
+    it in `[learning] learners`.
     """
-    return _mark("learner", name, tasks=tasks, glass_box=glass_box, order=order)
+    return _mark("learner", name, tasks=tasks, glass_box=glass_box, order=order, by_name=by_name)
 
 
 def connector(name: str, *, suffixes: tuple[str, ...] = (), schemes: tuple[str, ...] = ()) -> Callable[[F], F]:

@@ -14,7 +14,9 @@ from shipworthy.core.contributions import contributions
 from shipworthy.core.features import Input
 from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
 from shipworthy.core.table import Floats
-from shipworthy.errors import BadModel
+from shipworthy.errors import BadModel, Misuse
+
+from ..kernels.programs import D, network
 
 INPUTS = (Input("a"), Input("b"), Input("c", 4), Input("d"))
 
@@ -103,3 +105,9 @@ def test_a_reference_of_another_length_is_refused() -> None:
     program = Program(INPUTS, (random_trees(np.random.default_rng(1), 1),), "identity")
     with pytest.raises(BadModel, match="the reference has 2 inputs, the program reads 4"):
         contributions(program, np.zeros((1, 4)), np.zeros(2))
+
+
+def test_the_shares_of_a_network_are_refused_not_guessed() -> None:
+    program = Program(tuple(Input(f"x{n}") for n in range(D)), (network(np.random.default_rng(0), 1),), "identity")
+    with pytest.raises(Misuse, match="the exact share of each input is not known: the model holds a network"):
+        contributions(program, np.zeros((1, D)), np.zeros(D))

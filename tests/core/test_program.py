@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shipworthy.core.features import Input
-from shipworthy.core.program import Calibration, Linear, Lookup, Program, Scaling, Term, Trees, read_program
+from shipworthy.core.program import Calibration, Dense, Linear, Lookup, Program, Scaling, Term, Trees, read_program
 from shipworthy.errors import BadModel
 
 INPUTS = (Input("a"), Input("b", 3))
@@ -61,6 +61,27 @@ def test_a_program_of_another_format_is_refused() -> None:
     files = stump().files()
     with pytest.raises(BadModel, match="program format 9 is unknown"):
         read_program({**files, "program.json": files["program.json"].replace(b'"format":2', b'"format":9')})
+
+
+def test_a_program_without_a_network_is_what_it_was_before_there_were_networks() -> None:
+    assert b'"format":2' in stump().files()["program.json"]
+    assert stump().digest == "5de2ddb13af560a6cadd69b0ccf0693e1cb605886d4b26fd21ef0db0671921ec"
+
+
+def test_the_format_is_that_of_the_terms() -> None:
+    files = stump().files()
+    with pytest.raises(BadModel, match="a program of these terms has another format than 3"):
+        read_program({**files, "program.json": files["program.json"].replace(b'"format":2', b'"format":3')})
+    term = Term(Dense(), {**{key: np.zeros(0, np.int64) for key in ("place", "levels")},
+                          **{key: np.zeros(0) for key in ("low", "high", "fill", "offset", "scale")},
+                          "weight0": np.zeros((0, 1)), "bias0": np.array([2.0])})
+    program = Program(INPUTS, (term,), "identity")
+    files = program.files()
+    again = read_program(files)
+    assert (again.digest, again.score(np.zeros((2, 2))).tolist()) == (program.digest, [2.0, 2.0])
+    assert b'"format":3' in files["program.json"]
+    with pytest.raises(BadModel, match="a program of these terms has another format than 2"):
+        read_program({**files, "program.json": files["program.json"].replace(b'"format":3', b'"format":2')})
 
 
 def test_a_row_of_another_width_is_refused() -> None:

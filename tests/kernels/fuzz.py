@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from programs import pure_margin, random_program, rows_for, same_bits
 
-from shipworthy.core.program import Lookup, Program, Term, Trees, read_program
+from shipworthy.core.program import Dense, Lookup, Program, Term, Trees, read_program
 from shipworthy.errors import BadModel
 
 WILD = (0, 1, 2, -1, -2, -3, 31, 32, 1_000, -1_000, 2**31 - 1, -(2**31), 2**31, 2**32, 2**33, 2**62, 2**63 - 1,
@@ -49,6 +49,8 @@ def spoil(program: Program, random: np.random.Generator) -> Program:
         kind = Lookup(tuple(int(place) for place in random.choice([-1, 0, 4, 5, 2**40], random.integers(0, 4))))
     elif isinstance(kind, Trees):
         kind = Trees(float(random.choice([0.0, -1.0, np.inf, np.nan])), not kind.narrow)
+    elif isinstance(kind, Dense):
+        kind = Dense("swish")  # type: ignore[arg-type]
     terms = list(program.terms)
     terms[at] = Term(kind, {**term.arrays, key: array})
     return replace(program, terms=tuple(terms))

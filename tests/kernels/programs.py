@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from shipworthy.core.features import Input
-from shipworthy.core.program import Calibration, Linear, Lookup, Program, Scaling, Term, Trees
-from shipworthy.kernels import pure
+from shipworthy.core.program import Calibration, Dense, Linear, Lookup, Program, Scaling, Term, Trees
+from shipworthy.kernels import dense, pure
 
 D = 5
 TINY = float(np.float32(1e-35))
@@ -21,8 +21,8 @@ def random_program(random: np.random.Generator) -> Program:
     """A program over D inputs with one to four terms."""
     link = str(random.choice(["identity", "logistic", "softmax", "share"]))
     k = int(random.integers(2, 11)) if link in ("softmax", "share") else 1
-    makers = (_linear, _lookup, _trees, _trees)
-    terms = tuple(makers[int(random.integers(4))](random, k) for _ in range(random.integers(1, 5)))
+    makers = (_linear, _lookup, _trees, _trees, network)
+    terms = tuple(makers[int(random.integers(5))](random, k) for _ in range(random.integers(1, 5)))
     calibration: Calibration | Scaling | None = None
     if random.random() < 0.3:
         calibration = Scaling(float(random.uniform(0.1, 3)), float(random.normal()))
@@ -53,6 +53,8 @@ def pure_margin(program: Program, inputs: np.ndarray) -> np.ndarray:
                 total += pure.linear(inputs, term.arrays)
             elif isinstance(term.kind, Lookup):
                 total += pure.table(inputs, term.arrays, term.kind.places)
+            elif isinstance(term.kind, Dense):
+                total += dense.score(inputs, term.arrays, term.kind.activation)
             else:
                 total += pure.trees(inputs, term.arrays, divisor=term.kind.divisor, narrow=term.kind.narrow)
     return total
@@ -122,3 +124,21 @@ def _node(random: np.random.Generator, bits: list[int]) -> list[float]:
     first = len(bits)
     bits += [int(word) if random.random() < 0.8 else 0 for word in random.integers(0, 2**32, words)]
     return [feature, 0, 0, float(2 | random.integers(0, 16)), words, first]
+
+
+def network(random: np.random.Generator, k: int) -> Term:
+    """A network of one to five layers over D inputs, with weights of -0 and of ordinary size."""
+    m = int(random.integers(0, 7))
+    levels = np.where(random.random(m) < 0.4, random.integers(1, 40, m), 0)
+    ends = np.sort(random.normal(size=(2, m)).round(1) * random.choice([0.0, 1.0, 1e9], m), axis=0)
+    arrays: dict[str, Any] = {
+        "place": random.integers(0, D, m), "levels": levels, "low": ends[0], "high": ends[1],
+        "fill": random.normal(size=m), "offset": random.normal(size=m), "scale": random.uniform(0.1, 3, m)}
+    columns = int(np.where(levels > 0, levels, 2).sum())
+    depth = int(random.integers(1, 6))
+    for number in range(depth):
+        units = k if number == depth - 1 else int(random.integers(1, 41))
+        weight = np.where(random.random((columns, units)) < 0.1, -0.0, random.normal(size=(columns, units)))
+        arrays |= {f"weight{number}": weight, f"bias{number}": random.choice([-0.0, 0.5, -3.0, 1e9], units)}
+        columns = units
+    return Term(Dense(str(random.choice(["identity", "logistic", "relu", "tanh"]))), arrays)  # type: ignore[arg-type]

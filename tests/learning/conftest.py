@@ -17,14 +17,14 @@ from shipworthy.core.registry import Registry, _marked, registry
 from shipworthy.core.table import Floats, Table
 from shipworthy.learning.selection import ladder
 from shipworthy.learning.selection.finish import finish
-from shipworthy.learning.training import additive, boosted, forest, linear, tree, trivial
+from shipworthy.learning.training import additive, boosted, forest, linear, network, tree, trivial
 from shipworthy.learning.training.split import parts, split
 from shipworthy.sabotage.world import world, world_project
 
 INPUTS = (Input("a"), Input("b"), Input("c"), Input("d", 40), Input("e", 4))
 LEARNERS = {
     "trivial": trivial.trivial, "linear": linear.linear, "tree": tree.tree, "additive": additive.additive,
-    "forest": forest.forest, "boosted": boosted.boosted,
+    "forest": forest.forest, "boosted": boosted.boosted, "network": network.network,
 }
 TASKS = {"binary": ("no", "yes"), "multiclass": ("x", "y", "z"), "regression": ()}
 

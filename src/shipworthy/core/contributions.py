@@ -2,7 +2,8 @@
 
 The game gives an input its row's value or the reference's; shares are its Shapley values. They add up to
 margin(row) − margin(reference). Linear and one-input terms are read off, pairs are split in half, trees take the
-closed form of a leaf: it pays only where the row opens what the reference shuts and the other way round.
+closed form of a leaf: it pays only where the row opens what the reference shuts and the other way round. A network has
+no closed form, and none is guessed.
 Source: Lundberg et al. (2020), interventional TreeSHAP; Janzing et al. (2020) for the choice of the game.
 """
 
@@ -13,9 +14,9 @@ from math import factorial
 import numpy as np
 
 from shipworthy.core.model import Model
-from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
+from shipworthy.core.program import Dense, Linear, Lookup, Program, Term, Trees
 from shipworthy.core.table import Floats, Ints
-from shipworthy.errors import BadModel
+from shipworthy.errors import BadModel, Misuse
 from shipworthy.kernels import pure, ranked
 
 BLOCK_CELLS = 2_000_000
@@ -25,8 +26,12 @@ def contributions(program: Program, inputs: Floats, reference: Floats) -> Floats
     """Shares of every input, (n, d); each row adds up to its margin less that of the reference.
 
     inputs (n, d), reference (d,), NaN for missing. The margin is before link and calibration; with several outputs
-    it is that of the class with the largest. Raises BadModel for a reference of another length.
+    it is that of the class with the largest. Raises BadModel for a reference of another length, Misuse for a program
+    that holds a network.
     """
+    if not closed(program):
+        raise Misuse("the exact share of each input is not known: the model holds a network", where="contributions",
+                     hint="ask without contributions, or release a model of lines, tables or trees")
     if len(reference) != len(program.inputs):
         raise BadModel(f"the reference has {len(reference)} inputs, the program reads {len(program.inputs)}",
                        where="reference", hint="use the reference of the model that holds this program")
@@ -37,6 +42,11 @@ def contributions(program: Program, inputs: Floats, reference: Floats) -> Floats
         for term in program.terms:
             out[rows] += _shares(term, inputs[rows], reference, int(output))
     return out
+
+
+def closed(program: Program) -> bool:
+    """Whether the shares of a program have a closed form: no term is a network."""
+    return not any(isinstance(term.kind, Dense) for term in program.terms)
 
 
 def shares(model: Model, inputs: Floats) -> Floats:

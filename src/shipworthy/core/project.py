@@ -135,11 +135,11 @@ class Learning(Part, frozen=True):
     """[learning] The budget and what limits a model.
 
     seconds: wall clock of the whole ladder and search. trials: of the search, instead of the clock, so that the outcome
-    depends on rows, settings and seed alone; 0 is by the clock. learners: those of the ladder to try; all if empty.
-    search: whether settings are searched. seed: of folds, learners and search. threads: at most. epsilon: gain that
-    pays for complexity. max_*: declared limits on the target hardware; 0 is none. money_per_cpu_hour, currency: what
-    the cost is reckoned with. watts_per_core: power of a busy core. grams_per_kwh: CO2e, lowest and highest. grid: what
-    those grams describe.
+    depends on rows, settings and seed alone; 0 is by the clock. learners: those of the ladder to try; if
+    empty, all but network, which waits to be named. search: whether settings are searched. seed: of folds, learners
+    and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target hardware;
+    0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
+    grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
     """
 
     seconds: float = 60.0

@@ -34,7 +34,13 @@
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10
 
-enum { LINEAR, LOOKUP, TREES };
+#define MOST_LAYERS 5 /* of a network, as in dense.py */
+#define MOST_UNITS 256
+#define MOST_WEIGHTS 200000
+#define MOST_SIZE 1e12
+
+enum { LINEAR, LOOKUP, TREES, DENSE };
+enum { AS_IT_IS, SIGMOID, RELU, TANH };
 enum { IDENTITY, LOGISTIC, SOFTMAX, SHARE };
 enum { NUMBER, HOT, WIDE };
 enum { PLAIN, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT, ONE_HOT, CODE, VIEWS };
@@ -46,6 +52,8 @@ enum { DEFAULT_LEFT = 1, CATEGORICAL = 2, MISSING_SHIFT = 2, MISSING_ZERO = 1, M
 typedef struct { int64_t key; int32_t child[2]; int32_t slot; int32_t kind; } Node;
 typedef struct { int32_t place, view; } Slot;
 typedef struct { int64_t place, size, count; double *cuts; } Axis;
+typedef struct { double low, high, fill, offset, scale; int64_t place, levels; } Reading;
+typedef struct { double *weight, *bias; int64_t columns, units; } Layer;
 
 typedef struct {
     int kind;
@@ -62,11 +70,15 @@ typedef struct {
     int64_t inner, slot_count, width;
     double divisor;
     int narrow, wide;
+    Reading *readings;                            /* networks: (count,) */
+    Layer layers[MOST_LAYERS];                    /* networks: (columns, units), (units,) each */
+    int64_t depth, units;
+    int activation;
 } Term;
 
 typedef struct {
     PyObject_HEAD
-    int64_t inputs, outputs, count, knots, most_slots;
+    int64_t inputs, outputs, count, knots, most_slots, most_units;
     int link, scaled;
     double slope, intercept; /* calibration, if scaled */
     double *score, *value;   /* calibration, (knots,) */
@@ -318,14 +330,100 @@ static void add_trees(const Term *term, const double *row, int64_t *slots, doubl
     }
 }
 
+static double tangent(double x) /* dense.tanh */
+{
+    double small = exponential(-2.0 * fabs(x));
+    return copysign((1.0 - small) / (1.0 + small), x);
+}
+
+static void activate(int activation, double *sums, int64_t units)
+{
+    if (activation == RELU)
+        for (int64_t j = 0; j < units; j++)
+            sums[j] = sums[j] > 0.0 ? sums[j] : 0.0;
+    else if (activation == TANH)
+        for (int64_t j = 0; j < units; j++)
+            sums[j] = tangent(sums[j]);
+    else if (activation == SIGMOID)
+        for (int64_t j = 0; j < units; j++)
+            sums[j] = logistic(sums[j]);
+}
+
+static inline void add_column(double *__restrict sums, double value, const double *__restrict weight, int64_t units)
+{
+    for (int64_t j = 0; j < units; j++)
+        sums[j] += weight[j] * value;
+}
+
+static void start_layer(const Layer *layer, double *sums)
+{
+    for (int64_t j = 0; j < layer->units; j++)
+        sums[j] = layer->bias[j] + 0.0; /* never -0, so that columns of zeros may be left out */
+}
+
+static void first_layer(const Term *term, const double *row, double *sums)
+{
+    const Layer *layer = term->layers;
+    const double *weight = layer->weight;
+    int64_t units = layer->units;
+    start_layer(layer, sums);
+    for (const Reading *one = term->readings, *end = one + term->count; one < end; one++) {
+        double value = row[one->place];
+        if (one->levels) {
+            if (value >= 0.0 && value < (double)one->levels)
+                add_column(sums, 1.0, weight + (int64_t)value * units, units);
+            weight += one->levels * units;
+            continue;
+        }
+        int absent = value != value;
+        value = absent ? one->fill : value;
+        value = value < one->low ? one->low : value > one->high ? one->high : value;
+        add_column(sums, (value - one->offset) / one->scale, weight, units);
+        if (absent)
+            add_column(sums, 1.0, weight + units, units);
+        weight += 2 * units;
+    }
+}
+
+/* Four columns at a time, each sum still in the order of the columns. */
+static void next_layer(const Layer *layer, const double *__restrict columns, double *__restrict sums)
+{
+    int64_t units = layer->units, i = 0;
+    start_layer(layer, sums);
+    for (; i + 4 <= layer->columns; i += 4) {
+        const double *__restrict w = layer->weight + i * units;
+        double a = columns[i], b = columns[i + 1], c = columns[i + 2], d = columns[i + 3];
+        for (int64_t j = 0; j < units; j++)
+            sums[j] = (((sums[j] + w[j] * a) + w[units + j] * b) + w[2 * units + j] * c) + w[3 * units + j] * d;
+    }
+    for (; i < layer->columns; i++)
+        add_column(sums, columns[i], layer->weight + i * units, units);
+}
+
+/* units: scratch (2, most units of a layer) */
+static void add_dense(const Term *term, const double *row, double *total, double *units, int64_t k)
+{
+    double *here = units, *there = units + term->units;
+    first_layer(term, row, here);
+    for (int64_t n = 1; n < term->depth; n++) {
+        activate(term->activation, here, term->layers[n - 1].units);
+        next_layer(term->layers + n, here, there);
+        double *last = here;
+        here = there, there = last;
+    }
+    for (int64_t j = 0; j < k; j++)
+        total[j] += here[j];
+}
+
 static void zero(double *values, int64_t count)
 {
     for (int64_t n = 0; n < count; n++)
         values[n] = 0.0;
 }
 
-/* The margin of one row in total (k,); own: scratch (k,); slots: scratch (most_slots,). */
-static void margin_of_row(const Scorer *self, const double *row, double *total, double *own, int64_t *slots)
+/* The margin of one row in total (k,); own, units, slots: scratch (k,), (most_units,), (most_slots,). */
+static void margin_of_row(const Scorer *self, const double *row, double *total, double *own, double *units,
+                          int64_t *slots)
 {
     int64_t k = self->outputs;
     zero(total, k);
@@ -335,6 +433,8 @@ static void margin_of_row(const Scorer *self, const double *row, double *total, 
             add_linear(term, row, own, total, k);
         else if (term->kind == LOOKUP)
             add_lookup(term, row, total, k);
+        else if (term->kind == DENSE)
+            add_dense(term, row, total, units, k);
         else {
             zero(own, k);
             add_trees(term, row, slots, own);
@@ -359,9 +459,10 @@ static void add_trees_block(const Term *term, const double *rows, int64_t inputs
         }
 }
 
-/* The margins of up to BLOCK rows, (count, k). slots: scratch (BLOCK, most_slots), own: scratch (BLOCK, k). */
+/* The margins of up to BLOCK rows, (count, k). Scratch: own (BLOCK, k), units (most_units,), slots (BLOCK, most_slots).
+ */
 static void margin_of_block(const Scorer *self, const double *rows, int64_t count, double *total, double *own,
-                            int64_t *slots)
+                            double *units, int64_t *slots)
 {
     int64_t k = self->outputs, inputs = self->inputs;
     zero(total, count * k);
@@ -376,6 +477,8 @@ static void margin_of_block(const Scorer *self, const double *rows, int64_t coun
                 add_linear(term, rows + row * inputs, own, total + row * k, k);
             else if (term->kind == LOOKUP)
                 add_lookup(term, rows + row * inputs, total + row * k, k);
+            else if (term->kind == DENSE)
+                add_dense(term, rows + row * inputs, total + row * k, units, k);
             else
                 add_own(term, own + row * k, total + row * k, k);
     }
@@ -383,7 +486,7 @@ static void margin_of_block(const Scorer *self, const double *rows, int64_t coun
 
 /* ── checking and packing a program ─────────────────────────────────────────────────────────────────────────────── */
 
-typedef struct { Py_buffer views[12]; int count; } Held;
+typedef struct { Py_buffer views[7 + 2 * MOST_LAYERS]; int count; } Held; /* a network has the most */
 
 static void let_go(Held *held)
 {
@@ -615,14 +718,100 @@ static int make_trees(const Scorer *self, Term *term, PyObject *parts, Held *hel
     return make_nodes(self, term, a);
 }
 
+static int bounded(const Py_buffer *view) /* whether all numbers are finite and none is too large; not NaN */
+{
+    const double *values = view->buf;
+    for (Py_ssize_t n = 0; n < view->len / (Py_ssize_t)sizeof(double); n++)
+        if (!(fabs(values[n]) <= MOST_SIZE))
+            return 0;
+    return 1;
+}
+
+/* The columns that the inputs make, or -1 with an error set. a: place, levels, low, high, fill, offset, scale. */
+static int64_t make_readings(const Scorer *self, Term *term, const Py_buffer **a)
+{
+    int64_t columns = 0;
+    if (term->count > MOST || !(term->readings = calloc((size_t)term->count + 1, sizeof *term->readings)))
+        return PyErr_NoMemory(), -1;
+    for (int64_t n = 0; n < term->count; n++) {
+        Reading *one = term->readings + n;
+        double *numbers[] = {&one->low, &one->high, &one->fill, &one->offset, &one->scale};
+        one->place = whole(a[0], n), one->levels = whole(a[1], n);
+        for (int i = 0; i < 5; i++)
+            *numbers[i] = ((const double *)a[2 + i]->buf)[n];
+        if (one->place < 0 || one->place >= self->inputs || one->levels < 0 || one->levels > MOST_WEIGHTS)
+            return wrong("a network reads an input that is not there");
+        columns += one->levels ? one->levels : 2;
+        if (!one->levels && !(one->low <= one->high && one->scale > 0.0 && fabs(one->fill) <= DBL_MAX
+                              && fabs((one->low - one->offset) / one->scale) <= MOST_SIZE
+                              && fabs((one->high - one->offset) / one->scale) <= MOST_SIZE))
+            return wrong("an input of a network is not held within finite bounds");
+    }
+    return columns;
+}
+
+static int make_layer(Term *term, PyObject *weight, PyObject *bias, int64_t columns, Held *held)
+{
+    const Py_buffer *w, *b;
+    if (!(w = hold(held, weight, 'd', 2)) || !(b = hold(held, bias, 'd', 1)))
+        return -1;
+    Layer *layer = term->layers + term->depth;
+    layer->columns = w->shape[0], layer->units = w->shape[1];
+    if (layer->columns != columns || b->shape[0] != layer->units || layer->units < 1)
+        return wrong("the layers of a network do not fit each other");
+    if (layer->units > MOST_WEIGHTS || layer->columns * layer->units > MOST_WEIGHTS)
+        return wrong("a network is too large");
+    if (!bounded(w) || !bounded(b))
+        return wrong("a weight of a network is not finite, or beyond 1e12");
+    term->depth++; /* now, so that what is made here is freed */
+    if (layer->units > term->units)
+        term->units = layer->units;
+    if (!(layer->weight = copied(w)) || !(layer->bias = copied(b)))
+        return PyErr_NoMemory(), -1;
+    return 0;
+}
+
+static int make_dense(const Scorer *self, Term *term, PyObject *parts, Held *held)
+{
+    PyObject *o[7], *weights, *biases;
+    const Py_buffer *a[7];
+    int kind;
+    if (!PyArg_ParseTuple(parts, "iOOOOOOOiO!O!", &kind, &o[0], &o[1], &o[2], &o[3], &o[4], &o[5], &o[6],
+                          &term->activation, &PyTuple_Type, &weights, &PyTuple_Type, &biases))
+        return -1;
+    Py_ssize_t depth = PyTuple_Size(weights);
+    if (depth < 1 || depth > MOST_LAYERS || PyTuple_Size(biases) != depth || term->activation < AS_IT_IS
+        || term->activation > TANH)
+        return wrong("a network of this depth or activation is unknown");
+    for (int n = 0; n < 7; n++) {
+        if (!(a[n] = hold(held, o[n], n < 2 ? 'q' : 'd', 1)))
+            return -1;
+        if (a[n]->shape[0] != a[0]->shape[0])
+            return wrong("the arrays of a network do not fit each other");
+    }
+    term->count = a[0]->shape[0];
+    int64_t columns = make_readings(self, term, a), size = 0;
+    if (columns < 0)
+        return -1;
+    for (Py_ssize_t n = 0; n < depth; n++) {
+        if (make_layer(term, PyTuple_GetItem(weights, n), PyTuple_GetItem(biases, n), columns, held) < 0)
+            return -1;
+        columns = term->layers[n].units, size += term->layers[n].columns * columns;
+        if (size > MOST_WEIGHTS || (n < depth - 1 && columns > MOST_UNITS))
+            return wrong("a network is too large");
+    }
+    return columns == self->outputs ? 0 : wrong("a network does not have a value for every output");
+}
+
 static int make_term(const Scorer *self, Term *term, PyObject *parts)
 {
-    static int (*const makers[])(const Scorer *, Term *, PyObject *, Held *) = {make_linear, make_lookup, make_trees};
+    static int (*const makers[])(const Scorer *, Term *, PyObject *, Held *) = {make_linear, make_lookup, make_trees,
+                                                                                make_dense};
     PyObject *first = PyTuple_Check(parts) && PyTuple_Size(parts) > 0 ? PyTuple_GetItem(parts, 0) : NULL;
     long kind = first ? PyLong_AsLong(first) : -1;
     if (PyErr_Occurred())
         return -1;
-    if (kind < LINEAR || kind > TREES)
+    if (kind < LINEAR || kind > DENSE)
         return wrong("a term is a tuple that begins with its kind");
     Held held = {.count = 0};
     term->kind = (int)kind;
@@ -674,6 +863,8 @@ static int make(Scorer *self, PyObject *args)
         }
         if (term->slot_count > self->most_slots)
             self->most_slots = term->slot_count;
+        if (2 * term->units > self->most_units)
+            self->most_units = 2 * term->units;
     }
     return make_knots(self, score, value);
 }
@@ -687,9 +878,13 @@ static void scorer_free(PyObject *object)
     for (int64_t n = 0; n < self->count; n++) {
         Term *t = self->terms + n;
         void *owned[] = {t->place, t->fill, t->weight, t->missing, t->intercept, t->axis[0].cuts, t->axis[1].cuts,
-                         t->values, t->root, t->output, t->nodes, t->slots, t->bits, t->leaf, t->base};
+                         t->values, t->root, t->output, t->nodes, t->slots, t->bits, t->leaf, t->base, t->readings};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
             free(owned[i]);
+        for (int i = 0; i < MOST_LAYERS; i++) {
+            free(t->layers[i].weight);
+            free(t->layers[i].bias);
+        }
     }
     free(self->terms);
     free(self->score);
@@ -750,14 +945,14 @@ static int read_row(const Scorer *self, PyObject *given, double *row)
 
 static PyObject *row_of(const Scorer *self, PyObject *given, int with_link)
 {
-    int64_t k = self->outputs, needed = self->inputs + 2 * k + self->most_slots;
+    int64_t k = self->outputs, needed = self->inputs + 2 * k + self->most_units + self->most_slots;
     double local[LOCAL], *scratch = local;
     PyObject *out = NULL;
     if (needed > LOCAL && !(scratch = malloc((size_t)needed * sizeof(double))))
         return PyErr_NoMemory();
-    double *total = scratch + self->inputs, *own = total + k;
+    double *total = scratch + self->inputs, *own = total + k, *units = own + k;
     if (read_row(self, given, scratch) == 0) {
-        margin_of_row(self, scratch, total, own, (int64_t *)(void *)(own + k));
+        margin_of_row(self, scratch, total, own, units, (int64_t *)(void *)(units + self->most_units));
         if (with_link)
             finish(self, total);
         out = PyTuple_New((Py_ssize_t)k);
@@ -775,17 +970,17 @@ static PyObject *row_of(const Scorer *self, PyObject *given, int with_link)
 static int run(const Scorer *self, const double *rows, int64_t count, double *out, int with_link)
 {
     int64_t k = self->outputs, inputs = self->inputs;
-    size_t needed = (size_t)BLOCK * (size_t)(inputs + k + self->most_slots) + 1;
+    size_t needed = (size_t)BLOCK * (size_t)(inputs + k + self->most_slots) + (size_t)self->most_units + 1;
     double *scratch = calloc(needed, sizeof(double));
     if (!scratch)
         return -1;
-    double *own = scratch + BLOCK * inputs;
+    double *own = scratch + BLOCK * inputs, *units = own + BLOCK * k;
     for (int64_t start = 0; start < count; start += BLOCK) {
         int64_t some = count - start < BLOCK ? count - start : BLOCK;
         if (inputs) /* a copy, because another thread may write to the rows */
             memcpy(scratch, rows + start * inputs, (size_t)(some * inputs) * sizeof(double));
         double *total = out + start * k;
-        margin_of_block(self, scratch, some, total, own, (int64_t *)(void *)(own + BLOCK * k));
+        margin_of_block(self, scratch, some, total, own, units, (int64_t *)(void *)(units + self->most_units));
         for (int64_t n = 0; with_link && n < some; n++)
             finish(self, total + n * k);
     }

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shipworthy.errors import Misuse, nearest
+from shipworthy.kernels.dense import NUMBERS, layers
 from shipworthy.kernels.pure import Arrays, Floats
 
 try:
@@ -25,7 +26,8 @@ except ImportError:  # no compiler when it was installed, or a Python that the s
 VARIABLE = "SHIPWORTHY_KERNEL"
 CHOICES = ("", "pure", "native")
 LINKS = {"identity": 0, "logistic": 1, "softmax": 2, "share": 3}
-LINEAR, LOOKUP, TREES = range(3)
+LINEAR, LOOKUP, TREES, DENSE = range(4)
+ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
 NODES = ("feature", "left", "right", "flags", "words")
 Row = Sequence[float] | bytearray | memoryview
 
@@ -34,11 +36,12 @@ Row = Sequence[float] | bytearray | memoryview
 class Part:
     """One term for the compiled kernel: its kind, its arrays as `pure` takes them, and the settings of that kind."""
 
-    kind: Literal["linear", "lookup", "trees"]
+    kind: Literal["linear", "lookup", "trees", "dense"]
     arrays: Arrays
     places: tuple[int, ...] = ()
     divisor: float = 1.0
     narrow: bool = False
+    activation: str = "identity"
 
 
 class Scorer:
@@ -120,6 +123,11 @@ def _packed(part: Part) -> tuple[Any, ...]:
     if part.kind == "lookup":
         cuts = [_numbers(arrays[f"cuts{axis}"]) for axis, _ in enumerate(part.places)]
         return (LOOKUP, np.array(part.places, np.int64), cuts[0], cuts[-1], _numbers(arrays["values"]))
+    if part.kind == "dense":
+        several = layers(arrays)
+        return (DENSE, _whole(arrays["place"]), _whole(arrays["levels"]),
+                *(_numbers(arrays[key]) for key in NUMBERS), ACTIVATIONS.index(part.activation),
+                *(tuple(_numbers(layer[side]) for layer in several) for side in (0, 1)))
     nodes = (_whole(arrays[key]) for key in NODES)
     rest = (_whole(arrays[key]) for key in ("root", "output", "bits"))
     return (TREES, *nodes, _numbers(arrays["threshold"]), *rest, _numbers(arrays["leaf"]), _numbers(arrays["base"]),

@@ -10,7 +10,7 @@ import numpy as np
 
 from shipworthy.core.learned import Candidate, Cost, Gain, Learned, Parts
 from shipworthy.core.model import Model
-from shipworthy.core.program import Linear, Lookup, Program, Term
+from shipworthy.core.program import Program, Term
 from shipworthy.core.project import Project
 from shipworthy.marks import sabotage, twin
 
@@ -123,7 +123,7 @@ def edited(case: Case) -> Case:
 def _nudged(term: Term, program: Program, row: np.ndarray[Any, Any]) -> Term:
     """The term with the value that a row reads changed by a tenth."""
     arrays = dict(term.arrays)
-    key = "intercept" if isinstance(term.kind, Linear) else "values" if isinstance(term.kind, Lookup) else "leaf"
+    key = term.added
     changed = np.array(arrays[key], np.float64)
     for place in np.ndindex(changed.shape[:-1]):
         trial = changed.copy()

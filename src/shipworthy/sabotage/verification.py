@@ -183,10 +183,10 @@ def other_world(case: Case) -> Case:
 
 @sabotage("one leaf out of proportion", check="output-range")
 def wild_leaf(case: Case) -> Case:
-    """One leaf, cell or intercept of the program is a million."""
+    """One leaf, cell, intercept or last bias of the program is a million."""
     model: Model = case["model"]
     terms = list(model.program.terms)
-    key = next(k for k in ("leaf", "values", "intercept") if k in terms[0].arrays)
+    key = terms[0].added
     array = np.array(terms[0].arrays[key], np.float64)
     array.flat[int(array.argmax())] = 1e6
     terms[0] = Term(terms[0].kind, {**terms[0].arrays, key: array})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from shipworthy.core.evidence import Evidence
 from shipworthy.core.features import Category, Features, Moment, Number
 from shipworthy.core.model import Model, Sheet
-from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
+from shipworthy.core.program import Dense, Linear, Lookup, Program, Term, Trees
 from shipworthy.core.project import Project, parse
 from shipworthy.core.release import Identity, Release
 from shipworthy.core.table import Table
@@ -88,6 +89,19 @@ def small_model(classes: tuple[str, ...] = ("no", "yes"), *, conformal: float | 
     program = Program(FEATURES.inputs, (linear, one, two, trees), link, classes, None, "by hand")
     schema = patients(1).schema
     return Model(Sheet(FEATURES, schema, task, "ill", classes, 0.5, conformal), program)  # type: ignore[arg-type]
+
+
+def small_network(classes: tuple[str, ...] = ("no", "yes")) -> Model:
+    """The small model with a network beside its other terms, and a reference row."""
+    model, random = small_model(classes), np.random.default_rng(1)
+    network = Term(Dense("tanh"), {
+        "place": np.array([0, 1, 2, 6]), "levels": np.array([0, 0, 3, 3]), "low": np.array([0.0, -2.0, 0.0, 0.0]),
+        "high": np.array([90.0, 2.0, 0.0, 0.0]), "fill": np.array([40.0, 0.1, 0.0, 0.0]),
+        "offset": np.array([40.0, 0.1, 0.0, 0.0]), "scale": np.array([20.0, 0.8, 1.0, 1.0]),
+        "weight0": random.normal(size=(10, 5)), "bias0": random.normal(size=5),
+        "weight1": random.normal(size=(5, model.program.outputs)), "bias1": random.normal(size=model.program.outputs)})
+    program = replace(model.program, terms=(*model.program.terms, network))
+    return model.with_program(program).with_sheet(reference=(40.0, 0.1, 0.0, 1.0, 12.0, 3.0, 1.0))
 
 
 def record(**changes: Any) -> dict[str, Any]:

@@ -50,6 +50,17 @@ def test_only_the_learners_asked_for_are_fitted(clean: dict[str, Any]) -> None:
     assert set(margins) == {"trivial", "tree"}
 
 
+def test_a_network_is_tried_only_where_it_is_named(clean: dict[str, Any]) -> None:
+    assert "network" not in [one.learner for one in clean["learned"].candidates]
+    asked = rules(clean, learners=("trivial", "network"), seconds=6.0)
+    learned, _ = learn(clean["parts"], fit(clean["parts"].learn), asked)
+    assert [one.learner for one in learned.candidates] == ["trivial", "network"]
+    network = learned.candidates[1]
+    assert not network.glass_box
+    assert network.figures.metric > 0.6
+    assert network.figures.library_difference < 1e-12
+
+
 def test_an_unknown_learner_is_refused_with_the_nearest(clean: dict[str, Any]) -> None:
     with pytest.raises(BadProject, match='no learner "bosted"') as caught:
         learn(clean["parts"], fit(clean["parts"].learn), rules(clean, learners=("bosted",)))

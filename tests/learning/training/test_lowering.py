@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from shipworthy.core.program import read_program
+from shipworthy.core.program import Program, read_program
 from shipworthy.errors import Misuse
+from shipworthy.learning.training.lower_network import lower_network, scaled
 from shipworthy.learning.training.parity import apart, hostile
 
 from ..conftest import INPUTS, LEARNERS, TASKS, job, sample
@@ -22,7 +27,7 @@ def test_a_program_equals_its_library_on_every_threshold_and_hostile_value(name:
     rows = hostile(made.program, inputs)
     with np.errstate(invalid="ignore", over="ignore"):
         off = apart(made.program.margin(rows), made.margin(rows))
-    assert off.max() <= (1e-12 if name == "linear" else 1e-15)
+    assert off.max() <= (1e-12 if name in ("linear", "network") else 1e-15)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -54,6 +59,41 @@ def test_forests_over_ordered_categories_are_lowered_exactly(seed: int, task: st
     made = LEARNERS["forest"](inputs, truth, job(task, n_estimators=3, min_samples_leaf=2))
     rows = hostile(made.program, inputs, seed=seed)
     assert apart(made.program.margin(rows), made.margin(rows)).max() <= 1e-15
+
+
+@given(seed=st.integers(0, 10_000), task=st.sampled_from(list(TASKS)), layers=st.integers(1, 2),
+       activation=st.sampled_from(["relu", "tanh", "logistic"]), units=st.integers(1, 40))
+@settings(max_examples=15, deadline=None)
+def test_networks_of_any_settings_are_lowered_up_to_the_order_of_summing(
+    seed: int, task: str, layers: int, activation: str, units: int
+) -> None:
+    inputs, truth = sample(task, rows=200, seed=seed)
+    made = LEARNERS["network"](inputs, truth, job(task, rounds=2, layers=layers, activation=activation, units=units))
+    rows = hostile(made.program, np.concatenate([inputs, sample(task, rows=10_000, seed=seed)[0] * 3]), seed=seed)
+    assert len(rows) > 10_000
+    assert apart(made.program.margin(rows), made.margin(rows)).max() <= 1e-12
+    assert np.isfinite(made.program.margin(rows)).all()
+
+
+def test_a_network_gives_the_library_s_probabilities_and_values() -> None:
+    for task, kind in (("binary", MLPClassifier), ("multiclass", MLPClassifier), ("regression", MLPRegressor)):
+        inputs, truth = sample(task)
+        columns = scaled(inputs, INPUTS)
+        model = kind(hidden_layer_sizes=(9, 5, 4), activation="tanh", max_iter=5, random_state=0)
+        with pytest.warns(ConvergenceWarning):
+            model.fit(columns(inputs), truth)
+        program = Program(INPUTS, (lower_network(model, columns),), job(task).link, TASKS[task])
+        theirs = model.predict(columns(inputs)) if task == "regression" else model.predict_proba(columns(inputs))
+        ours = program.score(inputs)
+        assert np.abs(ours - (theirs[:, 1] if task == "binary" else theirs)).max() <= 1e-12
+
+
+@pytest.mark.parametrize(("changes", "why"), [({"layers": 3}, "3 layers of 32 units"), ({"units": 300}, "300 units"),
+                                              ({"activation": "swish"}, "cannot be fitted")])
+def test_a_network_that_cannot_be_made_is_refused(changes: dict[str, Any], why: str) -> None:
+    inputs, truth = sample("binary", rows=100)
+    with pytest.raises(Misuse, match=why):
+        LEARNERS["network"](inputs, truth, job("binary", **changes))
 
 
 def test_a_class_that_the_rows_lack_gets_no_share() -> None:

@@ -35,7 +35,8 @@ from shipworthy.metrics.regression import r2
 Learners = Mapping[str, Marked]
 Margins = dict[str, Callable[[Floats], Floats]]
 Progress = Callable[[str], None]
-SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "boosted": 0.3}
+SHARES = {"trivial": 0.03, "linear": 0.08, "tree": 0.04, "additive": 0.2, "forest": 0.12, "network": 0.1,
+          "boosted": 0.3}
 RESERVE = 0.05
 RESERVE_SECONDS = 0.5
 LEAST_ROWS, CELLS_A_SECOND, SEARCHED = 5_000, 350_000, 0.6
@@ -209,12 +210,13 @@ def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
 
 
 def rungs(project: Project, task: str, learners: Learners | None = None) -> list[Marked]:
-    """The learners that the project asks for, simplest first; all that fit the task when it names none."""
+    """The learners that the project asks for, simplest first; when it names none, all that fit the task and do not
+    wait to be named."""
     known = _installed() if learners is None else learners
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
-    wanted = project.learning.learners or tuple(known)
+    wanted = project.learning.learners or tuple(name for name in known if not known[name].facts["by_name"])
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
     return sorted(chosen, key=lambda marked: int(marked.facts["order"]))
 

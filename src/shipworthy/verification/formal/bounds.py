@@ -1,29 +1,66 @@
 """Bounds of a program's margin over every input at once, from leaves, tables and weights.
 
 A bound is proved, never reached by trying: every tree lies between its least and greatest leaf, every table between
-its least and greatest cell, every weight moves no further than its input. The sum of bounds is a bound of the sum; it
+its least and greatest cell, every weight moves no further than its input, every unit of a network between the bounds of
+its sum. The sum of bounds is a bound of the sum; it
 may be wide, because one row need not reach all extremes together.
+Source: Gowal et al. (2018), interval bound propagation, for networks.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from shipworthy.core.program import Linear, Program, Term, Trees
+from shipworthy.core.program import Dense, Linear, Program, Term, Trees
 from shipworthy.core.table import Floats
-from shipworthy.kernels import pure
+from shipworthy.kernels import dense, pure
 
 
 def margin_bounds(program: Program, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """Least and greatest margin of each output, (outputs,) each, for all inputs within low and high or missing.
 
-    low, high: (inputs,) the domain of numbers, which only linear terms need: trees and tables are bounded for all.
+    low, high: (inputs,) the domain of numbers, which only linear terms need: trees, tables and networks, which hold
+    their inputs within bounds of their own, are bounded for all.
     """
     least, most = np.zeros(program.outputs), np.zeros(program.outputs)
     for term in program.terms:
-        a, b = _linear(term, low, high) if isinstance(term.kind, Linear) else (
-            _trees(term, term.kind) if isinstance(term.kind, Trees) else _table(term))
+        a, b = _bounds(term, low, high)
         least, most = least + a, most + b
+    return least, most
+
+
+def _bounds(term: Term, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    if isinstance(term.kind, Linear):
+        return _linear(term, low, high)
+    if isinstance(term.kind, Trees):
+        return _trees(term, term.kind)
+    return _dense(term, term.kind) if isinstance(term.kind, Dense) else _table(term)
+
+
+def _dense(term: Term, kind: Dense) -> tuple[Floats, Floats]:
+    """Layer by layer: activations rise with their sums, so bounds of the sums are bounds of what they give."""
+    (first, bias), *rest = dense.layers(term.arrays)
+    least, most = _first(term, first)
+    least, most = bias + least, bias + most
+    for weight, base in rest:
+        low, high = (dense.ACTIVATIONS[kind.activation](ends) for ends in (least, most))
+        up, down = np.maximum(weight, 0), np.minimum(weight, 0)
+        least, most = base + low @ up + high @ down, base + high @ up + low @ down
+    return least, most
+
+
+def _first(term: Term, weight: Floats) -> tuple[Floats, Floats]:
+    """Bounds of what all inputs add to each unit of the first layer: a number anywhere within its ends or missing, a
+    category one of its levels or none."""
+    least, most, at, arrays = np.zeros(weight.shape[1]), np.zeros(weight.shape[1]), 0, term.arrays
+    for number, levels in enumerate(arrays["levels"].tolist()):
+        if levels:
+            ends = np.concatenate([weight[at : at + levels], np.zeros((1, weight.shape[1]))])
+        else:
+            low, high, fill, offset, scale = (float(arrays[key][number]) for key in dense.NUMBERS)
+            z = [(value - offset) / scale for value in (low, high, min(max(fill, low), high))]
+            ends = np.stack([weight[at] * z[0], weight[at] * z[1], weight[at] * z[2] + weight[at + 1]])
+        least, most, at = least + ends.min(axis=0), most + ends.max(axis=0), at + (levels or 2)
     return least, most
 
 

@@ -15,7 +15,7 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.errors import BadData, Misuse
 
-from ..conftest import patients, record, small_model
+from ..conftest import patients, record, small_model, small_network
 
 
 def records(table: Table) -> list[dict[str, Any]]:
@@ -84,6 +84,13 @@ def test_exact_contributions_add_up_to_the_margin_against_the_reference() -> Non
     inputs = model.row({**record(), "grade": "2"})
     gap = model.program.margin(np.array([inputs, reference]))[:, 0]
     assert sum(answer["contributions"].values()) == pytest.approx(gap[0] - gap[1], abs=1e-12)
+
+
+def test_contributions_of_a_network_are_refused_with_a_reason() -> None:
+    answers = answerer(small_network())
+    assert answers.answer([record()])[0]["prediction"] in ("no", "yes")
+    with pytest.raises(Misuse, match="the model holds a network"):
+        answers.answer([record()], contributions=True)
 
 
 def cleaning_model() -> Model:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.counters import IN_PROGRESS
 from shipworthy.store import Store
 
-from ..conftest import ask, patients, record, small_model
+from ..conftest import ask, patients, record, small_model, small_network
 
 
 def test_a_record_is_answered_with_its_prediction_id_and_release(served: App, release: Release, tmp_path: Path) -> None:
@@ -48,6 +49,18 @@ def test_contributions_are_in_the_answer_only_if_they_are_asked_for(
     served = app(release, tmp_path / "log", project, contributions=shares)
     status, answer = ask(served, "POST", f"/v1/predict{query}", record())
     assert (status, "contributions" in answer) == (200, shown)
+
+
+def test_contributions_of_a_network_are_422_and_not_offered(
+    make_release: Callable[..., Release], project: Project, tmp_path: Path
+) -> None:
+    served = app(make_release(small_network()), tmp_path / "log", project)
+    assert ask(served, "POST", "/v1/predict", record())[0] == 200
+    assert ask(served, "POST", "/v1/predict?contributions=1", record()) == (
+        422, error("contributions", "the exact share of each input is not known: the model holds a network",
+                   "ask without contributions, or release a model of lines, tables or trees"))
+    offered = ask(served, "GET", "/openapi.json")[1]["paths"]["/v1/predict"]["post"]["parameters"][0]
+    assert offered["schema"]["enum"] == ["0", "false", "no", ""]
 
 
 def test_a_switch_that_is_neither_yes_nor_no_is_422(served: App) -> None:

@@ -10,7 +10,7 @@ from shipworthy.deployment.integration.serving.row import _walked, compiled, sco
 from shipworthy.kernels import native
 from shipworthy.kernels.pure import tidy
 
-from ..conftest import random_trees, small_model
+from ..conftest import random_trees, small_model, small_network
 
 AWKWARD = [np.nan, 0.0, -0.0, 1e-36, -1e-36, 0.5, 1.0, 2.9, 31.0, 32.0, -1.0, 1e300, -1e300, np.inf, -np.inf, 5e9]
 
@@ -37,10 +37,10 @@ def test_one_row_of_trees_scores_as_the_kernel_does_bit_for_bit(outputs: int, wi
 
 @pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()])
 def test_one_row_of_every_term_scores_as_the_kernel_does_bit_for_bit(classes: tuple[str, ...]) -> None:
-    program = small_model(classes).program
     given = np.where(np.isinf(rows(7, 1)), 3.0, rows(7, 1))
-    one = compiled(program)
-    assert [one(row) for row in given.tolist()] == program.margin(given).tolist()
+    for program in (small_model(classes).program, small_network(classes).program):
+        one = compiled(program)
+        assert [one(row) for row in given.tolist()] == program.margin(given).tolist()
 
 
 @pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()])

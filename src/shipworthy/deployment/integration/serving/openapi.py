@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from shipworthy import __version__
+from shipworthy.core.contributions import closed
 from shipworthy.core.features import Category
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases.example import example
@@ -237,8 +238,9 @@ def _tensors(answerer: Answerer, about: About) -> Json:
 
 
 def _shares(answerer: Answerer) -> Json:
-    """The switch for contributions; a model without a reference row has none to switch on."""
-    on = ["1", "true", "yes"] if answerer.model.sheet.reference else []
+    """The switch for contributions; a model without a reference row, or with a network, has none to switch
+    on."""
+    on = ["1", "true", "yes"] if answerer.model.sheet.reference and closed(answerer.model.program) else []
     return {"name": "contributions", "in": "query", "description": "Whether answers hold the share of each input.",
             "schema": {"enum": ["0", "false", "no", "", *on]}}
 

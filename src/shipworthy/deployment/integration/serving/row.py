@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from math import isfinite, isnan, trunc
 
 import numpy as np
 
-from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
+from shipworthy.core.program import Dense, Linear, Lookup, Program, Term, Trees
+from shipworthy.core.table import Floats
 from shipworthy.deployment.integration.serving.ranked_row import summed
+from shipworthy.kernels.dense import ACTIVATIONS, NUMBERS, layers
 from shipworthy.kernels.pure import CATEGORICAL, DEFAULT_LEFT, MISSING_NAN, MISSING_SHIFT, MISSING_ZERO, ZERO
 
 Row = list[float]
@@ -55,6 +58,8 @@ def _term(term: Term, outputs: int) -> Margin:
         return _linear(term)
     if isinstance(term.kind, Lookup):
         return _lookup(term, term.kind.places)
+    if isinstance(term.kind, Dense):
+        return _dense(term, term.kind)
     return _trees(term, term.kind, outputs)
 
 
@@ -98,6 +103,57 @@ def _cell(value: float, cuts: list[float], size: int) -> int:
     if cuts:
         return 1 + bisect_right(cuts, value)
     return int(value) + 1 if 0 <= value < size - 1 else 0
+
+
+def _dense(term: Term, kind: Dense) -> Margin:
+    """Columns of zeros are left out, which changes no sum; `accumulate` adds one by one, in order."""
+    (first, bias), *rest = layers(term.arrays)
+    activate, read = ACTIVATIONS[kind.activation], _columns(term)
+
+    def margin(row: Row) -> list[float]:
+        places, values = read(row)
+        sums = _summed(np.array(values), first[places], bias)
+        for weight, base in rest:
+            sums = _summed(activate(sums), weight, base)
+        found: list[float] = sums.tolist()
+        return found
+
+    return margin
+
+
+def _summed(columns: Floats, weight: Floats, bias: Floats) -> Floats:
+    parts = np.empty((len(columns) + 1, len(bias)))
+    np.add(bias, 0.0, out=parts[0])
+    np.multiply(columns[:, None], weight, out=parts[1:])
+    return np.asarray(np.add.accumulate(parts, axis=0)[-1])
+
+
+def _columns(term: Term) -> Callable[[Row], tuple[list[int], list[float]]]:
+    """A function from a row to the columns of a network that are not zero, and what they hold."""
+    levels = term.arrays["levels"].tolist()
+    starts = [0, *accumulate(count or 2 for count in levels)]
+    numbers = (term.arrays[key].tolist() for key in NUMBERS)
+    readings = list(zip(term.arrays["place"].tolist(), levels, starts, *numbers, strict=False))
+
+    def read(row: Row) -> tuple[list[int], list[float]]:
+        places, values = [], []
+        for place, count, start, low, high, fill, offset, scale in readings:
+            value = row[place]
+            if count:
+                if 0 <= value < count:
+                    places.append(start + int(value))
+                    values.append(1.0)
+                continue
+            absent = value != value
+            value = fill if absent else value
+            places.append(start)
+            values.append(((low if value < low else high if value > high else value) - offset) / scale)
+            if absent:
+                places.append(start + 1)
+                values.append(1.0)
+        return places, values
+
+    return read
 
 
 def _trees(term: Term, kind: Trees, outputs: int) -> Margin:
