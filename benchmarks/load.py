@@ -80,6 +80,11 @@ class Running:
         """Proportional memory of all of them, MB."""
         return sum(pss_mb(pid) for pid in self.tree)
 
+    @property
+    def own_mb(self) -> float:
+        """Memory of all of them that is of no file, MB: what would grow if something were never let go."""
+        return sum(pss_mb(pid, "Pss_Anon:") for pid in self.tree)
+
     def ask(self, asked: Asked, records: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Decoded answers to records, one after another over one connection. Raises Broken for a refusal."""
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -181,11 +186,11 @@ def free_port() -> int:
             return port
 
 
-def pss_mb(pid: int) -> float:
+def pss_mb(pid: int, what: str = "Pss:") -> float:
     """Proportional memory of a process, MB; 0 when it is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(what):
                 return int(line.split()[1]) / 1024
     return 0.0
 

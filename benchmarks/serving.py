@@ -119,7 +119,7 @@ PATHS = (Bar("a request refused with 422: processor time over that of an answer"
          Bar("batch of 1,000 rows over HTTP: time over that of decoding and kernel alone", None, 1.5, "lower"))
 SWAP = (Bar("champion changed under 64 connections: requests dropped", None, 0, "lower"),
         Bar("champion changed under 64 connections: 99th percentile over that without", None, 2.0, "lower"))
-STEADY = (Bar("memory of the worker (PSS) after 5 million requests over that after 100,000", None, 1.02, "lower"),)
+STEADY = (Bar("memory of the server (of no file) after 5 million requests over that after 100,000", None, 1.05, "lower"),)
 tables: list[dict[str, Any]] = []
 
 
@@ -322,10 +322,10 @@ def _steady(bench: Bench) -> list[tuple[float, str]]:
         done, seconds = 0.0, 5.0
         while done < 100_000:
             done += load(server, bench.asked, bodies, connections=16, seconds=seconds).rate * seconds
-        before, done, seconds = server.pss_mb, 0.0, 2.0 if bench.quick else 30.0
+        before, done, seconds = server.own_mb, 0.0, 2.0 if bench.quick else 30.0
         while done < wanted:
             done += load(server, bench.asked, bodies, connections=64, seconds=seconds).rate * seconds
-        after = server.pss_mb
+        after = server.own_mb
     return [(after / before, f"{before:.1f} MB, and {after:.1f} MB {done:,.0f} requests later")]
 
 

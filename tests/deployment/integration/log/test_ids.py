@@ -23,8 +23,12 @@ def test_ids_of_one_moment_are_unique_in_order_and_not_just_counted_up() -> None
     found = new_ids(20_000, now_us())
     assert len({*found, new_id(now_us())}) == 20_001
     assert found == sorted(found)
-    steps = [UUID(b).int - UUID(a).int for a, b in pairwise(found)]
-    assert len(set(steps)) > 19_000
+    single = [new_id(AT) for _ in range(1_000)]
+    steps = [UUID(b).int - UUID(a).int for a, b in pairwise(single)]
+    assert len(set(steps)) > 950
+    widths = {UUID(b).int - UUID(a).int for a, b in (new_ids(3, AT)[1:] for _ in range(100))}
+    assert len(widths) > 95
+    assert new_ids(0, AT) == []
 
 
 def test_a_clock_that_jumps_leaves_ids_unique_and_in_order() -> None:

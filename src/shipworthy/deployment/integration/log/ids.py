@@ -6,6 +6,7 @@ Source: RFC 9562 (2024), section 5.7 and section 6.2, method 2: the random part 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from array import array
@@ -19,6 +20,7 @@ class Ids:
 
     def __init__(self, millisecond: int = 0) -> None:
         self._lock = threading.Lock()
+        self._low = 0
         self._steps: Iterator[int] = iter(())
         self._turn(millisecond)
 
@@ -35,6 +37,23 @@ class Ids:
             if self._low >> 48:
                 self._turn(self._millisecond + 1)
             return "%s%012x" % (self._front, self._low)  # noqa: UP031 - twice as fast as format here
+
+    def several(self, count: int, at: int) -> list[str]:
+        """The next ids, in equal steps of one random width."""
+        if not count:
+            return []
+        first = self.one(at)
+        with self._lock:
+            step = next(self._steps, 0) or self._more()
+            if self._low + step * count >> 48:
+                self._turn(self._millisecond + 1)
+            lows = range(self._low + step, self._low + step * count, step)
+            self._low = lows[-1] if lows else self._low
+            digits = array("Q", lows)
+            if sys.byteorder == "little":
+                digits.byteswap()
+            text, front = digits.tobytes().hex(), self._front
+        return [first, *(front + text[place + 4 : place + 16] for place in range(0, len(text), 16))]
 
     def forked(self) -> Ids:
         """The same for a child process, which draws steps of its own."""
@@ -61,7 +80,7 @@ def new_id(at: int) -> str:
 
 def new_ids(count: int, at: int) -> list[str]:
     """Prediction ids of one request, as of `new_id`."""
-    return [_ids.one(at) for _ in range(count)]
+    return _ids.several(count, at)
 
 
 def now_us() -> int:

@@ -142,11 +142,26 @@ class Answerer:
 
     def _many(self, inputs: Floats) -> tuple[list[dict[str, Any]], list[float]]:
         score = self.model.program.score(inputs)
-        if score.ndim == 1:
-            kept = score.tolist()
-            return [self._plain(value) for value in kept], kept
-        answered = self.model.answer(score)
-        return [answered[place] for place in range(len(answered))], score.max(axis=1).tolist()
+        if score.ndim == 2:
+            answered = self.model.answer(score)
+            return [answered[place] for place in range(len(answered))], score.max(axis=1).tolist()
+        kept: list[float] = score.tolist()
+        return (list(map(self._plain, kept)) if self.model.sheet.task == "regression" else self._two(score, kept)), kept
+
+    def _two(self, score: Floats, kept: Sequence[float]) -> list[dict[str, Any]]:
+        """What `_plain` gives for every score of a binary model, by arrays."""
+        sheet = self.model.sheet
+        first, second = sheet.classes
+        other, high, edge = 1 - score, score >= sheet.threshold, sheet.conformal
+        decision = [second if one else first for one in high.tolist()]
+        if edge is None:
+            return [{"prediction": d, "probabilities": {first: o, second: s}, "abstain": a} for d, o, s, a in
+                    zip(decision, other.tolist(), kept, (~np.isfinite(score)).tolist(), strict=True)]
+        inside = (1 - other <= edge) + 2 * (1 - score <= edge)
+        unsure = ~np.isfinite(score) | (inside != 1 + high)
+        sets = [[[], [first], [second], [first, second]][code] for code in inside.tolist()]
+        return [{"prediction": d, "probabilities": {first: o, second: s}, "set": i, "abstain": a} for d, o, s, i, a in
+                zip(decision, other.tolist(), kept, sets, unsure.tolist(), strict=True)]
 
     def _plain(self, score: float) -> dict[str, Any]:
         """The answer of `Model.answer` for one score of a binary or regression model, without arrays."""

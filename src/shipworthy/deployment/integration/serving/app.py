@@ -221,20 +221,20 @@ class App:
         """The answers to several records, each by the release that its entity has drawn."""
         at = now_us()
         ids = new_ids(len(records), at)
-        found: list[dict[str, Any]] = [{}] * len(records)
         shape, shadowed, answered = self.arms.champion.answers.shape, self.arms.shadowed, []
         for (arm, name, chance), places in self.arms.parts(records, ids):
             asked.arm = arm
             own = adapted(arm, [records[place] for place in places], shape)
             answered.append((arm, name, chance, places, await _batch(arm, own, contributions=contributions)))
+        found: dict[int, dict[str, Any]] = {}
         for arm, name, chance, places, batch in answered:  # only now: all of them, or none
             arm.keep(batch, [ids[place] for place in places], at, name, chance)
             asked.wrote.append(arm)
-            for place, answer in zip(places, batch.answers, strict=True):
-                found[place] = {"prediction_id": ids[place], "release": arm.id, **answer}
+            found |= zip(places, [{"prediction_id": own, "release": arm.id, **answer} for own, answer in
+                                  zip(map(ids.__getitem__, places), batch.answers, strict=True)], strict=True)
         if shadowed:
             self.arms.shadow(records, ids, at, shape)
-        return found
+        return [found[place] for place in range(len(records))]
 
     async def _whole(self, asked: Asked, arm: Arm, records: list[Any], *, contributions: bool) -> list[dict[str, Any]]:
         """The answers of one release to several records, logged."""

@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from shipworthy.core.features import Category
 from shipworthy.core.model import Model
@@ -113,7 +114,8 @@ class Shape:
 
         Raises BadData for text that says neither.
         """
-        found = {field.name: [getattr(record, field.key) for record in records] for field in self.fields}
+        values = zip(*map(astuple, records), strict=True) if records else [()] * len(self.fields)
+        found = {name: list(column) for name, column in zip(self.names, values, strict=False)}
         return {**found, **{name: list(map(read, found[name])) for name, read in self._read.items()}}
 
     def kept(self, values: tuple[Any, ...]) -> tuple[Any, ...]:

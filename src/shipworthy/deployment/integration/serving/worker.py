@@ -6,6 +6,7 @@ It says on standard output when it is ready. Nothing that trains or stores is im
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import threading
@@ -31,6 +32,7 @@ from shipworthy.errors import ShipworthyError
 
 DRAIN_SECONDS = 10
 IDLE_SECONDS = 30
+COLLECT = (50_000, 20, 100)  # a batch makes thousands of answers, none of them in a circle
 SWITCH_SECONDS = 0.0005  # so that opening the next release in a thread keeps no request waiting for long
 
 
@@ -136,6 +138,9 @@ def listen(job: Job) -> None:
         listener.should_exit = True
 
     threading.Thread(target=orphaned, daemon=True).start()
+    gc.collect()
+    gc.freeze()  # what is warm now stays: there is nothing in it to look for again and again
+    gc.set_threshold(*COLLECT)
     listener.run([socket.socket(fileno=job.handle)] if job.handle >= 0 else None)
 
 
