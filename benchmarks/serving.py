@@ -119,7 +119,8 @@ PATHS = (Bar("a request refused with 422: processor time over that of an answer"
          Bar("batch of 1,000 rows over HTTP: time over that of decoding and kernel alone", None, 1.5, "lower"))
 SWAP = (Bar("champion changed under 64 connections: requests dropped", None, 0, "lower"),
         Bar("champion changed under 64 connections: 99th percentile over that without", None, 2.0, "lower"))
-STEADY = (Bar("memory of the server (of no file) after 5 million requests over that after 100,000", None, 1.05, "lower"),)
+STEADY = (Bar("memory of the server (of no file) after 5 million requests over that after 100,000", None, 1.05,
+              "lower"),)
 tables: list[dict[str, Any]] = []
 
 
