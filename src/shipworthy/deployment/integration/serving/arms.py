@@ -64,7 +64,7 @@ class Arm:
         self.kept = self.log.arm(heading) if isinstance(log, Log) else self.log.champion
         self.recent = Recent(self.log.folder, shape.entity)
         self._shadow = self.log.arm(heading, shadow=True)
-        self.cells = counters.release(release.id)
+        self.cells, self._counters = counters.release(release.id), counters
         self._sampler = Sampler(EDGES)
 
     def calls(self, name: str, at: int) -> Calls | None:
@@ -79,6 +79,7 @@ class Arm:
         """Seal its files."""
         self.kept.close()
         self._shadow.close()
+        self._counters.let_go(self.release.id)
 
     def keep(self, batch: Batch, ids: list[str], at: int, name: str, chance: float) -> None:
         """Log the answers that it gave under the name of an arm, and count them. Raises StoreError."""
@@ -211,7 +212,13 @@ class Arms:
             warm = next((arm for arm in self.all if arm.release.id == stand.release), None)
             return warm or self._make(_signed(root / stand.folder, stand.release, key))
 
-        return arm(told.champion), None if told.challenger is None else arm(told.challenger)
+        champion = arm(told.champion)
+        try:
+            return champion, None if told.challenger is None else arm(told.challenger)
+        except ShipworthyError:
+            if champion not in self.all:
+                champion.close()
+            raise
 
     def _move(self, told: Standing, champion: Arm, challenger: Arm | None) -> None:
         before = self.all
