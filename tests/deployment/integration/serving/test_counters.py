@@ -15,6 +15,8 @@ from shipworthy.deployment.integration.serving.counters import (
     timed,
 )
 
+from .exposition import families
+
 
 def release(n: int) -> str:
     return f"{n + 1:064x}"[::-1]
