@@ -22,7 +22,7 @@ from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.releases.sign import trusted
-from shipworthy.deployment.integration.rollout.calls import EDGES, Calls, Sampler, add_calls
+from shipworthy.deployment.integration.rollout.calls import Calls, Sampler, add_calls
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
 from shipworthy.deployment.integration.serving.counters import (
     ABSTAINED,
@@ -65,7 +65,7 @@ class Arm:
         self.recent = Recent(self.log.folder, shape.entity)
         self._shadow = self.log.arm(heading, shadow=True)
         self.cells, self._counters = counters.release(release.id), counters
-        self._sampler = Sampler(EDGES)
+        self._sampler = Sampler()
 
     def calls(self, name: str, at: int) -> Calls | None:
         """What was asked of it since the last time, under the name of an arm. at: microseconds since 1970 UTC."""
