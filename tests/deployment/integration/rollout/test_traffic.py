@@ -17,7 +17,7 @@ from shipworthy.deployment.integration.rollout.calls import (
     merged,
     read_calls,
 )
-from shipworthy.deployment.integration.rollout.guardrails import assigned, server_errors
+from shipworthy.deployment.integration.rollout.guardrails import assigned, server_errors, split
 from shipworthy.deployment.integration.rollout.traffic import Arms, Traffic, arms, entities
 
 
@@ -57,10 +57,20 @@ def test_without_a_unit_every_row_is_its_own() -> None:
     assert chance == pytest.approx([0.1, 0.1])
 
 
-def test_rows_without_an_entity_say_nothing_of_the_split() -> None:
-    table = rows(("ann", "champion", 0.9), ("bob", "challenger", 0.1), ("cid", "champion", 0.9))
-    chance, judged = assigned(of(table.with_column("who", ["ann", None, None])))
-    assert (chance.tolist(), judged.tolist()) == ([0.1], [False])
+def test_each_row_without_an_entity_counts_for_itself_in_the_split() -> None:
+    table = rows(("ann", "champion", 0.9), ("bob", "challenger", 0.1), *[("cid", "champion", 0.9)] * 2)
+    chance, judged = assigned(of(table.with_column("who", ["ann", None, None, "ann"])))
+    assert chance == pytest.approx([0.1, 0.1, 0.1])
+    assert judged.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("challenged", "verdict"), [(100, "pass"), (0, "fail"), (1_000, "fail")])
+def test_rows_without_an_entity_that_all_go_to_one_arm_are_a_split_that_was_not_told(
+    challenged: int, verdict: str
+) -> None:
+    table = rows(*[("", "challenger", 0.1)] * challenged, *[("", "champion", 0.9)] * (1_000 - challenged))
+    found = of(table.with_column("who", [None] * 1_000))
+    assert split(found, Rollout(), 0.01).verdict == verdict
 
 
 def test_rows_without_an_entity_are_their_own() -> None:

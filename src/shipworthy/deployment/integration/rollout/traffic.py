@@ -141,14 +141,6 @@ def entities(tables: Sequence[Table], unit: Sequence[str]) -> Ints | None:
     return code
 
 
-def nameless(table: Table, unit: Sequence[str]) -> Mask:
-    """The rows without a value in a column of the unit, (n,)."""
-    found = np.zeros(table.rows, np.bool_)
-    for name in unit:
-        found |= np.asarray(table.column(name).is_null().to_numpy(), np.bool_)
-    return found
-
-
 def once(table: Table, unit: Sequence[str]) -> Table:
     """The first row of every entity."""
     code = entities([table], unit)
