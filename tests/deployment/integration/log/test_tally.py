@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipworthy.core.clock import DAY, HOUR, MINUTE
 from shipworthy.core.grid import add, count, plan
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log.answers import answers
-from shipworthy.deployment.integration.log.counts import DAY, HOUR, MINUTE, as_grid, read_counts
+from shipworthy.deployment.integration.log.counts import as_grid, read_counts
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.log import Heading, Log, Served, ServedRow
 from shipworthy.deployment.integration.log.read import predictions, shadows

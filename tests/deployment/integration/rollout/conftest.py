@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.model import Model
 from shipworthy.core.part import Rollout
@@ -20,7 +21,7 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.rollout import rollout
-from shipworthy.deployment.integration.rollout.calls import EDGES, MINUTE, Calls
+from shipworthy.deployment.integration.rollout.calls import EDGES, Calls
 from shipworthy.deployment.integration.rollout.traffic import Traffic
 from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.deployment.monitoring.reference import reference

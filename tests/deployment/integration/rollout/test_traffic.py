@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.part import Rollout
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.rollout.calls import (
     EDGES,
-    MINUTE,
     Calls,
     Sampler,
     add_calls,

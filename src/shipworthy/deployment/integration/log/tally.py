@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
+from shipworthy.core.clock import MINUTE, now_us
 from shipworthy.core.grid import Plan, cells_of, decided, score_cells
 from shipworthy.core.model import Model
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
-from shipworthy.deployment.integration.log.counts import MINUTE, Book, Change, Part, read_counts, write_change
-from shipworthy.deployment.integration.log.ids import now_us
+from shipworthy.deployment.integration.log.counts import Book, Change, Part, read_counts, write_change
 from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-MINUTE = 60_000_000  # microseconds
+from shipworthy.core.clock import MINUTE
+
 STEP = 2 ** (1 / 8)
 EDGES = tuple(50e-6 * STEP**k for k in range(164))  # 50 µs to a little over a minute, 9 % apart
 

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.integration.rollout.calls import MINUTE, Calls
+from shipworthy.deployment.integration.rollout.calls import Calls
 from shipworthy.deployment.monitoring.joined import join, micros, served
 from shipworthy.metrics.arrays import Mask
 from shipworthy.metrics.sequential import matched
