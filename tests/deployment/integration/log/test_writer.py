@@ -280,6 +280,27 @@ def test_blocks_that_wait_together_share_one_wait_of_the_disk(tmp_path: Path) ->
     writer.close()
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell the name of an open file")
+@pytest.mark.parametrize(("mode", "told"), [("durable", True), ("kept", False)])
+def test_the_disk_has_the_name_of_a_file_before_a_block_of_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, told: bool
+) -> None:
+    fsync, seen = os.fsync, {}
+
+    def kept(handle: int) -> None:
+        fsync(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        seen[path] = sorted(each.name for each in path.iterdir())
+
+    monkeypatch.setattr(os, "fsync", kept)
+    writer = Writer(tmp_path / "log", "x", b"head", mode=mode, sealed=100)
+    for _ in range(3):
+        writer.append(b"y" * 90)
+        names = {tmp_path / "log": sorted(each.name for each in (tmp_path / "log").iterdir()), tmp_path: ["log"]}
+        assert seen == (names if told else {})
+    writer.close()
+
+
 def test_what_was_sealed_meanwhile_is_waited_for_too(tmp_path: Path) -> None:
     writer = Writer(tmp_path, "x", b"h", mode="durable", sealed=10)
 

@@ -146,6 +146,8 @@ class Writer:
             try:
                 size = HEAD.size + len(self.header)
                 window, reserved = _mapped(handle, (0, 0, max(STEP_BYTES, len(MARK) + size)))
+                if self.mode == "durable":
+                    _named(self.folder)
             except OSError:
                 os.close(handle)
                 path.unlink(missing_ok=True)
@@ -209,6 +211,16 @@ def _reserve(handle: int, start: int, end: int) -> None:
     left = memoryview(bytes(end - start))
     while left:
         left = left[os.write(handle, left) :]
+
+
+def _named(folder: Path) -> None:
+    """Wait until the disk has the names of a folder's files, and its own; where a folder can be waited for."""
+    for path in (folder, folder.parent) if os.name == "posix" else ():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _latest(folder: Path, name: str) -> int:
