@@ -5,16 +5,16 @@ Beside the flow, for it joins the gate of promotion, the log and the rollout.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from shipworthy import flow
+from shipworthy.core.clock import MINUTE, now_us
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.log.read import shadows
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.rollout import rollout
-from shipworthy.deployment.integration.rollout.calls import MINUTE, read_calls
+from shipworthy.deployment.integration.rollout.calls import read_calls
 from shipworthy.deployment.integration.rollout.rollout import Decision, Rolling
 from shipworthy.deployment.integration.rollout.traffic import Traffic
 from shipworthy.errors import Misuse
@@ -30,7 +30,7 @@ def start(place: Place, *, by: str, why: str, release_id: str = "") -> Rolling:
     place = opened(place)
     release = flow.candidate(place, release_id)
     release = replace(release, evidence=flow.current_evidence(place, release))
-    return rollout.start(place.store, release, by=by, why=why, plan=place.project.rollout, now=_now())
+    return rollout.start(place.store, release, by=by, why=why, plan=place.project.rollout, now=now_us())
 
 
 def step(place: Place, *, now: int = 0) -> Decision:
@@ -44,7 +44,7 @@ def step(place: Place, *, now: int = 0) -> Decision:
         told = f"{known.why}; rollout {known.id[:8]}: {why}"
         return flow.promote(place, by=known.by, why=told, release_id=known.challenger.release)
 
-    return rollout.step(place.store, lambda known: traffic(place, known), promote=promote, now=now or _now())
+    return rollout.step(place.store, lambda known: traffic(place, known), promote=promote, now=now or now_us())
 
 
 def status(place: Place, *, now: int = 0) -> tuple[Rolling, Decision | None]:
@@ -56,12 +56,12 @@ def status(place: Place, *, now: int = 0) -> tuple[Rolling, Decision | None]:
                      hint="begin one: shipworthy rollout start --by NAME --why REASON")
     if known.ended:
         return known, None
-    return known, rollout.look(known, lambda each: traffic(place, each), now=now or _now())
+    return known, rollout.look(known, lambda each: traffic(place, each), now=now or now_us())
 
 
 def stop(place: Place, *, by: str, why: str) -> Rolling:
     """The rollout, ended by a person; the champion answers everything. Raises Misuse when none is under way."""
-    return rollout.stop(opened(place).store, by=by, why=why, now=_now())
+    return rollout.stop(opened(place).store, by=by, why=why, now=now_us())
 
 
 def traffic(place: Workspace, known: Rolling) -> Traffic:
@@ -71,7 +71,3 @@ def traffic(place: Workspace, known: Rolling) -> Traffic:
     champion = releases.open_release(place.store.folder / known.champion.folder)
     return Traffic(served, shadows(place.log, tables), joined_labels(labels, place.project),
                    read_calls(place.log, since=known.started - MINUTE), releases.stored(champion).get("grid"))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000

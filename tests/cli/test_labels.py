@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from shipworthy.cli.labels import rows
+from shipworthy.core.clock import now_us
 from shipworthy.core.table import Table
 from shipworthy.data.collection.tidy import tidied
-from shipworthy.deployment.integration.log.ids import now_us
 from shipworthy.deployment.integration.log.log import Heading, Log, Served
 from shipworthy.deployment.integration.log.read import labels
 from shipworthy.deployment.integration.log.told import Rules

@@ -11,12 +11,13 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, project_option, put, say
 from shipworthy.core.cleaning import DATES, NAIVE
+from shipworthy.core.clock import micros
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table, to_words
 from shipworthy.data.collection.read import read
 from shipworthy.deployment.integration.log.labels import Label, LabelLog
 from shipworthy.deployment.integration.log.read import predictions, waiting
-from shipworthy.deployment.integration.log.tables import entity_text, micros, stored_labels
+from shipworthy.deployment.integration.log.tables import entity_text, stored_labels
 from shipworthy.deployment.integration.log.told import Rules, read_rows
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.declared import declared

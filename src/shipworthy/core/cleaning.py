@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from shipworthy.core.clock import micros
 from shipworthy.core.lazy import Lazy
 from shipworthy.core.table import Floats, Mask, Table, is_text, to_numbers, to_words, word
 from shipworthy.errors import BadData
@@ -32,7 +33,6 @@ TRUTHS = {"true": True, "yes": True, "y": True, "1": True, "t": True,
 DATES, NAIVE = "dates are read as midnight UTC", "times without a zone are read as UTC"
 LARGEST = float(np.finfo(np.float32).max)
 LATEST = 253_402_214_400  # 9999-12-31, seconds since 1970: what systems write for "never"
-EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
@@ -190,7 +190,7 @@ class Times(msgspec.Struct, frozen=True, omit_defaults=True, tag="times"):
 
     def one(self, value: Any) -> datetime | None:
         stamp = None if value is None else moment(value, self.column, naive=self.naive)
-        return None if stamp is None or (self.ends and (stamp - EPOCH) // TICK >= LATEST * 10**6) else stamp
+        return None if stamp is None or (self.ends and micros(stamp) >= LATEST * 10**6) else stamp
 
     def all(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
         if is_text(values.type):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from shipworthy.core.cleaning import EPOCH, LARGEST, TICK, Cleaning, Numbers, Reading, Times, Truths, Words
+from shipworthy.core.cleaning import LARGEST, Cleaning, Numbers, Reading, Times, Truths, Words
+from shipworthy.core.clock import micros
 from shipworthy.core.features import NAN, Category, Encoder, Moment, Number, part_of, single
 from shipworthy.core.table import Floats
 
@@ -130,7 +131,7 @@ def _times(places: Sequence[tuple[int, Moment]], reading: Reading | None) -> Fil
 
     def fill(values: Sequence[Any], out: Floats) -> None:
         stamps = map(one, values)
-        ticks = (np.nan if stamp is None else (stamp - EPOCH) // TICK for stamp in stamps)
+        ticks = (np.nan if stamp is None else micros(stamp) for stamp in stamps)
         seconds = np.fromiter(ticks, np.float64, len(values)) / 1e6
         for place, encoder in places:
             out[:, place] = part_of(seconds, encoder.part)

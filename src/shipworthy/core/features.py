@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.canon import digest
-from shipworthy.core.cleaning import EPOCH, TICK
+from shipworthy.core.clock import EPOCH, micros
 from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Floats, Table, to_numbers, to_words, word
@@ -227,7 +227,7 @@ def _moment(part: Part) -> Callable[[datetime | None], float]:
     def one(value: datetime | None) -> float:
         if value is None:
             return NAN
-        seconds = float((value - EPOCH) // TICK) / 1e6
+        seconds = float(micros(value)) / 1e6
         if part == "seconds":
             return seconds
         day, rest = divmod(int(seconds // 1), DAY)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shipworthy.core.clock import DAY
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.table import Table
@@ -20,7 +21,6 @@ from shipworthy.sabotage.world import world
 Case = Mapping[str, Any]
 ROWS = 6_000
 PER_DAY = 200
-DAY = 86_400_000_000
 FIRST = int(datetime(2024, 7, 1, tzinfo=UTC).timestamp() * 1e6)
 Mask = npt.NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -237,6 +237,16 @@ def _write_synced(path: Path, data: bytes, mode: int) -> None:
         os.fsync(file.fileno())
 
 
+def sync(paths: Iterable[Path]) -> None:
+    """Wait until the disk has files that others wrote, or the names in folders. Raises OSError."""
+    for path in paths:
+        if path.is_dir():
+            _sync_folder(path)
+        else:
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+
+
 def _sync_folder(folder: Path) -> None:
     """A rename is durable only once its folder is; Windows has no such call."""
     if sys.platform == "win32":
@@ -250,10 +260,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _sync_tree(folder: Path) -> None:
     for root, _, names in os.walk(folder):
-        for name in names:
-            with open(Path(root) / name, "rb+") as file:
-                os.fsync(file.fileno())
-        _sync_folder(Path(root))
+        sync([*(Path(root) / name for name in names), Path(root)])
 
 
 def _swap(stage: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -56,6 +57,16 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_changes: tuple[str, ...] = ()
 
 
+class _Added(msgspec.Struct, frozen=True):
+    path: str
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A line of a commit. add: the file that it adds, by its address in the table's folder."""
+
+    add: _Added | None = None
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of one project. folder: its `.shipworthy`."""
@@ -74,7 +85,7 @@ class Tables:
         statistics: Sequence[str] = (),
         transaction: tuple[str, int] | None = None,
     ) -> int:
-        """The version that holds the rows after they were appended, or took the place of all others.
+        """The version that holds the rows after they were appended, or took the place of all others; the disk has it.
 
         The schema must equal the table's exactly. Types that Delta lacks are kept as wider ones, and `casts`
         are made, both only if no value changes, and both are noted in the version.
@@ -196,8 +207,10 @@ class Tables:
             if not exists and not DeltaTable.is_deltatable(str(path)):
                 return self._create(name, job)
             delta = self._open(name)
+            before = delta.version()
             if job.is_done(delta):
-                return delta.version()
+                self._sync(name, 0)  # who wrote it may have been killed before the disk had it
+                return before
             changes = differences(pa.schema(delta.schema().to_arrow()), job.rows.schema)
             if changes and not (job.mode == "overwrite" and job.note.migration):
                 raise BadData(f'the rows do not fit table "{name}": {"; ".join(changes)}', where=str(path),
@@ -206,6 +219,7 @@ class Tables:
             with self._told(name, None):
                 write_deltalake(delta, job.rows, mode=job.mode, schema_mode="overwrite" if changes else None,
                                 commit_properties=job.commit(note))
+            self._sync(name, before + 1)
             return delta.version()
 
     def _create(self, name: str, job: _Job) -> int:
@@ -220,7 +234,19 @@ class Tables:
             write_deltalake(str(self._path(name)), job.rows, mode="error", name=name,
                             configuration=_LOG_SETTINGS | {"delta.dataSkippingStatsColumns": quoted},
                             commit_properties=job.commit(job.note))
+        self._sync(name, 0)
         return 0
+
+    def _sync(self, name: str, since: int) -> None:
+        """Wait until the disk has the versions from this one on: Delta leaves their files to the operating system."""
+        folder, log = self._path(name), self._path(name) / "_delta_log"
+        with self._told(name, None):
+            found = [path for path in log.iterdir() if path.name[:20].isdigit() and int(path.name[:20]) >= since]
+            lines = [line for path in found if path.suffix == ".json" for line in path.read_bytes().splitlines()]
+            added = [msgspec.json.decode(line, type=_Line).add for line in lines]
+            found += [folder / unquote(each.path) for each in added if each]
+            found += [log / "_last_checkpoint"]
+            files.sync([*(path for path in found if path.is_file()), log, folder, folder.parent])
 
     def _delete_once(self, name: str, ids: list[int | str], column: str) -> int:
         """A merge, not a predicate: the log then holds no id, and 100,000 ids do not crash the SQL parser."""

@@ -10,14 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
 
-DAY = 86_400_000_000
-HOUR = DAY // 24
 LEVELS = {"hour": ("hour", "day", "week"), "day": ("day", "week"), "week": ("week",)}
 PER_YEAR = {"hour": 8_760, "day": 365, "week": 52}
 FEWEST_ROWS = 30

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from shipworthy.core.clock import DAY
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.alarm import sequence_width
-from shipworthy.deployment.monitoring.joined import DAY, Joined, Served, arrival, join, served
+from shipworthy.deployment.monitoring.joined import Joined, Served, arrival, join, served
 from shipworthy.marks import check
 
 MATURE = 0.9

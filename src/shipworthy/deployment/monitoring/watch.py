@@ -8,6 +8,7 @@ from html import escape
 import msgspec
 import numpy as np
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.grid import Reference
 from shipworthy.core.judge import run
@@ -30,7 +31,7 @@ from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate, r
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
-GRACE = 60_000_000  # microseconds
+GRACE = MINUTE
 CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
           feedback)
 

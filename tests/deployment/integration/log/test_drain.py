@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,61 @@ def test_a_drain_that_was_killed_before_it_removed_the_file_adds_nothing_twice(f
     assert not path.exists()
     (name,) = [name for name in store.tables.names() if name.startswith("served-")]
     assert store.tables.read(name)["prediction_id"].to_pylist() == ["a", "b"]
+
+
+class Seen:
+    """What the disk was asked to keep, and what of the tables it was not whenever a file of the log was removed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kept: dict[Path, object] = {}
+        self.lacking: list[set[Path]] = []
+        self.tables = Path()
+        fsync, unlink = os.fsync, os.unlink
+
+        def kept(handle: int) -> None:
+            fsync(handle)
+            path = Path(f"/proc/self/fd/{handle}").readlink()
+            self.kept[path] = state(path)
+
+        def forgotten(path: Path, **more: Any) -> None:
+            if str(path).endswith(".log"):
+                every = [self.tables, *self.tables.rglob("*")]
+                self.lacking.append({one for one in every if self.kept.get(one) != state(one)})
+            unlink(path, **more)
+
+        monkeypatch.setattr(os, "fsync", kept)
+        monkeypatch.setattr(os, "unlink", forgotten)
+
+
+def state(path: Path) -> object:
+    return sorted(each.name for each in path.iterdir()) if path.is_dir() else path.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell the name of an open file")
+def test_a_file_is_removed_only_once_the_disk_has_its_rows(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Seen(monkeypatch)
+    seen.tables = store.home / "tables"
+    for name in "abc":
+        filled(folder, name)
+        drain(folder, store.tables)
+    assert seen.lacking == [set()] * len(seen.lacking)
+    assert len(seen.lacking) >= 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell the name of an open file")
+def test_rows_of_a_drain_that_was_killed_are_brought_to_the_disk_by_the_next(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(folder, "a")
+    whole = path.read_bytes()
+    drain(folder, store.tables)
+    path.write_bytes(whole)
+    seen = Seen(monkeypatch)
+    seen.tables = store.home / "tables"
+    drain(folder, store.tables)
+    assert seen.lacking == [set()]
 
 
 def test_a_half_written_tail_is_cut_and_counted(folder: Path, store: Store) -> None:

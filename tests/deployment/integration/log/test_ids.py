@@ -4,7 +4,8 @@ import os
 from itertools import pairwise
 from uuid import UUID
 
-from shipworthy.deployment.integration.log.ids import Ids, new_id, new_ids, now_us
+from shipworthy.core.clock import now_us
+from shipworthy.deployment.integration.log.ids import Ids, new_id, new_ids
 
 AT = 1_700_000_000_000_000
 DAY = 86_400_000_000

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipworthy.core.clock import DAY, HOUR, MINUTE
 from shipworthy.core.grid import add, count, plan
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log.answers import answers
-from shipworthy.deployment.integration.log.counts import DAY, HOUR, MINUTE, as_grid, read_counts
+from shipworthy.deployment.integration.log.counts import as_grid, read_counts
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.log import Heading, Log, Served, ServedRow
 from shipworthy.deployment.integration.log.read import predictions, shadows
 from shipworthy.deployment.integration.log.tables import served_rows
-from shipworthy.deployment.integration.log.tally import Counting, Tallied, cells, counting, follow, tally
+from shipworthy.deployment.integration.log.tally import Counting, Tallied, cells, counting, tally
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import Misuse, StoreError
@@ -228,19 +228,6 @@ def test_a_spoilt_folder_is_told_and_a_new_one_is_empty(tmp_path: Path) -> None:
     (tmp_path / "tally.json").write_text('{"format": 9}')
     with pytest.raises(StoreError, match="the counts cannot be read: it has format 9, not 1"):
         read_counts(tmp_path)
-
-
-def test_following_looks_until_it_is_told_to_stop_and_survives_a_disk_that_refuses() -> None:
-    stop, looks, told = threading.Event(), [], []
-
-    def look() -> Tallied:
-        looks.append(1)
-        if len(looks) == 3:
-            stop.set()
-        raise StoreError("the disk is full")
-
-    follow(look, stop, seconds=0.0, told=told.append)
-    assert len(looks) == len(told) == 4
 
 
 CHILD = """

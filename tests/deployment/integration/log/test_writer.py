@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,22 +106,39 @@ def test_blocks_of_any_size_come_back_across_the_steps_in_which_a_file_grows(tmp
     assert segments.whole(path.read_bytes()) == path.stat().st_size
 
 
-def test_a_block_that_was_half_written_at_any_byte_is_cut_and_counted(tmp_path: Path) -> None:
+class Killed(bytearray):
+    """Room in a file whose writer is killed after so many bytes; its third store, the length, is made or is not."""
+
+    left = stores = 0
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        self.stores += 1
+        kept = value[: self.left] if self.stores < 3 or self.left >= len(value) else b""
+        super().__setitem__(slice(place.start, place.start + len(kept)), kept)
+        self.left -= len(value)
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("payload", [b"second block", b"x", b"y" * 300])
+def test_a_block_that_was_half_written_at_any_byte_is_cut_and_counted(tmp_path: Path, payload: bytes) -> None:
     folder = tmp_path / "log"
-    before, after = written(folder, b"one"), written(folder, b"one", b"second block")
+    before, after = written(folder, b"one"), written(folder, b"one", payload)
     path = folder / "x-1.log"
-    start, size = segments.whole(before), len(b"second block")
-    order = [*range(start + 8, start + 8 + size), *range(start, start + 4)]  # the bytes, then their checksum
-    raw = bytearray(before)
-    for place in order:
-        raw[place] = after[place]
+    start = segments.whole(before)
+    for left in range(len(payload) + 8):
+        raw = Killed(before)
+        raw.left = left
+        with contextlib.suppress(KeyboardInterrupt):
+            segments.lay(raw, start, payload)
         path.write_bytes(raw)
         assert kept(folder) == [b"one"]
         assert segments.recover(folder, "x") == len(raw[start:].rstrip(b"\0"))
         assert path.read_bytes() == before[:start] + segments.SEAL
-    raw[start + 4 : start + 8] = after[start + 4 : start + 8]
-    path.write_bytes(raw)
-    assert kept(folder) == [b"one", b"second block"]
+    raw = Killed(before)
+    raw.left = len(payload) + 8
+    assert segments.lay(raw, start, payload) == start + 8 + len(payload)
+    assert raw == after
 
 
 def test_room_that_was_never_used_is_cut_and_counts_nothing(tmp_path: Path) -> None:
@@ -259,6 +277,27 @@ def test_blocks_that_wait_together_share_one_wait_of_the_disk(tmp_path: Path) ->
     asyncio.run(writer.durable())
     assert writer.syncs == 1
     assert kept(tmp_path) == [b"%d" % number for number in range(8)]
+    writer.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell the name of an open file")
+@pytest.mark.parametrize(("mode", "told"), [("durable", True), ("kept", False)])
+def test_the_disk_has_the_name_of_a_file_before_a_block_of_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, told: bool
+) -> None:
+    fsync, seen = os.fsync, {}
+
+    def kept(handle: int) -> None:
+        fsync(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        seen[path] = sorted(each.name for each in path.iterdir())
+
+    monkeypatch.setattr(os, "fsync", kept)
+    writer = Writer(tmp_path / "log", "x", b"head", mode=mode, sealed=100)
+    for _ in range(3):
+        writer.append(b"y" * 90)
+        names = {tmp_path / "log": sorted(each.name for each in (tmp_path / "log").iterdir()), tmp_path: ["log"]}
+        assert seen == (names if told else {})
     writer.close()
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.model import Model
 from shipworthy.core.part import Rollout
@@ -20,7 +21,7 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.rollout import rollout
-from shipworthy.deployment.integration.rollout.calls import MINUTE, Counter
+from shipworthy.deployment.integration.rollout.calls import EDGES, Calls
 from shipworthy.deployment.integration.rollout.traffic import Traffic
 from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.deployment.monitoring.reference import reference
@@ -41,12 +42,12 @@ class Town:
         self.counted = counted
         self.store, self.grid, self.fault, self.labelled, self.per_minute = store, grid, fault, labelled, per_minute
         self.seed = seed
-        self.random, self.now, self.counter = np.random.default_rng(seed), BEGIN, Counter()
+        self.random, self.now = np.random.default_rng(seed), BEGIN
         self.people = [f"person {n}" for n in range(3_000)]
         self.rows: list[dict[str, Any]] = []
         self.shadows: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
-        self.calls: list[Any] = []
+        self.calls: list[Calls] = []
         self.where: dict[str, npt.NDArray[np.float64]] = {}
 
     def minute(self) -> None:
@@ -76,15 +77,12 @@ class Town:
             self.spoil(shadow, np.ones(n, np.bool_))
             self.shadows.append(shadow)
         self.spoil(columns, challenged)
-        for arm, at, status, seconds in zip(columns["arm"], columns["at"], columns["status"], columns["seconds"],
-                                            strict=True):
-            self.counter.count(str(arm), int(at), int(status), float(seconds))
         kept = random.random(n) < self.labelled
         self.labels.append({"prediction_id": columns["prediction_id"][kept], "observed_at": columns["at"][kept] + 1,
                             "label": np.where(truth, "yes", "no")[kept]})
         self.rows.append(columns)
+        self.calls += called(columns, self.now) if self.counted else []
         self.now += MINUTE
-        self.calls += self.counter.taken(self.now) if self.counted else []
 
     def spoil(self, columns: dict[str, Any], rows: npt.NDArray[np.bool_]) -> None:
         if self.fault is not None and rows.any():
@@ -103,6 +101,17 @@ class Town:
     def traffic(self, _: Any = None) -> Traffic:
         return Traffic(stacked(self.rows), stacked(self.shadows) if self.shadows else None, stacked(self.labels),
                        tuple(self.calls), self.grid)
+
+
+def called(columns: dict[str, Any], minute: int) -> list[Calls]:
+    """What the servers count of the rows of a minute, each a request."""
+    found = []
+    for arm in ("challenger", "champion"):
+        mine = columns["arm"] == arm
+        cells = np.bincount(np.searchsorted(EDGES, columns["seconds"][mine]))
+        found.append(Calls(minute, arm, int(mine.sum()), int((columns["status"][mine] >= 500).sum()),
+                           {cell: int(count) for cell, count in enumerate(cells) if count}))
+    return [each for each in found if each.requests]
 
 
 def stacked(minutes: list[dict[str, Any]]) -> Table:

@@ -4,23 +4,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.part import Rollout
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.rollout.calls import (
     EDGES,
-    MINUTE,
     Calls,
-    Counter,
     Sampler,
     add_calls,
-    cells_of,
     merged,
     read_calls,
 )
-from shipworthy.deployment.integration.rollout.guardrails import assigned, server_errors
+from shipworthy.deployment.integration.rollout.guardrails import assigned, server_errors, split
 from shipworthy.deployment.integration.rollout.traffic import Arms, Traffic, arms, entities
 
 
@@ -60,10 +57,20 @@ def test_without_a_unit_every_row_is_its_own() -> None:
     assert chance == pytest.approx([0.1, 0.1])
 
 
-def test_rows_without_an_entity_say_nothing_of_the_split() -> None:
-    table = rows(("ann", "champion", 0.9), ("bob", "challenger", 0.1), ("cid", "champion", 0.9))
-    chance, judged = assigned(of(table.with_column("who", ["ann", None, None])))
-    assert (chance.tolist(), judged.tolist()) == ([0.1], [False])
+def test_each_row_without_an_entity_counts_for_itself_in_the_split() -> None:
+    table = rows(("ann", "champion", 0.9), ("bob", "challenger", 0.1), *[("cid", "champion", 0.9)] * 2)
+    chance, judged = assigned(of(table.with_column("who", ["ann", None, None, "ann"])))
+    assert chance == pytest.approx([0.1, 0.1, 0.1])
+    assert judged.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("challenged", "verdict"), [(100, "pass"), (0, "fail"), (1_000, "fail")])
+def test_rows_without_an_entity_that_all_go_to_one_arm_are_a_split_that_was_not_told(
+    challenged: int, verdict: str
+) -> None:
+    table = rows(*[("", "challenger", 0.1)] * challenged, *[("", "champion", 0.9)] * (1_000 - challenged))
+    found = of(table.with_column("who", [None] * 1_000))
+    assert split(found, Rollout(), 0.01).verdict == verdict
 
 
 def test_rows_without_an_entity_are_their_own() -> None:
@@ -88,42 +95,31 @@ def test_no_traffic_is_no_evidence() -> None:
 
 
 def test_calls_survive_in_files_and_merge_over_servers(tmp_path: Path) -> None:
-    first, second = Counter(), Counter()
-    first.count("champion", 10, 200, 0.001)
-    first.count("champion", MINUTE + 1, 503, 100.0)
-    second.count("champion", 20, 500, 0.001)
-    second.count("challenger", 30, 200, 1e-6)
-    assert first.taken(MINUTE - 1) == []
-    for name, counter in (("a", first), ("b", second)):
-        add_calls(tmp_path / f"calls-{name}.jsonl", counter.taken(2 * MINUTE))
-        assert counter.taken(9 * MINUTE) == []
+    add_calls(tmp_path / "calls-a.jsonl", [Calls(0, "champion", 1, 0, {35: 1})])
+    add_calls(tmp_path / "calls-a.jsonl", [Calls(MINUTE, "champion", 1, 1, {len(EDGES): 1})])
+    add_calls(tmp_path / "calls-b.jsonl", [Calls(0, "champion", 1, 1, {35: 1}), Calls(0, "challenger", 1, 0, {0: 1})])
     with (tmp_path / "calls-a.jsonl").open("ab") as file:
         file.write(b'{"at":0,"arm":"cham')  # killed here
     found = read_calls(tmp_path)
     assert [(each.at, each.arm, each.requests, each.errors) for each in found] == [
         (0, "challenger", 1, 0), (0, "champion", 2, 1), (MINUTE, "champion", 1, 1)]
-    assert found[0].cells == {0: 1}
-    assert found[2].cells == {len(EDGES): 1}
+    assert [each.cells for each in found] == [{0: 1}, {35: 2}, {len(EDGES): 1}]
     assert merged(read_calls(tmp_path, since=1)) == found[2:]
 
 
 def test_running_totals_become_calls_of_the_minute_that_is_over() -> None:
-    read = Sampler((0.001, 0.01))
-    assert read.taken("champion", 5 * MINUTE + 7, 3, (100, 20, 1)) is None
-    found = read.taken("champion", 6 * MINUTE + 7, 5, (190, 30, 1))
-    assert found == Calls(5 * MINUTE, "champion", 100, 2, cells_of((0.001, 0.01), (90, 10, 0)))
-    assert read.taken("champion", 7 * MINUTE + 7, 5, (190, 30, 1)) is None
-    assert read.taken("champion", 8 * MINUTE + 7, 0, (1, 0, 0)) is None  # started again
-    after = read.taken("champion", 9 * MINUTE + 7, 0, (3, 0, 0))
+    def slow(**counts: int) -> list[int]:
+        return [counts.get(f"_{cell}", 0) for cell in range(len(EDGES) + 1)]
+
+    read = Sampler()
+    assert read.taken("champion", 5 * MINUTE + 7, 3, slow(_4=100, _9=20, _164=1)) is None
+    found = read.taken("champion", 6 * MINUTE + 7, 5, slow(_4=190, _9=30, _164=1))
+    assert found == Calls(5 * MINUTE, "champion", 100, 2, {4: 90, 9: 10})
+    assert read.taken("champion", 7 * MINUTE + 7, 5, slow(_4=190, _9=30, _164=1)) is None
+    assert read.taken("champion", 8 * MINUTE + 7, 0, slow(_4=1)) is None  # started again
+    after = read.taken("champion", 9 * MINUTE + 7, 0, slow(_4=3))
     assert after is not None
     assert after.requests == 2
-
-
-def test_a_coarser_histogram_keeps_its_counts() -> None:
-    found = cells_of((0.001, 0.01), (5, 0, 2))
-    assert sum(found.values()) == 7
-    assert min(found) == int(np.searchsorted(EDGES, 0.001))
-    assert max(found) == len(EDGES)
 
 
 @pytest.mark.parametrize(("errors", "requests", "usual", "verdict"), [

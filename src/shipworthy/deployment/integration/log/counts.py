@@ -20,14 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shipworthy.core.canon import canonical
+from shipworthy.core.clock import DAY, HOUR, MINUTE
 from shipworthy.core.grid import Grid, Plan
 from shipworthy.core.table import Ints
 from shipworthy.errors import Misuse, StoreError
 from shipworthy.store.files import write_bytes
 
 Level = Literal["minute", "hour", "day"]
-MINUTE = 60_000_000
-HOUR, DAY = 60 * MINUTE, 1_440 * MINUTE
 WIDTH: dict[str, int] = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 SPAN: dict[str, int] = {"minute": HOUR, "hour": DAY, "day": 30 * DAY}  # of one part
 KEPT: dict[str, int] = {"minute": 3 * HOUR, "hour": 400 * DAY}

@@ -48,7 +48,8 @@ def drain(folder: Path, tables: Tables) -> Drained:
     """Move every sealed file of a log into the store's tables; files that a server still writes are left.
 
     A row is known by its file and its block's place there, and a file's rows are written in one transaction of that
-    name: a drain that is killed, or done twice, adds nothing twice. Raises StoreError.
+    name: a drain that is killed, or done twice, adds nothing twice. A file is removed once the disk has its rows.
+    Raises StoreError.
     """
     found = Drained()
     with lock(tables.folder / "locks" / "drain.lock", WAIT_SECONDS):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from array import array
 from collections.abc import Iterator
 
@@ -81,11 +80,6 @@ def new_id(at: int) -> str:
 def new_ids(count: int, at: int) -> list[str]:
     """Prediction ids of one request, as of `new_id`."""
     return _ids.several(count, at)
-
-
-def now_us() -> int:
-    """Microseconds since 1970 UTC, by the clock on the wall: it follows a clock that was set."""
-    return time.time_ns() // 1_000
 
 
 def _forked() -> None:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from shipworthy.core.clock import now_us
 from shipworthy.core.table import word
-from shipworthy.deployment.integration.log.ids import now_us
 from shipworthy.deployment.integration.log.tail import Tail
 from shipworthy.deployment.integration.log.writer import Mode, Writer
 

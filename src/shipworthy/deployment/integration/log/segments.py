@@ -1,14 +1,15 @@
 """Files of checksummed blocks: how they are laid out, read, recovered after a kill, and claimed by one process.
 
 A file starts with a mark. A block is its CRC-32, its length with these two words (little-endian, 4 bytes each), and
-its bytes. A writer lays down the bytes, then the checksum, then the length: where the length is nought, what was
-written ends, and what lies behind is room for more or a block that was half written when its writer was killed. A file
-that is closed for good has no such room, and a seal at its end.
+its bytes. A writer lays down the bytes, then the checksum, then the length, as one word: where the length is nought,
+what was written ends, and what lies behind is room for more or a block that was half written when its writer was
+killed. A file that is closed for good has no such room, and a seal at its end.
 After write-ahead logs: Mohan et al. (1992), ARIES, section 3.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zlib
@@ -19,6 +20,7 @@ from pathlib import Path
 MARK = b"SWBLOCK2"
 FIRST_MARK = b"SWBLOCK1"
 HEAD = struct.Struct("<II")
+WORD = struct.Struct("<I")
 SEAL = HEAD.pack(zlib.crc32(b"sealed"), HEAD.size + 6) + b"sealed"
 LARGEST_BLOCK = 256 * 1024 * 1024
 
@@ -44,6 +46,19 @@ def blocks(path: Path) -> Iterator[bytes]:
 def placed(raw: bytes) -> list[tuple[int, bytes]]:
     """Every whole block of a file's bytes with the place where it starts, its header first."""
     return [(start, raw[start:end]) for start, end in _spans(raw)]
+
+
+def lay(room: mmap.mmap | bytearray, at: int, payload: bytes) -> int:
+    """Write a block, so that it is whole or nought for whoever reads it after a kill; the place behind it.
+
+    `pack_into` would store the length byte by byte, and a kill between two leave a wrong one; a slice is copied.
+    """
+    start = at + HEAD.size
+    end = start + len(payload)
+    room[start:end] = payload
+    room[at : at + WORD.size] = WORD.pack(zlib.crc32(payload))
+    room[at + WORD.size : start] = WORD.pack(end - at)
+    return end
 
 
 def rest(raw: bytes) -> tuple[int, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.clock import micros
 from shipworthy.core.lazy import Lazy
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Table, word
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 else:
     pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
-EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 PLACE = ("segment", "offset")
 OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
 LABEL_TABLE, ENTITY_TABLE = "labels", "entity-labels"
@@ -191,11 +191,6 @@ def stored_labels(tables: Tables) -> Iterator[Label]:
 def utc() -> pa.DataType:
     """How times are stored."""
     return pa.timestamp("us", "UTC")
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since 1970 UTC of a time with a zone."""
-    return (at - EPOCH) // TICK
 
 
 def without_repeats(pieces: Sequence[pa.Table]) -> pa.Table:

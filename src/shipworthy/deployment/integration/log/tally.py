@@ -7,8 +7,7 @@ nothing and counts nothing twice, and one that starts late counts what was drain
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
+from shipworthy.core.clock import MINUTE, now_us
 from shipworthy.core.grid import Plan, cells_of, decided, score_cells
 from shipworthy.core.model import Model
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
-from shipworthy.deployment.integration.log.counts import MINUTE, Book, Change, Part, read_counts, write_change
-from shipworthy.deployment.integration.log.ids import now_us
+from shipworthy.deployment.integration.log.counts import Book, Change, Part, read_counts, write_change
 from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces
 from shipworthy.deployment.integration.releases.release import stored
-from shipworthy.errors import StoreError
 from shipworthy.store.files import lock
 from shipworthy.store.tables import Tables
 
@@ -78,18 +76,6 @@ def tally(
             book = write_change(Path(state), book, change, now or now_us())
             rows += change.rows
     return Tallied(rows, tuple(sorted(unknown)))
-
-
-def follow(look: Callable[[], Tallied], stop: threading.Event, *, seconds: float = 5.0,
-           told: Callable[[StoreError], None] = lambda error: None) -> None:
-    """Look again and again until told to stop, and once more then; a disk that refuses is told and tried again."""
-    done = False
-    while not done:
-        done = stop.wait(seconds)
-        try:
-            look()
-        except StoreError as error:
-            told(error)
 
 
 def cells(table: Table, how: Counting) -> Part:

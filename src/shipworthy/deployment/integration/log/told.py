@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
+from shipworthy.core.clock import DAY, micros
 from shipworthy.core.table import word
 from shipworthy.deployment.integration.log.labels import Label
 from shipworthy.errors import BadData, nearest
 
-EPOCH, TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 AHEAD = timedelta(days=1)
 FORM = "send prediction_id, label, observed_at, and source, or a list of them"
 WANTED = {"observed_at": "a time with a zone, such as 2024-07-09T08:00:00Z", "weight": "a number"}
@@ -128,7 +128,7 @@ def zoned(name: str, value: datetime, place: str = "") -> int:
     """A time as microseconds since 1970 UTC. Raises BadData where it has no zone."""
     if value.tzinfo is None:
         raise BadData(f"{place}{name} {value.isoformat()} has no zone", where=name, hint="add Z for UTC")
-    return (value - EPOCH) // TICK
+    return micros(value)
 
 
 def _of_entity(told: Told, rules: Rules, place: str) -> Label:
@@ -149,7 +149,7 @@ def _of_entity(told: Told, rules: Rules, place: str) -> Label:
     if told.at is None:
         raise BadData(f"{place}at is missing", where="at", hint="send the time up to which the answer was given")
     until = zoned("at", told.at, place)
-    since = until - round(rules.days * 86_400e6) if told.since is None else zoned("since", told.since, place)
+    since = until - round(rules.days * DAY) if told.since is None else zoned("since", told.since, place)
     if since > until:
         raise BadData(f"{place}since lies behind at", where="since", hint="send a since that is earlier than at")
     named = tuple(sorted((name, word(value) or "") for name, value in told.entity.items()))

@@ -12,12 +12,11 @@ import mmap
 import os
 import secrets
 import time
-import zlib
 from pathlib import Path
 from typing import Literal
 
 from shipworthy.deployment.integration.log.commit import Commit
-from shipworthy.deployment.integration.log.segments import HEAD, MARK, claim, segments
+from shipworthy.deployment.integration.log.segments import HEAD, MARK, claim, lay, segments
 from shipworthy.errors import StoreError
 
 Mode = Literal["kept", "durable", "buffered"]
@@ -98,9 +97,7 @@ class Writer:
             at = self._at
         window = self._window
         assert window is not None
-        window[at + HEAD.size : at + size] = payload
-        HEAD.pack_into(window, at, zlib.crc32(payload), size)
-        self._at = at + size
+        self._at = lay(window, at, payload)
         self._commit.written += 1
 
     def _delay(self, payload: bytes) -> None:
@@ -149,18 +146,19 @@ class Writer:
             try:
                 size = HEAD.size + len(self.header)
                 window, reserved = _mapped(handle, (0, 0, max(STEP_BYTES, len(MARK) + size)))
+                if self.mode == "durable":
+                    _named(self.folder)
             except OSError:
                 os.close(handle)
                 path.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise _refused(error, self.folder) from error
-        window[len(MARK) + HEAD.size : len(MARK) + size] = self.header
-        HEAD.pack_into(window, len(MARK), zlib.crc32(self.header), size)
+        behind = lay(window, len(MARK), self.header)
         window[: len(MARK)] = MARK
         self._release()
         self._handle, self._window, self._reserved, self._base = handle, window, reserved, 0
-        self._first = self._at = len(MARK) + size
+        self._first = self._at = behind
         self._old = time.monotonic() + self.age
         self._commit.moved(handle)
 
@@ -213,6 +211,16 @@ def _reserve(handle: int, start: int, end: int) -> None:
     left = memoryview(bytes(end - start))
     while left:
         left = left[os.write(handle, left) :]
+
+
+def _named(folder: Path) -> None:
+    """Wait until the disk has the names of a folder's files, and its own; where a folder can be waited for."""
+    for path in (folder, folder.parent) if os.name == "posix" else ():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _latest(folder: Path, name: str) -> int:

@@ -5,13 +5,13 @@ A server counts in memory and adds what it counted to a file of its own; a look 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-MINUTE = 60_000_000  # microseconds
+from shipworthy.core.clock import MINUTE
+
 STEP = 2 ** (1 / 8)
 EDGES = tuple(50e-6 * STEP**k for k in range(164))  # 50 µs to a little over a minute, 9 % apart
 
@@ -29,55 +29,24 @@ class Calls(msgspec.Struct, frozen=True, omit_defaults=True):
     cells: dict[int, int] = {}
 
 
-class Counter:
-    """What one server process counts; `count` is for the request path."""
+class Sampler:
+    """Calls from running totals, such as those of the server's counters, read once a minute."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[int, str], tuple[list[int], dict[int, int]]] = {}
-
-    def count(self, arm: str, at: int, status: int, seconds: float) -> None:
-        """One request that ended. at: microseconds since 1970 UTC."""
-        key = (at - at % MINUTE, arm)
-        sums, cells = self._open.setdefault(key, ([0, 0], {}))
-        sums[0] += 1
-        sums[1] += status >= 500
-        cell = bisect_left(EDGES, seconds)
-        cells[cell] = cells.get(cell, 0) + 1
-
-    def taken(self, before: int) -> list[Calls]:
-        """The minutes that were over at a time, each told once: they are forgotten here."""
-        over = sorted(key for key in self._open if key[0] + MINUTE <= before)
-        taken = [(key, *self._open.pop(key)) for key in over]
-        return [Calls(at, arm, sums[0], sums[1], cells) for (at, arm), sums, cells in taken]
-
-
-class Sampler:
-    """Calls from running totals, such as those of the server's counters, read once a minute. edges: of its histogram,
-    ascending seconds.
-    """
-
-    def __init__(self, edges: Sequence[float]) -> None:
-        self.edges = tuple(edges)
         self._last: dict[str, tuple[int, ...]] = {}
 
     def taken(self, arm: str, at: int, errors: int, buckets: Sequence[int]) -> Calls | None:
         """What was added since the last reading of this arm; None at the first, and after totals that fell: a restart.
 
-        at: microseconds since 1970 UTC, now. buckets: (edges + 1,) requests by time taken, failures included.
+        at: microseconds since 1970 UTC, now. buckets: (`EDGES` + 1,) requests by time taken, failures included.
         """
         now, before = (errors, *buckets), self._last.get(arm)
         self._last[arm] = now
         if before is None or any(new < old for new, old in zip(now, before, strict=True)):
             return None
         failed, *more = (new - old for new, old in zip(now, before, strict=True))
-        minute = at - at % MINUTE - MINUTE
-        return Calls(minute, arm, sum(more), failed, cells_of(self.edges, more)) if sum(more) else None
-
-
-def cells_of(edges: Sequence[float], counts: Sequence[int]) -> dict[int, int]:
-    """The cells of a coarser histogram: each of its buckets, (edges + 1,), in the cell of its upper edge."""
-    placed = [*(bisect_left(EDGES, edge) for edge in edges), len(EDGES)]
-    return {cell: count for cell, count in zip(placed, counts, strict=True) if count}
+        cells = {cell: count for cell, count in enumerate(more) if count}
+        return Calls(at - at % MINUTE - MINUTE, arm, sum(more), failed, cells) if cells else None
 
 
 def add_calls(path: Path, calls: Sequence[Calls]) -> None:

@@ -16,7 +16,7 @@ from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.part import Rollout
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.integration.rollout.calls import EDGES, STEP, Calls
-from shipworthy.deployment.integration.rollout.traffic import Arms, entities, nameless, numbers, once
+from shipworthy.deployment.integration.rollout.traffic import Arms, entities, numbers, once
 from shipworthy.metrics.arrays import Array, Mask
 from shipworthy.metrics.sequential import distance_sequence, from_any_start, mean_sequence, odds_log_e, split_log_e
 
@@ -206,15 +206,12 @@ def assigned(found: Arms) -> tuple[Floats, Mask]:
     """The chance of the challenger, and whether it was the challenger, of every entity at every share, in order.
 
     An entity that the champion answered at share s lies above s: at a share r > s its chance is (r − s) / (1 − s).
-    A row without a value in the unit is of nobody known, and left out.
+    A row without a value in the unit was drawn for itself.
     """
     share, judged, at = _told(found), _is_challenger(found), _order(found)
-    both = [found.champion, found.challenger]
-    code = entities(both, found.unit)
+    code = entities([found.champion, found.challenger], found.unit)
     if code is None:
         return share[at], judged[at]
-    named = np.concatenate([~nameless(table, found.unit) for table in both])
-    at = at[named[at]]
     bounds: dict[int, tuple[float, float]] = {}
     last: dict[int, float] = {}
     chance, kept = [], []

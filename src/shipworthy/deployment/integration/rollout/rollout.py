@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from shipworthy.core.canon import canonical, digest
+from shipworthy.core.clock import HOUR, MINUTE
 from shipworthy.core.evidence import Finding
 from shipworthy.core.ledger import Line, moves
 from shipworthy.core.model import Model
@@ -30,7 +31,6 @@ from shipworthy.errors import BadRelease, Misuse, NotFit, one_of
 
 START, ADVANCE, DONE = "rollout start", "rollout advance", "rollout done"
 ENDS = {"back": "rollout back", "timeout": "rollout timeout", "stop": "rollout stop"}
-MINUTE = 60_000_000  # microseconds
 PRESENT = 0.01
 FOLDER = "rollouts"
 Action = Literal["advance", "hold", "back", "timeout", "stop", "done", "none"]
@@ -152,7 +152,7 @@ def look(known: Rolling, traffic: Callable[[Rolling], Traffic], *, now: int) -> 
     plan, all_stages = known.plan, stages(known.plan)
     mode, share = all_stages[known.stage]
     stays = Decision("hold", "", known.stage, mode, share)
-    if now - known.started > plan.hours * 60 * MINUTE:
+    if now - known.started > plan.hours * HOUR:
         return msgspec.structs.replace(stays, action="timeout", reason=f"{plan.hours:g} hours are over, undecided")
     seen = arms(traffic(known), champion=known.champion.release, challenger=known.challenger.release,
                 since=known.started, unit=plan.unit, shares=known.shares, now=now)

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.integration.rollout.calls import MINUTE, Calls
+from shipworthy.deployment.integration.rollout.calls import Calls
 from shipworthy.deployment.monitoring.joined import join, micros, served
 from shipworthy.metrics.arrays import Mask
 from shipworthy.metrics.sequential import matched
@@ -139,14 +140,6 @@ def entities(tables: Sequence[Table], unit: Sequence[str]) -> Ints | None:
         place = np.where(place < 0, alone, place)
         code = np.unique(code * (len(column.dictionary) + rows + 1) + place, return_inverse=True)[1].astype(np.int64)
     return code
-
-
-def nameless(table: Table, unit: Sequence[str]) -> Mask:
-    """The rows without a value in a column of the unit, (n,)."""
-    found = np.zeros(table.rows, np.bool_)
-    for name in unit:
-        found |= np.asarray(table.column(name).is_null().to_numpy(), np.bool_)
-    return found
 
 
 def once(table: Table, unit: Sequence[str]) -> Table:

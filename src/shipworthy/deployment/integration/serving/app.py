@@ -16,15 +16,15 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from shipworthy.core.clock import MINUTE, now_us
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.access.gate import Caller, Gate
 from shipworthy.deployment.integration.access.journal import Teller, journal, request_id
 from shipworthy.deployment.integration.log.answers import ServedRow
-from shipworthy.deployment.integration.log.ids import new_id, new_ids, now_us
+from shipworthy.deployment.integration.log.ids import new_id, new_ids
 from shipworthy.deployment.integration.log.told import read_body
 from shipworthy.deployment.integration.releases.release import open_release
-from shipworthy.deployment.integration.rollout.calls import MINUTE
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving.answerer import Batch, Contributions
 from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms, adapted

@@ -22,7 +22,7 @@ from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.releases.sign import trusted
-from shipworthy.deployment.integration.rollout.calls import EDGES, Calls, Sampler, add_calls
+from shipworthy.deployment.integration.rollout.calls import Calls, Sampler, add_calls
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
 from shipworthy.deployment.integration.serving.counters import (
     ABSTAINED,
@@ -64,8 +64,8 @@ class Arm:
         self.kept = self.log.arm(heading) if isinstance(log, Log) else self.log.champion
         self.recent = Recent(self.log.folder, shape.entity)
         self._shadow = self.log.arm(heading, shadow=True)
-        self.cells = counters.release(release.id)
-        self._sampler = Sampler(EDGES)
+        self.cells, self._counters = counters.release(release.id), counters
+        self._sampler = Sampler()
 
     def calls(self, name: str, at: int) -> Calls | None:
         """What was asked of it since the last time, under the name of an arm. at: microseconds since 1970 UTC."""
@@ -79,6 +79,7 @@ class Arm:
         """Seal its files."""
         self.kept.close()
         self._shadow.close()
+        self._counters.let_go(self.release.id)
 
     def keep(self, batch: Batch, ids: list[str], at: int, name: str, chance: float) -> None:
         """Log the answers that it gave under the name of an arm, and count them. Raises StoreError."""
@@ -216,7 +217,13 @@ class Arms:
             warm = next((arm for arm in self.all if arm.release.id == stand.release), None)
             return warm or self._make(signed(home, stand))
 
-        return arm(told.champion), None if told.challenger is None else arm(told.challenger)
+        champion = arm(told.champion)
+        try:
+            return champion, None if told.challenger is None else arm(told.challenger)
+        except ShipworthyError:
+            if champion not in self.all:
+                champion.close()
+            raise
 
     def _move(self, told: Standing, champion: Arm, challenger: Arm | None) -> None:
         before = self.all

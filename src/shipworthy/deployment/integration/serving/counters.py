@@ -87,20 +87,34 @@ class Counters:
     def __init__(self, cells: memoryview[int], board: Board) -> None:
         self.board, self._cells = board, cells
         self.general = cells[:_GENERAL]
-        self._next = 0
+        self._held: list[str] = []
+        self._given: list[list[int]] = []
 
     def release(self, release_id: str) -> memoryview[int]:
-        """The cells of a release: `ROWS` and its like, and its times; the oldest of eight makes room for a ninth."""
+        """The cells of a release: `ROWS` and its like, and its times. They are its own until it is `let_go` as often
+        as it was asked for; then they stay until a ninth release needs the room of the one that was asked for longest
+        ago. Where none of eight was let go, the cells are not on the board.
+        """
         name = _packed(release_id)
         blocks = [self._cells[at : at + _RELEASE] for at in range(_GENERAL, _SIZE, _RELEASE)]
-        for block in blocks:
-            if block[_NAME:].tolist() == name:
-                return block
-        block = blocks[self._next % RELEASES]
-        self._next += 1
-        for place, value in enumerate([0] * _NAME + name):
-            block[place] = value
-        return block
+        names = [block[_NAME:].tolist() for block in blocks]
+        held = [_packed(each) for each in self._held]
+        self._held.append(release_id)
+        given = self._given = [*(each for each in self._given if each != name), name]
+        if name in names:
+            return blocks[names.index(name)]
+        free = [place for place, known in enumerate(names) if known not in held]
+        if not free:
+            return memoryview(bytearray(8 * _RELEASE)).cast("q")
+        place = min(free, key=lambda n: (bool(names[n][0]), given.index(names[n]) if names[n] in given else -1))
+        for at, value in enumerate([0] * _NAME + name):
+            blocks[place][at] = value
+        return blocks[place]
+
+    def let_go(self, release_id: str) -> None:
+        """Say that a release is not counted any more."""
+        if release_id in self._held:
+            self._held.remove(release_id)
 
     def done(self, route: str, status: int) -> None:
         """Count one request. route: one of `ROUTES`, never the path that was asked."""
