@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shipworthy import flow
+from shipworthy.cli.chosen import chosen
 from shipworthy.cli.talk import json_option, project_option, put, say
 from shipworthy.core.cleaning import DATES, NAIVE
 from shipworthy.core.clock import micros
@@ -19,11 +19,9 @@ from shipworthy.deployment.integration.log.labels import Label, LabelLog
 from shipworthy.deployment.integration.log.read import predictions, waiting
 from shipworthy.deployment.integration.log.tables import entity_text, stored_labels
 from shipworthy.deployment.integration.log.told import Rules, read_rows
-from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.declared import declared
-from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.serving.record import Shape
-from shipworthy.errors import BadData, Misuse
+from shipworthy.errors import BadData
 from shipworthy.store.workspace import Place, Workspace, opened
 
 TIMES = ("observed_at", "at", "since")
@@ -64,11 +62,7 @@ def command(table: str, folder: Path, release_id: str, source: str, as_json: boo
 def take_labels(place: Place, address: str, *, release_id: str = "", source: str = "") -> Taken:
     """Keep the labels of a table in the project's log. Raises BadData naming row and column, Misuse, StoreError."""
     place = opened(place)
-    release_id = history.named(place.store, release_id)
-    release = find_release(place.releases, release_id) if release_id else flow.champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote first, or name one: --release ID")
+    release = chosen(place, release_id)
     table = read(address, plugins=place.plugins())
     labels = rows(table, _rules(place, release), source=source)
     log = LabelLog(place.log, mode=place.project.serve.log, known=stored_labels(place.store.tables))

@@ -10,7 +10,8 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from shipworthy import __version__, flow
+from shipworthy import __version__
+from shipworthy.cli.chosen import chosen
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.progress import counted
@@ -19,13 +20,11 @@ from shipworthy.data.collection.read import read
 from shipworthy.data.collection.size import PIECE
 from shipworthy.data.collection.stream import Piece, Wanted, pieces, rows_of, stamp_of
 from shipworthy.deployment.integration.batch import answered, words_of
-from shipworthy.deployment.integration.releases import history
-from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.errors import BadData, Misuse, ShipworthyError, StoreError
 from shipworthy.store.files import told
 from shipworthy.store.journal import Journal
 from shipworthy.store.sheets import SHEETS, Sheet
-from shipworthy.store.workspace import Place, Workspace, opened
+from shipworthy.store.workspace import Place, opened
 
 GROUP = 1 << 19  # rows that are kept together: what a killed run loses at most
 
@@ -55,7 +54,7 @@ def predict(place: Place, table: Any, *, release_id: str = "") -> Predictions:
     Raises Misuse when there is no such release, BadData when a column is missing or cannot be read so.
     """
     place = opened(place)
-    return _release(place, release_id).model.predict(read(table, plugins=place.plugins()))
+    return chosen(place, release_id).model.predict(read(table, plugins=place.plugins()))
 
 
 def predict_into(
@@ -77,7 +76,7 @@ def predict_into(
     if not output.parent.is_dir():
         raise Misuse("there is no such folder to write into", where=str(output.parent), hint="make it first")
     place, stamp = opened(place), stamp_of(table)
-    release = _release(place, release_id)
+    release = chosen(place, release_id)
     identifiers = tuple(place.project.data.identifiers)
     job = {"release": release.id, "table": stamp, "version": __version__, "identifiers": identifiers}
     with Journal(output, job, fresh=fresh or stamp is None) as journal:
@@ -96,15 +95,6 @@ def predict_into(
                 journal.forget()
             raise
     return rows
-
-
-def _release(place: Workspace, release_id: str) -> Release:
-    release_id = history.named(place.store, release_id)
-    release = find_release(place.releases, release_id) if release_id else flow.champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="promote a release first, or name one: --release ID, in Python release_id")
-    return release
 
 
 def _scored(

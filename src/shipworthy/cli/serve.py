@@ -10,14 +10,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from shipworthy import flow
+from shipworthy.cli.chosen import chosen
 from shipworthy.cli.talk import project_option, say
 from shipworthy.core.model import Model
 from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import ending, tls
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.example import example
-from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.integration.serving.host import become
 from shipworthy.deployment.integration.serving.worker import Job
 from shipworthy.errors import Misuse
@@ -35,11 +34,7 @@ from shipworthy.store.workspace import open_workspace
 def command(folder: Path, release_id: str, host: str, port: int, workers: int, *, keep: bool) -> None:
     """Answer records and Open Inference Protocol v2 requests, and log what was served. Stops on Ctrl-C."""
     place = open_workspace(folder)
-    release_id = history.named(place.store, release_id)
-    release = find_release(place.releases, release_id) if release_id else flow.champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote first, or name one: --release ID")
+    release = chosen(place, release_id)
     told = place.project.serve
     host, port, workers = host or told.host, port or told.port, workers or told.workers
     _may_listen(host, port)
