@@ -40,8 +40,7 @@ class Reading:
         except asyncio.CancelledError:
             if key not in self._late:
                 raise
-            raise Refused(408, f"the body did not arrive within {READ_SECONDS:g} seconds", field="body",
-                          hint="send it in one go") from None
+            raise too_slow() from None
         finally:
             self._under_way.pop(key, None)
             self._late.discard(key)
@@ -74,6 +73,12 @@ class Reading:
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self.megabytes:g} MB", field="body",
                        hint="send the records in several requests")
+
+
+def too_slow() -> Refused:
+    """What a client is told that takes too long to ask."""
+    return Refused(408, f"the request did not arrive within {READ_SECONDS:g} seconds", field="body",
+                   hint="send it in one go")
 
 
 def _cut(problem: str) -> Refused:

@@ -23,7 +23,7 @@ from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.counters import Board
-from shipworthy.deployment.integration.serving.front import config
+from shipworthy.deployment.integration.serving.front import Front, config
 from shipworthy.deployment.integration.serving.reading import READ_SECONDS
 from shipworthy.errors import ShipworthyError
 
@@ -59,7 +59,7 @@ class Listener(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, made: App) -> None:
         super().__init__(config)
         self._app = made
-        self._silent: dict[int, float] = {}
+        self._silent: dict[Any, tuple[Any, float]] = {}
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await super().startup(sockets)
@@ -78,13 +78,25 @@ class Listener(uvicorn.Server):
 
     def _close_silent(self) -> None:
         """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever."""
-        now, silent = time.monotonic(), {}
+        strangers = []
         for connection in list(self.server_state.connections):
-            if getattr(connection, "silent", False):
-                since = silent[id(connection)] = self._silent.get(id(connection), now)
-                if now - since > READ_SECONDS and connection.transport is not None:
+            if not isinstance(connection, Front):
+                strangers.append(connection)
+            elif connection.waits > READ_SECONDS:
+                connection.give_up()
+        self._close_silent_strangers(strangers, time.monotonic())
+
+    def _close_silent_strangers(self, connections: list[Any], now: float) -> None:
+        """The same where the protocol is uvicorn's own, which keeps no times: silent at every look at one cycle."""
+        before, self._silent = self._silent, {}
+        for connection in connections:
+            cycle = connection.cycle  # another for every request
+            if connection.timeout_keep_alive_task is None and (cycle is None or cycle.response_complete):
+                known, since = before.get(connection, (cycle, now))
+                since = since if known is cycle else now
+                self._silent[connection] = (cycle, since)
+                if now - since > READ_SECONDS:
                     connection.transport.close()
-        self._silent = silent
 
 
 def made(job: Job) -> tuple[App, Board]:
