@@ -2,8 +2,8 @@
 
 uvicorn starts a task, a queue and two messages for every request, which costs as much as the answer. Whatever is not
 one plain record in one plain request is handed to uvicorn as if nothing had been held back, and goes through the ASGI
-application; so does everything where uvicorn is not as it is known here. It also holds what uvicorn does not: limits
-of a head, of open connections and of the time that a client takes to ask.
+application; so does everything, by h11, where uvicorn is not as it is known here. It also holds what uvicorn does not:
+limits of a head, of open connections and of the time that a client takes to ask.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _PARSER = ("get_method", "get_http_version", "should_keep_alive", "should_upgrad
 
 
 def protocol(app: App | Traced, counters: Counters, megabytes: float) -> type[asyncio.Protocol] | str:
-    """What uvicorn's `http` is to be for an application: the short way in, or its own choice where that cannot be.
+    """What uvicorn's `http` is to be for an application: the short way in, or h11 where that cannot be.
 
-    megabytes: of the largest body.
+    megabytes: of the largest body. h11 comes with uvicorn, keeps trailers apart and limits heads itself.
     """
     if not as_known():
-        return "auto"
+        return "h11"
     about = {"application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)), "room": room()}
     return type("Front", (Front,), about)
 
