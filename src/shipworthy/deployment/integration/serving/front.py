@@ -73,7 +73,7 @@ def as_known() -> bool:
                 and all(hasattr(probe.parser, name) for name in _PARSER) and probe in probe.connections
                 and probe.headers is probe.scope["headers"] and probe.headers == [(b"host", b"here")]
                 and probe.cycle.response_complete is False and probe.flow.write_paused is False)
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, NotImplementedError):  # the last by a transport that nobody is to use
         return False
 
 
@@ -115,6 +115,8 @@ class Front(HttpToolsProtocol):
         self.heard += self.piece
         if self.heard > HEAD_BYTES:
             self._turn_away(_too_long())
+        elif self.held is not None and self._announced() > self.most:
+            self._hand_over()  # it will not be held, and may be refused before it comes
 
     def on_message_begin(self) -> None:
         self.opened = True
@@ -187,6 +189,9 @@ class Front(HttpToolsProtocol):
 
     def _head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _announced(self) -> int:
+        return next((int(value) for name, value in self.given if name == b"content-length"), 0)
 
     def _hand_over(self) -> None:
         """The request to uvicorn, with what was held back of it."""

@@ -6,11 +6,11 @@ It says on standard output when it is ready. Nothing that trains or stores is im
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -69,33 +69,31 @@ class Listener(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 50 == 0:
-            self._close_silent()
+            self._close_silent(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._app.draining = True
         super().handle_exit(sig, frame)
 
-    def _close_silent(self) -> None:
-        """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever."""
-        strangers = []
-        for connection in list(self.server_state.connections):
-            if not isinstance(connection, Front):
-                strangers.append(connection)
-            elif connection.waits > READ_SECONDS:
-                connection.give_up()
-        self._close_silent_strangers(strangers, time.monotonic())
+    def _close_silent(self, now: float) -> None:
+        """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever.
 
-    def _close_silent_strangers(self, connections: list[Any], now: float) -> None:
-        """The same where the protocol is uvicorn's own, which keeps no times: silent at every look at one cycle."""
+        Where the protocol is uvicorn's own, which keeps no times, such are those silent at every look at one cycle, for
+        each request has another.
+        """
         before, self._silent = self._silent, {}
+        connections: list[Any] = list(self.server_state.connections)
         for connection in connections:
-            cycle = connection.cycle  # another for every request
+            if isinstance(connection, Front):
+                if connection.waits > READ_SECONDS:
+                    connection.give_up()
+                continue
+            cycle = connection.cycle
             if connection.timeout_keep_alive_task is None and (cycle is None or cycle.response_complete):
                 known, since = before.get(connection, (cycle, now))
-                since = since if known is cycle else now
-                self._silent[connection] = (cycle, since)
-                if now - since > READ_SECONDS:
+                self._silent[connection] = (cycle, since if known is cycle else now)
+                if now - self._silent[connection][1] > READ_SECONDS:
                     connection.transport.close()
 
 
