@@ -81,7 +81,7 @@ class Front(HttpToolsProtocol):
     """One connection. held: the parts of a body that may be answered at once; None for any other request.
 
     most: bytes of a body that are held. room: connections that may be open. given: the headers of the request.
-    since: when it last began to wait, by the clock of its loop. opened: a request has begun that nobody answers yet.
+    since: when it last began to wait, by the clock of its loop. url: of a request that nobody answers yet.
     piece: bytes that the network brought last. heard: bytes of whole pieces since the parser told of a head or a part
     of a body. before: bytes of the piece that it told of it in, some of which may be of the next head.
     """
@@ -92,7 +92,8 @@ class Front(HttpToolsProtocol):
     held: list[bytes] | None = None
     given: Headers
     size = piece = heard = before = 0
-    opened = closing = False
+    closing = False
+    url = b""
     began = since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,10 +119,6 @@ class Front(HttpToolsProtocol):
         elif self.held is not None and self._announced() > self.most:
             self._hand_over()  # it will not be held, and may be refused before it comes
 
-    def on_message_begin(self) -> None:
-        self.opened = True
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         if self.before + self.heard + self.piece > HEAD_BYTES and self._head() > HEAD_BYTES:
             self._turn_away(_too_long())
@@ -131,8 +128,9 @@ class Front(HttpToolsProtocol):
         if self._plain():
             self.held, self.size, self.began = [], 0, time.perf_counter()
         else:
-            self.held, self.opened = None, False
+            self.held = None
             super().on_headers_complete()
+            self.url = b""
 
     def on_body(self, body: bytes) -> None:
         self.before, self.heard = self.piece, -self.piece
@@ -145,12 +143,11 @@ class Front(HttpToolsProtocol):
             self._hand_over()
 
     def on_message_complete(self) -> None:
-        self.before, self.heard = self.piece, -self.piece
         if self.held is not None:
             body = self.held[0] if len(self.held) == 1 else b"".join(self.held)
             answer = self.application.at_once(self.given, body, self.began) if body else None
             if answer is not None:
-                self.held, self.opened = None, False
+                self.held, self.url = None, b""
                 self._send(*answer, stays=self.parser.should_keep_alive() and not self.closing)
                 self.on_response_complete()
                 return
@@ -176,7 +173,7 @@ class Front(HttpToolsProtocol):
 
     def give_up(self) -> None:
         """Close it; a client that had begun to ask is told why."""
-        if self.opened:
+        if self.url:
             self._turn_away(too_slow())
         else:
             self.transport.close()
@@ -196,8 +193,9 @@ class Front(HttpToolsProtocol):
     def _hand_over(self) -> None:
         """The request to uvicorn, with what was held back of it."""
         parts, self.held = self.held or [], None
-        self.opened = self.expect_100_continue = False  # a trailer may have said it
+        self.expect_100_continue = False  # a trailer may have said it
         super().on_headers_complete()
+        self.url = b""
         if self.closing:
             super().shutdown()  # this answer is the last
         for part in parts:
