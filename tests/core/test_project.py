@@ -55,3 +55,11 @@ def test_owner_and_licence_of_an_unnamed_source_are_in_the_catalogue(tmp_path: P
     assert list(tables) == ["shop"]
     (listed,) = discover(list(tables.values()), place.project).tables
     assert (listed.name, listed.owner, listed.licence) == ("shop", "sam", "CC0-1.0")
+
+
+@pytest.mark.parametrize("key, least", [
+    ("workers", 1), ("max_rows", 1), ("max_megabytes", 0.001), ("max_concurrent", 0)])
+def test_a_size_of_serving_that_lets_nothing_in_is_refused(key: str, least: float) -> None:
+    assert getattr(parse(f"{HEAD}[serve]\n{key} = {least}\n").serve, key) == least
+    with pytest.raises(BadProject, match=f"serve.{key}"):
+        parse(f"{HEAD}[serve]\n{key} = {-1 if least == 0 else 0}\n")

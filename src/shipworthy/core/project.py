@@ -242,10 +242,10 @@ class Serving(Part, frozen=True):
 
     host: str = "127.0.0.1"
     port: int = 8000
-    workers: int = 1
-    max_rows: int = 10_000
-    max_megabytes: float = 16.0
-    max_concurrent: int = 64
+    workers: Annotated[int, msgspec.Meta(gt=0)] = 1
+    max_rows: Annotated[int, msgspec.Meta(gt=0)] = 10_000
+    max_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 16.0
+    max_concurrent: Annotated[int, msgspec.Meta(ge=0)] = 64
     unseen: Literal["accept", "refuse"] = "accept"
     log: Literal["kept", "durable", "buffered"] = "kept"
     label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0

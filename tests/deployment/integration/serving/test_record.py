@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from shipworthy.core.table import word
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.errors import BadData
 
-from ..conftest import record, small_model
+from ..conftest import patients, record, small_model
 
 SHAPE = Shape(small_model())
 
@@ -93,3 +94,42 @@ def test_a_very_long_text_is_shown_short() -> None:
 
 def test_a_column_whose_name_is_no_identifier_is_a_field() -> None:
     assert "".join(field.key for field in SHAPE.fields).isalnum()
+
+
+WIDE = Shape(small_model(), [*patients(1).schema.columns,
+                             *(msgspec.structs.replace(patients(1).schema["age"], name=name, role="identifier")
+                               for name in ("bed", "case"))])
+ONE = msgspec.json.encode(record())
+FIELDS = [*record(), "bed"]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("rest", ["", '"case":null,', '"case":"\\":",', '"bed":":",', '"c\\u0061se":1,'])
+def test_a_field_that_is_sent_twice_is_refused(name: str, rest: str) -> None:
+    value = msgspec.json.encode(record(bed="7")[name]).decode()
+    twice = f'{{"{name}":{value},"{name}": {value},{rest}'.encode() + ONE[1:]
+    for body in (twice, b"[%s,%s]" % (ONE, twice)):
+        with pytest.raises(BadData, match="is sent twice") as caught:
+            WIDE.decode(body)
+        assert caught.value.where in (name, "bed")
+
+
+@pytest.mark.parametrize("more", [
+    {}, {"bed": "7"}, {"bed": None}, {"bed": 7, "case": "8"}, {"bed": '":":":"'}, {"ward": '":'}, {"ward": '{"a":1}'}])
+def test_a_field_that_is_sent_once_is_read_however_it_is_written(more: dict[str, Any]) -> None:
+    given = record(**more)
+    for body in (msgspec.json.encode(given), json.dumps(given, indent=1).encode(),
+                 json.dumps(given, separators=(" ,", " : ")).encode()):
+        assert WIDE.decode(body) == ([msgspec.convert(given, WIDE.type)], True)
+        both = [msgspec.convert(one, WIDE.type) for one in (given, record())]
+        assert WIDE.decode(b"[%s,%s]" % (body, ONE))[0] == both
+
+
+def test_a_column_that_nobody_reads_may_hold_anything_but_one_key_twice() -> None:
+    raw = Shape(small_model(), [*patients(1).schema.columns,
+                                msgspec.structs.replace(patients(1).schema["age"], name="note", role="ignored")])
+    assert raw.ignored == ("ill", "note")
+    for value in (b"9" * 300, b'{"a":[{"b":1},{"b":2}]}', b"null"):
+        assert len(raw.decode(b'{"note":' + value + b"," + ONE[1:])[0]) == 1
+    with pytest.raises(BadData, match='field "b" is sent twice'):
+        raw.decode(b'{"note":{"b":1,"b":2},' + ONE[1:])

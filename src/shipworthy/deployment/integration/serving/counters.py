@@ -15,7 +15,7 @@ from shipworthy.deployment.integration.rollout.calls import EDGES
 SHOWN = 8  # of the fine edges every eighth is shown: each twice the one before
 ROUTES = ("predict", "infer", "invocations", "labels", "other")
 ANSWERS = ROUTES[:3]
-STATUSES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 500, 503)
+STATUSES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 431, 500, 503)
 OWN = {"shipworthy_labels_total": ("counter", "Labels kept."),
        "shipworthy_overload_refusals_total": ("counter", "Requests refused with 429."),
        "shipworthy_shadows_left_out_total": ("counter", "Requests that the challenger was too busy to shadow."),

@@ -2,19 +2,24 @@
 
 uvicorn starts a task, a queue and two messages for every request, which costs as much as the answer. Whatever is not
 one plain record in one plain request is handed to uvicorn as if nothing had been held back, and goes through the ASGI
-application; so does everything where uvicorn is not as it is known here.
+application; so does everything, by h11, where uvicorn is not as it is known here. It also holds what uvicorn does not:
+limits of a head, of open connections and of the time that a client takes to ask.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn import Config
+from uvicorn.server import ServerState
 
-from shipworthy.deployment.integration.serving.refusals import Headers
+from shipworthy.deployment.integration.serving.counters import Counters
+from shipworthy.deployment.integration.serving.reading import too_slow
+from shipworthy.deployment.integration.serving.refusals import Headers, Refused, advice, refusal
 
 if TYPE_CHECKING:
     from shipworthy.deployment.integration.serving.app import App
@@ -26,53 +31,133 @@ except ImportError:  # no httptools on this platform
     HttpToolsProtocol = object  # type: ignore[assignment, misc]
 
 PATH, METHOD = b"/v1/predict", b"POST"
-HELD_BYTES = 64 * 1024
-NEEDED = ("on_headers_complete", "on_body", "on_message_complete", "on_response_complete", "shutdown")
+HELD_BYTES = HEAD_BYTES = 64 * 1024
+CONNECTIONS = 4096
+JSON = (b"content-type", b"application/json")
 _LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_OWN = ("connection_lost", "expect_100_continue", "on_body", "on_message_begin", "on_message_complete",
+        "on_response_complete", "send_400_response", "shutdown", "timeout_keep_alive_task", "transport")
+_PARSER = ("get_method", "get_http_version", "should_keep_alive", "should_upgrade")
 
 
-def protocol(app: App | Traced) -> type[asyncio.Protocol] | str:
-    """What uvicorn's `http` is to be for an application: the short way in, or its own choice where that cannot be."""
-    if not all(hasattr(HttpToolsProtocol, name) for name in NEEDED):
-        return "auto"
-    return type("Front", (_Front,), {"application": app})
+def protocol(app: App | Traced, counters: Counters, megabytes: float) -> type[asyncio.Protocol] | str:
+    """What uvicorn's `http` is to be for an application: the short way in, or h11 where that cannot be.
+
+    megabytes: of the largest body. h11 comes with uvicorn, keeps trailers apart and limits heads itself.
+    """
+    if not as_known():
+        return "h11"
+    about = {"application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)), "room": room()}
+    return type("Front", (Front,), about)
 
 
-class _Front(HttpToolsProtocol):
-    """One connection. held: the parts of a body that may be answered at once; None for any other request."""
+def room() -> int:
+    """How many connections one process may hold open: a quarter of the files that it may open are for the rest."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return CONNECTIONS
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files * 3 // 4)
+
+
+def as_known() -> bool:
+    """Whether uvicorn's protocol has all that the short way in uses of it: one is made, and hears of one request."""
+    try:
+        settings = Config(_nobody, http=HttpToolsProtocol, ws="none", lifespan="off", log_config=None)
+        probe: Any = HttpToolsProtocol(settings, ServerState(), {}, cast(asyncio.AbstractEventLoop, _Still()))
+        fresh = probe.cycle is None and probe.timeout_keep_alive_task is None
+        probe.connection_made(asyncio.Transport())
+        probe.data_received(b"GET /asked HTTP/1.1\r\nHost: here\r\n\r\n")
+        return (fresh and all(hasattr(probe, name) for name in _OWN) and probe.url == b"/asked"
+                and all(hasattr(probe.parser, name) for name in _PARSER) and probe in probe.connections
+                and probe.headers is probe.scope["headers"] and probe.headers == [(b"host", b"here")]
+                and probe.cycle.response_complete is False and probe.flow.write_paused is False)
+    except (AttributeError, KeyError, TypeError, NotImplementedError):  # the last by a transport that nobody is to use
+        return False
+
+
+class Front(HttpToolsProtocol):
+    """One connection. held: the parts of a body that may be answered at once; None for any other request.
+
+    most: bytes of a body that are held. room: connections that may be open. given: the headers of the request.
+    since: when it last began to wait, by the clock of its loop. url: of a request that nobody answers yet.
+    piece: bytes that the network brought last. heard: bytes of whole pieces since the parser told of a head or a part
+    of a body. before: bytes of the piece that it told of it in, some of which may be of the next head.
+    """
 
     application: App | Traced
+    counters: Counters
+    most = room = 0
     held: list[bytes] | None = None
-    size = 0
+    given: Headers
+    size = piece = heard = before = 0
     closing = False
-    began = 0.0
+    url = b""
+    began = since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        self.since = self.loop.time()
+        if len(self.connections) > self.room:
+            self._turn_away(Refused(503, "too many connections are open", hint="try again in a second"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.held is not None:
+            self.held = None
+            self.counters.done("predict", 400)  # cut off
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.since = self.loop.time()
+        self.piece = len(data)
+        super().data_received(data)
+        self.heard += self.piece
+        if self.heard > HEAD_BYTES:
+            self._turn_away(_too_long())
+        elif self.held is not None and self._announced() > self.most:
+            self._hand_over()  # it will not be held, and may be refused before it comes
 
     def on_headers_complete(self) -> None:
+        if self.before + self.heard + self.piece > HEAD_BYTES and self._head() > HEAD_BYTES:
+            self._turn_away(_too_long())
+            raise _too_long()  # the parser shall not go on
+        self.before, self.heard = self.piece, -self.piece
+        self.given, self.headers = self.headers, []  # a trailer is no header: RFC 9110, section 6.5.1
         if self._plain():
             self.held, self.size, self.began = [], 0, time.perf_counter()
         else:
             self.held = None
             super().on_headers_complete()
+            self.url = b""
 
     def on_body(self, body: bytes) -> None:
+        self.before, self.heard = self.piece, -self.piece
         if self.held is None:
             super().on_body(body)
             return
         self.held.append(body)
         self.size += len(body)
-        if self.size > HELD_BYTES or (len(self.held) == 1 and body[:1] != b"{"):
+        if self.size > self.most or (len(self.held) == 1 and body[:1] != b"{"):
             self._hand_over()
 
     def on_message_complete(self) -> None:
         if self.held is not None:
             body = self.held[0] if len(self.held) == 1 else b"".join(self.held)
-            answer = self.application.at_once(self.headers, body, self.began) if body else None
+            answer = self.application.at_once(self.given, body, self.began) if body else None
             if answer is not None:
-                self.held = None
-                self._send(*answer)
+                self.held, self.url = None, b""
+                self._send(*answer, stays=self.parser.should_keep_alive() and not self.closing)
+                self.on_response_complete()
                 return
             self._hand_over()
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            self.counters.done("other", 400)
+            super().send_400_response(msg)
 
     def shutdown(self) -> None:
         if self.held is None:
@@ -81,9 +166,17 @@ class _Front(HttpToolsProtocol):
             self.closing = True  # what has begun is answered first
 
     @property
-    def silent(self) -> bool:
-        """Whether it is waiting for the rest of a request, or for the first."""
-        return self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete)
+    def waits(self) -> float:
+        """Seconds for which it has waited for the rest of a request, or for the first."""
+        waiting = self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete)
+        return self.loop.time() - self.since if waiting else 0.0
+
+    def give_up(self) -> None:
+        """Close it; a client that had begun to ask is told why."""
+        if self.url:
+            self._turn_away(too_slow())
+        else:
+            self.transport.close()
 
     def _plain(self) -> bool:
         parser, cycle = self.parser, self.cycle
@@ -91,17 +184,36 @@ class _Front(HttpToolsProtocol):
                     and parser.get_http_version() == "1.1" and not parser.should_upgrade()
                     and (cycle is None or cycle.response_complete) and not self.flow.write_paused)
 
+    def _head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _announced(self) -> int:
+        return next((int(value) for name, value in self.given if name == b"content-length"), 0)
+
     def _hand_over(self) -> None:
         """The request to uvicorn, with what was held back of it."""
         parts, self.held = self.held or [], None
+        self.expect_100_continue = False  # a trailer may have said it
         super().on_headers_complete()
+        self.url = b""
         if self.closing:
             super().shutdown()  # this answer is the last
         for part in parts:
             super().on_body(part)
 
-    def _send(self, status: int, body: bytes, headers: Headers) -> None:
-        stays = self.parser.should_keep_alive() and not self.closing
+    def _turn_away(self, refused: Refused) -> None:
+        """Close the connection; say why, unless what is said would be taken for another request's answer."""
+        if self.transport.is_closing():
+            return
+        self.counters.done("predict" if self.held is not None else "other", refused.status)
+        self.held = None
+        if self.cycle is None or self.cycle.response_complete:
+            status, body = refusal(refused)
+            self._send(status, body, [JSON, *advice(status, refused)], stays=False)
+        else:
+            self.transport.close()
+
+    def _send(self, status: int, body: bytes, headers: Headers, *, stays: bool) -> None:
         lines = [_LINES[status]]
         for name, value in headers:
             lines += (name, b": ", value, b"\r\n")
@@ -111,7 +223,26 @@ class _Front(HttpToolsProtocol):
         self.transport.write(b"".join(lines))
         if not stays:
             self.transport.close()
-        self.on_response_complete()
+
+
+class _Still:
+    """A loop on which nothing runs, for a protocol that is only looked at."""
+
+    def create_task(self, running: Coroutine[Any, Any, None], **_: Any) -> _Still:
+        running.close()
+        return self
+
+    def add_done_callback(self, act: Any) -> None:
+        """Nothing is ever done."""
+
+
+async def _nobody(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers nothing."""
+
+
+def _too_long() -> Refused:
+    return Refused(431, f"the head of the request is longer than {HEAD_BYTES} bytes", field="headers",
+                   hint="send fewer and shorter headers")
 
 
 def config(app: App, **settings: Any) -> Config:
@@ -121,4 +252,6 @@ def config(app: App, **settings: Any) -> Config:
         from shipworthy.deployment.integration.serving.tracing import traced  # here: it needs an extra
 
         asked = traced(app, app.serving.traces)
-    return Config(asked, http=protocol(asked), **settings)
+    http = protocol(asked, app.counters, app.serving.max_megabytes)
+    limit = room() if isinstance(http, str) else None
+    return Config(asked, http=http, limit_concurrency=limit, **settings)

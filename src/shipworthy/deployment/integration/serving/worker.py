@@ -6,11 +6,11 @@ It says on standard output when it is ready. Nothing that trains or stores is im
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -25,7 +25,7 @@ from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.arms import signed
 from shipworthy.deployment.integration.serving.counters import Board
-from shipworthy.deployment.integration.serving.front import config
+from shipworthy.deployment.integration.serving.front import Front, config
 from shipworthy.deployment.integration.serving.reading import READ_SECONDS
 from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.errors import ShipworthyError
@@ -70,7 +70,7 @@ class Listener(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, made: App) -> None:
         super().__init__(config)
         self._app = made
-        self._silent: dict[int, float] = {}
+        self._silent: dict[Any, tuple[Any, float]] = {}
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await super().startup(sockets)
@@ -80,22 +80,32 @@ class Listener(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 50 == 0:
-            self._close_silent()
+            self._close_silent(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._app.draining = True
         super().handle_exit(sig, frame)
 
-    def _close_silent(self) -> None:
-        """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever."""
-        now, silent = time.monotonic(), {}
-        for connection in list(self.server_state.connections):
-            if getattr(connection, "silent", False):
-                since = silent[id(connection)] = self._silent.get(id(connection), now)
-                if now - since > READ_SECONDS and connection.transport is not None:
+    def _close_silent(self, now: float) -> None:
+        """Connections that opened, or began a request, and then said nothing: uvicorn itself waits for ever.
+
+        Where the protocol is uvicorn's own, which keeps no times, such are those silent at every look at one cycle, for
+        each request has another.
+        """
+        before, self._silent = self._silent, {}
+        connections: list[Any] = list(self.server_state.connections)
+        for connection in connections:
+            if isinstance(connection, Front):
+                if connection.waits > READ_SECONDS:
+                    connection.give_up()
+                continue
+            cycle = connection.cycle
+            if connection.timeout_keep_alive_task is None and (cycle is None or cycle.response_complete):
+                known, since = before.get(connection, (cycle, now))
+                self._silent[connection] = (cycle, since if known is cycle else now)
+                if now - self._silent[connection][1] > READ_SECONDS:
                     connection.transport.close()
-        self._silent = silent
 
 
 def made(job: Job) -> tuple[App, Board]:
