@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.server.app import App, app
-from shipworthy.server.gate import Refused
 from shipworthy.server.host import Listener
 from shipworthy.store.jobs import Job, Jobs
 from shipworthy.store.workspace import Workspace, open_workspace

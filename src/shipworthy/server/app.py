@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any
 
 from shipworthy import __version__
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.server import projects as about
-from shipworthy.server.gate import Gate, Refused
+from shipworthy.server.gate import Gate
 from shipworthy.server.openapi import document
 from shipworthy.server.projects import READ, Projects, projects_of
 from shipworthy.server.runs import After, Asked, AskedBeside, Page, Runs

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from shipworthy.errors import Misuse
+from shipworthy.deployment.integration.serving.host import listening
 from shipworthy.server.app import App
 
 DRAIN_SECONDS = 10
@@ -21,20 +21,12 @@ def serve(
 ) -> None:
     """Answer until SIGTERM or Ctrl-C; streams of events end first. port: 0 takes a free one.
 
-    told: given the address once it answers. tls: what uvicorn needs to answer by https. Raises Misuse when the address
-    is taken or is none of this machine's.
+    told: given the address once it answers. tls: what uvicorn needs to answer by https. Raises StoreError when the
+    address is taken or is none of this machine's.
     """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        raise Misuse(f"nothing can listen there: {error.strerror or error}", where=f"{host}:{port}",
-                     hint="choose another: --host 127.0.0.1 --port 8002") from error
-    with listening:
+    with listening(host, port) as found:
         begin = f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}"
-        Listener(made, lambda: told(f"{begin}:{listening.getsockname()[1]}"), **tls).run([listening])
+        Listener(made, lambda: told(f"{begin}:{found.getsockname()[1]}"), **tls).run([found])
 
 
 class Listener(uvicorn.Server):

@@ -17,8 +17,9 @@ from shipworthy.core.project import read_project
 from shipworthy.core.release import Manifest
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.release import MANIFEST
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, ShipworthyError, one_of
-from shipworthy.server.gate import Caller, Gate, Refused, allowed
+from shipworthy.server.gate import Caller, Gate, allowed
 from shipworthy.server.web import Answer, Request
 from shipworthy.store.jobs import Jobs
 from shipworthy.store.workspace import Workspace

@@ -11,8 +11,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from shipworthy.core.canon import digest
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, ShipworthyError
-from shipworthy.server.gate import Refused, allowed
+from shipworthy.server.gate import allowed
 from shipworthy.server.projects import READ, Hosted, Projects, known_id
 from shipworthy.server.tables import forget, media_type, permitted, received, table_meant
 from shipworthy.server.web import JSON, STREAM, TEXT, Answer, Gone, Request, encode

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shipworthy.core.project import Project, Source
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, one_of
-from shipworthy.server.gate import Refused
 from shipworthy.server.web import Request
 from shipworthy.store import files
 from shipworthy.store.workspace import Workspace

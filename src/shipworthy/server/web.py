@@ -11,8 +11,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from shipworthy.errors import BadData, BadRelease, Misuse, NotFit, ShipworthyError, StoreError, one_of
-from shipworthy.server.gate import Caller, Refused
+from shipworthy.deployment.integration.serving.refusals import Refused, advice
+from shipworthy.deployment.integration.serving.refusals import refusal as worded
+from shipworthy.errors import BadData, ShipworthyError, one_of
+from shipworthy.server.gate import Caller
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -21,9 +23,6 @@ T = TypeVar("T")
 JSON, TEXT, STREAM = "application/json", "text/plain; charset=utf-8", "text/event-stream"
 READ_SECONDS = 30.0
 BODY_BYTES = 2**20
-AGAIN = ((b"retry-after", b"1"),)
-STATUS: tuple[tuple[type[ShipworthyError], int], ...] = (
-    (NotFit, 409), (BadRelease, 409), (Misuse, 422), (BadData, 422), (StoreError, 503))
 encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -174,12 +173,9 @@ async def sent(send: Send, answer: Answer, *, head: bool = False) -> None:
 
 
 def refusal(error: ShipworthyError) -> Answer:
-    """The answer that says why not, in the shape of the predict API."""
-    status = getattr(error, "status", 0) or next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    usual = {401: ((b"www-authenticate", b"Bearer"),), 429: AGAIN, 503: AGAIN}.get(status, ())
-    headers = getattr(error, "headers", ()) or usual
-    told = {"error": {"field": error.where, "problem": error.problem, "hint": error.hint}}
-    return Answer(told, status, headers=headers)
+    """The answer that says why not, as the predict API does."""
+    status, body = worded(error)
+    return Answer(body, status, headers=tuple(advice(status, error)))
 
 
 def _too_large(limit: int) -> Refused:
