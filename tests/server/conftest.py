@@ -48,6 +48,7 @@ def a_first_one(model: Model) -> Finding:
 @dataclass(frozen=True)
 class Caller:
     name: str
+    token: str = "0a1b2c3d"
 
 
 @dataclass

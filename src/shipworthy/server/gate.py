@@ -9,10 +9,13 @@ from shipworthy.errors import ShipworthyError
 
 
 class Caller(Protocol):
-    """Whoever holds the token of a request. name: under which they act."""
+    """Whoever holds the token of a request. name: under which they act. token: its id."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def token(self) -> str: ...
 
 
 class Gate(Protocol):

@@ -11,9 +11,10 @@ import uvicorn
 
 from shipworthy.deployment.integration.serving.host import listening
 from shipworthy.server.app import App
+from shipworthy.server.patience import Patient
 
 DRAIN_SECONDS = 10
-CONNECTIONS = 256
+TICKS = 10  # of a tenth of a second
 
 
 def serve(
@@ -30,18 +31,25 @@ def serve(
 
 
 class Listener(uvicorn.Server):
-    """uvicorn, whose application knows from the first signal on that it is to end."""
+    """uvicorn, whose application knows from the first signal on that it is to end, and whose connections must ask."""
 
     def __init__(self, made: App, told: Callable[[], None], **tls: Any) -> None:
         super().__init__(uvicorn.Config(
-            made, loop="auto", http="auto", ws="none", lifespan="on", access_log=False, log_level="warning",
-            server_header=False, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=DRAIN_SECONDS, **tls))
+            made, loop="auto", http=Patient, ws="none", lifespan="on", access_log=False, log_level="warning",
+            server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS, **tls))
         self._app, self._told = made, told
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._told()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Patient):
+                    connection.look()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._app.draining = True
