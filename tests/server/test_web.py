@@ -105,6 +105,9 @@ def test_a_refusal_says_what_to_do_about_it() -> None:
     assert refusal(Refused(401, "p")).headers == ((b"www-authenticate", b"Bearer"),)
     assert refusal(Refused(429, "p")).headers == refusal(StoreError("p")).headers == ((b"retry-after", b"1"),)
     assert refusal(Misuse("p")).headers == ()
+    with pytest.raises(Refused) as caught:
+        Routes([Route("GET", "/v1", (), _nothing, ""), Route("POST", "/v1", (), _nothing, "")]).chosen("PUT", "/v1")
+    assert refusal(caught.value).headers == ((b"allow", b"GET, POST"),)
 
 
 def test_an_answer_is_sent_with_its_length_and_the_id_of_its_request_and_head_has_no_body() -> None:

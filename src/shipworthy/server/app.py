@@ -95,9 +95,8 @@ class App:
         """A stranger learns nothing: whoever has no token is told so before anything else is looked at."""
         if request.size > HEAD_BYTES:
             raise Refused(431, f"the head of the request is larger than {HEAD_BYTES // 1024} KB", field="head")
-        if request.path == "/health" and request.method in ("GET", "HEAD"):
-            request.route = HEALTH
-            return Answer({"live": True})
+        if request.path == "/health":
+            return _health(request)
         if self._under_way > MOST_REQUESTS:
             raise Refused(503, f"{MOST_REQUESTS} requests are under way", hint="try again in a second")
         try:
@@ -156,6 +155,13 @@ def app(places: Sequence[Workspace], gate: Callable[[Workspace], Gate], *, most_
     most_bytes: of a table that is sent.
     """
     return App(projects_of(places, gate), most_bytes)
+
+
+def _health(request: Request) -> Answer:
+    if request.method not in ("GET", "HEAD"):
+        raise Refused(405, "/health takes GET", field="method", hint="send GET", headers=[(b"allow", b"GET")])
+    request.route = HEALTH
+    return Answer({"live": True})
 
 
 def _route(

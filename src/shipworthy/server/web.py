@@ -174,7 +174,8 @@ class Routes:
                 return route, args
         if found:
             allow = ", ".join(route.method for route, _ in found)
-            raise Refused(405, f"{path[:200]} takes {allow}", field="method", hint=f"send {allow}")
+            raise Refused(405, f"{path[:200]} takes {allow}", field="method", hint=f"send {allow}",
+                          headers=[(b"allow", allow.encode())])
         raise Refused(404, "there is nothing here", field=path[:200],
                       hint=one_of(path, [route.path for route in self.routes]))
 

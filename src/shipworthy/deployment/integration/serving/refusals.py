@@ -13,11 +13,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Refused(ShipworthyError):
-    """A request that is answered with a status other than 200."""
+    """A request that is answered with a status other than 200. headers: that the answer must carry."""
 
-    def __init__(self, status: int, problem: str, *, field: str = "", hint: str = "") -> None:
+    def __init__(
+        self, status: int, problem: str, *, field: str = "", hint: str = "", headers: Headers | None = None
+    ) -> None:
         super().__init__(problem, where=field, hint=hint)
-        self.status = status
+        self.status, self.headers = status, headers or []
 
 
 def refusal(error: ShipworthyError) -> tuple[int, bytes]:
