@@ -77,7 +77,7 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_allow(
     (tmp_path / "openapi.json").write_text(json.dumps(met(control)))
     done = subprocess.run(
         [clients / "schemathesis", "--config-file", CONFIG, "run", tmp_path / "openapi.json",
-         f"--url={control.address}", f"--header=Authorization: Bearer {control.token}", "--max-examples=20", "--seed=7",
+         f"--url={control.address}", f"--header=Authorization: Bearer {control.token}", "--max-examples=40", "--seed=7",
          "--generation-database=none", "--no-color", "--phases=examples,coverage,fuzzing"],
         text=True, capture_output=True, timeout=120, check=False, cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
