@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.server.app import App, app
-from shipworthy.server.gate import Refused
 from shipworthy.server.host import Listener
 from shipworthy.store.jobs import Job, Jobs
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -48,6 +48,7 @@ def a_first_one(model: Model) -> Finding:
 @dataclass(frozen=True)
 class Caller:
     name: str
+    token: str = "0a1b2c3d"
 
 
 @dataclass

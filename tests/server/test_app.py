@@ -67,6 +67,7 @@ def test_what_is_not_there_is_told_to_whoever_may_come_in(ask: Ask) -> None:
     status, body = ask("PUT", RUNS)
     assert (status, body["error"]["hint"]) == (405, "send POST, GET")
     assert ask("GET", f"{RUNS}/nothing")[1]["error"]["problem"] == "there is no such run"
+    assert ask("PUT", "/health", token="")[0] == 405
 
 
 def test_a_token_of_one_project_sees_only_that_one(tmp_path: Path, place: Workspace, tokens: Tokens) -> None:
@@ -101,6 +102,12 @@ def test_a_run_is_queued_in_the_holder_s_name_and_shown(ask: Ask, jobs: Jobs) ->
         "state": "queued", "by": "tom@example.org"}
     assert ask("GET", f"{RUNS}/{made['id']}/events?after=1")[1] == {"events": [], "after": 1}
     assert ask("GET", "/v1/projects")[1] == {"projects": [{"name": "tiny", "champion": None, "open_runs": 1}]}
+
+
+def test_a_query_beside_json_is_refused_and_not_ignored(ask: Ask, jobs: Jobs) -> None:
+    status, body = ask("POST", f"{RUNS}?seconds=120", {})
+    assert (status, body["error"]["field"]) == (422, "query")
+    assert jobs.find() == []
 
 
 def test_who_asks_cannot_be_said_in_the_body(ask: Ask) -> None:

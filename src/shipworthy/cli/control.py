@@ -7,13 +7,11 @@ from pathlib import Path
 import click
 
 from shipworthy.cli.talk import say
-from shipworthy.deployment.integration.access.gate import Gate
+from shipworthy.deployment.integration.access.gate import Gate, local
 from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.server.app import MOST_BYTES, app
 from shipworthy.server.host import serve
 from shipworthy.store.workspace import open_workspace
-
-LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 @click.command()
@@ -29,6 +27,6 @@ def command(folders: tuple[Path, ...], host: str, port: int, max_megabytes: floa
     made = app(places, lambda place: Gate(place.store.home), most_bytes=int(max_megabytes * 2**20))
     say(f"control of {', '.join(made.projects.hosted)}; the runs it queues are done by: shipworthy worker")
     secure = tls(places[0].project.serve, places[0].folder)
-    if host not in LOCAL and not secure:
+    if not local(host) and not secure:
         say("this address can be reached from afar, and tokens go there in the clear: name a certificate in [serve]")
     serve(made, host, port, told=lambda address: say(f"listening on {address}"), **secure)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import socket
 from pathlib import Path
 
 import click
@@ -17,9 +16,8 @@ from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import ending, tls
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.example import example
-from shipworthy.deployment.integration.serving.host import become
+from shipworthy.deployment.integration.serving.host import become, listening
 from shipworthy.deployment.integration.serving.worker import Job
-from shipworthy.errors import Misuse
 from shipworthy.store.workspace import open_workspace
 
 
@@ -37,7 +35,7 @@ def command(folder: Path, release_id: str, host: str, port: int, workers: int, *
     release = chosen(place, release_id)
     told = place.project.serve
     host, port, workers = host or told.host, port or told.port, workers or told.workers
-    _may_listen(host, port)
+    listening(host, port).close()
     serving = msgspec.structs.replace(told, host=host, port=port, workers=workers)
     if not release_id:
         history.tell(place.store)
@@ -56,15 +54,3 @@ def command(folder: Path, release_id: str, host: str, port: int, workers: int, *
 def request(model: Model, address: str) -> str:
     """A command to paste into a shell that asks the server once; values from data stay inside their quotes."""
     return shlex.join(["curl", "-s", f"{address}/v1/predict", "-d", json.dumps(example(model), ensure_ascii=False)])
-
-
-def _may_listen(host: str, port: int) -> None:
-    """Said before anything starts. Raises Misuse when the address is taken or is none of this machine's."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise Misuse(f"nothing can listen there: {error.strerror or error}", where=f"{host}:{port}",
-                     hint="choose another: --host 127.0.0.1 --port 8001") from error

@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from shipworthy import __version__
+from shipworthy.deployment.integration.access.journal import Journal, journal, request_id
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.server import projects as about
-from shipworthy.server.gate import Gate, Refused
+from shipworthy.server.gate import Gate
 from shipworthy.server.openapi import document
+from shipworthy.server.patience import HEAD_BYTES
 from shipworthy.server.projects import READ, Projects, projects_of
 from shipworthy.server.runs import After, Asked, AskedBeside, Page, Runs
 from shipworthy.server.web import (
@@ -38,6 +42,9 @@ from shipworthy.server.web import (
 from shipworthy.store.workspace import Workspace
 
 MOST_BYTES = 2**30
+MOST_REQUESTS = 256
+GONE = 499  # in the journal, of a client that did not wait for its answer
+HEALTH = "GET /health"
 TRAIN, STOP, APPROVE, BACK = ("train",), ("train", "admin"), ("approve",), ("approve", "admin")
 ONE = "/v1/projects/{name}"
 
@@ -49,29 +56,52 @@ class App:
         self.projects, self.draining = projects, False
         self.runs = Runs(projects, most_bytes, lambda: self.draining)
         self.routes = Routes(self._routes())
+        names = [HEALTH, *(route.name for route in self.routes.routes)]
+        asked = (journal(one.workspace.project.serve, names) for one in projects.hosted.values())
+        self.journal: Journal | None = next(filter(None, asked), None)
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        request = Request(scope, receive)
+        request, began, status = Request(scope, receive), time.perf_counter(), GONE
+        given = request.header(b"x-request-id")
+        name = request_id(given) if given is not None or self.journal else ""
+        self._under_way += 1
         try:
-            answer = await self._answer(request)
+            answer = await self._answered(request)
+            status = answer.status
+            await sent(send, answer, head=request.method == "HEAD", name=name)
         except Gone:
             return
+        finally:
+            self._under_way -= 1
+            if self.journal:
+                self.journal.tell(request.route, status, time.perf_counter() - began, request=name,
+                                  token=request.caller.token if request.caller else "")
+
+    async def _answered(self, request: Request) -> Answer:
+        """The answer, or why there is none. Raises Gone."""
+        try:
+            return await self._answer(request)
         except ShipworthyError as error:
-            answer = refusal(error)
+            return refusal(error)
         except (*FAULTS, OSError) as error:
             traceback.print_exception(error, file=sys.stderr)
-            answer = refusal(Refused(500, "the server failed at this request", hint=type(error).__name__))
-        await sent(send, answer, head=request.method == "HEAD")
+            return refusal(Refused(500, "the server failed at this request", hint=type(error).__name__))
 
     async def _answer(self, request: Request) -> Answer:
         """A stranger learns nothing: whoever has no token is told so before anything else is looked at."""
-        if request.path == "/health" and request.method in ("GET", "HEAD"):
-            return Answer({"live": True})
+        if request.size > HEAD_BYTES:
+            raise Refused(431, f"the head of the request is larger than {HEAD_BYTES // 1024} KB", field="head")
+        if request.path == "/health":
+            return _health(request)
+        if self._under_way > MOST_REQUESTS:
+            raise Refused(503, f"{MOST_REQUESTS} requests are under way", hint="try again in a second")
         try:
             route, request.args = self.routes.chosen(request.method, request.path)
+            request.route = route.name
         except Refused:
             self.projects.entered(request, READ)
             raise
@@ -125,6 +155,13 @@ def app(places: Sequence[Workspace], gate: Callable[[Workspace], Gate], *, most_
     most_bytes: of a table that is sent.
     """
     return App(projects_of(places, gate), most_bytes)
+
+
+def _health(request: Request) -> Answer:
+    if request.method not in ("GET", "HEAD"):
+        raise Refused(405, "/health takes GET", field="method", hint="send GET", headers=[(b"allow", b"GET")])
+    request.route = HEALTH
+    return Answer({"live": True})
 
 
 def _route(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import ShipworthyError
 
 
 class Caller(Protocol):
-    """Whoever holds the token of a request. name: under which they act."""
+    """Whoever holds the token of a request. name: under which they act. token: its id."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def token(self) -> str: ...
 
 
 class Gate(Protocol):
@@ -22,14 +26,6 @@ class Gate(Protocol):
     """
 
     def allows(self, authorization: bytes | None, scope: str) -> Caller: ...
-
-
-class Refused(ShipworthyError):
-    """A request that is answered with this status."""
-
-    def __init__(self, status: int, problem: str, *, field: str = "", hint: str = "") -> None:
-        super().__init__(problem, where=field, hint=hint)
-        self.status = status
 
 
 class Closed:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,8 +17,9 @@ from shipworthy.core.project import read_project
 from shipworthy.core.release import Manifest
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.release import MANIFEST
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, ShipworthyError, one_of
-from shipworthy.server.gate import Caller, Gate, Refused, allowed
+from shipworthy.server.gate import Caller, Gate, allowed
 from shipworthy.server.web import Answer, Request
 from shipworthy.store.jobs import Jobs
 from shipworthy.store.workspace import Workspace
@@ -27,23 +28,28 @@ ID = re.compile(r"[0-9a-f]{4,64}")
 READ = ("train", "approve", "admin")
 
 
+Id = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[0-9a-f]{4,64}$"})]
+NoId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^([0-9a-f]{4,64})?$"})]
+Reason = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "\\S"})]
+
+
 class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the champion changes; kept in the ledger."""
 
-    why: str
+    why: Reason
 
 
 class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which release becomes the champion, by id or the start of one, and why; kept in the ledger."""
 
-    release: str
-    why: str
+    release: Id
+    why: Reason
 
 
 class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which release, by id or the start of one; the newest if it is left out."""
 
-    release: str = ""
+    release: NoId = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from shipworthy.core.canon import digest
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, ShipworthyError
-from shipworthy.server.gate import Refused, allowed
-from shipworthy.server.projects import READ, Hosted, Projects, known_id
+from shipworthy.server.gate import allowed
+from shipworthy.server.projects import READ, Hosted, NoId, Projects, known_id
 from shipworthy.server.tables import forget, media_type, permitted, received, table_meant
 from shipworthy.server.web import JSON, STREAM, TEXT, Answer, Gone, Request, encode
 from shipworthy.store.jobs import OPEN, Event, Job
@@ -34,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
     trials: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
-    release: str = ""
+    release: NoId = ""
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,6 +194,9 @@ class Runs:
 
     async def _named(self, request: Request) -> tuple[str, dict[str, Any], Any]:
         """A run of the declared sources, or of another one that the caller may name."""
+        if request.scope["query_string"]:
+            raise Misuse("a run that is asked for as JSON takes no query", where="query",
+                         hint="say it in the body; the query is for a table that is sent")
         one, asked = self.projects.of(request), await request.json(Asked)
         settings = msgspec.to_builtins(asked.settings)
         for name in settings:

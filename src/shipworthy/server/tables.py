@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shipworthy.core.project import Project, Source
+from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, one_of
-from shipworthy.server.gate import Refused
-from shipworthy.server.web import Request
+from shipworthy.server.web import TABLE_SECONDS, Request
 from shipworthy.store import files
 from shipworthy.store.workspace import Workspace
 
@@ -66,7 +66,7 @@ async def received(request: Request, home: Path, name: str, limit: int) -> Sent:
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                async for chunk in request.chunks(limit):
+                async for chunk in request.chunks(limit, TABLE_SECONDS):
                     found.update(chunk)
                     file.write(chunk)
                     size += len(chunk)

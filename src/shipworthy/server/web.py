@@ -11,19 +11,20 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from shipworthy.errors import BadData, BadRelease, Misuse, NotFit, ShipworthyError, StoreError, one_of
-from shipworthy.server.gate import Caller, Refused
+from shipworthy.deployment.integration.access.journal import OTHER
+from shipworthy.deployment.integration.serving.refusals import Refused, advice
+from shipworthy.deployment.integration.serving.refusals import refusal as worded
+from shipworthy.errors import BadData, ShipworthyError, one_of
+from shipworthy.server.gate import Caller
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 JSON, TEXT, STREAM = "application/json", "text/plain; charset=utf-8", "text/event-stream"
-READ_SECONDS = 30.0
+BODY_SECONDS, TABLE_SECONDS = 10.0, 3_600.0
+LEAST_A_SECOND = 16 * 1024
 BODY_BYTES = 2**20
-AGAIN = ((b"retry-after", b"1"),)
-STATUS: tuple[tuple[type[ShipworthyError], int], ...] = (
-    (NotFit, 409), (BadRelease, 409), (Misuse, 422), (BadData, 422), (StoreError, 503))
 encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -33,12 +34,22 @@ class Gone(Exception):
 
 @dataclass
 class Request:
-    """One request. args: the named parts of its path. caller: who asks, once the gate has let them in."""
+    """One request. args: the named parts of its path. caller: who asks, once the gate has let them in.
+
+    route: the name of the route that it means, once that is known.
+    """
 
     scope: Scope
     receive: Receive
     args: Mapping[str, str] = field(default_factory=dict)
     caller: Caller | None = None
+    route: str = OTHER
+
+    @property
+    def size(self) -> int:
+        """Of its head, in bytes."""
+        named = sum(len(key) + len(value) for key, value in self.scope["headers"])
+        return len(self.path) + len(self.scope["query_string"]) + named
 
     @property
     def method(self) -> str:
@@ -76,18 +87,23 @@ class Request:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refused(400, f"the body is not JSON: {error}", field="body") from error
 
-    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises Refused when it is longer than the limit, in bytes, or stops coming; Gone."""
-        length = self.header(b"content-length") or b"0"
+    async def chunks(self, limit: int, seconds: float = BODY_SECONDS) -> AsyncIterator[bytes]:
+        """The body as it comes. limit: in bytes. seconds: in which it must have come whole.
+
+        After ten seconds it must have brought 16 KiB for each of the others. Raises Refused (413, 408); Gone.
+        """
+        began, length = asyncio.get_running_loop().time(), self.header(b"content-length") or b"0"
         size, more = 0, True
         if length.isdigit() and int(length) > limit:
             raise _too_large(limit)
         while more:
+            within = min(seconds, BODY_SECONDS + size / LEAST_A_SECOND)
             try:
-                async with asyncio.timeout(READ_SECONDS):
+                async with asyncio.timeout_at(began + within):
                     message = await self.receive()
             except TimeoutError as error:
-                raise Refused(408, f"nothing of the body came for {READ_SECONDS:g} seconds", field="body") from error
+                raise Refused(408, f"only {size:,} bytes of the body came within {within:.3g} seconds", field="body",
+                              hint="send it in one go") from error
             if message["type"] == "http.disconnect":
                 raise Gone
             chunk: bytes = message.get("body", b"")
@@ -128,6 +144,11 @@ class Route:
     kinds: tuple[str, ...] = (JSON,)
 
     @property
+    def name(self) -> str:
+        """As the journal calls it: never with what stands in the place of the braces."""
+        return f"{self.method} {self.path}"
+
+    @property
     def pattern(self) -> re.Pattern[str]:
         return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
 
@@ -153,17 +174,20 @@ class Routes:
                 return route, args
         if found:
             allow = ", ".join(route.method for route, _ in found)
-            raise Refused(405, f"{path[:200]} takes {allow}", field="method", hint=f"send {allow}")
+            raise Refused(405, f"{path[:200]} takes {allow}", field="method", hint=f"send {allow}",
+                          headers=[(b"allow", allow.encode())])
         raise Refused(404, "there is nothing here", field=path[:200],
                       hint=one_of(path, [route.path for route in self.routes]))
 
 
-async def sent(send: Send, answer: Answer, *, head: bool = False) -> None:
-    """Send an answer; of HEAD, without its body."""
+async def sent(send: Send, answer: Answer, *, head: bool = False, name: str = "") -> None:
+    """Send an answer; of HEAD, without its body. name: the id of its request, if it is to be told."""
     pieces = answer.body if isinstance(answer.body, AsyncIterator) else None
     body = b"" if pieces else answer.body if isinstance(answer.body, bytes) else encode(answer.body)
     headers = [(b"content-type", answer.kind.encode()), (b"cache-control", b"no-store"),
                (b"x-content-type-options", b"nosniff"), *answer.headers]
+    if name:
+        headers.append((b"x-request-id", name.encode()))
     if pieces is None:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -174,12 +198,9 @@ async def sent(send: Send, answer: Answer, *, head: bool = False) -> None:
 
 
 def refusal(error: ShipworthyError) -> Answer:
-    """The answer that says why not, in the shape of the predict API."""
-    status = getattr(error, "status", 0) or next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    usual = {401: ((b"www-authenticate", b"Bearer"),), 429: AGAIN, 503: AGAIN}.get(status, ())
-    headers = getattr(error, "headers", ()) or usual
-    told = {"error": {"field": error.where, "problem": error.problem, "hint": error.hint}}
-    return Answer(told, status, headers=headers)
+    """The answer that says why not, as the predict API does."""
+    status, body = worded(error)
+    return Answer(body, status, headers=tuple(advice(status, error)))
 
 
 def _too_large(limit: int) -> Refused:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 from shipworthy.core.canon import digest_parts
 from shipworthy.core.project import Project, read_project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.errors import Misuse
 from shipworthy.store.opening import Store, open_store
+
+DATABASE, NAME = "SHIPWORTHY_DATABASE", "{project}"
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,24 @@ def opened(place: Place) -> Workspace:
 
 
 def open_workspace(folder: Path | str) -> Workspace:
-    """The workspace of a folder that holds shipworthy.toml. Raises BadProject or StoreError."""
+    """The workspace of a folder that holds shipworthy.toml. Raises BadProject, StoreError or Misuse."""
     folder = Path(folder).resolve()
     folder = folder.parent if folder.is_file() else folder
     project = read_project(folder)
-    return Workspace(folder, project, open_store(folder))
+    return Workspace(folder, project, open_store(folder, url=_database(project)))
+
+
+def _database(project: Project) -> str | None:
+    """Where the environment wants the index and the runs of a project; None for a file in its folder.
+
+    An address may hold a password, so it is no setting; and one exported for a shell meets every project that is opened
+    there, so it must say where the project's name goes. Raises Misuse.
+    """
+    address = os.environ.get(DATABASE, "")
+    if address and NAME not in address:
+        raise Misuse(f"the address names no place for the project: {NAME}", where=DATABASE,
+                     hint=f"one database is for one project: postgresql://user@host/{NAME}")
+    return address.replace(NAME, quote(project.project.name, safe="")) or None
 
 
 def code_digest(known: Registry) -> str:

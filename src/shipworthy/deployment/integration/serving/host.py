@@ -169,12 +169,12 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
         stopped.set()
 
     with ExitStack() as stack:
-        listening = stack.enter_context(_listening(job.serving.host, job.serving.port))
+        entry = stack.enter_context(listening(job.serving.host, job.serving.port))
         shared = stack.enter_context(tempfile.TemporaryFile())
         shared.truncate(Board.size(job.workers))
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, stop))
-        inherited = (listening.fileno(), shared.fileno())
+        inherited = (entry.fileno(), shared.fileno())
         jobs = [msgspec.structs.replace(job, worker=n, handle=inherited[0], board=inherited[1])
                 for n in range(job.workers)]
         workers = [Worker(each, inherited) for each in jobs]
@@ -185,7 +185,7 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
             say(f"ready with {job.workers} worker{'s' if job.workers > 1 else ''}")
             _watch(workers, jobs, inherited, (stopped, say, beside))
         finally:
-            listening.close()  # so that who comes now is refused at once, and does not wait for nobody
+            entry.close()  # so that who comes now is refused at once, and does not wait for nobody
             for worker in workers:
                 worker.process.terminate()
             for worker in workers:
@@ -260,7 +260,7 @@ def _watch(
                              hint="mend the cause, then serve again: shipworthy verify looks at the release")
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """A listening socket that children may inherit. Raises StoreError when the address cannot be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
