@@ -43,6 +43,7 @@ class Keeper:
 
     def look(self) -> None:
         """One look at the rollout, if one is under way, and what follows from it."""
+        rollouts.forget(self.place)
         known = rolling(self.place.store)
         if known is not None and not known.ended:
             found = rollouts.step(self.place)
