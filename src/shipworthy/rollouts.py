@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shipworthy import flow
-from shipworthy.core.clock import MINUTE, now_us
+from shipworthy.core.clock import DAY, HOUR, MINUTE, now_us
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.log.read import shadows
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.rollout import rollout
-from shipworthy.deployment.integration.rollout.calls import read_calls
+from shipworthy.deployment.integration.rollout.calls import forget_calls, read_calls
 from shipworthy.deployment.integration.rollout.rollout import Decision, Rolling
 from shipworthy.deployment.integration.rollout.traffic import Traffic
 from shipworthy.errors import Misuse
@@ -64,10 +64,21 @@ def stop(place: Place, *, by: str, why: str) -> Rolling:
     return rollout.stop(opened(place).store, by=by, why=why, now=now_us())
 
 
+def forget(place: Place, *, now: int = 0) -> int:
+    """Delete the counts of calls that no rollout can ask for any more: older than its hours and a day. How many files.
+
+    now: microseconds, UTC.
+    """
+    place = opened(place)
+    known = rollout.rolling(place.store)
+    hours = max(place.project.rollout.hours, known.plan.hours if known else 0.0)
+    return forget_calls(place.log, (now or now_us()) - round(hours * HOUR) - DAY)
+
+
 def traffic(place: Workspace, known: Rolling) -> Traffic:
-    """What was served and came true in a project. Raises StoreError."""
+    """What was served and came true in a project since a rollout began. Raises StoreError."""
     tables = place.store.tables
-    served, labels = drained_log(place.log, tables)
+    served, labels = drained_log(place.log, tables, since=known.started)
     champion = releases.open_release(place.store.folder / known.champion.folder)
-    return Traffic(served, shadows(place.log, tables), joined_labels(labels, place.project),
+    return Traffic(served, shadows(place.log, tables, since=known.started), joined_labels(labels, place.project),
                    read_calls(place.log, since=known.started - MINUTE), releases.stored(champion).get("grid"))

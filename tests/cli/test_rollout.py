@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from shipworthy import rollouts
+from shipworthy.core.clock import DAY, now_us
+from shipworthy.deployment.integration.log.log import Heading, Log, Served
+from shipworthy.deployment.integration.rollout.rollout import rolling
+from shipworthy.store.workspace import open_workspace
 
 WHO = ("--by", "Eve", "--why", "it is newer")
 
@@ -54,3 +61,27 @@ def test_the_trainer_and_the_champion_itself_are_refused(call: Any, two: Path) -
     champion = json.loads((two / ".shipworthy" / "ledger.jsonl").read_text().splitlines()[1])["subject"]["release"]
     same = call("rollout", "start", champion[:16], "-p", two, *WHO)
     assert (same.code, "is the champion already" in same.problem) == (2, True)
+
+
+def test_counts_of_calls_are_kept_as_long_as_a_rollout_may_ask_for_them(call: Any, two: Path) -> None:
+    call("rollout", "start", "-p", two, *WHO)
+    place, now = open_workspace(two), now_us()
+    place.log.mkdir(exist_ok=True)
+    for days in (10, 14, 16):
+        path = place.log / f"calls-{days}.jsonl"
+        path.touch()
+        os.utime(path, ns=(0, (now - days * DAY) * 1_000))
+    assert rollouts.forget(place, now=now) == 1
+    assert sorted(path.name for path in place.log.glob("calls-*")) == ["calls-10.jsonl", "calls-14.jsonl"]
+
+
+def test_a_look_reads_what_was_answered_since_the_start(call: Any, two: Path) -> None:
+    call("rollout", "start", "-p", two, *WHO)
+    place = open_workspace(two)
+    known = rolling(place.store)
+    assert known
+    log = Log(place.log, Heading(known.champion.release, ("no", "yes"), ()))
+    for name, at in (("before", known.started - 1), ("since", known.started)):
+        log.served(Served([name], at, "champion", 1.0, [0.5], ["no"], [False], []))
+    log.close()
+    assert list(rollouts.traffic(place, known).predictions.words("prediction_id")) == ["since"]

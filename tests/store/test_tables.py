@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -36,6 +37,7 @@ def test_each_write_is_a_version_that_can_be_read(store: Store) -> None:
     assert store.tables.read("t", 1).num_rows == 2
     assert store.tables.read("t").to_pylist() == [{"id": 9, "name": "z"}]
     assert store.tables.read("t", columns=["name"]).column_names == ["name"]
+    assert store.tables.read("t", 1, where=pc.field("id") >= 2).to_pylist() == [{"id": 2, "name": "b"}]
     assert store.tables.scan("t", 1).count_rows() == 2
     assert store.tables.names() == ["t"]
 

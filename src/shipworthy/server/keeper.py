@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shipworthy import rollouts
+from shipworthy.deployment.integration.log.counts import COUNTS
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.tally import Counting, Tallied, counting, tally
 from shipworthy.deployment.integration.releases.shelf import find_release
@@ -21,7 +22,6 @@ from shipworthy.errors import ShipworthyError
 from shipworthy.store.workspace import Workspace, open_workspace
 
 COUNT_SECONDS, LOOK_SECONDS = 5.0, 60.0
-COUNTS = "counts"
 Tell = Callable[[str], None]
 
 
@@ -43,6 +43,7 @@ class Keeper:
 
     def look(self) -> None:
         """One look at the rollout, if one is under way, and what follows from it."""
+        rollouts.forget(self.place)
         known = rolling(self.place.store)
         if known is not None and not known.ended:
             found = rollouts.step(self.place)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -102,8 +103,13 @@ class Tables:
         job = _Job(fitted, mode, _Note(changed, migration), tuple(statistics), transaction)
         return _retried(name, lambda: self._write_once(name, job))
 
-    def read(self, name: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of a version, by default the newest. Raises `StoreError` if that version is gone."""
+    def read(
+        self, name: str, version: int | None = None, *, columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table:
+        """The rows of a version, by default the newest; where: those of which this is true, and no others are kept in
+        memory. Raises `StoreError` if that version is gone.
+        """
         delta = self._open(name, version)
         if columns is not None:
             known = [field.name for field in delta.schema().fields]
@@ -112,7 +118,7 @@ class Tables:
                     raise BadData(f'table "{name}" has no column "{column}"', where=str(self._path(name)),
                                   hint=one_of(column, known))
         with self._told(name, version):
-            return delta.to_pyarrow_table(columns=None if columns is None else list(columns))
+            return delta.to_pyarrow_table(columns=None if columns is None else list(columns), filters=where)
 
     def scan(self, name: str, version: int | None = None) -> pa.dataset.Dataset:
         """A version as an Arrow dataset, for tables larger than memory; DuckDB and Polars take it as is."""

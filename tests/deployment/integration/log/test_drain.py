@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from shipworthy.core.clock import DAY, now_us
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.drain import Drained, drain, drained_log
 from shipworthy.deployment.integration.log.log import Heading, Label, Log, Served
@@ -247,3 +249,53 @@ def test_a_person_is_forgotten_in_the_drained_log_too(folder: Path, store: Store
     (name,) = [name for name in store.tables.names() if name.startswith("served-")]
     assert store.tables.delete_where(name, [one], column="prediction_id") == 1
     assert ids(folder, store) == [other]
+
+
+def since(folder: Path, store: Store, at: int) -> list[str]:
+    return list(predictions(folder, store.tables, since=at).words("prediction_id"))
+
+
+def test_what_was_answered_since_a_time_is_read_alone_drained_or_not(folder: Path, store: Store) -> None:
+    log = Log(folder, HEADING)
+    for place, one in enumerate("abcd"):
+        log.served(msgspec.structs.replace(block(one), at=AT + place))
+    log.labelled([label(one, "yes") for one in "abcd"])
+    assert [since(folder, store, AT + place) for place in (0, 2, 4)] == [["a", "b", "c", "d"], ["c", "d"], []]
+    log.close()
+    found, known = drained_log(folder, store.tables, since=AT + 3)
+    assert list(found.words("prediction_id")) == ["d"]
+    assert since(folder, store, AT + 1) == ["b", "c", "d"]
+    assert found.schema == predictions(folder, store.tables).schema
+    assert sorted(known.words("prediction_id")) == ["a", "b", "c", "d"]  # they arrived later
+    assert drained_log(folder, store.tables, since=now_us() + 2 * DAY)[1].rows == 0
+
+
+def test_answers_in_the_shadow_are_read_since_a_time_too(folder: Path, store: Store) -> None:
+    log = Log(folder, HEADING)
+    arm = log.arm(HEADING, shadow=True)
+    arm.served(block("a"))
+    arm.served(msgspec.structs.replace(block("b"), at=AT + 1))
+    arm.close()
+    log.close()
+    for _ in range(2):
+        assert list(shadows(folder, store.tables, since=AT + 1).words("prediction_id")) == ["b"]
+        drain(folder, store.tables)
+
+
+@pytest.mark.parametrize(("begun", "changed", "read"), [(9, 9, False), (9, 0, True), (0, 9, True), (1, 1, True)])
+def test_a_file_that_was_left_before_the_time_is_not_opened(
+    folder: Path, store: Store, begun: int, changed: int, read: bool
+) -> None:
+    now = now_us()
+    writer = Writer(folder, "odd", b"no heading")
+    writer.append(b"no rows")
+    writer.close()
+    old = folder / f"predictions-{(now - begun * DAY) * 1_000:020d}-abcdef.log"
+    segments.segments(folder, "odd")[0].rename(old)
+    os.utime(old, ns=(0, (now - changed * DAY) * 1_000))
+    assert segments.is_older(old, now) is not read
+    if read:
+        with pytest.raises(msgspec.MsgspecError):
+            since(folder, store, now)
+    else:
+        assert since(folder, store, now) == []

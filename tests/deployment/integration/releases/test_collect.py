@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from shipworthy.core.release import Release
+from shipworthy.deployment.integration.log.counts import COUNTS, Change, read_counts, write_change
+from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.log import Heading, Log, Served
+from shipworthy.deployment.integration.log.tally import tally
 from shipworthy.deployment.integration.releases.book import held, ledger, put, record
-from shipworthy.deployment.integration.releases.collect import GONE, Fate, collect, collect_tables
+from shipworthy.deployment.integration.releases.collect import GONE, USED, Fate, collect, collect_tables
 from shipworthy.deployment.integration.releases.history import champion, point, promote, rollback
-from shipworthy.deployment.integration.releases.shelf import placed, shelf
+from shipworthy.deployment.integration.releases.shelf import in_use, placed, shelf, unused
 from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing
 from shipworthy.errors import BadRelease, Misuse, StoreError
@@ -95,6 +99,58 @@ def test_what_has_answers_that_are_not_drained_stays(store: Store, made: list[Re
     found = stays(store)
     assert [why.partition(":")[0] for why in found[made[0].id]] == ["answers of it are not drained"]
     assert found[made[1].id] == ()
+
+
+def test_what_has_answers_in_the_shadow_that_are_not_drained_stays(store: Store, made: list[Release]) -> None:
+    log = Log(store.home / "log", Heading(made[1].id, ("no", "yes"), ()))
+    beside = log.arm(Heading(made[0].id, ("no", "yes"), ()), shadow=True)
+    beside.served(Served(["a"], 1, "shadow", 1.0, [0.5], ["no"], [False], []))
+    beside.close()
+    log.close()
+    assert [why.partition(": shadows-")[0] for why in stays(store)[made[0].id]] == ["answers of it are not drained"]
+
+
+def test_what_has_answers_that_are_not_counted_yet_stays_where_answers_are_counted(
+    store: Store, trained: Callable[..., Release]
+) -> None:
+    made = [trained(seed=0, more={"grid.json": b"{}"}), trained(seed=1), trained(seed=2)]
+    folder = store.home / "log"
+    for release in made[:2]:  # the second cannot be counted
+        log = Log(folder, Heading(release.id, ("no", "yes"), ()))
+        log.served(Served([release.id[:8]], 1, "champion", 1.0, [0.5], ["no"], [False], []))
+        log.close()
+    drain(folder, store.tables)
+    assert not any(stays(store, dry_run=True)[release.id] for release in made[:2])
+    assert set(tally(folder, store.home / COUNTS, {}, store.tables).unknown) == {made[0].id, made[1].id}
+    found = stays(store)
+    assert [why.partition(": served-")[0] for why in found[made[0].id]] == ["answers of it are not counted yet"]
+    assert found[made[1].id] == ()
+    book = read_counts(store.home / COUNTS).book
+    (segment,) = [one for name in store.tables.names() for one in
+                  store.tables.read(name, where=pc.field("release") == made[0].id)["segment"].to_pylist()]
+    write_change(store.home / COUNTS, book, Change({segment: 2**40}), 1)
+    assert stays(store)[made[0].id] == ()
+
+
+def test_what_a_process_has_in_use_stays_until_the_last_lets_it_go(store: Store, made: list[Release]) -> None:
+    one, other = in_use(made[0].folder), in_use(made[0].folder)
+    assert stays(store)[made[0].id] == (USED,)
+    one.close()
+    assert stays(store)[made[0].id] == (USED,)
+    other.close()
+    assert stays(store)[made[0].id] == ()
+    with pytest.raises(BadRelease, match="the release is gone"):
+        in_use(made[0].folder)
+
+
+def test_what_is_taken_into_use_while_it_is_collected_is_gone(store: Store, made: list[Release]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with unused(made[0].folder) as free:
+            assert free
+            waiting = pool.submit(in_use, made[0].folder)
+            made[0].folder.rename(made[0].folder.with_name(f".x{GONE}"))
+        with pytest.raises(BadRelease, match="the release is gone"):
+            waiting.result()
 
 
 def test_a_file_of_the_log_that_cannot_be_read_keeps_everything(store: Store, made: list[Release]) -> None:

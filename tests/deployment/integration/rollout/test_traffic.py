@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shipworthy.deployment.integration.rollout.calls import (
     Calls,
     Sampler,
     add_calls,
+    forget_calls,
     merged,
     read_calls,
 )
@@ -105,6 +107,18 @@ def test_calls_survive_in_files_and_merge_over_servers(tmp_path: Path) -> None:
         (0, "challenger", 1, 0), (0, "champion", 2, 1), (MINUTE, "champion", 1, 1)]
     assert [each.cells for each in found] == [{0: 1}, {35: 2}, {len(EDGES): 1}]
     assert merged(read_calls(tmp_path, since=1)) == found[2:]
+
+
+def test_calls_that_nobody_asks_for_any_more_are_forgotten(tmp_path: Path) -> None:
+    for name, at in (("a", 5), ("b", 7)):
+        path = tmp_path / f"calls-{name}.jsonl"
+        add_calls(path, [Calls(at * MINUTE, "champion", at)])
+        os.utime(path, ns=(0, at * MINUTE * 1_000))
+    (tmp_path / "labels-1.log").touch()
+    assert forget_calls(tmp_path, 5 * MINUTE) == 0
+    assert forget_calls(tmp_path, 7 * MINUTE) == 1
+    assert [each.requests for each in read_calls(tmp_path)] == [7]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_running_totals_become_calls_of_the_minute_that_is_over() -> None:

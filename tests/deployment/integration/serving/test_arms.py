@@ -19,10 +19,11 @@ from shipworthy.core.program import Lookup, Program, Term
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.read import predictions
+from shipworthy.deployment.integration.releases.shelf import unused
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.client import Connection
-from shipworthy.deployment.integration.serving.counters import FAILED, ROWS
+from shipworthy.deployment.integration.serving.counters import FAILED, ROWS, Board
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.deployment.integration.serving.standing import FILE, Stand, Standing, place, write_standing
 from shipworthy.store import Store
@@ -148,6 +149,45 @@ def test_a_version_is_answered_by_name_while_it_is_warm(
     told(store, 2, two[0])
     follow(follower)
     assert ask(follower, "GET", f"/v2/models/ward/versions/{two[1].id[:16]}")[0] == 404
+
+
+def test_a_server_keeps_the_releases_it_has_warm_in_use_until_it_ends(
+    follower: App, store: Store, two: tuple[Release, Release]
+) -> None:
+    def free() -> list[bool]:
+        with unused(two[0].folder) as first, unused(two[1].folder) as second:
+            return [first, second]
+
+    assert free() == [False, True]
+    told(store, 1, two[0], two[1], mode="shadow")
+    follow(follower)
+    assert free() == [False, False]
+    follower.arms.close()
+    assert free() == [True, True]
+
+
+def test_a_champion_whose_challenger_cannot_be_opened_is_let_go(
+    follower: App, store: Store, two: tuple[Release, Release], make_release: Make
+) -> None:
+    broken = make_release(small_model(seed=2))
+    (broken.folder / "card.md").chmod(0o644)
+    (broken.folder / "card.md").write_text("better")
+    told(store, 1, two[1], broken, mode="shadow")
+    assert not follow(follower)
+    with unused(two[1].folder) as free:
+        assert free
+
+
+def test_a_challenger_that_comes_after_a_restart_is_counted_apart_from_the_champion(
+    store: Store, two: tuple[Release, Release], project: Project, tmp_path: Path
+) -> None:
+    board = Board()
+    app(two[0], tmp_path / "log", project, home=store.home, counters=board.counters()).arms.close()
+    again = app(two[0], tmp_path / "log", project, home=store.home, counters=board.counters())
+    told(store, 1, two[0], two[1], mode="shadow")
+    follow(again)
+    again.arms.champion.cells[FAILED] += 3
+    assert [arm.cells[FAILED] for arm in again.arms.all] == [3, 0]
 
 
 def test_champions_change_under_load_and_no_request_is_lost(

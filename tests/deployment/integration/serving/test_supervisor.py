@@ -21,7 +21,7 @@ import pytest
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.releases.history import promote
-from shipworthy.deployment.integration.releases.shelf import unlock
+from shipworthy.deployment.integration.releases.shelf import unlock, unused
 from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.deployment.integration.serving.probe import probe
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing
@@ -207,6 +207,19 @@ def test_a_killed_worker_is_replaced_and_a_server_whose_workers_keep_dying_stops
     assert code == 2
     assert "workers end again and again: exit code -9" in said
     assert gone(server.port)
+
+
+def test_the_release_that_a_server_was_started_with_is_in_use_though_its_workers_end(
+    folder: Path, release: Release
+) -> None:
+    with running(folder) as server:
+        os.kill(server.workers()[0], signal.SIGKILL)
+        with unused(release.folder) as free:
+            assert not free
+        server.process.terminate()
+        server.end()
+    with unused(release.folder) as free:
+        assert free
 
 
 def test_a_release_that_was_spoilt_stops_the_server_in_the_words_of_its_worker(folder: Path, release: Release) -> None:

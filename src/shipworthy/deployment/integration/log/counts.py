@@ -31,6 +31,7 @@ WIDTH: dict[str, int] = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 SPAN: dict[str, int] = {"minute": HOUR, "hour": DAY, "day": 30 * DAY}  # of one part
 KEPT: dict[str, int] = {"minute": 3 * HOUR, "hour": 400 * DAY}
 NEXT: dict[str, Level] = {"minute": "hour", "hour": "day"}
+COUNTS = "counts"  # the folder of a project's counts, in its `.shipworthy`
 BOOK = "tally.json"
 FORMAT = 1
 _FULL = 2**62

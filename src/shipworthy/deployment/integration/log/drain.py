@@ -61,13 +61,13 @@ def drain(folder: Path, tables: Tables) -> Drained:
     return found
 
 
-def drained_log(folder: Path, tables: Tables, *, release: str = "") -> tuple[Table, Table]:
+def drained_log(folder: Path, tables: Tables, *, release: str = "", since: int = 0) -> tuple[Table, Table]:
     """Every prediction, or those of one release, and the labels that count, after all that can be was drained.
 
-    Raises StoreError.
+    since: microseconds since 1970; what was answered before is not read. Raises StoreError.
     """
     drain(folder, tables)
-    served, labels = read_log(folder, tables)
+    served, labels = read_log(folder, tables, since=since)
     return served.take(served.words("release") == release) if release else served, labels
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.clock import DAY
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log import tables as log_tables
@@ -22,52 +23,58 @@ if TYPE_CHECKING:
     from shipworthy.store.tables import Tables
 
 
-def read_log(folder: Path, tables: Tables | None, *, time: str = "") -> tuple[Table, Table]:
+def read_log(folder: Path, tables: Tables | None, *, time: str = "", since: int = 0) -> tuple[Table, Table]:
     """Every prediction, and the label that counts of every prediction that has one; safe while servers write.
 
     tables: of the store into which the log is drained, or None where it never is.
     time: a logged timestamp column that says when a row happened, used for `at` where it is known: for replays of
     history, whose rows are older than their answers; their labels then arrived when they were observed.
+    since: microseconds since 1970; what was answered before is not read, nor labels that arrived a day before it.
     """
-    served = predictions(folder, tables, time=time)
-    found = labels(folder, tables, served=served)
+    served = predictions(folder, tables, time=time, since=since)
+    found = labels(folder, tables, served=served, since=since)
     if time and found.rows:
         found = found.with_column("received_at", found.column("observed_at"))
     return served, found
 
 
-def predictions(folder: Path, tables: Tables | None = None, *, time: str = "") -> Table:
+def predictions(folder: Path, tables: Tables | None = None, *, time: str = "", since: int = 0) -> Table:
     """What was served: prediction_id, at, release, arm, propensity, score, decision, abstain, and the fields asked.
 
     Sorted by prediction id, each once. score: value, probability of the second class, or of the class decided on.
-    A release without a field that another has gives null there. tables, time: as for `read_log`.
+    A release without a field that another has gives null there. tables, time, since: as for `read_log`.
     """
-    return _answers(Path(folder), PREDICTIONS, tables, time)
+    return _answers(Path(folder), PREDICTIONS, tables, time, since)
 
 
-def shadows(folder: Path, tables: Tables | None = None, *, time: str = "") -> Table:
+def shadows(folder: Path, tables: Tables | None = None, *, time: str = "", since: int = 0) -> Table:
     """What a challenger would have served, under the prediction ids of what was: the columns of `predictions`."""
-    return _answers(Path(folder), SHADOWS, tables, time)
+    return _answers(Path(folder), SHADOWS, tables, time, since)
 
 
-def _answers(folder: Path, name: str, tables: Tables | None, time: str) -> Table:
+def _answers(folder: Path, name: str, tables: Tables | None, time: str, since: int) -> Table:
     waiting = [(log_tables.Layout(heading.fields, bool(heading.classes)), log_tables.served_rows(heading, found))
-               for heading, found in _served(folder, name)]  # before the table: what moves meanwhile is read twice
-    pieces = [*waiting, *(log_tables.read_answers(folder, tables, name) if tables else ())]
+               for heading, found in _served(folder, name, since)]  # first: what moves meanwhile is read twice
+    pieces = [*waiting, *(log_tables.read_answers(folder, tables, name, since) if tables else ())]
     data = log_tables.in_order(pieces)
+    if since:
+        data = data.filter(pc.greater_equal(data["at"], pa.scalar(since, log_tables.utc())))
     if time and time in data.column_names:
         at = data.column_names.index("at")
         data = data.set_column(at, "at", pc.coalesce(data[time], data["at"]))
     return Table(data, log_tables.schema(data, [layout for layout, _ in pieces]), "log", str(folder))
 
 
-def labels(folder: Path, tables: Tables | None = None, *, served: Table | None = None) -> Table:
+def labels(
+    folder: Path, tables: Tables | None = None, *, served: Table | None = None, since: int = 0
+) -> Table:
     """The label that counts of every labelled prediction, with observed_at, received_at, source and weight.
 
     It is the one that became known last; of several that did, the last to arrive. Its label is text, or a number where
     all are. served: what `predictions` gave, if it is at hand; labels given by entity and time are joined to it.
+    since: as for `read_log`.
     """
-    found, _ = _label_rows(folder, tables, served)
+    found, _ = _label_rows(folder, tables, served, since)
     return log_tables.label_table(log_tables.last_labels(found), str(folder))
 
 
@@ -84,27 +91,31 @@ def waiting(folder: Path, tables: Tables | None = None, *, served: Table | None 
     return Table.of(_label_rows(folder, tables, served)[1], name="waiting labels", origin=str(folder))
 
 
-def _label_rows(folder: Path, tables: Tables | None, served: Table | None) -> tuple[pa.Table, pa.Table]:
+def _label_rows(
+    folder: Path, tables: Tables | None, served: Table | None, since: int = 0
+) -> tuple[pa.Table, pa.Table]:
     """Labels of predictions, and those that wait for theirs; both in order of arrival."""
-    told = list(_labels(Path(folder)))
+    first = max(since - DAY, 0)  # a label by entity may mean an answer up to a day ahead
+    told = list(_labels(Path(folder), first))
     direct = [log_tables.label_rows([one for one in told if not one[1].entity]),
-              *(log_tables.read_labels(tables) if tables else ())]
+              *(log_tables.read_labels(tables, first) if tables else ())]
     named = log_tables.without_repeats([log_tables.entity_rows([one for one in told if one[1].entity]),
-                                        *(log_tables.read_entity_labels(tables) if tables else ())])
+                                        *(log_tables.read_entity_labels(tables, first) if tables else ())])
     if len(named):
         found, named = joined(named, predictions(folder, tables) if served is None else served)
         direct.append(found)
     return log_tables.without_repeats(direct), named
 
 
-def _served(folder: Path, name: str) -> Iterator[tuple[Heading, Answers]]:
+def _served(folder: Path, name: str, since: int) -> Iterator[tuple[Heading, Answers]]:
     for path in segments.segments(folder, name):
-        found = list(segments.blocks(path))
+        found = [] if segments.is_older(path, since) else list(segments.blocks(path))
         if len(found) > 1:
             yield msgspec.msgpack.decode(found[0], type=Heading), answers(found[1:])
 
 
-def _labels(folder: Path) -> Iterator[tuple[int, Label]]:
+def _labels(folder: Path, since: int) -> Iterator[tuple[int, Label]]:
     for path in segments.segments(folder, LABELS):
-        for kept in decoded(list(segments.blocks(path))[1:], Kept):
-            yield from ((kept.at, label) for label in kept.labels)
+        for kept in [] if segments.is_older(path, since) else decoded(list(segments.blocks(path))[1:], Kept):
+            if kept.at >= since:
+                yield from ((kept.at, label) for label in kept.labels)

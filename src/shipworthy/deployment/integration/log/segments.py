@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shipworthy.core.clock import DAY, HOUR
+
 MARK = b"SWBLOCK2"
 FIRST_MARK = b"SWBLOCK1"
 HEAD = struct.Struct("<II")
@@ -28,6 +30,20 @@ LARGEST_BLOCK = 256 * 1024 * 1024
 def segments(folder: Path, name: str) -> list[Path]:
     """The files of a log, oldest first."""
     return sorted(folder.glob(f"{name}-*.log")) if folder.exists() else []
+
+
+def is_older(path: Path, since: int) -> bool:
+    """Whether nothing was written to a file from a time on, microseconds since 1970.
+
+    Its name says when it was begun, and a writer leaves it within a day of running; one that slept changed it since.
+    """
+    begun = path.stem.split("-")[-2:][0]
+    if not begun.isdigit() or int(begun) // 1_000 + 2 * DAY >= since:
+        return False
+    try:
+        return path.stat().st_mtime_ns // 1_000 + HOUR < since  # the system notes late what is mapped
+    except FileNotFoundError:
+        return True
 
 
 def blocks(path: Path) -> Iterator[bytes]:

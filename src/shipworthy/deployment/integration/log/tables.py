@@ -90,13 +90,15 @@ def layouts(folder: Path) -> list[Layout]:
     return [msgspec.json.decode(path.read_bytes(), type=Layout) for path in sorted(folder.glob("served-*.json"))]
 
 
-def read_answers(folder: Path, tables: Tables, kind: str) -> Iterator[tuple[Layout, pa.Table]]:
+def read_answers(folder: Path, tables: Tables, kind: str, since: int = 0) -> Iterator[tuple[Layout, pa.Table]]:
     """What was drained into the store, by layout. folder: of the log, which holds the layouts. kind: as for `Layout`.
+
+    since: microseconds; what was answered before is not read.
     """
     known = set(tables.names())
     for layout in layouts(folder):
         if layout.table(kind) in known:
-            data = tables.read(layout.table(kind)).drop_columns(list(PLACE))
+            data = tables.read(layout.table(kind), where=_from("at", since)).drop_columns(list(PLACE))
             yield layout, data.rename_columns([*OWN, *layout.stored])
 
 
@@ -164,14 +166,14 @@ def entity_text(label: Label) -> str:
     return canonical(dict(label.entity)).decode()
 
 
-def read_labels(tables: Tables) -> Iterator[pa.Table]:
-    """The labels that were drained into the store."""
-    return _read(tables, LABEL_TABLE)
+def read_labels(tables: Tables, since: int = 0) -> Iterator[pa.Table]:
+    """The labels that were drained into the store, of those that arrived since a time."""
+    return _read(tables, LABEL_TABLE, since)
 
 
-def read_entity_labels(tables: Tables) -> Iterator[pa.Table]:
-    """The labels given by entity and time that were drained into the store."""
-    return _read(tables, ENTITY_TABLE)
+def read_entity_labels(tables: Tables, since: int = 0) -> Iterator[pa.Table]:
+    """The labels given by entity and time that were drained into the store, of those that arrived since a time."""
+    return _read(tables, ENTITY_TABLE, since)
 
 
 def stored_labels(tables: Tables) -> Iterator[Label]:
@@ -230,9 +232,13 @@ def codes(data: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.i
     return code
 
 
-def _read(tables: Tables, name: str) -> Iterator[pa.Table]:
+def _from(column: str, since: int) -> pc.Expression | None:
+    return pc.field(column) >= pa.scalar(since, utc()) if since else None
+
+
+def _read(tables: Tables, name: str, since: int) -> Iterator[pa.Table]:
     if name in tables.names():
-        yield tables.read(name).drop_columns(list(PLACE))
+        yield tables.read(name, where=_from("received_at", since)).drop_columns(list(PLACE))
 
 
 def _typed(field: Field, values: list[Any]) -> list[Any]:

@@ -78,6 +78,17 @@ def tally(
     return Tallied(rows, tuple(sorted(unknown)))
 
 
+def uncounted(log: Path, state: Path, tables: Tables) -> dict[str, str]:
+    """Release → a table with rows of it that were drained and not counted; nothing where nobody ever counted."""
+    book, names = read_counts(state).book, set(tables.names())
+    found: dict[str, str] = {}
+    for name in (layout.table(kind) for layout in layouts(log) for kind in KINDS):
+        if name in names and book != Book():
+            found |= {release: name for segment, release, end in _ends(tables.scan(name))
+                      if end > book.places.get(segment, 0)}
+    return found
+
+
 def cells(table: Table, how: Counting) -> Part:
     """The rows of a log counted by arm and minute: cells of every column of the plan, then of the score."""
     minute = np.asarray(table.data["at"].cast(pa.int64()).to_numpy(), np.int64) // MINUTE
@@ -158,10 +169,7 @@ def _from_tables(
         if book.tables.get(name) == seen:
             continue
         rows = tables.scan(name)
-        drained = rows.to_table(columns=["segment", "offset", "release"])
-        last = drained.group_by(["segment", "release"]).aggregate([("offset", "max")])
-        for segment, release, end in zip(*(last[key].to_pylist() for key in ("segment", "release", "offset_max")),
-                                         strict=True):
+        for segment, release, end in _ends(rows):
             start = places.get(segment, 0)
             if end < start:
                 continue
@@ -173,3 +181,10 @@ def _from_tables(
             if len(data):
                 yield Table(data, schema(data, [layout]), "log", name), release, segment, end + 1
         yield {name: seen}
+
+
+def _ends(rows: pa.dataset.Dataset) -> list[tuple[str, str, int]]:
+    """Segment, release and place of the last block of every segment in a table."""
+    drained = rows.to_table(columns=["segment", "offset", "release"])
+    last = drained.group_by(["segment", "release"]).aggregate([("offset", "max")])
+    return list(zip(*(last[key].to_pylist() for key in ("segment", "release", "offset_max")), strict=True))

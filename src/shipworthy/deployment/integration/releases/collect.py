@@ -17,11 +17,12 @@ import msgspec
 from shipworthy.core.ledger import Line, pointers, released, trained_here
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading
-from shipworthy.deployment.integration.log.log import PREDICTIONS
+from shipworthy.deployment.integration.log.counts import COUNTS
+from shipworthy.deployment.integration.log.tally import KINDS, uncounted
 from shipworthy.deployment.integration.releases.book import held, put, unbroken
 from shipworthy.deployment.integration.releases.history import reach
 from shipworthy.deployment.integration.releases.release import read_manifest
-from shipworthy.deployment.integration.releases.shelf import placed, remove, size
+from shipworthy.deployment.integration.releases.shelf import placed, remove, size, unused
 from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.errors import BadRelease, Misuse, StoreError
 from shipworthy.store.files import lock, told
@@ -30,6 +31,7 @@ from shipworthy.store.records import Pin
 
 KEEP = 3
 GONE = ".gone"
+USED = "a server has it in use"
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -51,9 +53,10 @@ def collect(store: Store, releases: Path, log: Path, *, keep: int = KEEP, by: st
     """What became of every release, newest first; those without a reason to stay are taken away and on record.
 
     It stays while it is among the `keep` newest, a name points to it, a rollback can reach it, the servers were told of
-    it, answers of it lie in a log that is not drained, or a waiver that holds names it. What cannot be read as a
-    release is left alone. log: the folder of the log. dry_run: nothing is taken away. Raises StoreError when the
-    ledger does not hold, for then nobody knows what it points to.
+    it, one has it in use, answers of it lie in a log that is not drained or were not counted where answers are counted,
+    or a waiver that holds names it. What cannot be read as a release is left alone. log: the folder of the log.
+    dry_run: nothing is taken away. Raises StoreError when the ledger does not hold, for then nobody knows what it
+    points to.
     """
     if keep < 1:
         raise Misuse("at least one release is kept", where=f"--keep {keep}", hint="give 1 or more")
@@ -63,11 +66,15 @@ def collect(store: Store, releases: Path, log: Path, *, keep: int = KEEP, by: st
         with held(store) as lines:
             unbroken(store)
             found = _fates(store, lines, releases, log, keep)
-            for fate in [] if dry_run else found:
+            for place, fate in enumerate([] if dry_run else found):
                 if not fate.stays:
-                    put(store, lines, actor=by, role="operator", action="remove", subject={"release": fate.release},
-                        why=f"nothing needs it, and the newest {keep} are kept")
-                    with told(releases / fate.folder):
+                    with told(releases / fate.folder), unused(releases / fate.folder) as free:
+                        if not free:  # a server has begun to use it since
+                            found[place] = msgspec.structs.replace(fate, stays=(USED,))
+                            continue
+                        put(store, lines, actor=by, role="operator", action="remove",
+                            subject={"release": fate.release},
+                            why=f"nothing needs it, and the newest {keep} are kept")
                         (releases / fate.folder).rename(releases / f".{fate.folder}{GONE}")
         if not dry_run:
             _sweep(releases)
@@ -100,14 +107,19 @@ def _sweep(releases: Path) -> None:
 
 def _fates(store: Store, lines: Sequence[Line], releases: Path, log: Path, keep: int) -> list[Fate]:
     reasons, logged, found = _references(store, lines), _logged(log), []
+    drained = uncounted(log, store.home / COUNTS, store.tables)
     for place, folder in enumerate(placed(releases)):
         try:
-            release = read_manifest(folder).id
+            manifest = read_manifest(folder)
+            release = manifest.id
+            with told(folder), unused(folder) as free:
+                why = [*reasons[release], *([] if free else [USED])]
         except BadRelease as error:
             found.append(Fate("", folder.name, size(folder), (f"it cannot be read: {error.problem}",)))
             continue
-        why = [*reasons[release]]
         why += [f"answers of it are not drained: {logged[release]}"] if release in logged else []
+        if release in drained and "grid.json" in manifest.files:
+            why += [f"answers of it are not counted yet: {drained[release]}"]
         why += [f"a file of the log cannot be read: {logged['']}"] if "" in logged else []
         why += [f"it is among the {keep} newest"] if place < keep else []
         found.append(Fate(release, folder.name, size(folder), tuple(why)))
@@ -156,8 +168,9 @@ def _logged(log: Path) -> dict[str, str]:
 
 
 def _parts(log: Path) -> Iterator[Path]:
-    yield from segments.segments(log, PREDICTIONS)
-    yield from log.glob(f"{PREDICTIONS}-*.damaged")
+    for kind in KINDS:
+        yield from segments.segments(log, kind)
+        yield from log.glob(f"{kind}-*.damaged")
 
 
 def _training(folder: Path, lines: Sequence[Line]) -> _Training | None:

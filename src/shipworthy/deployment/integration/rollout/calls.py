@@ -56,6 +56,14 @@ def add_calls(path: Path, calls: Sequence[Calls]) -> None:
             file.write(b"".join(msgspec.json.encode(each) + b"\n" for each in calls))
 
 
+def forget_calls(folder: Path, before: int) -> int:
+    """Delete the files to which nothing was added since a time, microseconds; how many."""
+    old = [path for path in Path(folder).glob("calls-*.jsonl") if path.stat().st_mtime_ns // 1_000 < before]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
+
+
 def read_calls(folder: Path, *, since: int = 0) -> tuple[Calls, ...]:
     """What all servers counted from a time on, each minute and arm once, in order. A line cut short is not counted."""
     found = []

@@ -21,6 +21,7 @@ from shipworthy.deployment.integration.log.recent import Recent
 from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
+from shipworthy.deployment.integration.releases.shelf import in_use
 from shipworthy.deployment.integration.releases.sign import trusted
 from shipworthy.deployment.integration.rollout.calls import Calls, Sampler, add_calls
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
@@ -55,6 +56,7 @@ class Arm:
         serving = project.serve if isinstance(project, Project) else project
         told = declared(release, project if isinstance(project, Project) else None)
         self.release, self.id, self.name = release, release.id[:16], release.manifest.name
+        self._used = in_use(release.folder)
         self.answers: Answerer = answerer(release.model, serving, contributions=contributions, told=told)
         shape = self.answers.shape
         self.rules = Rules(release.model.classes, told.same, shape.entity, serving.label_days, serving.max_rows)
@@ -76,10 +78,11 @@ class Arm:
         await self.kept.durable()
 
     def close(self) -> None:
-        """Seal its files."""
+        """Seal its files, and let go of the release and its cells."""
         self.kept.close()
         self._shadow.close()
         self._counters.let_go(self.release.id)
+        self._used.close()
 
     def keep(self, batch: Batch, ids: list[str], at: int, name: str, chance: float) -> None:
         """Log the answers that it gave under the name of an arm, and count them. Raises StoreError."""

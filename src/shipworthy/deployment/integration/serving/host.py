@@ -26,6 +26,7 @@ import msgspec
 
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
+from shipworthy.deployment.integration.releases.shelf import in_use
 from shipworthy.deployment.integration.serving.counters import Board
 from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS, Job, Saying
 from shipworthy.errors import ShipworthyError, StoreError
@@ -169,6 +170,7 @@ def serve(job: Job, *, say: Callable[[str], None] = quiet) -> None:
         stopped.set()
 
     with ExitStack() as stack:
+        stack.enter_context(in_use(Path(job.release)))  # each worker that is started again may open it
         entry = stack.enter_context(listening(job.serving.host, job.serving.port))
         shared = stack.enter_context(tempfile.TemporaryFile())
         shared.truncate(Board.size(job.workers))
