@@ -93,7 +93,7 @@ ROWS: tuple[Row, ...] = (
     Row("security.inversion", "Inversion", "Can one tell who was in the training data?", MUST),
     Row("solutions.storage", "Storage", "Are tables versioned, and do old versions still open?"),
     Row("solutions.hosting", "Hosting", "One server for training and inference",
-        absent="training over the API is not in this release of the tool"),
+        absent="no check of it yet; `shipworthy control` and `shipworthy worker` train over HTTP"),
     Row("solutions.metrics", "Metrics", "One vocabulary of model health",
         absent="the metric names are served, but not yet held to a check"),
     Row("solutions.custom", "Plugin door", "One door for every kind of change",

@@ -124,6 +124,19 @@ def test_a_champion_that_somebody_moves_stops_the_rollout(
     assert (told(store).champion.release, told(store).mode) == (third.id, "alone")
 
 
+def test_a_champion_that_was_moved_and_moved_back_stops_it_too(
+    begin: Begin, store: Store, pair: Pair, trained: Callable[..., Release]
+) -> None:
+    begin()
+    history.promote(store, trained(seed=2), by="ann@example.org", why="urgent")
+    history.rollback(store, by="ann@example.org", why="as it was")
+    found = rollout.step(store, lambda _: pytest.fail("no look is needed"), promote=nobody, now=BEGIN + 1)
+    assert (found.action, found.reason) == ("stop", "ann@example.org moved the champion")
+    assert (told(store).champion.release, told(store).mode) == (pair[0].id, "alone")
+    again = rollout.step(store, lambda _: pytest.fail("no look is needed"), promote=nobody, now=BEGIN + 2)
+    assert again.action == "none"
+
+
 def test_time_that_runs_out_keeps_the_champion(begin: Begin, store: Store, pair: Pair) -> None:
     begin(hours=2.0)
     found = rollout.step(store, lambda _: pytest.fail("no look is needed"), promote=nobody, now=BEGIN + 3 * HOUR)
@@ -166,7 +179,7 @@ def test_labels_and_segments_are_awaited_before_promotion_if_the_plan_says_so(ru
 
 def test_a_stage_is_not_left_while_no_server_counts_the_calls(run: Callable[..., Any]) -> None:
     _, decisions = run(counted=False, plan={"shadow": False}, looks=8)
-    assert decisions[-1].reason == "no server counted its calls"
+    assert decisions[-1].reason == "a whole minute of requests to the challenger that the servers counted"
 
 
 def test_only_who_may_promote_starts_one(store: Store, pair: Pair) -> None:

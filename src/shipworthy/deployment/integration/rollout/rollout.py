@@ -7,7 +7,7 @@ survive a kill; what the servers are told (`serving.json`) follows from the ledg
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -31,6 +31,7 @@ from shipworthy.errors import BadRelease, Misuse, NotFit, one_of
 
 START, ADVANCE, DONE = "rollout start", "rollout advance", "rollout done"
 ENDS = {"back": "rollout back", "timeout": "rollout timeout", "stop": "rollout stop"}
+OVERTAKEN = "rollout overtaken"
 PRESENT = 0.01
 FOLDER = "rollouts"
 Action = Literal["advance", "hold", "back", "timeout", "stop", "done", "none"]
@@ -122,6 +123,8 @@ def step(
     """
     with _locked(store):
         known = rolling(store)
+        if known is not None and known.ended == OVERTAKEN:
+            return _end(store, known, Decision("stop", known.reason), ENDS["stop"], now)
         if known is None or known.ended:
             if known is not None:
                 _tell(store, known)
@@ -167,10 +170,16 @@ def look(known: Rolling, traffic: Callable[[Rolling], Traffic], *, now: int) -> 
     if lacking:
         return msgspec.structs.replace(stays, reason="; ".join(lacking))
     if last:
-        return msgspec.structs.replace(stays, action="done", reason="every guardrail held through every stage")
+        return msgspec.structs.replace(stays, action="done", reason=f"{_found(findings)} through every stage")
     mode, share = all_stages[known.stage + 1]
-    return Decision("advance", f"every guardrail held at {all_stages[known.stage][1]:.0%}" if known.shares[-1] else
-                    "every guardrail held in the shadow", known.stage + 1, mode, share, findings)
+    where = f"at {all_stages[known.stage][1]:.0%}" if known.shares[-1] else "in the shadow"
+    return Decision("advance", f"{_found(findings)} {where}", known.stage + 1, mode, share, findings)
+
+
+def _found(findings: Sequence[Finding]) -> str:
+    """What guardrails of which none failed came to, in words."""
+    unsure = sum(finding.verdict == "unknown" for finding in findings)
+    return f"no guardrail found harm{f', and {unsure} could not say yet,' if unsure else ''}"
 
 
 def stop(store: history.Home, *, by: str, why: str, now: int) -> Rolling:
@@ -192,12 +201,21 @@ def rolling(store: history.Home) -> Rolling | None:
         subject = line["subject"]
         if line["action"] == START:
             found = _begun(line)
+        elif found is not None and not found.ended and _overtakes(line, found):
+            found = msgspec.structs.replace(found, ended=OVERTAKEN, reason=f"{line['actor']} moved the champion")
         elif found is not None and subject.get("rollout") == found.id:
             if line["action"] == ADVANCE:
                 found = msgspec.structs.replace(found, stage=int(subject["stage"]), since=int(subject["at"]))
             else:
                 found = msgspec.structs.replace(found, ended=line["action"], reason=line["why"])
     return found
+
+
+def _overtakes(line: Line, known: Rolling) -> bool:
+    """Whether somebody made another release the champion than the rollout would."""
+    subject = line["subject"]
+    moved = line["action"] in ("promote", "rollback") and subject.get("alias") == history.CHAMPION
+    return moved and subject.get("release") != known.challenger.release
 
 
 def _begun(line: Line) -> Rolling:
@@ -217,7 +235,7 @@ def _lacking(known: Rolling, seen: Arms, now: int) -> list[str]:
     if rows < plan.rows:
         found.append(f"{rows:,} of {plan.rows:,} rows")
     if known.shares[-1] and not any(each.arm == "challenger" for each in seen.newest):
-        found.append("no server counted its calls")
+        found.append("a whole minute of requests to the challenger that the servers counted")
     return found
 
 

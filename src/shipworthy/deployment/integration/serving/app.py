@@ -163,8 +163,8 @@ class App:
         self.counters.done(route, status)
         taken = time.perf_counter() - asked.began
         arm, given = asked.arm, asked.headers.get(b"x-request-id")
-        if arm is not None:
-            timed(arm.cells, taken)
+        for each in set(asked.wrote) if asked.wrote else () if arm is None else (arm,):
+            timed(each.cells, taken)
         if given is None and self.journal is None:
             return
         name = request_id(given)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.answers import Heading, Served
@@ -68,10 +70,12 @@ class Arm:
         self._shadow = self.log.arm(heading, shadow=True)
         self.cells, self._counters = counters.release(release.id), counters
         self._sampler = Sampler()
+        self.calls("", 0)  # what it has in its cells already was counted before
 
     def calls(self, name: str, at: int) -> Calls | None:
         """What was asked of it since the last time, under the name of an arm. at: microseconds since 1970 UTC."""
-        return self._sampler.taken(name, at, *spent(self.cells))
+        found = self._sampler.taken("", at, *spent(self.cells))
+        return None if found is None else msgspec.structs.replace(found, arm=name)
 
     async def durable(self) -> None:
         """Wait until the disk has what was kept, where the log is to outlive a power cut. Raises StoreError."""
