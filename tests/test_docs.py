@@ -75,12 +75,14 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 def test_every_command_is_documented_with_every_option() -> None:
     text, missing = made()["commands.md"], []
     for verb, command in commands():
-        section = text.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
-        assert section
-        options = [param for param in params(command) if isinstance(param, click.Option)]
+        heading = f"\n{'###' if ' ' in verb else '##'} {verb}\n"
+        assert text.count(heading) == 1, heading
+        section = text.partition(heading)[2].partition("\n## ")[0].partition("\n### ")[0]
+        options = [param for param in command.params if isinstance(param, click.Option)]
         missing += [f"{verb} {name}" for option in options for name in option.opts if f"`{name}`" not in section]
         missing += [f"{verb} {option.name} has no help" for option in options if not option.help]
     assert missing == []
+    assert len(titles := re.findall(r"^#+ (.+)$", text, re.M)) == len(set(titles))
 
 
 def params(command: click.Command) -> list[click.Parameter]:

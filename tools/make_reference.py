@@ -68,9 +68,6 @@ def commands() -> Iterator[str]:
         command = group.get_command(context, verb)
         assert command
         yield from _command(verb, command)
-        if isinstance(command, click.Group):
-            for name, one in command.commands.items():
-                yield from _command(f"{verb} {name}", one)
 
 
 def _command(verb: str, command: click.Command, level: str = "##") -> Iterator[str]:

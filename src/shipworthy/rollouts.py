@@ -17,7 +17,6 @@ from shipworthy.deployment.integration.rollout import rollout
 from shipworthy.deployment.integration.rollout.calls import forget_calls, read_calls
 from shipworthy.deployment.integration.rollout.rollout import Decision, Rolling
 from shipworthy.deployment.integration.rollout.traffic import Traffic
-from shipworthy.errors import Misuse
 from shipworthy.store.workspace import Place, Workspace, opened
 
 
@@ -47,14 +46,11 @@ def step(place: Place, *, now: int = 0) -> Decision:
     return rollout.step(place.store, lambda known: traffic(place, known), promote=promote, now=now or now_us())
 
 
-def status(place: Place, *, now: int = 0) -> tuple[Rolling, Decision | None]:
-    """The newest rollout, and what a step would come to now if it is under way. Raises Misuse before the first."""
+def status(place: Place, *, now: int = 0) -> tuple[Rolling | None, Decision | None]:
+    """The newest rollout, None before the first, and what a step would come to now if it is under way."""
     place = opened(place)
     known = rollout.rolling(place.store)
-    if known is None:
-        raise Misuse("there was no rollout yet", where=str(place.folder),
-                     hint="begin one: shipworthy rollout start --by NAME --why REASON")
-    if known.ended:
+    if known is None or known.ended:
         return known, None
     return known, rollout.look(known, lambda each: traffic(place, each), now=now or now_us())
 

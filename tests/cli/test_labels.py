@@ -52,7 +52,7 @@ def test_a_file_is_kept_and_twice_is_once(place: Workspace, call: Callable[..., 
     told = call("labels", path, "--source", "desk", "-p", place.folder)
     assert (told.code, told.err.splitlines()) == (0, [
         "3 labels kept, 0 of them corrections; 0 were known already",
-        "1 fit no logged answer yet; they are kept, and joined when it comes"])
+        "1 wait for their answer; they are joined when it is logged"])
     call("watch", "-p", place.folder)
     told = call("labels", path, "--source", "desk", "-p", place.folder, "--json")
     assert json.loads(told.out) == {"kept": 0, "corrected": 0, "known": 3, "unmatched": 1}
@@ -60,6 +60,8 @@ def test_a_file_is_kept_and_twice_is_once(place: Workspace, call: Callable[..., 
     assert dict(zip(found.words("prediction_id"), found.words("label"), strict=True)) == {
         f"{ID}1": "yes", f"{ID}2": "no", f"{ID}9": "no"}
     assert set(found.words("source")) == {"desk"}
+    some = written(place, f"prediction_id,label,observed_at\n{ID}1,yes,{SEEN}\n")
+    assert call("labels", some, "-p", place.folder).err.splitlines()[-1] == "0 wait for their answer"
 
 
 def test_one_row_that_does_not_fit_keeps_all_others_out(place: Workspace, call: Callable[..., Any]) -> None:

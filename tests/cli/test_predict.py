@@ -120,6 +120,7 @@ def test_batch_model_and_server_give_the_same_answers_to_the_last_bit(
         assert [each["probabilities"]["yes"] for each in answers] == found["score"].to_pylist()
         assert [each["prediction"] for each in answers] == found["decision"].to_pylist()
         assert [each["abstain"] for each in answers] == found["abstain"].to_pylist()
+        assert [each["set"] for each in answers] == found["set"].to_pylist()
     assert found["loan"].equals(table["loan"])
 
 
@@ -210,7 +211,20 @@ def test_the_file_that_was_there_stays_until_the_new_one_is_whole(into: Into, tm
 
 def test_a_data_frame_can_be_scored_into_a_file_too(into: Into, tmp_path: Path) -> None:
     assert into(loans(50), tmp_path / "out.csv", every=10) == 50
-    assert pyarrow.csv.read_csv(tmp_path / "out.csv").column_names == ["loan", "decision", "score", "abstain"]
+    assert pyarrow.csv.read_csv(tmp_path / "out.csv").column_names == [
+        "loan", "decision", "score", "set", "abstain"]
+
+
+def test_every_form_of_file_holds_the_sets(into: Into, tmp_path: Path) -> None:
+    for name in ("out.parquet", "out.arrow", "out.csv", "out.jsonl"):
+        into(loans(50), tmp_path / name, every=10)
+    sets = pq.read_table(tmp_path / "out.parquet")["set"].to_pylist()
+    assert {name for inside in sets for name in inside} == {"no", "yes"}
+    assert pyarrow.ipc.open_file(tmp_path / "out.arrow").read_all()["set"].to_pylist() == sets
+    cells = pyarrow.csv.read_csv(tmp_path / "out.csv")["set"].to_pylist()
+    assert [json.loads(cell) for cell in cells] == sets
+    lines = (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["set"] for line in lines] == sets
 
 
 def test_files_of_one_table_are_scored_in_order(into: Into, tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def two(newer: Path, tmp_path: Path) -> Path:
 
 
 def test_a_rollout_is_begun_shown_and_stopped(call: Any, two: Path) -> None:
-    assert "there was no rollout yet" in call("rollout", "status", "-p", two).problem
+    none = call("rollout", "status", "-p", two)
+    assert (none.code, none.out.partition(";")[0]) == (0, "there was no rollout yet")
+    assert json.loads(call("rollout", "status", "-p", two, "--json").out) == {"rollout": None, "decision": None}
     begun = call("rollout", "start", "-p", two, *WHO)
     assert begun.code == 0, begun.err
     assert "stage 1 of 6, asked beside the champion" in begun.err

@@ -105,8 +105,24 @@ def test_a_run_is_queued_in_the_holder_s_name_and_shown(ask: Ask, jobs: Jobs) ->
 
 
 def test_a_query_beside_json_is_refused_and_not_ignored(ask: Ask, jobs: Jobs) -> None:
-    status, body = ask("POST", f"{RUNS}?seconds=120", {})
-    assert (status, body["error"]["field"]) == (422, "query")
+    for sent in ({}, b""):
+        status, body = ask("POST", f"{RUNS}?seconds=120", sent)
+        assert (status, body["error"]["field"]) == (422, "query")
+    assert jobs.find() == []
+
+
+def test_json_is_taken_under_the_content_type_that_curl_gives_it(ask: Ask) -> None:
+    curl = "application/x-www-form-urlencoded"
+    status, made = ask("POST", RUNS, {"verb": "watch"}, content_type=curl)
+    assert (status, made["verb"]) == (202, "watch")
+    assert ask("POST", f"{RUNS}?seconds=2", {}, content_type=curl)[0] == 422
+
+
+@pytest.mark.parametrize("body", [CSV, CSV * 100_000], ids=["small", "large"])
+def test_a_table_under_the_content_type_of_curl_is_told_to_name_its_own(ask: Ask, jobs: Jobs, body: bytes) -> None:
+    status, told = ask("POST", f"{RUNS}?seconds=2", body, content_type="application/x-www-form-urlencoded")
+    assert (status, told["error"]["field"]) == (415, "content-type")
+    assert told["error"]["hint"] == "send a table with its content-type, such as text/csv"
     assert jobs.find() == []
 
 

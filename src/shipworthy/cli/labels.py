@@ -55,8 +55,7 @@ def command(table: str, folder: Path, release_id: str, source: str, as_json: boo
         put({"kept": taken.kept, "corrected": taken.corrected, "known": taken.known, "unmatched": taken.unmatched})
         return
     say(f"{taken.kept:,} labels kept, {taken.corrected:,} of them corrections; {taken.known:,} were known already")
-    if taken.unmatched:
-        say(f"{taken.unmatched:,} fit no logged answer yet; they are kept, and joined when it comes")
+    say(f"{taken.unmatched:,} wait for their answer{'; they are joined when it is logged' if taken.unmatched else ''}")
 
 
 def take_labels(place: Place, address: str, *, release_id: str = "", source: str = "") -> Taken:

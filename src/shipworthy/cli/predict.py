@@ -39,9 +39,9 @@ GROUP = 1 << 19  # rows that are kept together: what a killed run loses at most
 def command(address: str, output: Path, folder: Path, release_id: str, fresh: bool) -> None:
     """Score every row of TABLE and write identifiers, decision, score, interval or set, and abstention, in its order.
 
-    The identifiers are the columns of TABLE that the project names so. Parquet, Arrow, CSV and JSON files are scored
-    piece by piece, whatever their size. The output is there when it is whole; a run that was interrupted goes on where
-    it stopped, as long as TABLE and the release are the same.
+    The identifiers are the columns of TABLE that the project names so. In CSV a set is a JSON list. Parquet, Arrow,
+    CSV and JSON files are scored piece by piece, whatever their size. The output is there when it is whole; a run that
+    was interrupted goes on where it stopped, as long as TABLE and the release are the same.
     """
     rows = predict_into(folder, address, output, release_id=release_id, fresh=fresh, tell=say)
     say(f"{rows:,} rows scored into {output}")

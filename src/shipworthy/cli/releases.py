@@ -135,13 +135,14 @@ def gc(keep: int, dry_run: bool, by: str, folder: Path, as_json: bool) -> None:
 @click.argument("release", default="")
 @click.option("--output", "-o", default=None, type=click.Path(path_type=Path),
               help=f"The file to write; ID{SUFFIX} by default.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
 @project_option
 @json_option
-def export_(release: str, output: Path | None, folder: Path, as_json: bool) -> None:
+def export_(release: str, output: Path | None, folder: Path, *, force: bool, as_json: bool) -> None:
     """Write RELEASE (id, start of one, alias; the newest by default) as one file; equal releases give equal bytes."""
     place = open_workspace(folder)
     found = find_release(place.releases, history.named(place.store, release))
-    path = export_release(found, output or Path(f"{found.id[:16]}{SUFFIX}"))
+    path = export_release(found, output or Path(f"{found.id[:16]}{SUFFIX}"), force=force)
     signer = fingerprint((found.folder / SIGNER).read_bytes())
     if as_json:
         put({"release": found.id, "file": str(path), "bytes": path.stat().st_size, "signer": signer})

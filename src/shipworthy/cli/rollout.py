@@ -48,7 +48,8 @@ def status(folder: Path, as_json: bool) -> None:
     if as_json:
         put({"rollout": known, "decision": found})
         return
-    click.echo(_stage(known))
+    click.echo(_stage(known) if known else
+               "there was no rollout yet; begin one: shipworthy rollout start --by NAME --why REASON")
     for line in lines(found) if found else ():
         click.echo(line)
 

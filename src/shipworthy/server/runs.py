@@ -25,6 +25,7 @@ KEY_LENGTH = 200
 BEATS_SECONDS = 15.0
 LOOK_SECONDS = 0.1
 PAGE = 1_000
+UNSAID = "application/x-www-form-urlencoded"  # what curl says of a body when it is not told
 Verb = Literal["run", "renew", "watch", "verify"]
 TAKES: dict[str, tuple[str, ...]] = {
     "run": ("seconds", "trials"), "renew": ("seconds", "trials"), "watch": (), "verify": ("release",)}
@@ -92,7 +93,7 @@ class Runs:
             raise Misuse("the key is too long", where="idempotency-key", hint=f"at most {KEY_LENGTH} characters")
         if await asyncio.to_thread(one.jobs.open) >= PLENTY:
             raise Refused(429, f"{PLENTY} runs are open already", field="runs", hint="wait for one to end")
-        verb, settings, said = await (self._named(request) if media_type(request) in (JSON, "")
+        verb, settings, said = await (self._named(request) if media_type(request) in (JSON, "", UNSAID)
                                       else self._sent(request, id))
         job = Job(id=id, verb=verb, by=request.by, settings=settings, asked=digest([verb, said]),
                   key=digest([request.by, key]) if key else None)
@@ -194,10 +195,10 @@ class Runs:
 
     async def _named(self, request: Request) -> tuple[str, dict[str, Any], Any]:
         """A run of the declared sources, or of another one that the caller may name."""
+        one, asked = self.projects.of(request), await _asked(request)
         if request.scope["query_string"]:
-            raise Misuse("a run that is asked for as JSON takes no query", where="query",
-                         hint="say it in the body; the query is for a table that is sent")
-        one, asked = self.projects.of(request), await request.json(Asked)
+            raise Misuse("a run that is asked for as JSON, or without a body, takes no query", where="query",
+                         hint='say it in the body: {"settings": {"seconds": 8}}; the query is for a table that is sent')
         settings = msgspec.to_builtins(asked.settings)
         for name in settings:
             if name not in TAKES[asked.verb]:
@@ -226,6 +227,17 @@ class Runs:
         sent = await received(request, one.workspace.store.home, id, self.most_bytes)
         beside = msgspec.to_builtins(Settings(asked.seconds, asked.trials)) | {"table": table}
         return "run", beside | {"upload": sent.path.name}, beside | {"digest": sent.digest}
+
+
+async def _asked(request: Request) -> Asked:
+    """The body as JSON. Raises BadData, Refused: 415 where curl's content type may hide a table."""
+    try:
+        return await request.json(Asked)
+    except Refused as error:
+        if media_type(request) != UNSAID or error.status not in (400, 413):
+            raise
+        raise Refused(415, "the body is not JSON, and not said to be a table", field="content-type",
+                      hint="send a table with its content-type, such as text/csv") from error
 
 
 def shown(job: Job) -> dict[str, Any]:

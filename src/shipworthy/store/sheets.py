@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet as pq
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Sheet(Protocol):
@@ -44,10 +47,23 @@ def _arrow(path: Path, schema: pa.Schema) -> Sheet:
     return sheet
 
 
-def _csv(path: Path, schema: pa.Schema) -> Sheet:
-    sheet: Sheet = pyarrow.csv.CSVWriter(path, schema)
-    return sheet
+class _Commas:
+    """CSV; a list, which CSV has no form for, is written as JSON in its cell."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._lists = [place for place, field in enumerate(schema) if pa.types.is_list(field.type)]
+        self._file = pyarrow.csv.CSVWriter(path, self._flat(schema.empty_table()).schema)
+        self.close = self._file.close
+
+    def write(self, table: pa.Table) -> None:
+        self._file.write(self._flat(table))
+
+    def _flat(self, table: pa.Table) -> pa.Table:
+        for place in self._lists:
+            cells = [None if cell is None else _encode(cell).decode() for cell in table[place].to_pylist()]
+            table = table.set_column(place, table.field(place).name, pa.array(cells, pa.string()))
+        return table
 
 
 SHEETS: Mapping[str, Callable[[Path, pa.Schema], Sheet]] = {
-    ".parquet": _parquet, ".csv": _csv, ".jsonl": _Lines, ".ndjson": _Lines, ".arrow": _arrow}
+    ".parquet": _parquet, ".csv": _Commas, ".jsonl": _Lines, ".ndjson": _Lines, ".arrow": _arrow}

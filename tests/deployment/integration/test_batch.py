@@ -114,6 +114,13 @@ def test_codes_are_answered_as_their_words_are() -> None:
         assert at.inputs(Table.of(few)).tobytes() == at.inputs(Table.of(plain)).tobytes()
 
 
+def test_the_set_of_every_row_is_the_list_that_the_server_would_send() -> None:
+    members = np.array([[True, False, True], [False, False, False], [False, True, False]])
+    answers = Predictions(np.full((3, 3), 1 / 3), np.array(["a", "b", "b"], object), np.array([True, True, False]),
+                          members=members, classes=("a", "b", "c"))
+    assert columns(answers)["set"].to_pylist() == [["a", "c"], [], ["b"]] == [answers[row]["set"] for row in range(3)]
+
+
 def test_answers_of_several_classes_have_a_score_each_and_a_given_score_keeps_apart() -> None:
     score = np.array([[0.2, 0.5, 0.3]])
     answers = Predictions(score, np.array(["b"], object), np.array([False]), classes=("a", "b", "c"))

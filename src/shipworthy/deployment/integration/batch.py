@@ -15,7 +15,7 @@ from shipworthy.core.cleaning import Times, Truths
 from shipworthy.core.features import Moment
 from shipworthy.core.model import Model
 from shipworthy.core.predictions import Predictions
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Floats, Mask, Table
 from shipworthy.errors import BadData
 
 AHEAD = 2  # pieces that wait for a core, so that none is idle while others are read and written
@@ -75,8 +75,9 @@ def words_of(model: Model) -> frozenset[str]:
 
 
 def columns(answers: Predictions, given: pa.Table | None = None) -> pa.Table:
-    """Predictions as columns: those given, decision, score or one a class, low and high, abstain.
+    """Predictions as columns: those given, decision, score or one a class, set or low and high, abstain.
 
+    set: for every row the list of the classes in it.
     A given column that is called as an answer's column is written as "given.score".
     """
     found = {"decision": pa.array(answers.decision, pa.string() if answers.classes else pa.float64())}
@@ -84,12 +85,21 @@ def columns(answers: Predictions, given: pa.Table | None = None) -> pa.Table:
         found |= {f"score.{name}": pa.array(answers.score[:, place]) for place, name in enumerate(answers.classes)}
     else:
         found["score"] = pa.array(answers.score)
+    if answers.members is not None:
+        found["set"] = _sets(answers.classes, answers.members)
     if answers.low is not None and answers.high is not None:
         found |= {"low": pa.array(answers.low), "high": pa.array(answers.high)}
     found["abstain"] = pa.array(np.asarray(answers.abstain))
     before = {} if given is None else {name: given[name] for name in given.column_names}
     return pa.table({**{f"given.{name}" if name in found else name: values for name, values in before.items()},
                      **found})
+
+
+def _sets(classes: tuple[str, ...], members: Mask) -> pa.Array:
+    """For every row the names of the classes in its set. members: (n, k)."""
+    ends = np.concatenate([[0], members.sum(axis=1).cumsum()])
+    names = pa.array(classes, pa.string()).take(pa.array(np.nonzero(members)[1]))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), names)
 
 
 def _answer(model: Model, piece: Piece, identifiers: tuple[str, ...]) -> pa.Table:

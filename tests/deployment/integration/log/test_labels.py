@@ -78,6 +78,25 @@ def test_a_repeat_that_two_servers_kept_counts_once(tmp_path: Path) -> None:
     assert label_history(tmp_path).rows == labels(tmp_path).rows == 1
 
 
+def test_another_spelling_of_a_label_is_a_repeat_and_no_correction(folder: Path, store: Store) -> None:
+    seen = SEEN
+    same = [Label("a", "0", seen, "clinic"), Label("a", 0.0, seen, "clinic")]
+    log = LabelLog(folder)
+    assert [log.keep([one]) for one in same] == [(1, 0, 0), (0, 0, 1)]
+    assert log.keep([Label("a", 1.0, seen, "clinic"), Label("a", "1", seen, "clinic")]) == (0, 1, 1)
+    log.close()
+    two = folder / "two"
+    for number, one in enumerate(same):
+        writer = LabelLog(two / str(number))
+        writer.keep([one])
+        writer.close()
+        for path in (two / str(number)).glob("*.log"):
+            path.rename(two / path.name)
+    assert label_history(two).rows == labels(two).rows == 1
+    drain(folder, store.tables)
+    assert list(label_history(folder, store.tables).words("label")) == ["0", "1"]
+
+
 def test_an_early_statement_sent_again_does_not_undo_its_correction(folder: Path, store: Store) -> None:
     log = LabelLog(folder)
     first, second = by_id("a", "no"), by_id("a", "yes", day=2)

@@ -66,11 +66,22 @@ def test_a_label_that_does_not_fit_is_refused_by_field(change: dict[str, Any], f
     assert (caught.value.where, caught.value.problem) == (field, problem)
 
 
+@pytest.mark.parametrize("body", [
+    {**ONE, "observed_at": "2024-03-01"}, f"prediction_id,label,observed_at\n{ID},yes,2024-03-01\n".encode(),
+    {**ONE, "observed_at": "2024-03-01T06:00:00"}, {**NAMED, "at": "2024-03-01"}],
+    ids=["json", "csv", "no zone", "at"])
+def test_a_date_where_a_time_is_wanted_is_told_with_an_example(body: Any) -> None:
+    with pytest.raises(BadData) as caught:
+        read(body)
+    assert "2024-07-09T08:00:00Z" in caught.value.hint
+
+
 @pytest.mark.parametrize("change, field, problem, hint", [
     ({"entity": {"custmer": "a"}}, "entity", '"custmer" names no entity in this log', 'did you mean "customer"?'),
     ({"entity": {"customer": ""}}, "entity", '"customer" is empty', "send whose answer it was"),
     ({"at": None}, "at", "at is missing", "send the time up to which the answer was given"),
-    ({"at": "2024-03-01T07:00:00"}, "at", "at 2024-03-01T07:00:00 has no zone", "add Z for UTC"),
+    ({"at": "2024-03-01T07:00:00"}, "at", "at 2024-03-01T07:00:00 has no zone",
+     "add Z for UTC, as in 2024-07-09T08:00:00Z"),
     ({"since": "2024-03-02T07:00:00Z"}, "since", "since lies behind at", "send a since that is earlier than at"),
 ])
 def test_an_entity_that_does_not_fit_is_refused_by_field(

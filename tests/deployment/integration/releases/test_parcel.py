@@ -96,11 +96,16 @@ def test_the_file_is_the_same_bytes_each_time_and_any_tool_opens_it(site: Site, 
     assert folders.read_all(tmp_path / "out" / site.release.folder.name) == folders.read_all(site.release.folder)
 
 
-def test_an_export_overwrites_nothing_but_itself(site: Site, tmp_path: Path) -> None:
-    export_release(site.release, site.parcel)
+def test_an_export_overwrites_a_file_only_by_force_and_never_a_folder(site: Site, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(Misuse, match="another file is there already"):
-        export_release(site.release, tmp_path / "notes.txt")
+    for target in (site.parcel, tmp_path / "notes.txt", tmp_path):
+        with pytest.raises(Misuse, match="the file is there already"):
+            export_release(site.release, target)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    written = export_release(site.release, tmp_path / "notes.txt", force=True)
+    assert written.read_bytes() == site.parcel.read_bytes()
+    with pytest.raises(Misuse, match="the file is there already"):
+        export_release(site.release, tmp_path, force=True)
 
 
 def test_a_damaged_release_is_not_exported(site: Site, tmp_path: Path) -> None:

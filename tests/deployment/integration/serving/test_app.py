@@ -77,6 +77,13 @@ def test_a_value_that_does_not_fit_is_422_with_the_field(served: App) -> None:
         422, error("age", 'field "age": "63" is not a number, or null', "send the number without quotes: 63"))
 
 
+def test_csv_that_is_not_said_to_be_csv_is_told_how(served: App) -> None:
+    curl = ((b"content-type", b"application/x-www-form-urlencoded"),)
+    status, body = ask(served, "POST", "/v1/predict", b"age,ward\n63,a\n", curl)
+    assert status == 400
+    assert body["error"]["hint"].endswith("or CSV with content-type: text/csv")
+
+
 def test_malformed_json_is_400(served: App) -> None:
     assert ask(served, "POST", "/v1/predict", b'{"age":')[0] == 400
     assert ask(served, "POST", "/v1/labels", b"[")[0] == 400

@@ -111,5 +111,5 @@ class LabelLog:
 
 
 def _statement(label: Label) -> int:
-    """What a label says of its answer, as a number of this process."""
-    return hash((isinstance(label.label, float), word(label.label), label.observed_at, label.weight))
+    """What a label says of its answer, as a number of this process; 1 and "1" say the same."""
+    return hash((word(label.label), label.observed_at, label.weight))

@@ -196,10 +196,13 @@ def utc() -> pa.DataType:
 
 
 def without_repeats(pieces: Sequence[pa.Table]) -> pa.Table:
-    """Labels in the order of their arrival, without those that say again what their source said of it before."""
+    """Labels in the order of their arrival, without those that say again what their source said of it before.
+
+    A label is known by its word, so 1 and "1" are one statement.
+    """
     data = pa.concat_tables(pieces)
     data = data.take(pc.sort_indices(data, [("received_at", "ascending")]))
-    said = [name for name in data.column_names if name not in ("received_at", "entity_id", "why")]
+    said = [name for name in data.column_names if name not in ("number", "received_at", "entity_id", "why")]
     return data.take(pa.array(np.sort(np.unique(codes(data, said), return_index=True)[1])))
 
 

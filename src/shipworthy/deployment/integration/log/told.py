@@ -18,8 +18,9 @@ from shipworthy.deployment.integration.log.labels import Label
 from shipworthy.errors import BadData, nearest
 
 AHEAD = timedelta(days=1)
-FORM = "send prediction_id, label, observed_at, and source, or a list of them"
-WANTED = {"observed_at": "a time with a zone, such as 2024-07-09T08:00:00Z", "weight": "a number"}
+FORM = "send prediction_id, label, observed_at (such as 2024-07-09T08:00:00Z), and source, or a list of them"
+WANTED = {**dict.fromkeys(("observed_at", "at", "since"), "a time with a zone, such as 2024-07-09T08:00:00Z"),
+          "weight": "a number"}
 _SHOWN = 60
 
 
@@ -127,7 +128,8 @@ def checked(told: Told, rules: Rules, place: str = "") -> Label:
 def zoned(name: str, value: datetime, place: str = "") -> int:
     """A time as microseconds since 1970 UTC. Raises BadData where it has no zone."""
     if value.tzinfo is None:
-        raise BadData(f"{place}{name} {value.isoformat()} has no zone", where=name, hint="add Z for UTC")
+        raise BadData(f"{place}{name} {value.isoformat()} has no zone", where=name,
+                      hint="add Z for UTC, as in 2024-07-09T08:00:00Z")
     return micros(value)
 
 

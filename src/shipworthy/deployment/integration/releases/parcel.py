@@ -44,16 +44,18 @@ class Imported(msgspec.Struct, frozen=True):
     new: bool
 
 
-def export_release(release: Release, target: Path) -> Path:
-    """The file just written, which holds every file of a release. Raises BadRelease, StoreError; Misuse when another
-    file is there already.
+def export_release(release: Release, target: Path, *, force: bool = False) -> Path:
+    """The file just written, which holds every file of a release. force: write over a file that is there.
+
+    Raises BadRelease, StoreError; Misuse when the target is there already.
     """
     from shipworthy.store.files import write_bytes  # here: a server opens releases without the store's libraries
 
     files = folders.read_all(release.folder)
     raw = pack(checked(release.folder, files).id[:16], files)
-    if target.exists() and (not target.is_file() or target.read_bytes() != raw):
-        raise Misuse("another file is there already", where=str(target), hint="choose another name: --output")
+    if target.exists() and not (force and target.is_file()):
+        raise Misuse("the file is there already", where=str(target),
+                     hint="choose another name: --output; or write over a file: --force")
     write_bytes(target, raw)
     return target
 

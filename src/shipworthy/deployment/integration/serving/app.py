@@ -111,7 +111,7 @@ class App:
             asked.spend(1, 1)
             status, answer, headers = 200, self._one(asked, records[0]), [JSON]
         except Exception as error:  # the edge, as in `_answer`
-            status, answer, headers = refused(self._faults.meant(error, asked.arm), "predict")
+            status, answer, headers = refused(self._faults.meant(error, asked.arm, asked.path), "predict")
         finally:
             general[count.IN_PROGRESS] -= 1
         self._told(asked, "predict", status, headers)
@@ -128,7 +128,7 @@ class App:
                 await self._settled(asked)
             return body
         except Exception as error:  # the edge: one request must not take the others with it
-            raise self._faults.meant(error, asked.arm) from error
+            raise self._faults.meant(error, asked.arm, asked.path) from error
         finally:
             general[count.IN_PROGRESS] -= 1
 

@@ -15,6 +15,8 @@ from shipworthy.errors import ShipworthyError
 
 RECENT_SECONDS = 300.0
 JSON = (b"content-type", b"application/json")
+OR_CSV = {"/v1/labels": ", a list of them, or CSV with a header", **dict.fromkeys(
+    ("/v1/predict", "/invocations"), ", or a list of them, or CSV with content-type: text/csv")}
 
 
 class Faults:
@@ -28,13 +30,16 @@ class Faults:
         """The last one, if it is not long ago; else empty."""
         return self._last if self._last and time.monotonic() - self._at < RECENT_SECONDS else ""
 
-    def meant(self, error: Exception, arm: Arm | None) -> ShipworthyError:
-        """An error as the client is told it; one that nobody foresaw is a failure of the server, and of the release."""
+    def meant(self, error: Exception, arm: Arm | None, path: str = "") -> ShipworthyError:
+        """An error as the client is told it; one that nobody foresaw is a failure of the server, and of the release.
+
+        path: that was asked; it says what else than JSON could have been sent.
+        """
         if isinstance(error, ShipworthyError):
             return error
         if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
             return Refused(400, f"the body is not JSON: {error}", field="body",
-                           hint="send one JSON object, or a list of them")
+                           hint=f"send one JSON object{OR_CSV.get(path, '')}")
         if isinstance(error, RecursionError):
             return Refused(400, "the body is nested too deeply", field="body",
                            hint="send flat records: field and value")
