@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -51,9 +52,12 @@ def shelf(releases: Path, lines: Sequence[Line], key: Path) -> list[Shelved]:
 
 
 def placed(releases: Path) -> list[Path]:
-    """The folders that hold a release, newest first; one that is just being written or taken away is none."""
-    found = [path for path in releases.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
-    return [path.parent for path in sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path))]
+    """The folders that hold a release, newest first by what their manifests say: a copy has other times of files.
+
+    One that is just being written or taken away is none; what cannot be read comes last.
+    """
+    found = [path.parent for path in releases.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
+    return sorted(found, key=_made, reverse=True)
 
 
 def size(folder: Path) -> int:
@@ -146,6 +150,15 @@ def _meant(folder: Path, release_id: str, key: Path | None) -> Path:
         raise Misuse(f'{len(found)} releases begin with "{release_id}"', where=str(folder),
                      hint=f"write more of it: {', '.join(sorted(path.name for path in found)[:4])}")
     return found[0]
+
+
+def _made(folder: Path) -> tuple[datetime, str]:
+    """When a release was made, and its id, as its manifest says, so that the order is one whatever was copied."""
+    try:
+        manifest = read_manifest(folder)
+        return datetime.fromisoformat(manifest.created).astimezone(UTC), manifest.id
+    except (BadRelease, ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC), folder.name
 
 
 def _shelved(folder: Path, names: dict[str, list[str]], key: Path) -> Shelved:
