@@ -16,9 +16,10 @@ from shipworthy.core.evidence import Evidence
 from shipworthy.core.ledger import Line, pointers
 from shipworthy.core.release import Identity, Manifest, Release
 from shipworthy.deployment.integration.releases import folder as folders
+from shipworthy.deployment.integration.releases.book import BRING
 from shipworthy.deployment.integration.releases.release import MANIFEST, SIGNER, open_release, read_manifest
 from shipworthy.deployment.integration.releases.sign import Key, Whose, make_key, read_key, trusted, whose
-from shipworthy.errors import BadRelease, Misuse, one_of
+from shipworthy.errors import BadRelease, Misuse, StoreError, one_of
 
 
 class Shelved(msgspec.Struct, frozen=True):
@@ -100,7 +101,12 @@ def unused(folder: Path) -> Iterator[bool]:
 
 
 def project_key(path: Path) -> Key:
-    """The key that signs a project's releases, made when it is first needed."""
+    """The key that signs a project's releases, made when it is first needed.
+
+    Raises StoreError where its public half shows that there was one: what it signed would be a stranger's.
+    """
+    if not path.exists() and path.with_name(path.name + ".pub").exists():
+        raise StoreError("this copy has no key to sign releases", where=str(path), hint=BRING)
     path.parent.mkdir(parents=True, exist_ok=True)
     return read_key(path) if path.exists() else make_key(path)
 
