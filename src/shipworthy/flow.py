@@ -121,6 +121,7 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
     required(place.project)
+    history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
         case = prepare(place, tables or gather(place), progress=step)
         with tempfile.TemporaryDirectory() as draft:
@@ -308,8 +309,7 @@ def renew(
         served, known = drained_log(place.log, place.store.tables)
         log, labels = served if log is None else log, known if labels is None else labels
     labels = joined_labels(labels, place.project)
-    case = stored(release)
-    known = training(place, release)
+    case, known = stored(release), training(place, release)
     (progress or quiet)("admitting the new rows")
     newer = renewing.next_rows(log, labels, release.model, known)
     admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"],

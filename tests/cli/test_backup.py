@@ -8,6 +8,8 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ import msgspec
 import pytest
 
 from shipworthy import flow
+from shipworthy.core.evidence import Evidence
+from shipworthy.deployment.integration.access.tokens import read_access
 from shipworthy.deployment.integration.backups.backup import Manifest
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.read import read_log
-from shipworthy.deployment.integration.releases.history import unbroken
-from shipworthy.deployment.integration.releases.shelf import unlock
+from shipworthy.deployment.integration.releases.history import point, promote, record, rollback, unbroken
+from shipworthy.deployment.integration.releases.release import write_release
+from shipworthy.deployment.integration.releases.shelf import placed, unlock
+from shipworthy.deployment.integration.releases.sign import read_key
 from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.deployment.integration.serving.start import job
@@ -130,6 +136,59 @@ def test_private_keys_stay_unless_they_are_asked_for(own: Path, call: Any, tmp_p
     key = tmp_path / "back" / ".shipworthy" / "keys" / "signing.pem"
     assert (key.read_bytes(), key.stat().st_mode & 0o777) == (secret, 0o600)
     assert not (tmp_path / "back" / ".shipworthy" / "locks" / "collect.lock").exists()
+
+
+def test_a_copy_keeps_the_order_of_its_releases(own: Path, call: Any, tmp_path: Path) -> None:
+    champion = flow.champion(own)
+    assert champion
+    key = read_key(open_workspace(own).key)
+    made = [write_release(own / "releases", name="tiny", model=champion.model, evidence=Evidence(()), key=key,
+                          extras={"n.json": b"%d" % n}, identity=champion.manifest.identity) for n in range(4)]
+    assert call("backup", "-p", own, "-o", tmp_path / "own.tar").code == 0
+    assert call("restore", tmp_path / "own.tar", "--into", tmp_path / "back").code == 0
+    order = [*(one.folder.name for one in reversed(made)), champion.folder.name]
+    assert [path.name for path in placed(tmp_path / "back" / "releases")] == order
+    assert flow.candidate(tmp_path / "back").id == made[-1].id
+
+
+SIGNED = ("--by", "eve", "--why", "try")
+LINES = [
+    ("promote", *SIGNED), ("rollback", *SIGNED), ("releases", "drop", "pilot", *SIGNED),
+    ("waive", "ethics.bias", "--by", "eve", "--reason", "try", "--until", date.today().isoformat()),
+    ("attest", "law.non-technical", "--topic", "legal-basis", "--by", "eve", "--role", "legal", "--sentence", "yes",
+     "--until", date.today().isoformat()),
+    ("token", "create", "--holder", "eve", "--scope", "train", "--by", "eve"), ("run",),
+]
+
+
+def test_a_copy_without_keys_writes_no_line_that_would_break_its_ledger(own: Path, call: Any, tmp_path: Path) -> None:
+    champion = flow.champion(own)
+    assert champion
+    place = open_workspace(own)
+    second = write_release(own / "releases", name="tiny", model=champion.model, evidence=champion.evidence,
+                           extras={"n.json": b"1"}, identity=champion.manifest.identity, key=read_key(place.key))
+    record(place.store, actor="tom", action="train", subject={"release": second.id}, evidence=second.evidence.digest)
+    point(place.store, "pilot", second, by="eve", why="try")
+    promote(place.store, replace(second, evidence=Evidence(())), by="eve", why="try")
+    rollback(place.store, by="eve", why="try")
+    assert call("backup", "-p", own, "-o", tmp_path / "own.tar").code == 0
+    assert call("restore", tmp_path / "own.tar", "--into", tmp_path / "back").code == 0
+    copy = open_workspace(tmp_path / "back")
+    before = unbroken(copy.store)
+    for line in LINES:
+        told = call(*line, "-p", copy.folder)
+        assert told.code == 2, (line, told.err)
+        assert "this copy has no key to sign" in told.err, (line, told.err)
+    token = read_access(copy.store.home)[0].tokens[0]
+    told = call("token", "revoke", token.id, "-p", copy.folder, *SIGNED)
+    assert told.code == 0
+    assert "not on record here: this copy has no key to sign the ledger" in told.err
+    assert read_access(copy.store.home)[0].tokens[0].revoked
+    assert unbroken(copy.store) == before
+    assert not list((copy.store.home / "keys").glob("*.key"))
+    shutil.copytree(own / ".shipworthy" / "keys", copy.store.home / "keys", dirs_exist_ok=True)
+    record(copy.store, actor="eve", action="note")
+    assert len(unbroken(copy.store)) == len(before) + 1
 
 
 def members(path: Path) -> list[tuple[tarfile.TarInfo, bytes]]:

@@ -33,9 +33,10 @@ def attest(place: Place, row: str, *, by: str, role: str, sentence: str, until: 
     """Sign what only a person can say of a row, until a day (UTC); it is judged at the next build.
 
     topic: which of the row's statements, such as impact-assessment. Raises Misuse; NotFit when `by` trained the newest
-    release.
+    release; StoreError in a copy without its keys.
     """
     place = opened(place)
+    history.must_sign(place.store)
     asked(row, topic, duties(place.registry.checks, place.project.checks))
     history.not_by_trainer(place.store, by, trainer=place.project.project.trainer, act="attest a row of it")
     path = place.store.home / "keys" / "attest.key"

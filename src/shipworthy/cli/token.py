@@ -12,6 +12,7 @@ from shipworthy.cli.talk import json_option, project_option, put, say
 from shipworthy.deployment.integration.access import issue
 from shipworthy.deployment.integration.access.budgets import spent
 from shipworthy.deployment.integration.access.tokens import SCOPES, Token, now, read_access
+from shipworthy.deployment.integration.releases import history
 from shipworthy.store.workspace import open_workspace
 
 by_option = click.option("--by", required=True, help="Who does it; it is on record.")
@@ -90,8 +91,11 @@ def rotate(
 @click.option("--why", required=True, help="Why; it is on record.")
 def revoke(token_id: str, folder: Path, *, by: str, why: str) -> None:
     """Take a token away for good: no server takes it from its next request on."""
-    token = issue.revoke(open_workspace(folder).store, token_id, by=by, why=why)
+    store = open_workspace(folder).store
+    token = issue.revoke(store, token_id, by=by, why=why)
     say(f"token {token.id} of {token.holder} is revoked; no server takes it any more")
+    if not history.can_sign(store):
+        say("that is not on record here: this copy has no key to sign the ledger")
 
 
 def _show(secret: str, token: Token, as_json: bool) -> None:

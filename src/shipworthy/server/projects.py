@@ -16,7 +16,8 @@ from shipworthy.core.ledger import Line, moves
 from shipworthy.core.project import read_project
 from shipworthy.core.release import Manifest
 from shipworthy.deployment.integration.releases import history
-from shipworthy.deployment.integration.releases.release import MANIFEST
+from shipworthy.deployment.integration.releases.release import read_manifest
+from shipworthy.deployment.integration.releases.shelf import placed
 from shipworthy.deployment.integration.serving.refusals import Refused
 from shipworthy.errors import Misuse, ShipworthyError, one_of
 from shipworthy.server.gate import Caller, Gate, allowed
@@ -169,8 +170,7 @@ def known_id(text: str, *, needed: bool = False) -> str:
 
 
 def _manifests(folder: Path) -> list[Manifest]:
-    paths = sorted(folder.glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [msgspec.json.decode(path.read_bytes(), type=Manifest) for path in paths]
+    return [read_manifest(path) for path in placed(folder)]
 
 
 def _standing(lines: list[Line]) -> str | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from shipworthy.core.canon import digest
 from shipworthy.core.release import Release
-from shipworthy.deployment.integration.releases.history import Home, record
+from shipworthy.deployment.integration.releases.history import Home, can_sign, record
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.errors import Misuse, StoreError
@@ -24,11 +24,12 @@ def remembered(store: Home, release: str, look: Callable[[State], Watched]) -> W
     """What a look finds that goes on from the last look at this release; its state is on the disk when this returns.
 
     Two at once take turns, so that nothing is counted twice; a killed look is as if it never was. Every page is put on
-    record. Raises StoreError when the memory cannot be read or written, or another look does not end.
+    record, but not in a copy that has no key to sign the ledger. Raises StoreError when the memory cannot be read or
+    written, or another look does not end.
     """
     with _held(store, release) as path:
         watched = look(recalled(path))
-        for page in watched.incidents:
+        for page in watched.incidents if can_sign(store) else ():
             record(store, actor="watch", role="monitor", action="page", why=page.sentence,
                    subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
         said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in watched.findings}

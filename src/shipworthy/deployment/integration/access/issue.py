@@ -83,7 +83,8 @@ def rotate(
 def revoke(store: history.Home, id: str, *, by: str, why: str) -> Token:
     """What is kept of a token that nobody takes any more, in any process, from the next request on.
 
-    The file comes first: a full disk that refuses the ledger must not keep a leaked token alive.
+    The file comes first: a full disk that refuses the ledger must not keep a leaked token alive. In a copy that has no
+    key to sign the ledger it is all: see `history.can_sign`.
     Raises Misuse, StoreError.
     """
     _named(by)
@@ -96,7 +97,8 @@ def revoke(store: history.Home, id: str, *, by: str, why: str) -> Token:
                          hint="shipworthy token list shows the others")
         after = msgspec.structs.replace(before, revoked=now())
         _save(store.home, [after if token is before else token for token in access.tokens])
-        _record(store, "revoke", after, by=by, why=why)
+        if history.can_sign(store):
+            _record(store, "revoke", after, by=by, why=why)
     return after
 
 

@@ -18,7 +18,8 @@ from shipworthy.core.ledger import Line, Seal, broken, line, seal, unsealed
 from shipworthy.core.release import Release
 from shipworthy.errors import StoreError
 
-LEDGER, SEAL, CARRIED = "ledger.jsonl", "ledger.seal.json", "history.json"
+LEDGER, SEAL, CARRIED, KEY = "ledger.jsonl", "ledger.seal.json", "history.json", "keys/ledger.key"
+BRING = "bring it from where it was made: shipworthy backup --with-keys there, or restore .shipworthy/keys"
 
 
 class Home(Protocol):
@@ -82,15 +83,28 @@ def held(store: Home) -> Iterator[list[Line]]:
 
 
 def put(store: Home, lines: list[Line], *, subject: Mapping[str, str], **facts: str) -> Line:
-    """The line just appended to the file and to `lines`, which are held.
+    """The line just appended to the file and to `lines`, which are held. Raises StoreError, as `must_sign` too.
 
-    The line is what counts and comes first; a head that a kill left behind is signed with the next line.
+    The line is what counts and comes before its signature; a head that a kill left behind is signed with the next line.
     """
+    key = _key(store)
     made = line(lines, subject=subject, **facts)
     _append(store.home / LEDGER, made)
     lines.append(made)
-    _sign_head(store, lines)
+    _sign_head(store, lines, key)
     return made
+
+
+def can_sign(store: Home) -> bool:
+    """False in a copy without its keys: a ledger is there, and the key that signs it is not."""
+    return (store.home / KEY).exists() or not any((store.home / name).exists() for name in (LEDGER, SEAL))
+
+
+def must_sign(store: Home) -> None:
+    """Nothing, where a line can be signed. Raises StoreError: signed with a new key, the ledger would count as broken.
+    """
+    if not can_sign(store):
+        raise StoreError("this copy has no key to sign the ledger", where=str(store.home / KEY), hint=BRING)
 
 
 def seals(store: Home, release: Release | None = None) -> tuple[Seal, ...]:
@@ -127,18 +141,25 @@ def _append(path: Path, made: Line) -> None:
         os.fsync(file.fileno())
 
 
-def _sign_head(store: Home, lines: list[Line]) -> None:
-    """Not where the last signed head speaks against the ledger: signing anew would hide what happened to it."""
+def _key(store: Home) -> bytes:
+    """What signs the ledger, made before its first line and never again. Raises StoreError."""
     from shipworthy.core.signed import new_key
     from shipworthy.store.files import write_bytes
 
-    if unsealed(lines, seals(store)):
-        return
-    path = store.home / "keys" / "ledger.key"
+    must_sign(store)
+    path = store.home / KEY
     if not path.exists():
         write_bytes(path, new_key())
         path.chmod(0o600)
-    write_bytes(store.home / SEAL, canonical(seal(lines, key=path.read_bytes())))
+    return path.read_bytes()
+
+
+def _sign_head(store: Home, lines: list[Line], key: bytes) -> None:
+    """Not where the last signed head speaks against the ledger: signing anew would hide what happened to it."""
+    from shipworthy.store.files import write_bytes
+
+    if not unsealed(lines, seals(store)):
+        write_bytes(store.home / SEAL, canonical(seal(lines, key=key)))
 
 
 def _read_seal(path: Path) -> Seal:

@@ -23,9 +23,11 @@ from shipworthy.core.ledger import (
 )
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases.book import Home as Home
+from shipworthy.deployment.integration.releases.book import can_sign as can_sign
 from shipworthy.deployment.integration.releases.book import carried as carried
 from shipworthy.deployment.integration.releases.book import held, put, signing_key
 from shipworthy.deployment.integration.releases.book import ledger as ledger
+from shipworthy.deployment.integration.releases.book import must_sign as must_sign
 from shipworthy.deployment.integration.releases.book import record as record
 from shipworthy.deployment.integration.releases.book import seals as seals
 from shipworthy.deployment.integration.releases.book import unbroken as unbroken

@@ -57,7 +57,7 @@ def write_release(
              "schema.json": canonical(model.sheet.schema), "evidence.json": canonical(evidence),
              "environment.json": canonical(versions), SIGNER: sign.public_bytes(key)}
     listed = folders.digests(files)
-    made = Manifest(release_id(identity, listed), name, datetime.now(UTC).isoformat(timespec="seconds"), identity,
+    made = Manifest(release_id(identity, listed), name, datetime.now(UTC).isoformat(timespec="microseconds"), identity,
                     listed, versions, REQUIRES)
     target = Path(folder) / made.id[:16]
     if target.exists():

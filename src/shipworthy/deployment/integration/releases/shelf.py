@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -15,9 +16,10 @@ from shipworthy.core.evidence import Evidence
 from shipworthy.core.ledger import Line, pointers
 from shipworthy.core.release import Identity, Manifest, Release
 from shipworthy.deployment.integration.releases import folder as folders
+from shipworthy.deployment.integration.releases.book import BRING
 from shipworthy.deployment.integration.releases.release import MANIFEST, SIGNER, open_release, read_manifest
 from shipworthy.deployment.integration.releases.sign import Key, Whose, make_key, read_key, trusted, whose
-from shipworthy.errors import BadRelease, Misuse, one_of
+from shipworthy.errors import BadRelease, Misuse, StoreError, one_of
 
 
 class Shelved(msgspec.Struct, frozen=True):
@@ -51,9 +53,12 @@ def shelf(releases: Path, lines: Sequence[Line], key: Path) -> list[Shelved]:
 
 
 def placed(releases: Path) -> list[Path]:
-    """The folders that hold a release, newest first; one that is just being written or taken away is none."""
-    found = [path for path in releases.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
-    return [path.parent for path in sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path))]
+    """The folders that hold a release, newest first by what their manifests say: a copy has other times of files.
+
+    One that is just being written or taken away is none; what cannot be read comes last.
+    """
+    found = [path.parent for path in releases.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
+    return sorted(found, key=_made, reverse=True)
 
 
 def size(folder: Path) -> int:
@@ -96,7 +101,12 @@ def unused(folder: Path) -> Iterator[bool]:
 
 
 def project_key(path: Path) -> Key:
-    """The key that signs a project's releases, made when it is first needed."""
+    """The key that signs a project's releases, made when it is first needed.
+
+    Raises StoreError where its public half shows that there was one: what it signed would be a stranger's.
+    """
+    if not path.exists() and path.with_name(path.name + ".pub").exists():
+        raise StoreError("this copy has no key to sign releases", where=str(path), hint=BRING)
     path.parent.mkdir(parents=True, exist_ok=True)
     return read_key(path) if path.exists() else make_key(path)
 
@@ -146,6 +156,15 @@ def _meant(folder: Path, release_id: str, key: Path | None) -> Path:
         raise Misuse(f'{len(found)} releases begin with "{release_id}"', where=str(folder),
                      hint=f"write more of it: {', '.join(sorted(path.name for path in found)[:4])}")
     return found[0]
+
+
+def _made(folder: Path) -> tuple[datetime, str]:
+    """When a release was made, and its id, as its manifest says, so that the order is one whatever was copied."""
+    try:
+        manifest = read_manifest(folder)
+        return datetime.fromisoformat(manifest.created).astimezone(UTC), manifest.id
+    except (BadRelease, ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC), folder.name
 
 
 def _shelved(folder: Path, names: dict[str, list[str]], key: Path) -> Shelved:
