@@ -22,7 +22,7 @@ from shipworthy.deployment.integration.access.tokens import read_access
 from shipworthy.deployment.integration.backups.backup import Manifest
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.read import read_log
-from shipworthy.deployment.integration.releases.history import point, promote, record, rollback, unbroken
+from shipworthy.deployment.integration.releases.history import point, promote, record, unbroken
 from shipworthy.deployment.integration.releases.release import write_release
 from shipworthy.deployment.integration.releases.shelf import placed, unlock
 from shipworthy.deployment.integration.releases.sign import read_key
@@ -153,7 +153,7 @@ def test_a_copy_keeps_the_order_of_its_releases(own: Path, call: Any, tmp_path: 
 
 SIGNED = ("--by", "eve", "--why", "try")
 LINES = [
-    ("promote", *SIGNED), ("rollback", *SIGNED), ("releases", "drop", "pilot", *SIGNED),
+    ("rollback", *SIGNED), ("releases", "drop", "pilot", *SIGNED),
     ("waive", "ethics.bias", "--by", "eve", "--reason", "try", "--until", date.today().isoformat()),
     ("attest", "law.non-technical", "--topic", "legal-basis", "--by", "eve", "--role", "legal", "--sentence", "yes",
      "--until", date.today().isoformat()),
@@ -170,12 +170,11 @@ def test_a_copy_without_keys_writes_no_line_that_would_break_its_ledger(own: Pat
     record(place.store, actor="tom", action="train", subject={"release": second.id}, evidence=second.evidence.digest)
     point(place.store, "pilot", second, by="eve", why="try")
     promote(place.store, replace(second, evidence=Evidence(())), by="eve", why="try")
-    rollback(place.store, by="eve", why="try")
     assert call("backup", "-p", own, "-o", tmp_path / "own.tar").code == 0
     assert call("restore", tmp_path / "own.tar", "--into", tmp_path / "back").code == 0
     copy = open_workspace(tmp_path / "back")
     before = unbroken(copy.store)
-    for line in LINES:
+    for line in (("promote", "--release", champion.id, *SIGNED), *LINES):
         told = call(*line, "-p", copy.folder)
         assert told.code == 2, (line, told.err)
         assert "this copy has no key to sign" in told.err, (line, told.err)

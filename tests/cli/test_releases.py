@@ -26,7 +26,8 @@ def test_the_list_names_every_release_with_its_aliases(call: Any, own: Path) -> 
     call("promote", "-p", own, *PROMOTE)
     said = call("releases", "-p", own)
     assert said.code == 0
-    assert said.err.splitlines()[0].split() == ["release", "made", "model", "verdict", "size", "signer", "aliases"]
+    assert said.err.splitlines()[0].split() == [
+        "release", "made", "model", "verdict", "when", "made", "size", "signer", "aliases"]
     assert said.err.splitlines()[1].split()[0] == short(own)
     assert said.err.splitlines()[1].split()[-2:] == ["own", "champion"]
     found = json.loads(call("releases", "-p", own, "--json").out)
@@ -86,6 +87,9 @@ def test_a_release_goes_from_one_project_to_another_which_must_trust_the_key(
     assert "a stranger's key" in said.err
     refused = call("promote", "-p", other, *PROMOTE)
     assert refused.code == 2
+    assert "it is signed by a stranger" in refused.problem
+    assert "trust it: shipworthy releases trust KEY" in refused.problem
+    assert "verdict when made" in call("releases", "-p", other).err
     assert call("releases", "trust", public, "--by", "eve", "--why", "the model room", "-p", other).code == 0
     assert call("releases", "import", file, "--key", public, "-p", other).code == 0
     assert json.loads(call("releases", "-p", other, "--json").out)[0]["signer"] == "trusted"

@@ -203,7 +203,7 @@ def _about(place: Workspace, text: str) -> dict[str, Any]:
 def _table(found: list[Shelved]) -> list[str]:
     rows = [[one.folder, one.created[:16].replace("T", " "), one.learner, one.verdict or one.problem,
              _bytes(one.bytes), one.signer, ", ".join(one.aliases)] for one in found]
-    head = ["release", "made", "model", "verdict", "size", "signer", "aliases"]
+    head = ["release", "made", "model", "verdict when made", "size", "signer", "aliases"]
     wide = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
     every = [head, *rows] if rows else []
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in every]

@@ -39,7 +39,7 @@ def test_a_release_of_another_key_is_not_found_for_a_project(
 ) -> None:
     release = make_release()
     sign.make_key(tmp_path / "own.pem")
-    with pytest.raises(BadRelease, match="the signature was not made by this key"):
+    with pytest.raises(BadRelease, match="it is signed by a stranger"):
         find_release(release.folder.parent, key=tmp_path / "own.pem")
 
 

@@ -74,6 +74,10 @@ def find_release(folder: Path, release_id: str = "", *, key: Path | None = None)
     Raises Misuse where none or several are meant, BadRelease where it is not what was signed.
     """
     found = _meant(folder, release_id, key)
+    if key and _signer(found, key) == "stranger":
+        raise BadRelease("it is signed by a stranger: with no key that this project has or trusts", where=str(found),
+                         hint="trust it: shipworthy releases trust KEY --by YOU --why REASON; or make a release: "
+                              "shipworthy run; if it is the project's own, bring .shipworthy/keys back from a copy")
     return open_release(found, key=trusted(key) if key else None)
 
 

@@ -90,10 +90,11 @@ def whose(path: Path, public: bytes) -> Whose:
 
     Raises Misuse when it cannot be read.
     """
-    keys, own = each_key(public), path.with_name(path.name + ".pub")
+    keys, half = each_key(public), path.with_name(path.name + ".pub")
     if len(keys) != 1:
         return "stranger"
-    if own.exists() and keys[0] in each_key(own.read_bytes()):
+    own = half.read_bytes() if half.exists() else public_bytes(read_key(path)) if path.exists() else b""
+    if keys[0] in each_key(own):
         return "own"
     return "trusted" if keys[0] in each_key(befriended(path)) else "stranger"
 
