@@ -26,7 +26,7 @@ from benchmarks.load import Asked, Round, Running, free_port, load, running, wri
 
 HERE = Path(__file__).parent / "peers"
 CONNECTIONS = (1, 16, 64)
-SECONDS, ROUNDS, CHECKED = 2.5, 2, 200
+SECONDS, ROUNDS, CHECKED = 3, 2, 200
 COMMON = ("pandas", "scikit-learn", "lightgbm")
 OURS, ECHO, FASTAPI = "shipworthy", "uvicorn echo", "FastAPI"
 
@@ -234,7 +234,7 @@ def _one(
         with running(command, asked, bench.records[0], port=port) as server:
             seen.cold.append(server.cold)
             for connections in CONNECTIONS:
-                load(server, asked, bodies, connections=connections, seconds=1.0)
+                load(server, asked, bodies, connections=connections, seconds=1)
                 found = load(server, asked, bodies, connections=connections, seconds=SECONDS)
                 if found.refused:
                     raise Broken(f"{found.refused} requests were refused")
@@ -259,7 +259,7 @@ def _apart(bench: Bench, server: Running, asked: Asked, bodies: Path) -> float:
 def _paths(bench: Bench) -> list[tuple[float, str]]:
     wrong = replace(bench.asked, body=lambda record: {**record, next(iter(record)): True})
     usual = bench.bodies("usual", bench.asked)
-    seconds = 1.0 if bench.quick else SECONDS
+    seconds = 1 if bench.quick else SECONDS
     best: dict[str, float] = {}
     command, port = bench.own()
     with running(command, bench.asked, bench.records[0], port=port) as server:
@@ -298,11 +298,11 @@ def _batch(bench: Bench, server: Running) -> tuple[float, float]:
 
 
 def _swap(bench: Bench) -> list[tuple[float, str]]:
-    seconds, turns = (3.0, 4) if bench.quick else (10.0, 10)
+    seconds, turns = (3, 4) if bench.quick else (10, 10)
     bodies = bench.bodies("swap", bench.asked)
     command, port = bench.own()
     with running(command, bench.asked, bench.records[0], port=port) as server, ThreadPoolExecutor(1) as beside:
-        load(server, bench.asked, bodies, connections=64, seconds=2.0)
+        load(server, bench.asked, bodies, connections=64, seconds=2)
         still = load(server, bench.asked, bodies, connections=64, seconds=seconds)
         loading = beside.submit(load, server, bench.asked, bodies, connections=64, seconds=seconds)
         for turn in range(turns):
@@ -320,10 +320,10 @@ def _steady(bench: Bench) -> list[tuple[float, str]]:
     bodies = bench.bodies("steady", bench.asked)
     command, port = bench.own()
     with running(command, bench.asked, bench.records[0], port=port) as server:
-        done, seconds = 0.0, 5.0
+        done, seconds = 0.0, 5
         while done < 100_000:
             done += load(server, bench.asked, bodies, connections=16, seconds=seconds).rate * seconds
-        before, done, seconds = server.own_mb, 0.0, 2.0 if bench.quick else 30.0
+        before, done, seconds = server.own_mb, 0.0, 2 if bench.quick else 30
         while done < wanted:
             done += load(server, bench.asked, bodies, connections=64, seconds=seconds).rate * seconds
         after = server.own_mb
