@@ -151,7 +151,7 @@ def test_a_server_answers_with_a_read_only_root_and_without_a_capability(place: 
         pytest.skip("only root may make a name space of mounts, with unshare and setpriv of util-linux")
     start = one(stages(files.dockerfile(Plan(parse(PROJECT), place))["Dockerfile"])[1], "ENTRYPOINT").array[2]
     own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    with tempfile.TemporaryDirectory(dir=Path.home()) as outside:  # what lies in /tmp is hidden
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as outside:  # what lies in /tmp is hidden
         server = subprocess.Popen(["unshare", "--mount", "sh", "-c", CONFINED, "sh", str(volume(Path(outside) / "p")),
                                    sys.executable, start], env=own, stderr=subprocess.PIPE, text=True)
         try:
