@@ -6,6 +6,7 @@
     python -m benchmarks house --quick         in two minutes; says what was skipped or shrunk
     python -m benchmarks house --only start    only this group; may be repeated
     python -m benchmarks kernel                the compiled kernel beside the pure one and LightGBM, in seconds
+    python -m benchmarks case                  proofs, drills, trials and the bank beside their oracles
     python -m benchmarks batch                 rows a minute and memory of scoring Parquet to Parquet
 """
 
@@ -17,10 +18,11 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from benchmarks import batch, house, kernel, serving
+from benchmarks import batch, case, house, kernel, serving
 from benchmarks.frame import Bar, environment
 
-BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel, "serving": serving, "batch": batch}
+BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel, "serving": serving, "batch": batch,
+                                     "case": case}
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -15,8 +15,8 @@ import pytest
 from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.model import Model
-from shipworthy.core.part import Rollout
 from shipworthy.core.release import Release
+from shipworthy.core.settings.deployment import Rollout
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import find_release

@@ -9,8 +9,8 @@ import pytest
 
 from shipworthy.core.evidence import Evidence
 from shipworthy.core.ledger import broken
-from shipworthy.core.part import Rollout
 from shipworthy.core.release import Release
+from shipworthy.core.settings.deployment import Rollout
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.rollout import rollout
 from shipworthy.deployment.integration.serving.standing import FILE, Standing, read_standing

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shipworthy.core.clock import MINUTE
-from shipworthy.core.part import Rollout
+from shipworthy.core.settings.deployment import Rollout
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.rollout.calls import (
     EDGES,

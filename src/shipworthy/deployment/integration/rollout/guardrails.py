@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.evidence import Finding, Verdict, say
-from shipworthy.core.part import Rollout
+from shipworthy.core.settings.deployment import Rollout
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.integration.rollout.calls import EDGES, STEP, Calls
 from shipworthy.deployment.integration.rollout.traffic import Arms, entities, numbers, once

@@ -18,8 +18,8 @@ from shipworthy.core.clock import HOUR, MINUTE
 from shipworthy.core.evidence import Finding
 from shipworthy.core.ledger import Line, moves
 from shipworthy.core.model import Model
-from shipworthy.core.part import Rollout
 from shipworthy.core.release import Release
+from shipworthy.core.settings.deployment import Rollout
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.book import held
 from shipworthy.deployment.integration.releases.declared import declared

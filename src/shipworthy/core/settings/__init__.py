@@ -1,0 +1,1 @@
+"""The sections of the project file, by stage; `core.project` parses them."""

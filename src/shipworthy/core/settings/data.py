@@ -1,0 +1,120 @@
+"""What is learnt from: the project itself, its sources, the target, and how rows are divided."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from shipworthy.core.address import divide, table_name
+from shipworthy.core.settings.part import Part
+
+
+class About(Part, frozen=True):
+    """[project] What this is for, and who answers for it.
+
+    name: what its releases are called. purpose: what the answers are for, in one sentence.
+    owner, trainer, approver: people, by name or address; the trainer may not approve. subject: what a row is about;
+    "person" switches on the rows that protect people. decides: whether the answer decides something about a person.
+    plugins: Python files with your own checks, connectors and learners, from the project folder.
+    """
+
+    name: str
+    purpose: str = ""
+    owner: str = ""
+    trainer: str = ""
+    approver: str = ""
+    subject: Literal["person", "thing", "undeclared"] = "undeclared"
+    decides: bool = True
+    plugins: tuple[str, ...] = ()
+
+
+class Source(Part, frozen=True):
+    """[[source]] One table or folder: address, owner and licence.
+
+    address: a path from the project folder, or a URL. name: what joins and the report call it; if empty, the table
+    after # or the file without its suffixes. No two sources have one name. owner: who answers for the data. licence:
+    its SPDX identifier, such as CC0-1.0, or words. rows: at most so many are read, drawn at random by their place, for
+    tables that the machine cannot hold; 0 is all.
+    """
+
+    address: str
+    name: str = ""
+    owner: str = ""
+    licence: str = ""
+    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def called(self) -> str:
+        """What the table of this source is called, everywhere."""
+        return self.name or table_name(*divide(self.address))
+
+
+class Join(Part, frozen=True):
+    """[[join]] Columns of another table looked up by key; rows of the left table are never multiplied.
+
+    table: name of the source that is looked up. on: left column → right column. prefix: put before the joined
+    column names.
+    """
+
+    table: str
+    on: dict[str, str]
+    prefix: str = ""
+
+
+class TargetRule(Part, frozen=True):
+    """[data.target_rule] Makes a two-class target from a number: above the limit is positive.
+
+    column: the number. above: the limit. missing: what a row without the number is: positive, negative, or dropped.
+    """
+
+    column: str
+    above: float
+    missing: Literal["positive", "negative", "drop"] = "drop"
+
+
+class Data(Part, frozen=True):
+    """[data] Which table, which target, which roles.
+
+    target: the column to predict. table: the source whose rows are learnt from; the first if empty. positive: the
+    class that a decision is about. time: when a row came to be known. group: what a row belongs to; a grouped split
+    keeps it whole. identifiers: names of rows, never learnt from; the log keeps those that are not personal, so that
+    labels can name them. protected: columns by which fairness is measured.
+    set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
+    where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
+    column → lowest and highest possible value. same: value of the target → the value that it means, where one class
+    has two spellings. personal: columns with personal data, declared.
+    """
+
+    target: str
+    table: str = ""
+    positive: str = ""
+    time: str = ""
+    group: str = ""
+    identifiers: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    target_rule: TargetRule | None = None
+    kinds: dict[str, Literal["number", "category", "text", "boolean", "timestamp"]] = {}
+    units: dict[str, str] = {}
+    missing_codes: dict[str, tuple[str, ...]] = {}
+    limits: dict[str, tuple[float, float]] = {}
+    same: dict[str, str] = {}
+    personal: tuple[str, ...] = ()
+
+
+class Splitting(Part, frozen=True):
+    """[split] How rows are divided into learn, tune and holdout.
+
+    kind: at random, at random within each class, by whole groups, or in time. tune, holdout: shares of the rows, used
+    when there are no dates. learn_until, tune_until, holdout_until: UTC times; each part lies before its own, and
+    later rows are the traffic to come. seed: of the random draw.
+    """
+
+    kind: Literal["random", "stratified", "grouped", "time"] = "stratified"
+    tune: float = 0.15
+    holdout: float = 0.2
+    learn_until: str = ""
+    tune_until: str = ""
+    holdout_until: str = ""
+    seed: int = 0

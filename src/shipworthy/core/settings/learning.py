@@ -1,0 +1,33 @@
+"""What learning may cost, and what it may not exceed."""
+
+from __future__ import annotations
+
+from shipworthy.core.settings.part import Part
+
+
+class Learning(Part, frozen=True):
+    """[learning] The budget and what limits a model.
+
+    seconds: wall clock of the whole ladder and search. trials: of the search, instead of the clock, so that the outcome
+    depends on rows, settings and seed alone; 0 is by the clock. learners: those of the ladder to try; if
+    empty, all but network, which waits to be named. search: whether settings are searched. seed: of folds, learners
+    and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target hardware;
+    0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
+    grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
+    """
+
+    seconds: float = 60.0
+    trials: int = 0
+    learners: tuple[str, ...] = ()
+    search: bool = True
+    seed: int = 0
+    threads: int = 2
+    epsilon: float = 0.002
+    max_row_microseconds: float = 0.0
+    max_megabytes: float = 0.0
+    max_cpu_seconds: float = 0.0
+    money_per_cpu_hour: float = 0.04
+    currency: str = "USD"
+    watts_per_core: float = 8.0
+    grams_per_kwh: tuple[float, float] = (350.0, 500.0)
+    grid: str = "world average 2024"
