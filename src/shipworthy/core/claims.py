@@ -84,8 +84,8 @@ def read_claim(text: str, *, where: str = "[[property]]") -> Claim:
         if found:
             made = msgspec.structs.replace(make(found, plain), when=tuple(_condition(one, where) for one in when))
             return _sensible(made, where)
-    raise BadProject(f'"{plain}" is no sentence that can be proved', where=where, hint=f"nearest: {_nearest(claim, when)}; "
-                     "docs/guides/properties.md lists all of them")
+    raise BadProject(f'"{plain}" is no sentence that can be proved', where=where,
+                     hint=f"nearest: {_nearest(claim, when)}; docs/guides/properties.md lists all of them")
 
 
 def _cut_at_when(plain: str) -> tuple[str, list[str]]:
