@@ -31,15 +31,15 @@ kind of numbers:
 1. a narrow term (rows rounded to float32): f = the largest float32 ≤ t; x = the largest double that rounds to a float32
    ≤ f. Any other term: x = t if |t| > Z or t = Z, where Z = float32(1e-35); x = Z if 0 ≤ t < Z; x = the double below −Z
    if −Z ≤ t < 0 (what lies within Z of 0 is read as 0).
-2. if a node of the input has missing kind "zero", 0 stands outside the order (below), and x = Z becomes the double
-   below −Z.
-3. if the span is whole: x = floor(x).
+2. if the span is whole (a category's span is): x = floor(x).
+3. if a node of the input has missing kind "zero", 0 stands outside the order (below), and an x within Z of 0 becomes
+   the largest number below: −1 if whole, else the double below −Z.
 
 The distinct x below +inf in ascending order are the cuts c₀ < c₁ < …; value v lies in cell #{c < v}. A node with
 x = cᵢ sends cells ≤ i left; one with x = +inf sends all of them left. A query of a number is the cells from that of low
-to that of high (of a whole span, ends are first rounded inwards), and special bits: bit 0 if it may be missing, bit 1
-if some node of the input has missing kind "zero" and low ≤ Z and high ≥ −Z. An ordinary value within Z of 0 is then bit
-1 and no cell. If whole rounding, or [low, high] within ±Z under bit 1, leaves no number, there are no cells.
+to that of high, and special bits: bit 0 if it may be missing, bit 1 if some node of the input has missing kind "zero"
+and low ≤ Z and high ≥ −Z. Ends of a whole span are first rounded inwards; then, where bit 1 is in use, an end within Z
+of 0 moves inwards past it (to ±1 if whole, else to the next double beyond Z). If low > high then, there are no cells.
 Missing goes as the node says: kind "none" as the number 0, else by its default; bit 1: kind "zero" by its default,
 else as the number 0.
 A category is a mask: bit 0 missing or unknown, bit 1 + c the code c, for c below the input's levels, or the highest code
@@ -54,7 +54,7 @@ that any node lists if that is more. Code c goes left where it is listed, bit 0 
     end      bound of the box + slack < goal
     empty R  rule R leaves no row in the box: `at_least` [a, b], neither of which may have bits: the largest a (least
              of the query's high and the cut at hi) < the smallest b (largest of the query's low, and of what lies
-             above the cut at lo − 1, which is the next double, or the cut + 1 if whole). `one_of`: no member can be 1
+             above the cut at lo − 1, which is the next double, or the cut + 1 if whole); query ends as moved above. `one_of`: no member can be 1
              (1 is in none of its cells); or some member can be neither 0 nor 1; or two members cannot be 0.
 
 Children follow their parent, the first with all that is below it, then the second. Spare or missing tokens are
