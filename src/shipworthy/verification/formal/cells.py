@@ -87,7 +87,7 @@ class Axis:
         low, high = self.ends(span)
         if cell > 0:
             above = float(self.cuts[cell - 1])
-            low = max(low, above + 1 if self.whole and math.isfinite(above) else math.nextafter(above, math.inf))
+            low = max(low, math.nextafter(above, math.inf), above + 1 if self.whole else -math.inf)
         if cell < len(self.cuts):
             high = min(high, float(self.cuts[cell]))
         if low > high:

@@ -54,7 +54,7 @@ that any node lists if that is more. Code c goes left where it is listed, bit 0 
     end      bound of the box + slack < goal
     empty R  rule R leaves no row in the box: `at_least` [a, b], neither of which may have bits: the largest a (least
              of the query's high and the cut at hi) < the smallest b (largest of the query's low, and of what lies
-             above the cut at lo − 1, which is the next double, or the cut + 1 if whole); query ends as moved above. `one_of`: no member can be 1
+             above the cut at lo − 1, which is the next double, or if whole the larger of it and the cut + 1); query ends as moved above. `one_of`: no member can be 1
              (1 is in none of its cells); or some member can be neither 0 nor 1; or two members cannot be 0.
 
 Children follow their parent, the first with all that is below it, then the second. Spare or missing tokens are
