@@ -1,4 +1,4 @@
-"""Random programs so small that every row that they tell apart can be listed, and certificates that split everything."""
+"""Random programs so small that every row they tell apart can be listed, and certificates that split everything."""
 
 from __future__ import annotations
 
