@@ -57,15 +57,17 @@ class Budget:
 class Verdict:
     """What came of a claim.
 
-    low, high: proved bounds of the quantity that the claim names; high is proved, low is reached by `row`, the
-    counterexample of a refuted claim and else the furthest row that was met. nodes: boxes that were opened.
-    certificate: what `shipworthy-check` accepts; only of a proved claim. why: what kept it unknown.
+    low, high: of the quantity that the claim names, its largest value lies between them: high is proved, low is reached
+    by `row`. row, moved: where it was met, the counterexample of a refuted claim; of a claim about a change, before and
+    after it. nodes: boxes that were opened. certificate: what `shipworthy-check` accepts; only of a proved claim. why:
+    what kept it unknown.
     """
 
     status: Status
     low: float
     high: float
     row: Floats | None = None
+    moved: Floats | None = None
     nodes: int = 0
     seconds: float = 0.0
     certificate: Certificate | None = None
@@ -82,7 +84,7 @@ class Below:
 
 @dataclass(frozen=True)
 class Within:
-    """P1: a margin stays from low to high. `Verdict.low` and `.high` are bounds of the margin itself."""
+    """P1: a margin stays from low to high; infinite ends are sought. `Verdict.low`, `.high`: proved bounds of it."""
 
     low: float
     high: float
@@ -106,8 +108,9 @@ class Monotone:
 class Robust:
     """P3: the decision on a row stays, whatever the inputs become within reach of it.
 
-    row: (inputs,). reach: (inputs,) by how much each number may be off, 0 for none; missing stays missing. cut: of one
-    margin, the decision is whether it is at or above the cut; of several, which is the largest.
+    row: (inputs,). reach: (inputs,) by how much each number may be off within the domain, 0 for none; what is missing
+    and categories stay. cut: of one margin, the decision is whether it is at or above the cut; of several, which is the
+    largest.
     """
 
     row: Floats
@@ -119,7 +122,8 @@ class Robust:
 class Steady:
     """P4: the margin moves by less than a limit when this input alone changes, from any of its values to any other.
 
-    P6 with only_missing: when it alone goes missing. `Verdict.high` bounds the largest move.
+    P6 with only_missing: when it alone goes missing. `Verdict.high` bounds the largest move; an infinite limit asks
+    for it alone.
     """
 
     place: int
@@ -139,9 +143,11 @@ class Near:
 
 @dataclass(frozen=True)
 class Recourse:
-    """P7: no row that costs less than `Verdict.low` brings the margin to a goal, and `Verdict.row` does so for that.
+    """P7: there is a way to a margin of at least a goal. `Verdict.row`: the cheapest; `low`: what no row costs less than.
 
-    cost: (inputs,) of one unit of change of a number, of any change of a category; inf for what cannot be changed.
+    Proved: it is `row`, for `high`. Refuted: there is none at any cost. cost: (inputs,) of one unit of change of a
+    number, and of any change of a category or to or from missing; inf for what cannot be changed. only_up: inputs that
+    can rise only.
     """
 
     row: Floats

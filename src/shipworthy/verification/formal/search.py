@@ -100,7 +100,7 @@ def search(task: Task, budget: Budget, ties: Ties | None = None) -> Found:
         return Found("below", -math.inf, -math.inf, 0, task.near[0], task.near[1], np.array([END]))
     branch = native.branch()
     if branch is None or ties is not None:
-        return _Search(task, budget, ties).run()
+        return Search(task, budget, ties).run()
     x, box, count = task.leaves, task.box, len(task.leaves.space.axes)
     cells, bits = (np.ascontiguousarray(side, np.int64) for side in task.near)
     at = np.empty((2, count), np.int64)
@@ -117,7 +117,7 @@ def _some(task: Task) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 
 @dataclass
-class _Search:
+class Search:
     """The search in NumPy, which defines it."""
 
     task: Task
