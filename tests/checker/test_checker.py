@@ -83,7 +83,7 @@ def test_a_step_is_accepted_exactly_if_no_row_gains_that_much(folder: Path) -> N
 def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Program, Path, dict[str, Any]]:
     """A program of trees, its folder, and a certificate that is accepted with nothing to spare."""
     folder = tmp_path_factory.mktemp("sound")
-    program = program_of(11, kinds="t")
+    program = program_of(42, kinds="t")
     ours, spans = released(program, folder), [[-1.0, 2.7, True, False], [[0, 1, 2], True], [-2, 3, True, True]]
     weights = [1.0] * program.outputs
     most = float((program.margin(every_row(program, spans)) @ np.array(weights)).max())

@@ -19,7 +19,6 @@ from shipworthy.core.table import Floats
 from shipworthy.verification.formal.certificate import Certificate, Part
 from shipworthy.verification.formal.claims import (
     Below,
-    Budget,
     Claim,
     Domain,
     Monotone,
@@ -34,11 +33,12 @@ EPSILON = 2.0**-52
 
 
 def separable(program: Program) -> bool:
-    """Whether no two inputs meet in a term, and no number has both a weight and a table."""
+    """Whether no two inputs meet in a table, and none has two tables, or a table and a weight."""
     weighed = {place for term in program.terms if isinstance(term.kind, Linear) for place in term.places}
     tables = [term.kind.places for term in program.terms if isinstance(term.kind, Lookup)]
-    return all(isinstance(term.kind, Linear | Lookup) for term in program.terms) and all(
-        len(places) == 1 and places[0] not in weighed for places in tables)
+    single = [places[0] for places in tables if len(places) == 1]
+    return all(isinstance(term.kind, Linear | Lookup) for term in program.terms) and (
+        len(single) == len(tables) == len(set(single)) and not weighed & set(single))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def sides(program: Program, domain: Domain, weights: Sequence[float]) -> Sides:
     return Sides(tuple(values), tuple(shares), order, base, 4 * (count + len(program.terms) + 1) * EPSILON * heavy)
 
 
-def decide(program: Program, claim: Claim, domain: Domain, budget: Budget | None = None) -> Verdict:
+def decide(program: Program, claim: Claim, domain: Domain) -> Verdict:
     """The verdict on a claim about a separable program: exact where no rule ties inputs, in no time.
 
     A counterexample that breaks a rule of the domain is none, and the claim is unknown.
