@@ -19,7 +19,7 @@ from shipworthy.core.program import Program, Term
 
 from .small import certificate, every_row, program_of, spans_of, split_all, text
 
-SEEDS = 1_000
+SEEDS = 600
 
 
 @pytest.fixture(scope="module")

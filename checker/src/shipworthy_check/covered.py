@@ -1,6 +1,6 @@
 """Do the parts of a certificate add up to what it claims? Each part bounds one sum; a claim may need many.
 
-A document may have a "claim": {"kind", "weights", "goal", "query"} and, where one input moves, its "place":
+A document may have "claims", each of {"kind", "weights", "goal", "query"} and, where one input moves, its "place":
 
 - below: weights · margin < goal on the query.
 - monotone, with "sign": between neighbouring cells of the input less than goal is lost (sign 1) or gained (−1), and a
@@ -23,33 +23,31 @@ ANY: Any = "any"
 
 
 def covered(document: dict[str, Any], programs: list[Program]) -> None:
-    """Raise Rejected unless the parts prove the claim of a document; one without a claim claims its parts alone."""
-    claim, parts = document.get("claim"), document["parts"]
-    if claim is None:
-        if not parts:
-            raise Rejected("it has no parts")
-        return
-    goal, query = float(claim["goal"]), claim["query"]
-    if any(part["query"] != query or part["rules"] != claim.get("rules", []) or float(part["goal"]) > goal
-           for part in parts):
-        raise Rejected("a part has another query, other rules or a higher goal than the claim")
-    if claim["kind"] == "below":
-        if not any(_views(part) == [(claim["weights"], {})] for part in parts):
-            raise Rejected("no part proves the claim")
-        return
-    moves = {move for part in parts if (move := _move(part, int(claim["place"]), claim["weights"]))}
-    axes = [Axis(place, span, programs[:1], []) for place, span in enumerate(query)]
-    {"monotone": _monotone, "steady": _steady}[claim["kind"]](claim, programs[0], axes, moves)
+    """Raise Rejected unless the parts prove every claim of a document; one without claims claims its parts alone."""
+    if not document["parts"] and not document.get("claims"):
+        raise Rejected("it has no parts")
+    for claim in document.get("claims", []):
+        own = [part for part in document["parts"] if part["query"] == claim["query"]
+               and part["rules"] == claim.get("rules", []) and float(part["goal"]) <= float(claim["goal"])]
+        if claim["kind"] == "below":
+            if not any(_views(part) == [(claim["weights"], {})] for part in own):
+                raise Rejected("no part proves the claim")
+            continue
+        moves = {move for part in own if (move := _move(part, int(claim["place"]), claim["weights"]))}
+        axes = [Axis(place, span, programs[:1], []) for place, span in enumerate(claim["query"])]
+        {"monotone": _monotone, "steady": _steady}[claim["kind"]](claim, programs[0], axes, moves)
 
 
 def _views(part: dict[str, Any]) -> list[tuple[list[float], dict[str, Any]]]:
-    return [(view["weights"], view["set"]) for view in part["sum"] if view["program"] == 0]
+    """Weights and fixed inputs of the views of a part, if all are of the first program."""
+    views = [(view["weights"], view["set"]) for view in part["sum"]]
+    return views if all(view["program"] == 0 for view in part["sum"]) else []
 
 
 def _move(part: dict[str, Any], place: int, weights: list[float]) -> tuple[Any, Any] | None:
     """The values (from, to) between which a part bounds what the sum gains; ANY for all of them."""
     views, minus = _views(part), [-w for w in weights]
-    if len(views) != 2 or len(part["sum"]) != 2 or sorted(w for w, _ in views) != sorted([minus, weights]):
+    if len(views) != 2 or sorted(w for w, _ in views) != sorted([minus, weights]):
         return None
     if any(set(fixed) - {str(place)} for _, fixed in views):
         return None

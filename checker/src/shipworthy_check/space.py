@@ -46,7 +46,7 @@ class Axis:
             self.high = -1.0 if self.whole else BELOW
         some = self.low <= self.high
         self.query: Box = (self.cell(self.low), self.cell(self.high), bits) if some else (0, -1, bits)
-        self.full: Box = (0, len(self.cuts), 3)
+        self.full: Box = (0, len(self.cuts), 3 if self.zero else 1)
 
     def _category(self, place: int, span: list[Any], programs: list[Program], nodes: list[Any]) -> None:
         codes = max([program.levels[place] for program in programs] + [max(node[5], default=-1) + 1 for node in nodes])
@@ -117,7 +117,8 @@ def trees(program: Program, axes: list[Axis]) -> Iterator[tuple[list[list[Box]],
                         continue
                     place = nodes[at][0]
                     for child, part in zip((a["left"][at], a["right"][at]), axes[place].split(box[place], nodes[at])):
-                        waiting.append((int(child), [*box[:place], part, *box[place + 1:]]))
+                        if part[0] <= part[1] or part[2]:
+                            waiting.append((int(child), [*box[:place], part, *box[place + 1:]]))
                 leaf = a["leaf"][leaves].astype(np.float64) / float(kind.get("divisor", 1.0))
                 if leaf.shape[1] == 1:
                     leaf = leaf * (np.arange(program.outputs) == output)

@@ -23,7 +23,7 @@ from ...checker.small import every_row, program_of, spans_of
 
 BUDGET = Budget(20_000, 5.0)
 GAP = 1e-6
-SEEDS = 250
+SEEDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +116,39 @@ def query(verdict: Verdict) -> Any:
     assert verdict.certificate is not None
     parts = verdict.certificate.parts
     return list(parts[0].query) if parts else None
+
+
+@pytest.mark.parametrize("kinds", ["l", "r", "tl"])
+@pytest.mark.parametrize("only_missing", [False, True])
+def test_a_change_of_one_input_is_bounded_exactly(kinds: str, only_missing: bool, folder: Path) -> None:
+    for seed in range(SEEDS // 2):
+        program, domain, rows, weights = small(seed, kinds)
+        place = seed % 3
+
+        def counts(a: float, b: float) -> bool:
+            return not only_missing or bool(np.isnan(a) != np.isnan(b))
+
+        most = max(0.0, largest_move(program, rows, weights, place, counts))
+        over, under = (ask(program, domain, Steady(place, most + by, only_missing, weights)) for by in (GAP, -GAP))
+        assert over.status == "proved", seed
+        assert over.high <= most + GAP
+        assert most == 0 or under.status == "refuted", seed
+        claim = {"kind": "steady", "place": place, "weights": list(weights), "goal": most + GAP,
+                 "only_missing": only_missing, "query": query(over)}
+        if claim["query"]:
+            assert accepted(over, [claim], released(program, folder)), seed
+
+
+def test_a_claim_without_all_of_its_parts_is_refused(folder: Path) -> None:
+    program, domain, _, weights = small(0, "t")
+    verdict = next(found for seed in range(100) if (found := ask(*(made := small(seed, "t"))[:2], Steady(
+        0, 50.0, weights=made[3]))).certificate and len(found.certificate.parts) > 2 and (program := made[0]))
+    assert verdict.certificate is not None
+    weights = verdict.certificate.parts[0].sum[0]["weights"]
+    claim = {"kind": "steady", "place": 0, "weights": weights, "goal": 50.0, "query": query(verdict)}
+    ours = released(program, folder)
+    assert accepted(verdict, [claim], ours)
+    assert not accepted(verdict, [claim | {"goal": 49.0}], ours)
+    for at in range(len(verdict.certificate.parts)):
+        fewer = verdict.certificate.parts[:at] + verdict.certificate.parts[at + 1:]
+        assert not accepted(replace(verdict, certificate=replace(verdict.certificate, parts=fewer)), [claim], ours)
