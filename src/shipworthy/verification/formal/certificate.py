@@ -52,10 +52,13 @@ that any node lists if that is more. Code c goes left where it is listed, bit 0 
     m F M    divide bits; M in lower hex. First child: the bits of M and no cells. Second: the other bits, and the
              cells. Legal if the box has some bit of M, and something of F that is not in M.
     end      bound of the box + slack < goal
-    empty R  rule R leaves no row in the box: `at_least` [a, b], neither of which may have bits: the largest a (least
-             of the query's high and the cut at hi) < the smallest b (largest of the query's low, and of what lies
-             above the cut at lo − 1, which is the next double, or if whole the larger of it and the cut + 1); query ends as moved above. `one_of`: no member can be 1
-             (1 is in none of its cells); or some member can be neither 0 nor 1; or two members cannot be 0.
+    empty R  rule R leaves no row in the box. `at_least` [a, b]: neither may be missing (bit 0), and the largest a < the
+             smallest b, over their cells and, under bit 1, the number 0. The largest of cells …hi: least of the query's
+             high and the cut at hi; the smallest of cells lo…: largest of the query's low and of what lies above the cut
+             at lo − 1, which is the next double, or if whole the larger of it and the cut + 1. Ends of the query are as
+             moved above, and so is the smallest of the cells: where bit 1 is in use, past what lies within Z of 0.
+             `one_of`: no member can be 1 (1 is in none of its cells), or some member can be neither 0 nor 1, or two
+             members cannot be 0. Members are whole numbers from 0 to 1 that are never missing.
 
 Children follow their parent, the first with all that is below it, then the second. Spare or missing tokens are
 refused.

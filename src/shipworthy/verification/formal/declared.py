@@ -23,7 +23,8 @@ from shipworthy.errors import BadProject
 from shipworthy.metrics.intervals import clopper_pearson
 from shipworthy.verification.formal.claims import Below, Budget, Monotone, Robust, Steady, Verdict
 from shipworthy.verification.formal.families import Prover
-from shipworthy.verification.formal.ground import Ground, ground
+from shipworthy.verification.formal.ground import least_margin, margin_cut
+from shipworthy.verification.formal.scope import Scope, scope
 
 SECONDS, ALL_SECONDS, NODES = 15.0, 60.0, 200_000
 ROW_SECONDS, MOST_ROWS, TRIED = 0.25, 200, 2_000
@@ -38,7 +39,7 @@ def proofs(project: Project, model: Model, parts: Parts) -> tuple[Proof, ...]:
     if about not in _known:
         seconds = min(SECONDS, ALL_SECONDS / max(1, len(project.property)))
         rows = model.inputs(parts.learn), model.inputs(parts.holdout)
-        place = ground(model, project, rows[0].copy(), parts.learn.schema)
+        place = scope(model, project, rows[0].copy(), parts.learn.schema)
         while len(_known) >= KEPT:
             _known.pop(next(iter(_known)))
         _known[about] = tuple(_proved(one, place, rows, seconds) for one in project.property)
@@ -50,7 +51,7 @@ def certificates(found: Sequence[Proof]) -> dict[str, bytes]:
     return {f"proof-{number}.json": proof.certificate for number, proof in enumerate(found, 1) if proof.certificate}
 
 
-def _proved(one: Property, place: Ground, rows: tuple[Floats, Floats], seconds: float) -> Proof:
+def _proved(one: Property, place: Scope, rows: tuple[Floats, Floats], seconds: float) -> Proof:
     begun, claim = time.monotonic(), read_claim(one.claim)
     try:
         case = _Case(one, claim, place, rows, Budget(NODES, seconds))
@@ -68,18 +69,18 @@ class _Case:
 
     one: Property
     claim: Claim
-    ground: Ground
+    scope: Scope
     rows: tuple[Floats, Floats]
     budget: Budget
 
     @property
     def model(self) -> Model:
-        return self.ground.model
+        return self.scope.model
 
     @cached_property
     def prover(self) -> Prover:
         usual = np.nan_to_num(self.model.reference) if len(self.model.reference) else None
-        return Prover(self.model.program, self.ground.domain(self.one.within, self.claim.when), near=usual)
+        return Prover(self.model.program, self.scope.domain(self.one.within, self.claim.when), near=usual)
 
     def one_margin(self) -> None:
         if self.model.program.outputs > 1:
@@ -96,7 +97,7 @@ class _Case:
             raw = canonical({**json.loads(verdict.certificate.text()), "claims": list(claims),
                              "text": self.claim.text})
         inputs = tuple(tuple(None if math.isnan(x) else float(x) for x in row) for row in rows)
-        return Proof(self.claim.text, status, why, value, tuple(self.ground.record(row) for row in rows), inputs, raw)
+        return Proof(self.claim.text, status, why, value, tuple(self.scope.record(row) for row in rows), inputs, raw)
 
 
 def _query(verdict: Verdict) -> dict[str, Any]:
@@ -114,27 +115,7 @@ def cut_of(model: Model, score: float, *, above: bool = False) -> float:
         told = float(model.program.finish(np.array([[margin]]))[0])
         return told > score if above else told >= score
 
-    low, high = -1e300, 1e300
-    if reaches(low):
-        return -math.inf
-    if not reaches(high):
-        return math.inf
-    first, last = (int(_ordered(np.float64(end))) for end in (low, high))
-    while last - first > 1:
-        middle = (first + last) // 2
-        first, last = (first, middle) if reaches(_float(middle)) else (middle, last)
-    return _float(last)
-
-
-def _ordered(x: np.float64) -> int:
-    """A double as a whole number in the same order."""
-    bits = int(x.view(np.int64))
-    return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
-
-
-def _float(order: int) -> float:
-    bits = order if order >= 0 else (-order) | 1 << 63
-    return float(np.uint64(bits).view(np.float64))
+    return least_margin(reaches)
 
 
 def _range(case: _Case) -> Proof:
@@ -189,7 +170,7 @@ def _never(case: _Case) -> Proof:
     own = model.classes.index(claim.word)
     if model.program.outputs > 1:
         return _never_of_many(case, own)
-    cut = cut_of(model, model.sheet.threshold)
+    cut = margin_cut(model)
     if math.isinf(cut):
         always = 1 if cut < 0 else 0
         return case.say("proved" if own != always else "refuted", f'every row is decided "{model.classes[always]}"')
@@ -216,7 +197,7 @@ def _never_of_many(case: _Case, own: int) -> Proof:
 
 def _monotone(case: _Case) -> Proof:
     case.one_margin()
-    claim, place = case.claim, case.ground.place(case.claim.column)
+    claim, place = case.claim, case.scope.place(case.claim.column)
     if place is None:
         return case.say("proved", "no part of the program reads it")
     if case.model.program.inputs[place].categorical:
@@ -240,7 +221,7 @@ def _flip(case: _Case) -> Proof:
     claim, missing = case.claim, case.claim.kind == "missing"
     if claim.limit is not None:
         case.one_margin()
-    place = case.ground.place(claim.column)
+    place = case.scope.place(claim.column)
     if place is None:
         return case.say("proved", "no part of the program reads it")
     if claim.limit is None and (flipped := _flipped(case, place, missing)) is not None:
@@ -291,11 +272,11 @@ def _robust(case: _Case) -> Proof:
     limit, model = case.claim.limit or 0.0, case.model
     reach = np.zeros(len(model.program.inputs))
     for column, size in case.one.errors.items():
-        place = case.ground.place(column)
+        place = case.scope.place(column)
         if place is not None:
             reach[place] = size
     rows = case.rows[1][np.random.default_rng(0).permutation(len(case.rows[1]))[:MOST_ROWS]]
-    cut = cut_of(model, model.sheet.threshold) if model.task == "binary" else 0.0
+    cut = margin_cut(model) if model.task == "binary" else 0.0
     if model.task == "regression":
         raise BadProject("a model of a number makes no decisions", where="[[property]]",
                          hint="write: NAME alone moves the margin by at most D")

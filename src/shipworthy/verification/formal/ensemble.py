@@ -53,6 +53,11 @@ class Ensemble:
             self._made[key] = leaves_of(program, self.space, weights)
         return self._made[key]
 
+    def certificate(self, parts: Sequence[Part]) -> Certificate:
+        """What proves a claim about this program."""
+        others = [self.other.digest] if self.other else []
+        return Certificate((self.program.digest, *others), tuple(parts))
+
     def start(self, near: Floats | None = None) -> Floats:
         """(inputs,) the row that points of boxes are taken near to; NaN for any value."""
         chosen = self.near if near is None else near
@@ -98,11 +103,6 @@ class Quantity:
         rules = tuple([{"one_of": list(group)} for group in self.domain.one_of]
                       + [{"at_least": list(pair)} for pair in self.domain.at_least])
         return Part(self.views, query, rules, goal, self.leaves.slack, found.tokens(self.ensemble.space))
-
-    def certificate(self, *parts: Part) -> Certificate:
-        ensemble = self.ensemble
-        others = [ensemble.other.digest] if ensemble.other else []
-        return Certificate((ensemble.program.digest, *others), parts)
 
 
 def _written(span: Span, codes: int, whole: bool) -> list[object]:

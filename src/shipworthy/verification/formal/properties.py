@@ -33,13 +33,16 @@ from shipworthy.verification.formal.claims import (
     Verdict,
     Within,
 )
-from shipworthy.verification.formal.contrast import At, change, gap, negated, positions
+from shipworthy.verification.formal.cells import MISSING, ZERO, Axis
+from shipworthy.verification.formal.contrast import At, change, gap, positions
 from shipworthy.verification.formal.ensemble import Ensemble, Quantity, view, weighted, without
 from shipworthy.verification.formal.recourse import cheapest
 from shipworthy.verification.formal.search import Found
 
 FEW_POSITIONS = 3
 Weights = Sequence[float]
+_Place = tuple[At, float]  # where an input is, and a value that it has there
+_Move = tuple[_Place, _Place | None, Weights]  # from, to (None: anywhere), and what of the margin is watched
 
 
 def prove(program: Program, claim: Claim, domain: Domain, budget: Budget) -> Verdict:
@@ -68,6 +71,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.stop = time.monotonic() + self.budget.seconds
         self.parts: list[Part] = []
+        self.kept: Found | None = None
 
     @property
     def left(self) -> Budget:
@@ -79,14 +83,14 @@ class _Run:
         found = quantity.seek(goal, self.left, near)
         self.nodes, self.high = self.nodes + found.nodes, max(self.high, found.upper)
         if found.best > self.low:
-            self.low = found.best
+            self.low, self.kept = found.best, found
             self.row, self.moved = ends(quantity.row(found, near))
         if found.state == "below":
             self.parts.append(quantity.part(found, goal if math.isfinite(goal) else found.upper))
         return found
 
-    def verdict(self, status: Status, quantity: Quantity, why: str = "") -> Verdict:
-        certificate = quantity.certificate(*self.parts) if status == "proved" else None
+    def verdict(self, status: Status, ensemble: Ensemble, why: str = "") -> Verdict:
+        certificate = ensemble.certificate(self.parts) if status == "proved" else None
         return Verdict(status, self.low, self.high, self.row, self.moved, self.nodes, certificate=certificate, why=why)
 
 
@@ -118,7 +122,7 @@ def _below(ensemble: Ensemble, claim: Below, budget: Budget) -> Verdict:
 def _told(run: _Run, quantity: Quantity, found: Found, goal: float) -> Verdict:
     status: Status = {"below": "proved", "reached": "refuted"}.get(found.state, "unknown")  # type: ignore[assignment]
     why = _why(found, goal, quantity.leaves.slack) if status == "unknown" else ""
-    return run.verdict(status, quantity, why)
+    return run.verdict(status, quantity.ensemble, why)
 
 
 def _within(ensemble: Ensemble, claim: Within, budget: Budget) -> Verdict:
@@ -137,62 +141,61 @@ def _within(ensemble: Ensemble, claim: Within, budget: Budget) -> Verdict:
 
 def _monotone(ensemble: Ensemble, claim: Monotone, budget: Budget) -> Verdict:
     """Step by step between neighbouring cells: a step changes only the trees that cut there."""
-    run, leaves, base = _Run(budget), ensemble.leaves(claim.weights), without(ensemble.ground, claim.place)
-    sign = -1.0 if claim.rising else 1.0
-    scaled = tuple(sign * w for w in claim.weights)
-    steps = _ordered(ensemble, claim.place)
-    unknown = ""
-    quantity = _plain(ensemble, claim.weights)
-    for start, end in zip(steps, steps[1:], strict=False):
-        moved = change(leaves if sign > 0 else negated(leaves), claim.place, start, end)
-        quantity = _move(ensemble, moved, base, scaled, claim.place, start, end)
-        found = run.seek(quantity, claim.tolerance, ends=_ends(ensemble, base, claim.place, start, end))
+    place, sign = claim.place, -1.0 if claim.rising else 1.0
+    steps = _ordered(ensemble, place)
+    moves = list(zip(steps, steps[1:], strict=False))
+    return _over_moves(ensemble, claim.tolerance, place, [(*move, [sign * w for w in claim.weights]) for move in moves],
+                       budget)
+
+
+def _over_moves(ensemble: Ensemble, limit: float, place: int, moves: Sequence[_Move], budget: Budget) -> Verdict:
+    """Whether every move of an input stays below a limit."""
+    run, unknown = _Run(budget), ""
+    for start, end, weights in moves:
+        quantity = _moved(ensemble, weights, place, start, end)
+        found = run.seek(quantity, limit, ends=_both(place, start[1], None if end is None else end[1]))
+        if run.kept is found:
+            _confirm_move(ensemble, run, weights, quantity.leaves.slack)
         if found.state == "reached":
-            _confirm_move(ensemble, run, scaled, leaves.slack)
-            return run.verdict("refuted", quantity)
-        unknown = unknown or (_why(found, claim.tolerance, moved.slack) if found.state == "unknown" else "")
-    if len(steps) < 2:
+            return run.verdict("refuted", ensemble)
+        unknown = unknown or (_why(found, limit, quantity.leaves.slack) if found.state == "unknown" else "")
+    if not moves:
         run.low = run.high = 0.0
-    return run.verdict("unknown" if unknown else "proved", quantity, unknown)
+    return run.verdict("unknown" if unknown else "proved", ensemble, unknown)
 
 
-def _ordered(ensemble: Ensemble, place: int) -> list[At]:
-    """The cells of a number in the domain in ascending order, zero in its place where it stands apart."""
+def _ordered(ensemble: Ensemble, place: int) -> list[_Place]:
+    """The positions of a number in the domain in ascending order, and a value of each, zero in its place among them."""
     axis, span = ensemble.space.axes[place], ensemble.ground.spans[place]
     if axis.codes:
         raise BadModel(f"input {place} is a category and has no order", where="verification.formal",
                        hint="claim an order of numbers only")
-    lo, hi = axis.cells(span)
-    steps: list[At] = [(cell, -1) for cell in range(lo, hi + 1)]
     if not axis.bits(span) & 2:
-        return steps
-    below = [step for step in steps if step[0] == 0 or axis.cuts[step[0] - 1] < 0]
-    last = below[-1:] if below and (below[-1][0] >= len(axis.cuts) or axis.cuts[below[-1][0]] > 0) else []
-    return [*below, (-1, 1), *last, *steps[len(below):]]
+        return _valued(axis, span, math.nan)
+    below, above = replace(span, high=min(span.high, 0.0)), replace(span, low=max(span.low, 0.0))
+    return [*_valued(axis, below, -1.0), ((-1, ZERO), 0.0), *_valued(axis, above, 1.0)]
 
 
-def _move(ensemble: Ensemble, leaves: Any, domain: Domain, weights: Weights, place: int, start: At,
-          end: At | None) -> Quantity:
-    """How far weights · margin rises from one position of an input to another, or to any if None."""
-    after = {} if end is None else {place: _value(ensemble, domain, place, end)}
-    before = {place: _value(ensemble, domain, place, start)}
-    return Quantity(ensemble, leaves, domain, (view(weights, after), view([-w for w in weights], before)))
+def _valued(axis: Axis, span: Span, wanted: float) -> list[_Place]:
+    first, last = axis.cells(span)
+    found = [((cell, -1), axis.nearest(cell, span, wanted)) for cell in range(first, last + 1)]
+    return [(at, value) for at, value in found if value is not None]
 
 
-def _value(ensemble: Ensemble, domain: Domain, place: int, at: At) -> float:
-    value = ensemble.space.value(place, at, domain.spans[place], math.nan)
-    assert value is not None
-    return value
+def _moved(ensemble: Ensemble, weights: Weights, place: int, start: _Place,
+           end: _Place | None) -> Quantity:
+    """How far weights · margin rises when an input goes from one position to another, or to any if None."""
+    leaves = change(ensemble.leaves(weights), place, start[0], None if end is None else end[0])
+    views = (view(weights, {} if end is None else {place: end[1]}), view([-w for w in weights], {place: start[1]}))
+    return Quantity(ensemble, leaves, without(ensemble.ground, place), views)
 
 
-def _ends(ensemble: Ensemble, domain: Domain, place: int, start: At,
-          end: At | None) -> Callable[[Floats], tuple[Floats, Floats | None]]:
+def _both(place: int, start: float, end: float | None) -> Callable[[Floats], tuple[Floats, Floats]]:
     """The two rows of a move, from a row that has everything but the input that moves."""
     def both(row: Floats) -> tuple[Floats, Floats]:
         before, after = row.copy(), row.copy()
-        before[place] = _value(ensemble, domain, place, start)
-        if end is not None:
-            after[place] = _value(ensemble, domain, place, end)
+        before[place] = start
+        after[place] = row[place] if end is None else end
         return before, after
 
     return both
@@ -201,38 +204,25 @@ def _ends(ensemble: Ensemble, domain: Domain, place: int, start: At,
 def _confirm_move(ensemble: Ensemble, run: _Run, weights: Weights, slack: float) -> None:
     if run.row is not None and run.moved is not None:
         seen = weighted(ensemble.program, run.moved, weights) - weighted(ensemble.program, run.row, weights)
-        _confirmed(run.low, seen, 2 * slack)
+        _confirmed(run.low, seen, slack)
 
 
 def _steady(ensemble: Ensemble, claim: Steady, budget: Budget) -> Verdict:
-    run, leaves, place = _Run(budget), ensemble.leaves(claim.weights), claim.place
-    base = without(ensemble.ground, place)
-    box = ensemble.space.query(base.spans)
-    bits = ensemble.space.axes[place].bits(base.spans[place])
-    every = positions(leaves, place, int(box.lo[place]), int(box.hi[place]), bits)
-    quantity, unknown = _plain(ensemble, claim.weights), ""
-    for start, end, sign in _moves(every, claim.only_missing, bool(bits & 1)):
-        sums = leaves if sign > 0 else negated(leaves)
-        weights = tuple(sign * w for w in claim.weights)
-        quantity = _move(ensemble, change(sums, place, start, end), base, weights, place, start, end)
-        found = run.seek(quantity, claim.limit, ends=_ends(ensemble, base, place, start, end))
-        if run.low == found.best:
-            _confirm_move(ensemble, run, weights, leaves.slack)
-        if found.state == "reached":
-            return run.verdict("refuted", quantity)
-        unknown = unknown or (_why(found, claim.limit, quantity.leaves.slack) if found.state == "unknown" else "")
-    if run.row is None:
-        run.low = run.high = 0.0
-    return run.verdict("unknown" if unknown else "proved", quantity, unknown)
-
-
-def _moves(every: list[At], only_missing: bool, missing: bool) -> list[tuple[At, At | None, float]]:
-    """From where to where an input moves, and with which sign, so that every move is bounded upwards once."""
-    if only_missing:
-        return [((-1, 0), None, 1.0), ((-1, 0), None, -1.0)] if missing else []
-    if len(every) <= FEW_POSITIONS:
-        return [(start, end, 1.0) for start in every for end in every if start != end]
-    return [(start, None, 1.0) for start in every]
+    place, leaves, w = claim.place, ensemble.leaves(claim.weights), list(claim.weights)
+    span = without(ensemble.ground, place).spans[place]
+    lo, hi = ensemble.space.axes[place].cells(span)
+    found = positions(leaves, place, lo, hi, ensemble.space.axes[place].bits(span))
+    each = [(at, ensemble.space.value(place, at, span, math.nan)) for at in found]
+    every = [(at, value) for at, value in each if value is not None]
+    moves: list[_Move]
+    if claim.only_missing:
+        gone = ((-1, MISSING), math.nan)
+        moves = [(gone, None, [sign * x for x in w]) for sign in (1.0, -1.0)] if span.missing else []
+    elif len(every) <= FEW_POSITIONS:
+        moves = [(start, end, w) for start in every for end in every if start != end]
+    else:
+        moves = [(start, None, w) for start in every]
+    return _over_moves(ensemble, claim.limit, place, moves, budget)
 
 
 def _near(ensemble: Ensemble, claim: Near, budget: Budget) -> Verdict:
@@ -246,13 +236,13 @@ def _near(ensemble: Ensemble, claim: Near, budget: Budget) -> Verdict:
         leaves = gap(ensemble.leaves(weights), ensemble.leaves(weights, other=True))
         quantity = Quantity(ensemble, leaves, ensemble.ground, (view(weights), view(against, program=1)))
         found = run.seek(quantity, claim.limit)
-        if run.row is not None and run.low == found.best:
+        if run.row is not None and run.kept is found:
             _confirmed(run.low, weighted(ensemble.program, run.row, weights)
                        + weighted(ensemble.other, run.row, against), leaves.slack)
         if found.state == "reached":
-            return run.verdict("refuted", quantity)
+            return run.verdict("refuted", ensemble)
         unknown = unknown or (_why(found, claim.limit, leaves.slack) if found.state == "unknown" else "")
-    return run.verdict("unknown" if unknown else "proved", quantity, unknown)
+    return run.verdict("unknown" if unknown else "proved", ensemble, unknown)
 
 
 def _robust(ensemble: Ensemble, claim: Robust, budget: Budget) -> Verdict:
@@ -262,14 +252,16 @@ def _robust(ensemble: Ensemble, claim: Robust, budget: Budget) -> Verdict:
         return Verdict("unknown", -math.inf, math.inf, why="the row lies outside the domain")
     run, unknown = _Run(budget), ""
     margin = ensemble.program.margin(row[None])[0]
+    if math.isinf(claim.cut) and len(margin) == 1:
+        return Verdict("proved", -math.inf, math.inf, certificate=ensemble.certificate([]))
     for weights, goal in _rivals(margin, claim.cut):
         quantity = _plain(ensemble, weights, domain)
         found = run.seek(quantity, goal, near=row)
         if found.state == "reached" and run.row is not None:
             _confirmed(run.low, weighted(ensemble.program, run.row, weights), quantity.leaves.slack)
-            return run.verdict("refuted", quantity)
+            return run.verdict("refuted", ensemble)
         unknown = unknown or (_why(found, goal, quantity.leaves.slack) if found.state == "unknown" else "")
-    return run.verdict("unknown" if unknown else "proved", quantity, unknown)
+    return run.verdict("unknown" if unknown else "proved", ensemble, unknown)
 
 
 def _rivals(margin: Floats, cut: float) -> list[tuple[tuple[float, ...], float]]:
@@ -290,7 +282,7 @@ def around(ensemble: Ensemble, row: Floats, reach: Sequence[float]) -> Domain | 
         elif span.codes is not None:
             spans.append(Span(missing=False, codes=(int(value),)))
         else:
-            if ensemble.space.axes[place].whole and value != math.floor(value):
+            if ensemble.space.axes[place].whole and value != np.floor(value):
                 return None
             low, high = (max(span.low, value - by), min(span.high, value + by)) if by else (value, value)
             spans.append(Span(min(low, value), max(high, value), False, span.whole))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shipworthy.core.table import Floats, Ints
-from shipworthy.verification.formal.cells import Box, Space, joined
+from shipworthy.kernels import pure
+from shipworthy.verification.formal.cells import ABOVE_ZERO, ZERO, Box, Space, joined
 from shipworthy.verification.formal.claims import Domain, Span
 from shipworthy.verification.formal.search import Cut, mask_cut, number_cut
 
@@ -71,32 +72,41 @@ class Rules:
     def _parting(self, place: int) -> Cut:
         """The cut of 0 from 1."""
         axis = self.space.axes[place]
-        return mask_cut(self.space, place, 2) if axis.zero else number_cut(place, int(axis.find(np.array([0.0]))[0][0]))
+        return mask_cut(self.space, place, 1 << ZERO) if axis.zero else number_cut(place, int(axis.find(np.array([0.0]))[0][0]))
 
     def _order(self, box: Box, high: int, low: int) -> tuple[Cut | None, bool] | None:
         """What a ≥ b asks of a box in which neither can be missing."""
-        if self._bits(box, high) or self._bits(box, low):
+        bits = {place: self._bits(box, place) for place in (high, low)}
+        if any(mask & 1 for mask in bits.values()):
             return None
         most, least = self._ends(box, high)[1], self._ends(box, low)[0]
         if most < least:
             return None, False
-        last = int(self.space.axes[low].find(np.array([most]))[0][0])
+        for place, lost in ((low, most < 0), (high, least > 0)):
+            if bits[place] and lost and box.lo[place] <= box.hi[place]:
+                return mask_cut(self.space, place, 1 << ZERO), False
+        last = int(np.searchsorted(self.space.axes[low].cuts, most))
         if box.lo[low] <= last < box.hi[low]:
             return number_cut(low, last), True
-        first = int(self.space.axes[high].find(np.array([least]))[0][0])
-        if box.lo[high] < first <= box.hi[high]:
+        first = int(np.searchsorted(self.space.axes[high].cuts, least))
+        if box.lo[high] < first <= box.hi[high] and not bits[high]:
             return number_cut(high, first - 1), False
         return None
 
     def _ends(self, box: Box, place: int) -> tuple[float, float]:
-        axis = self.space.axes[place]
-        low, high = axis.ends(self.domain.spans[place])
-        if box.lo[place] > 0:
-            above = float(axis.cuts[box.lo[place] - 1])
-            low = max(low, math.nextafter(above, math.inf), above + 1 if axis.whole else -math.inf)
-        if box.hi[place] < len(axis.cuts):
-            high = min(high, float(axis.cuts[box.hi[place]]))
-        return low, high
+        """The least and greatest value of an input that is not missing inside a box."""
+        axis, found = self.space.axes[place], list[float]()
+        if box.lo[place] <= box.hi[place]:
+            low, high = axis.ends(self.domain.spans[place])
+            if box.lo[place] > 0:
+                above = float(axis.cuts[box.lo[place] - 1])
+                low = max(low, math.nextafter(above, math.inf), above + 1 if axis.whole else -math.inf)
+            low = (1.0 if axis.whole else ABOVE_ZERO) if axis.zero and abs(low) <= pure.ZERO else low
+            if box.hi[place] < len(axis.cuts):
+                high = min(high, float(axis.cuts[box.hi[place]]))
+            found += [low, high]
+        found += [0.0] * (self._bits(box, place) >> ZERO & 1)
+        return min(found), max(found)
 
     def split(self, box: Box) -> Cut | None:
         """Bits of a tied input from its cells, else its cells in the middle; None where all is one cell."""
