@@ -71,7 +71,7 @@ def _confirmed(one: Proof, model: Model, steps: Steps) -> str:
 
 
 @check("certificate", row="verification.functional")
-def certificate(project: Project, release: Release, *, seconds: float = SECONDS) -> Finding:
+def certificate(release: Release, *, seconds: float = SECONDS) -> Finding:
     """Whether `shipworthy-check`, which shares no code with the search, accepts the certificate of every proof in the
     release: it reads program and certificate anew, in a process of its own.
     """

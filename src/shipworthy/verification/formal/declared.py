@@ -46,9 +46,10 @@ def proofs(project: Project, model: Model, parts: Parts) -> tuple[Proof, ...]:
     return _known[about]
 
 
-def certificates(found: Sequence[Proof]) -> dict[str, bytes]:
+def certificates(project: Project, model: Model, parts: Parts) -> dict[str, bytes]:
     """The files of the proofs that have a certificate: proof-1.json for the first property, and so on."""
-    return {f"proof-{number}.json": proof.certificate for number, proof in enumerate(found, 1) if proof.certificate}
+    found = enumerate(proofs(project, model, parts), 1)
+    return {f"proof-{number}.json": proof.certificate for number, proof in found if proof.certificate}
 
 
 def _proved(one: Property, place: Scope, rows: tuple[Floats, Floats], seconds: float) -> Proof:
