@@ -145,7 +145,7 @@ def _ways(term: Term, space: Space, narrow: bool) -> tuple[Cells, Words]:
     feature, threshold = np.asarray(term.arrays["feature"]), np.asarray(term.arrays["threshold"], np.float64)
     cut, left = np.zeros(len(flags), np.int32), np.zeros((len(flags), int(space.first[-1])), np.uint64)
     default, kind = (flags & pure.DEFAULT_LEFT) > 0, flags >> pure.MISSING_SHIFT
-    nought = 0.0 <= threshold
+    nought = threshold >= 0.0
     missing_left = np.where(kind == pure.MISSING_NONE, nought, default)
     zero_left = np.where(kind == pure.MISSING_ZERO, default, nought)
     codes = coded(term)

@@ -22,8 +22,8 @@ from shipworthy.core.table import Floats
 from shipworthy.errors import BadProject
 from shipworthy.metrics.intervals import clopper_pearson
 from shipworthy.verification.formal.claims import Below, Budget, Monotone, Robust, Steady, Verdict
+from shipworthy.verification.formal.decision import least_margin, margin_cut
 from shipworthy.verification.formal.families import Prover
-from shipworthy.verification.formal.ground import least_margin, margin_cut
 from shipworthy.verification.formal.scope import Scope, scope
 
 SECONDS, ALL_SECONDS, NODES = 15.0, 60.0, 200_000

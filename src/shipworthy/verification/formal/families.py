@@ -32,7 +32,7 @@ class Prover:
         if not tabular(self.program):
             return Verdict("unknown", -math.inf, math.inf, why="a program of this kind cannot be searched")
         try:
-            found = proved(self._ensemble, claim, budget)
+            found = proved(self.ensemble, claim, budget)
         except BadModel as error:
             return Verdict("unknown", -math.inf, math.inf, why=error.problem)
         if found.certificate is None:
@@ -40,6 +40,12 @@ class Prover:
         return replace(found, certificate=replace(found.certificate, programs=(
             self.program.digest, *found.certificate.programs[1:])))
 
+    @property
+    def searched(self) -> bool:
+        """Whether claims are searched for among boxes, and not decided in closed form."""
+        return tabular(self.program) and not linear.separable(self.program)
+
     @cached_property
-    def _ensemble(self) -> Ensemble:
+    def ensemble(self) -> Ensemble:
+        """The program as trees. Raises BadModel, when it is made ready, for one that reads an input in two ways."""
         return Ensemble(as_trees(self.program), self.domain, near=self.near)

@@ -17,6 +17,7 @@ import numpy as np
 from shipworthy.core.program import Program
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
+from shipworthy.verification.formal.cells import MISSING, ZERO, Axis
 from shipworthy.verification.formal.certificate import Part
 from shipworthy.verification.formal.claims import (
     Below,
@@ -33,7 +34,6 @@ from shipworthy.verification.formal.claims import (
     Verdict,
     Within,
 )
-from shipworthy.verification.formal.cells import MISSING, ZERO, Axis
 from shipworthy.verification.formal.contrast import At, change, gap, positions
 from shipworthy.verification.formal.ensemble import Ensemble, Quantity, view, weighted, without
 from shipworthy.verification.formal.recourse import cheapest
@@ -267,7 +267,7 @@ def _robust(ensemble: Ensemble, claim: Robust, budget: Budget) -> Verdict:
 def _rivals(margin: Floats, cut: float) -> list[tuple[tuple[float, ...], float]]:
     """The sums that would turn a decision if they reached their goals."""
     if len(margin) == 1:
-        return [((-1.0,), -cut)] if margin[0] >= cut else [((1.0,), cut)]
+        return [((-1.0,), math.nextafter(-cut, math.inf))] if margin[0] >= cut else [((1.0,), cut)]
     own = int(margin.argmax())
     each = np.eye(len(margin))
     return [(tuple((each[rival] - each[own]).tolist()), 0.0) for rival in range(len(margin)) if rival != own]
