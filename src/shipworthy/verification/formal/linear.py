@@ -179,7 +179,7 @@ def _steady(program: Program, claim: Steady, domain: Domain) -> Verdict:
     if not pairs:
         return Verdict("proved", 0.0, 0.0, certificate=Certificate((program.digest,), ()))
     a, b = max(pairs, key=lambda pair: share[pair[1]] - share[pair[0]])
-    parts = tuple(_step(domain, claim, claim.weights, (values[one], values[other]), whole.slack) for one, other in pairs)
+    parts = tuple(_step(domain, claim, claim.weights, (values[one], values[two]), whole.slack) for one, two in pairs)
     _, row = whole.highest
     row[place] = values[a]
     found = _judged(domain, (float(share[b] - share[a]), row), claim.limit, whole.slack,

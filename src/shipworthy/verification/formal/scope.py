@@ -48,7 +48,7 @@ class Scope:
         return found
 
     def place(self, column: str) -> int | None:
-        """The one input made of a column; None if the model does not read it. Raises BadProject where it has several."""
+        """The one input made of a column; None if the model does not read it. Raises BadProject if it has several."""
         found = self.places(column)
         if len(found) > 1:
             names = [self.model.features.encoders[place].name for place in found]
