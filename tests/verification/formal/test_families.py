@@ -14,7 +14,6 @@ from shipworthy_check.program import Program as Read
 from shipworthy_check.program import read
 
 from shipworthy.core.program import Program
-from shipworthy.verification.formal.additive import as_trees
 from shipworthy.verification.formal.claims import Below, Budget, Claim, Domain, Monotone, Span, Steady, Verdict
 from shipworthy.verification.formal.families import Prover
 from shipworthy.verification.formal.linear import separable
@@ -100,7 +99,7 @@ def test_an_order_is_proved_exactly_if_no_row_falls(kinds: str, place: int, sign
     for seed in range(SEEDS // 2):
         program, domain, rows, weights = small(seed, kinds)
         fall = sign * np.array(weights)
-        worst = -largest_move(program, rows, -fall, place, lambda a, b: a < b)  # noqa: B023
+        worst = -largest_move(program, rows, -fall, place, lambda a, b: a < b)
         if abs(worst) == np.inf or abs(worst - 0) < 1e-12:
             continue
         verdict = ask(program, domain, Monotone(place, sign > 0, weights=weights))

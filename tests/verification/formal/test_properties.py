@@ -19,6 +19,7 @@ from shipworthy.verification.formal.claims import (
     Within,
 )
 from shipworthy.verification.formal.properties import prove
+
 from . import small
 
 AMPLE = Budget(50_000, 30.0)

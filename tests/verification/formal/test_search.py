@@ -11,6 +11,7 @@ from shipworthy.verification.formal.boxes import leaves_of
 from shipworthy.verification.formal.cells import space_of
 from shipworthy.verification.formal.claims import Budget, Span
 from shipworthy.verification.formal.search import Search, Task, search
+
 from . import small
 
 AMPLE = Budget(50_000, 30.0)
