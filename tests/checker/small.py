@@ -8,11 +8,11 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from shipworthy_check.program import Program as Read
-from shipworthy_check.space import Axis
 
 from shipworthy.core.features import Input
 from shipworthy.core.program import Linear, Lookup, Program, Term, Trees
+from shipworthy_check.program import Program as Read
+from shipworthy_check.space import Axis
 
 LEVELS = 3
 INPUTS = (Input("x"), Input("word", LEVELS), Input("count"))

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import shipworthy_check
+from shipworthy.core.program import Program, Term
 from shipworthy_check import Rejected, check, read
 from shipworthy_check.program import Program as Read
-
-from shipworthy.core.program import Program, Term
 
 from .small import certificate, every_row, program_of, spans_of, split_all, text
 

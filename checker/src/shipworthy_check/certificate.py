@@ -131,12 +131,17 @@ def _bound(whole: Sum, alive: np.ndarray, box: list[Box], axes: list[Axis]) -> f
 def _empty(rule: dict[str, Any], box: list[Box], axes: list[Axis]) -> bool:
     if "at_least" in rule:
         a, b = rule["at_least"]
-        if box[a][2] or box[b][2] or axes[a].coded or axes[b].coded:
+        if (box[a][2] | box[b][2]) & 1 or axes[a].coded or axes[b].coded:
             return False
-        return axes[a].ends(box[a])[1] < axes[b].ends(box[b])[0]
+        return max(_numbers(box[a], axes[a])) < min(_numbers(box[b], axes[b]))
     one = [_may_be(1.0, box[place], axes[place]) for place in rule["one_of"]]
     none = [_may_be(0.0, box[place], axes[place]) for place in rule["one_of"]]
     return not any(one) or any(not (a or b) for a, b in zip(one, none)) or none.count(False) > 1
+
+
+def _numbers(box: Box, axis: Axis) -> list[float]:
+    """The least and greatest number of a box, 0 where it stands apart."""
+    return (list(axis.ends(box)) if box[0] <= box[1] else []) + [0.0] * (box[2] >> 1)
 
 
 def _may_be(value: float, box: Box, axis: Axis) -> bool:
@@ -228,7 +233,9 @@ def _constants(program: Program) -> Iterator[np.ndarray]:
             raise Rejected(f"a term of kind {kind['type']} cannot be bounded here")
 
 
-def _lines(program: Program, views: list[tuple[np.ndarray, dict[str, Any]]], line: dict[int, Any]) -> tuple[float, float]:
+def _lines(
+    program: Program, views: list[tuple[np.ndarray, dict[str, Any]]], line: dict[int, Any]
+) -> tuple[float, float]:
     """Add the linear terms of some views to `line`; what inputs that are set add, and the sum of absolute parts."""
     added, heavy = 0.0, 0.0
     for kind, a in program.terms:

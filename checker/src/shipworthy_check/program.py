@@ -43,8 +43,8 @@ def read(folder: str | Path) -> Program:
         levels = [int(one.get("levels", 0)) for one in head["inputs"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise Rejected(f"no program can be read in {folder}: {error}", broken=True) from error
-    parts = [raw] + [f"{n}.{key}:{_array(own[key])}".encode() for n, (_, own) in enumerate(terms) for key in sorted(own)]
-    return Program(_parts(parts), levels, terms, outputs)
+    named = [f"{n}.{key}:{_array(own[key])}".encode() for n, (_, own) in enumerate(terms) for key in sorted(own)]
+    return Program(_parts([raw, *named]), levels, terms, outputs)
 
 
 def _array(array: np.ndarray) -> str:

@@ -25,7 +25,8 @@ class Axis:
         nodes = [node for program in programs for node in _nodes(program) if node[0] == place]
         tables = [cuts for program in programs for cuts in _tables(program, place)]
         self.coded = len(span) == 2
-        if (nodes or tables) and self.coded != (any(node[3] for node in nodes) or any(not len(cuts) for cuts in tables)):
+        codes = [node[3] for node in nodes] + [not len(cuts) for cuts in tables]
+        if codes and (self.coded != any(codes) or any(codes) != all(codes)):
             raise Rejected(f"input {place} is no {'category' if self.coded else 'number'}")
         if self.coded:
             self._category(place, span, programs, nodes)

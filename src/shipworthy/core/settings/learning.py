@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from shipworthy.core.settings.part import Part
 
 
@@ -13,7 +15,9 @@ class Learning(Part, frozen=True):
     empty, all but network, which waits to be named. search: whether settings are searched. seed: of folds, learners
     and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target hardware;
     0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
-    grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
+    grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe. profile: usual, or provable: boosted trees
+    alone, at most 100 of at most 31 leaves, that rise and fall as [[property]] claims, in which a protected column
+    meets no other, and categories of more than 8 levels are read by their place in the alphabet.
     """
 
     seconds: float = 60.0
@@ -31,3 +35,4 @@ class Learning(Part, frozen=True):
     watts_per_core: float = 8.0
     grams_per_kwh: tuple[float, float] = (350.0, 500.0)
     grid: str = "world average 2024"
+    profile: Literal["usual", "provable"] = "usual"

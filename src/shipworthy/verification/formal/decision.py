@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,13 +20,18 @@ def margin_cut(model: Model) -> float:
     def second(margin: float) -> bool:
         return bool(model.decide(model.program.finish(np.array([[margin]])))[0])
 
+    return least_margin(second)
+
+
+def least_margin(reaches: Callable[[float], bool]) -> float:
+    """The least margin that reaches something which all greater ones reach too; ±inf where all do, or none."""
     low, high = -FURTHEST, FURTHEST
-    if second(low):
+    if reaches(low):
         return -math.inf
-    if not second(high):
+    if not reaches(high):
         return math.inf
     while math.nextafter(low, math.inf) < high:
         middle = low + (high - low) / 2
         middle = middle if low < middle < high else math.nextafter(low, math.inf)
-        low, high = (low, middle) if second(middle) else (middle, high)
+        low, high = (low, middle) if reaches(middle) else (middle, high)
     return high

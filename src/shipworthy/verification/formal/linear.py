@@ -107,7 +107,7 @@ def _below(program: Program, claim: Below, domain: Domain) -> Verdict:
     whole = sides(program, domain, claim.weights)
     most, row = whole.highest
     part = _part(domain, claim.goal, whole.slack, ({"program": 0, "weights": list(claim.weights), "set": {}},))
-    return _judged(program, domain, (most, row), claim.goal, whole.slack, (part,))
+    return _judged(domain, (most, row), claim.goal, whole.slack, Certificate((program.digest,), (part,)))
 
 
 def _within(program: Program, claim: Within, domain: Domain) -> Verdict:
@@ -165,7 +165,8 @@ def _monotone(program: Program, claim: Monotone, domain: Domain) -> Verdict:
     parts = tuple(_step(domain, claim, weights, (values[n + 1], values[n]), whole.slack) for n in range(count - 1))
     _, row = whole.highest
     row[place] = values[int(share[: at + 1].argmax())]
-    return _judged(program, domain, (fall, row), claim.tolerance, whole.slack, parts, steps=True)
+    found = _judged(domain, (fall, row), claim.tolerance, whole.slack, Certificate((program.digest,), parts))
+    return replace(found, moved=_moved(row, place, float(values[at])))
 
 
 def _steady(program: Program, claim: Steady, domain: Domain) -> Verdict:
@@ -178,21 +179,25 @@ def _steady(program: Program, claim: Steady, domain: Domain) -> Verdict:
     if not pairs:
         return Verdict("proved", 0.0, 0.0, certificate=Certificate((program.digest,), ()))
     a, b = max(pairs, key=lambda pair: share[pair[1]] - share[pair[0]])
-    parts = tuple(_step(domain, claim, claim.weights, (values[one], values[other]), whole.slack) for one, other in pairs)
+    parts = tuple(_step(domain, claim, claim.weights, (values[one], values[two]), whole.slack) for one, two in pairs)
     _, row = whole.highest
     row[place] = values[a]
-    return _judged(program, domain, (float(share[b] - share[a]), row), claim.limit, whole.slack, parts, steps=True)
+    found = _judged(domain, (float(share[b] - share[a]), row), claim.limit, whole.slack,
+                    Certificate((program.digest,), parts))
+    return replace(found, moved=_moved(row, place, float(values[b])))
 
 
-def _judged(program: Program, domain: Domain, most: tuple[float, Floats], goal: float, slack: float,
-            parts: tuple[Part, ...], *, steps: bool = False) -> Verdict:
-    """Proved below the goal, refuted at or above it by a row, unknown within rounding of it or by an illegal row.
+def _moved(row: Floats, place: int, value: float) -> Floats:
+    after = row.copy()
+    after[place] = value
+    return after
 
-    steps: `most` is of a difference, which one row alone does not show.
-    """
+
+def _judged(domain: Domain, most: tuple[float, Floats], goal: float, slack: float, certificate: Certificate) -> Verdict:
+    """Proved below the goal, refuted at or above it by a row, unknown within rounding of it or by an illegal row."""
     value, row = most
     if value + slack < goal:
-        return Verdict("proved", value, value + slack, row, certificate=Certificate((program.digest,), parts))
+        return Verdict("proved", value, value + slack, row, certificate=certificate)
     if value - slack < goal:
         return Verdict("unknown", value, value + slack, row, why="the bound lies within rounding of the limit")
     if not _legal(row, domain):
