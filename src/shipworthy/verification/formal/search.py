@@ -266,7 +266,7 @@ class Search:
 
     def found(self, state: Literal["below", "reached", "unknown"]) -> Found:
         ended = max([self.ended, *(-entry[0] for entry in self.heap)])
-        upper = math.nextafter(ended + self.task.leaves.slack, math.inf)
+        upper = math.nextafter(ended + 2 * self.task.leaves.slack, math.inf)  # once for the kernel, once for a checker
         cells, bits = (np.asarray(side, np.int64) for side in self.at)
         return Found(state, self.best, upper, self.nodes, cells, bits, np.array(self.preorder(), np.int64))
 
