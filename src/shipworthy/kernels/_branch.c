@@ -505,7 +505,7 @@ static PyObject *told(Search *s, int state)
     for (int64_t n = 0; n < s->size; n++)
         s->ended = s->heap[n].bound > s->ended ? s->heap[n].bound : s->ended;
     PyObject *tree = preorder(s);
-    return tree ? Py_BuildValue("iddLN", state, s->best, nextafter(s->ended + s->slack, INFINITY),
+    return tree ? Py_BuildValue("iddLN", state, s->best, nextafter(s->ended + 2.0 * s->slack, INFINITY),
                                 (long long)s->nodes, tree) : NULL;
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,8 @@ def ensemble(program: Program) -> bool:
 def leaves_of(program: Program, space: Space, weights: Sequence[float]) -> Leaves:
     """The leaves of weights · margin. weights: one for each output."""
     w = np.asarray(weights, np.float64)
-    found, base, heavy, constant = [], 0.0, 0.0, 0.0
+    found: list[Leaves] = []
+    base, heavy, constant = 0.0, 0.0, 0.0
     for term in program.terms:
         if isinstance(term.kind, Linear):
             added = np.asarray(term.arrays["intercept"], np.float64)
@@ -61,7 +63,7 @@ def leaves_of(program: Program, space: Space, weights: Sequence[float]) -> Leave
     if len(whole.value):
         heavy = float(np.maximum.reduceat(np.abs(whole.value), whole.start[:-1]).sum())
     count = len(whole.start) - 1 + len(program.terms) + 1
-    return Leaves(**{**vars(whole), "slack": count * EPSILON * (heavy + constant)})
+    return replace(whole, slack=count * EPSILON * (heavy + constant))
 
 
 def stacked(space: Space, parts: Sequence[Leaves], base: float | None = None) -> Leaves:
@@ -74,9 +76,10 @@ def stacked(space: Space, parts: Sequence[Leaves], base: float | None = None) ->
         none = np.empty((len(space.axes), 0), np.int32)
         return Leaves(space, none, none, np.empty((int(space.first[-1]), 0), np.uint64), np.empty(0), starts[0], added,
                       0.0)
-    return Leaves(space, *(np.ascontiguousarray(np.concatenate([getattr(part, key) for part in parts], axis=1))
-                           for key in ("lo", "hi", "mask")), np.concatenate([part.value for part in parts]),
-                  np.concatenate(starts), added, sum(part.slack for part in parts))
+    lo, hi = (np.concatenate([getattr(part, key) for part in parts], axis=1) for key in ("lo", "hi"))
+    mask = np.concatenate([part.mask for part in parts], axis=1)
+    return Leaves(space, lo, hi, mask, np.concatenate([part.value for part in parts]), np.concatenate(starts), added,
+                  sum(part.slack for part in parts))
 
 
 def _term(term: Term, space: Space, w: Floats) -> Leaves:
@@ -85,12 +88,14 @@ def _term(term: Term, space: Space, w: Floats) -> Leaves:
     cut, left = _ways(term, space, term.kind.narrow)
     a = {key: np.asarray(term.arrays[key]).astype(np.int64) for key in ("feature", "left", "right", "root", "output")}
     node, tree = a["root"], np.arange(len(a["root"]))
-    lo, hi, mask = (np.repeat(side[None], len(node), axis=0) for side in _everything(space))
+    every = _everything(space)
+    lo, hi = (np.repeat(side[None], len(node), axis=0) for side in every[:2])
+    mask = np.repeat(every[2][None], len(node), axis=0)
     done = []
     while True:
         ended = node < 0
         done.append((tree[ended], -1 - node[ended], lo[ended], hi[ended], mask[ended]))
-        node, tree, lo, hi, mask = (part[~ended] for part in (node, tree, lo, hi, mask))
+        node, tree, lo, hi, mask = node[~ended], tree[~ended], lo[~ended], hi[~ended], mask[~ended]
         if not len(node):
             break
         at, place, numbers = np.arange(len(node)), a["feature"][node], cut[node]
@@ -101,12 +106,11 @@ def _term(term: Term, space: Space, w: Floats) -> Leaves:
         mask, mask2 = mask & (left[node] | ~own), mask & (~left[node] | ~own)
         node, tree = np.concatenate([a["left"][node], a["right"][node]]), np.concatenate([tree, tree])
         lo, hi, mask = np.concatenate([lo, lo2]), np.concatenate([hi, hi2]), np.concatenate([mask, mask2])
-    tree, leaf, lo, hi, mask = (np.concatenate([part[n] for part in done]) for n in range(5))
-    return _sorted(space, term, w, (tree, leaf, lo, hi, mask))
+    return _sorted(space, term, w, [np.concatenate([part[n] for part in done]) for n in range(5)])
 
 
-def _sorted(space: Space, term: Term, w: Floats, walked: tuple[Ints, Ints, Cells, Cells, Words]) -> Leaves:
-    """Reachable leaves by tree, with their values."""
+def _sorted(space: Space, term: Term, w: Floats, walked: list[npt.NDArray[Any]]) -> Leaves:
+    """Reachable leaves by tree, with their values. walked: tree, leaf, lo, hi and mask of each."""
     tree, leaf, lo, hi, mask = walked
     some = np.logical_or.reduceat(mask != 0, space.first[:-1], axis=1) if mask.shape[1] else np.ones((len(tree), 0),
                                                                                                     np.bool_)
@@ -118,8 +122,8 @@ def _sorted(space: Space, term: Term, w: Floats, walked: tuple[Ints, Ints, Cells
     assert isinstance(term.kind, Trees)
     value = (given[leaf, 0] * w[output] if given.shape[1] == 1 else given[leaf] @ w) / term.kind.divisor
     start = np.searchsorted(tree, np.arange(len(term.arrays["root"]) + 1))
-    return Leaves(space, *(np.ascontiguousarray(side[keep].T) for side in (lo, hi, mask)), value,
-                  start.astype(np.int64), 0.0, 0.0)
+    lo, hi, mask = (np.ascontiguousarray(side[keep].T) for side in (lo, hi, mask))
+    return Leaves(space, lo, hi, mask, value, start.astype(np.int64), 0.0, 0.0)
 
 
 def _everything(space: Space) -> tuple[Cells, Cells, Words]:
@@ -166,7 +170,7 @@ def fixed(leaves: Leaves, at: Mapping[int, tuple[int, int]]) -> Leaves:
     keep = np.ones(len(leaves.value), np.bool_)
     for place, (cell, bit) in at.items():
         keep &= holds(leaves, place, cell, bit)
-    lo, hi, mask = (side[:, keep].copy() for side in (leaves.lo, leaves.hi, leaves.mask))
+    lo, hi, mask = leaves.lo[:, keep], leaves.hi[:, keep], leaves.mask[:, keep]
     low, high, every = _everything(leaves.space)
     for place in at:
         span = slice(int(leaves.space.first[place]), int(leaves.space.first[place + 1]))

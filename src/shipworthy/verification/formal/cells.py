@@ -116,9 +116,10 @@ class Space:
     def query(self, spans: Sequence[Span]) -> Box:
         """The box of all rows of these spans."""
         cells = np.array([axis.cells(span) for axis, span in zip(self.axes, spans, strict=True)], np.int32)
-        mask = [word for axis, span in zip(self.axes, spans, strict=True) for word in words(axis.bits(span), axis.words)]
+        bits = [word for axis, span in zip(self.axes, spans, strict=True)
+                for word in words(axis.bits(span), axis.words)]
         cells = cells.reshape(-1, 2)
-        return Box(cells[:, 0].copy(), cells[:, 1].copy(), np.array(mask, np.uint64))
+        return Box(cells[:, 0].copy(), cells[:, 1].copy(), np.array(bits, np.uint64))
 
     def find(self, rows: Floats) -> tuple[Ints, Ints]:
         """Cells and bits of rows (n, inputs), (n, inputs) each; −1 for the one that a value does not have."""
@@ -186,7 +187,7 @@ def coded(term: Term) -> npt.NDArray[np.bool_]:
 def zeroed(term: Term) -> npt.NDArray[np.bool_]:
     """Which nodes of a trees term route zero apart."""
     flags = np.asarray(term.arrays["flags"]).astype(np.int64)
-    return ~coded(term) & (flags >> pure.MISSING_SHIFT == pure.MISSING_ZERO)
+    return np.asarray(~coded(term) & (flags >> pure.MISSING_SHIFT == pure.MISSING_ZERO))
 
 
 def listed(term: Term, node: int) -> list[int]:

@@ -42,8 +42,8 @@ and low ≤ Z and high ≥ −Z. Ends of a whole span are first rounded inwards;
 of 0 moves inwards past it (to ±1 if whole, else to the next double beyond Z). If low > high then, there are no cells.
 Missing goes as the node says: kind "none" as the number 0, else by its default; bit 1: kind "zero" by its default,
 else as the number 0.
-A category is a mask: bit 0 missing or unknown, bit 1 + c the code c, for c below the input's levels, or the highest code
-that any node lists if that is more. Code c goes left where it is listed, bit 0 goes right.
+A category is a mask: bit 0 missing or unknown, bit 1 + c the code c, for c below the input's levels, or up to the
+highest code that any node lists if that is more. Code c goes left where it is listed, bit 0 goes right.
 
 **Tokens**, in preorder, from the query box. A box holds, of each input, cells lo…hi and a mask of bits.
 
@@ -54,9 +54,9 @@ that any node lists if that is more. Code c goes left where it is listed, bit 0 
     end      bound of the box + slack < goal
     empty R  rule R leaves no row in the box. `at_least` [a, b]: neither may be missing (bit 0), and the largest a < the
              smallest b, over their cells and, under bit 1, the number 0. The largest of cells …hi: least of the query's
-             high and the cut at hi; the smallest of cells lo…: largest of the query's low and of what lies above the cut
-             at lo − 1, which is the next double, or if whole the larger of it and the cut + 1. Ends of the query are as
-             moved above, and so is the smallest of the cells: where bit 1 is in use, past what lies within Z of 0.
+             high and the cut at hi; the smallest of cells lo…: largest of the query's low and of what lies above the
+             cut at lo − 1, which is the next double, or if whole the larger of it and the cut + 1. Ends of the query
+             are as moved above, and so is the smallest of the cells: where bit 1 is in use, past what is near 0.
              `one_of`: no member can be 1 (1 is in none of its cells), or some member can be neither 0 nor 1, or two
              members cannot be 0. Members are whole numbers from 0 to 1 that are never missing.
 
@@ -73,8 +73,8 @@ every input the cells overlap or a bit is shared.
   second view, if the two meet each other, in all that they still restrict; the box of the pair is what both allow, its
   value the sum. Pairs are bounded as leaves are. Views of different programs are different trees.
 
-**Slack**: for every view, T · 2⁻⁵² · (Σ over trees of max |leaf value| + Σ |base|), T = trees + terms + 1; added up over
-views. A checker computes it anew and takes the larger of both.
+**Slack**: for every view, T · 2⁻⁵² · (Σ over trees of max |leaf value| + Σ |base|), T = trees + terms + 1; added up
+over views. A checker computes it anew and takes the larger of both.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Near:
 
 @dataclass(frozen=True)
 class Recourse:
-    """P7: there is a way to a margin of at least a goal. `Verdict.row`: the cheapest; `low`: what no row costs less than.
+    """P7: there is a way to a margin of at least a goal. `Verdict.row`: the cheapest; `low`: no row costs less.
 
     Proved: it is `row`, for `high`. Refuted: there is none at any cost. cost: (inputs,) of one unit of change of a
     number, and of any change of a category or to or from missing; inf for what cannot be changed. only_up: inputs that

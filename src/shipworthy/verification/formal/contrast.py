@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from shipworthy.core.table import Ints
+from shipworthy.core.table import Floats, Ints
 from shipworthy.verification.formal.boxes import Cells, Leaves, fixed, holds, stacked
 from shipworthy.verification.formal.cells import Words
 
 At = tuple[int, int]  # a cell, or a bit where the cell is −1
-Mask = npt.NDArray[np.bool_]
 
 
 def negated(leaves: Leaves) -> Leaves:
@@ -44,29 +42,26 @@ def trees(leaves: Leaves, chosen: Ints) -> Leaves:
     """Some trees of a sum; base and slack stay those of the whole."""
     keep = np.isin(leaves.tree, chosen)
     start = np.concatenate([[0], np.cumsum(np.diff(leaves.start)[chosen])]).astype(np.int64)
-    return replace(leaves, lo=_kept(leaves.lo, keep), hi=_kept(leaves.hi, keep), mask=_kept(leaves.mask, keep),
+    return replace(leaves, lo=leaves.lo[:, keep], hi=leaves.hi[:, keep], mask=leaves.mask[:, keep],
                    value=leaves.value[keep], start=start)
-
-
-def _kept(side: npt.NDArray[np.generic], keep: Mask) -> npt.NDArray[np.generic]:
-    return np.ascontiguousarray(side[:, keep])
 
 
 def pairs(one: Leaves, other: Leaves) -> Leaves:
     """Two sums over the same trees as one: every pair of leaves of a tree that meet, and what both add."""
-    parts: list[tuple[Cells, Cells, Words, npt.NDArray[np.float64]]] = []
+    parts: list[tuple[Cells, Cells, Words, Floats]] = []
     for tree in range(len(one.start) - 1):
         parts.append(_pairs(one, slice(*one.start[tree : tree + 2]), other, slice(*other.start[tree : tree + 2])))
     sizes = [len(part[3]) for part in parts]
     base, slack = one.base + other.base, one.slack + other.slack
     if not parts:
         return replace(trees(one, np.empty(0, np.int64)), base=base, slack=slack)
-    lo, hi, mask = (np.ascontiguousarray(np.concatenate([part[n] for part in parts], axis=1)) for n in range(3))
+    lo, hi = (np.concatenate([part[n] for part in parts], axis=1) for n in (0, 1))
+    mask = np.concatenate([part[2] for part in parts], axis=1)
     return Leaves(one.space, lo, hi, mask, np.concatenate([part[3] for part in parts]),
                   np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), base, slack)
 
 
-def _pairs(one: Leaves, a: slice, other: Leaves, b: slice) -> tuple[Cells, Cells, Words, npt.NDArray[np.float64]]:
+def _pairs(one: Leaves, a: slice, other: Leaves, b: slice) -> tuple[Cells, Cells, Words, Floats]:
     lo = np.maximum(one.lo[:, a, None], other.lo[:, None, b])
     hi = np.minimum(one.hi[:, a, None], other.hi[:, None, b])
     mask = one.mask[:, a, None] & other.mask[:, None, b]

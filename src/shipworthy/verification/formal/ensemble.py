@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -99,7 +100,7 @@ class Quantity:
     def part(self, found: Found, goal: float) -> Part:
         """The split tree of a finished search, as a part of a certificate."""
         axes = self.ensemble.space.axes
-        query = tuple(_written(span, axis.codes, axis.whole) for span, axis in zip(self.domain.spans, axes, strict=True))
+        query = tuple(_written(span, one.codes, one.whole) for span, one in zip(self.domain.spans, axes, strict=True))
         rules = tuple([{"one_of": list(group)} for group in self.domain.one_of]
                       + [{"at_least": list(pair)} for pair in self.domain.at_least])
         return Part(self.views, query, rules, goal, self.leaves.slack, found.tokens(self.ensemble.space))
@@ -124,6 +125,15 @@ def view(weights: Sequence[float], at: dict[int, float] | None = None, *, progra
     """A view of a certificate: the program, its weights, and inputs held at a value, NaN for missing."""
     held = {str(place): None if np.isnan(value) else float(value) for place, value in (at or {}).items()}
     return {"program": program, "weights": [float(w) for w in weights], "set": held}
+
+
+def only(span: Span, value: float, *, coded: bool) -> Span:
+    """The part of a span that is one value, NaN for missing. coded: whether the program reads it as a category."""
+    if math.isnan(value):
+        return Span(1.0, 0.0, True, span.whole, () if coded or span.codes is not None else None)
+    if coded or span.codes is not None:
+        return Span(missing=False, codes=(int(value),))
+    return Span(value, value, False, span.whole)
 
 
 def weighted(program: Program, row: Floats, weights: Sequence[float]) -> float:

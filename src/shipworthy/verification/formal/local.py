@@ -43,11 +43,11 @@ def local_queries_decided(
     model: Model, parts: Parts, arrived: Table, steps: Steps, *, rows: int = 200, error: float = 0.05,
     at_least: float = 0.95, seconds: float = 20.0,
 ) -> Finding:
-    """Whether it is decided, for holdout rows, if any error of measurement turns the decision: proved, or shown by a row.
+    """Whether it is decided, for holdout rows, if any error of measurement turns the decision.
 
     error: of every number that the model reads, in standard deviations of the learning rows, within their range; other
     inputs are exact. rows: how many are asked. at_least: share that must be decided, at the lower end of its interval.
-    seconds: for all of them. A row that turns the decision is asked again of the served path.
+    seconds: for all of them. Decided is what is proved, or shown by a row, which is asked again of the served path.
     """
     if model.task == "regression":
         return say("not-applicable", "A regression makes no decision that an error of measurement could turn.")
@@ -65,8 +65,9 @@ def local_queries_decided(
         return say("fail", "A row that was shown to turn the decision does not turn it where it is served.", n=n,
                    counterexample=denied, remedy="report this: the served model is not the one that was judged")
     low, high = clopper_pearson(decided, n)
-    sentence = (f"Of {n} holdout rows, {kept} provably keep their decision for all errors of measurement up to {error:g} "
-                f"standard deviations, {turned} do not, {n - decided} are not decided; at least {at_least:.0%} must be.")
+    sentence = (f"Of {n} holdout rows, {kept} provably keep their decision for all errors of measurement up to "
+                f"{error:g} standard deviations, {turned} do not, {n - decided} are not decided; at least "
+                f"{at_least:.0%} must be.")
     if n and decided == 0 and kinds and not kinds & {ROUNDING, "the budget ended before the bounds met"}:
         return say("unknown", f"Nothing is decided about errors of measurement: {sorted(kinds)[0]}.", n=n,
                    remedy='choose a learner whose programs can be searched: [learning] learners = ["boosted"]')
@@ -94,17 +95,19 @@ def local_robustness(model: Model, champion: Model, parts: Parts, *, rows: int =
         return say("unknown", f"There are {n} holdout rows; two at least are needed to compare.", n=n)
     lost, low, high = paired_mean_difference(before, now)
     verdict = settled(lost, limit=limit, low=low, high=high, at_most=True, chance=True)
-    return say(verdict, f"Of {n} holdout rows, {int(now.sum())} provably keep their decision for all errors of measurement "
-               f"up to {error:g} standard deviations, of the champion's {int(before.sum())}; {limit:.0%} of the rows may "
-               "be lost.", value=lost, low=low, high=high, limit=limit, n=n, counterexample=_shown(model, both[1]),
-               remedy="" if verdict == "pass" else "train with more rows a leaf or fewer leaves: it decides more steadily")
+    return say(verdict, f"Of {n} holdout rows, {int(now.sum())} provably keep their decision for all errors of "
+               f"measurement up to {error:g} standard deviations, of the champion's {int(before.sum())}; {limit:.0%} "
+               "of the rows may be lost.", value=lost, low=low, high=high, limit=limit, n=n,
+               counterexample=_shown(model, both[1]),
+               remedy="" if verdict == "pass" else "train with more rows a leaf, or with fewer leaves")
 
 
 def ask(model: Model, parts: Parts, rows: int, error: float, seconds: float) -> Local:
     """Whether the first rows of the holdout keep their decision; what the seconds do not reach is unknown."""
     learnt, asked = model.inputs(parts.learn), model.inputs(parts.holdout.head(rows))
     reach, cut = errors_of(model, learnt, error), margin_cut(model) if model.task == "binary" else 0.0
-    prover, stop = Prover(model.program, learnt_domain(model, np.concatenate([learnt, asked]))), time.monotonic() + seconds
+    prover = Prover(model.program, learnt_domain(model, np.concatenate([learnt, asked])))
+    stop = time.monotonic() + seconds
     verdicts = []
     for row in asked:
         left = Budget(seconds=min(2.0, stop - time.monotonic()))

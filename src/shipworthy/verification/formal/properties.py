@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from shipworthy.verification.formal.claims import (
     Within,
 )
 from shipworthy.verification.formal.contrast import At, change, gap, positions
-from shipworthy.verification.formal.ensemble import Ensemble, Quantity, view, weighted, without
+from shipworthy.verification.formal.ensemble import Ensemble, Quantity, only, view, weighted, without
 from shipworthy.verification.formal.recourse import cheapest
 from shipworthy.verification.formal.search import Found
 
@@ -143,7 +144,7 @@ def _monotone(ensemble: Ensemble, claim: Monotone, budget: Budget) -> Verdict:
     """Step by step between neighbouring cells: a step changes only the trees that cut there."""
     place, sign = claim.place, -1.0 if claim.rising else 1.0
     steps = _ordered(ensemble, place)
-    moves = list(zip(steps, steps[1:], strict=False))
+    moves = list(pairwise(steps))
     return _over_moves(ensemble, claim.tolerance, place, [(*move, [sign * w for w in claim.weights]) for move in moves],
                        budget)
 
@@ -277,15 +278,13 @@ def around(ensemble: Ensemble, row: Floats, reach: Sequence[float]) -> Domain | 
     """The rows within reach of a row, inside the domain; None if the row itself is not."""
     spans, box = [], ensemble.ground
     for place, (span, value, by) in enumerate(zip(box.spans, row.tolist(), reach, strict=True)):
-        if math.isnan(value):
-            spans.append(Span(1.0, 0.0, True, span.whole, () if ensemble.space.axes[place].codes else None))
-        elif span.codes is not None:
-            spans.append(Span(missing=False, codes=(int(value),)))
+        if math.isnan(value) or span.codes is not None or not by:
+            spans.append(only(span, value, coded=ensemble.space.axes[place].codes > 0))
         else:
-            if ensemble.space.axes[place].whole and value != np.floor(value):
-                return None
-            low, high = (max(span.low, value - by), min(span.high, value + by)) if by else (value, value)
+            low, high = max(span.low, value - by), min(span.high, value + by)
             spans.append(Span(min(low, value), max(high, value), False, span.whole))
+        if ensemble.space.axes[place].whole and math.isfinite(value) and value != math.floor(value):
+            return None
     return replace(box, spans=tuple(spans))
 
 

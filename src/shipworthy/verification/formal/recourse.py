@@ -16,9 +16,9 @@ import numpy as np
 
 from shipworthy.core.table import Floats, Ints
 from shipworthy.verification.formal.cells import Box, joined
-from shipworthy.verification.formal.claims import Budget, Domain, Recourse, Span, Verdict
+from shipworthy.verification.formal.claims import Budget, Domain, Recourse, Verdict
 from shipworthy.verification.formal.contrast import At
-from shipworthy.verification.formal.ensemble import Ensemble, weighted
+from shipworthy.verification.formal.ensemble import Ensemble, only, weighted
 from shipworthy.verification.formal.search import Search, Task, divided
 from shipworthy.verification.formal.ties import Rules
 
@@ -36,10 +36,7 @@ def allowed(ensemble: Ensemble, claim: Recourse) -> Domain:
     spans = []
     for place, (span, value) in enumerate(zip(ensemble.ground.spans, np.asarray(claim.row).tolist(), strict=True)):
         if math.isinf(claim.cost[place]):
-            coded = span.codes is not None or ensemble.space.axes[place].codes > 0
-            gone = math.isnan(value)
-            spans.append(Span(1.0, 0.0, True, span.whole, () if coded else None) if gone
-                         else Span(missing=False, codes=(int(value),)) if coded else Span(value, value, False, span.whole))
+            spans.append(only(span, value, coded=ensemble.space.axes[place].codes > 0))
         elif place in claim.only_up and not math.isnan(value):
             spans.append(replace(span, low=max(span.low, value), missing=False))
         else:
@@ -97,9 +94,9 @@ class _Walk:
     def open(self, box: Box, ids: Ints) -> None:
         """Try the nearest row of a box, then divide it."""
         price, row = self.nearest(box)
-        if row is not None and price < self.price:
-            if weighted(self.ensemble.program, row, self.claim.weights) >= self.goal:
-                self.row, self.price = row, price
+        if row is not None and price < self.price and (
+                weighted(self.ensemble.program, row, self.claim.weights) >= self.goal):
+            self.row, self.price = row, price
         cut = self.search.pick(box, ids)
         if cut is None and row is None and self.rules is not None:
             cut = self.rules.split(box)
@@ -128,7 +125,8 @@ class _Walk:
         options = [self.option(box, place) for place in range(len(self.ensemble.space.axes))]
         row = np.array([value for _, _, value in options])
         if self.rules is None or self.rules.keeps(row):
-            return sum(price for price, _, _ in options), row if all(price < math.inf for price, _, _ in options) else None
+            price = sum(price for price, _, _ in options)
+            return price, row if price < math.inf else None
         cells, bits = (np.array([at[side] for _, at, _ in options]) for side in (0, 1))
         kept = self.rules.row(cells, bits)
         return (math.inf, None) if kept is None else (self.cost(kept), kept)

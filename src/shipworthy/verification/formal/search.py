@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -103,9 +103,10 @@ def search(task: Task, budget: Budget, ties: Ties | None = None) -> Found:
         return Search(task, budget, ties).run()
     x, box, count = task.leaves, task.box, len(task.leaves.space.axes)
     cells, bits = (np.ascontiguousarray(side, np.int64) for side in task.near)
+    lo, hi, mask, value = (np.ascontiguousarray(side) for side in (x.lo, x.hi, x.mask, x.value))
     at = np.empty((2, count), np.int64)
     state, best, upper, nodes, tree = branch(
-        (x.lo, x.hi, x.mask, x.value, x.start, x.space.first), (box.lo, box.hi, box.mask, cells, bits), at,
+        (lo, hi, mask, value, x.start, x.space.first), (box.lo, box.hi, box.mask, cells, bits), at,
         (x.base, x.slack, task.goal, task.tolerance if task.tolerance is not None else -1.0, budget.seconds),
         budget.nodes)
     return Found(STATES[state], best, upper, nodes, at[0], at[1], np.frombuffer(tree, np.int64))
@@ -228,7 +229,7 @@ class Search:
         """The cut at which the trees that it concerns differ most in all; None if no tree differs inside the box."""
         high, tree = self.extremes(ids, np.maximum)
         spread = (high - self.extremes(ids, np.minimum)[0])[tree]
-        most, chosen = 0.0, None
+        most, chosen = 0.0, cast(Cut | None, None)
         x = self.task.leaves
         for place in range(len(x.space.axes)):
             lo, hi = int(box.lo[place]), int(box.hi[place])
@@ -237,9 +238,9 @@ class Search:
                 starts, stops = (below > lo) & (below <= hi), (above < hi) & (above >= lo)
                 cuts = np.concatenate([below[starts] - 1, above[stops]])
                 if len(cuts):
-                    score = np.bincount(cuts - lo, np.concatenate([spread[starts], spread[stops]]))
-                    if score.max() > most:
-                        most, chosen = float(score.max()), (NUMBER, place, lo + int(score.argmax()))
+                    scores = np.bincount(cuts - lo, np.concatenate([spread[starts], spread[stops]]))
+                    if scores.max() > most:
+                        most, chosen = float(scores.max()), (NUMBER, place, lo + int(scores.argmax()))
             score, mask = self.partial(box, ids, place, spread)
             if score > most:
                 most, chosen = score, (MASK, place, *mask)
@@ -265,9 +266,9 @@ class Search:
 
     def found(self, state: Literal["below", "reached", "unknown"]) -> Found:
         ended = max([self.ended, *(-entry[0] for entry in self.heap)])
-        upper = math.nextafter(ended + self.task.leaves.slack, math.inf)
-        return Found(state, self.best, upper, self.nodes, *(np.asarray(side, np.int64) for side in self.at),
-                     np.array(self.preorder(), np.int64))
+        upper = math.nextafter(ended + 2 * self.task.leaves.slack, math.inf)  # once for the kernel, once for a checker
+        cells, bits = (np.asarray(side, np.int64) for side in self.at)
+        return Found(state, self.best, upper, self.nodes, cells, bits, np.array(self.preorder(), np.int64))
 
     def preorder(self) -> list[int]:
         said: list[int] = []

@@ -72,7 +72,9 @@ class Rules:
     def _parting(self, place: int) -> Cut:
         """The cut of 0 from 1."""
         axis = self.space.axes[place]
-        return mask_cut(self.space, place, 1 << ZERO) if axis.zero else number_cut(place, int(axis.find(np.array([0.0]))[0][0]))
+        if axis.zero:
+            return mask_cut(self.space, place, 1 << ZERO)
+        return number_cut(place, int(axis.find(np.array([0.0]))[0][0]))
 
     def _order(self, box: Box, high: int, low: int) -> tuple[Cut | None, bool] | None:
         """What a ≥ b asks of a box in which neither can be missing."""
@@ -136,14 +138,11 @@ class Rules:
 
     def _meet(self, row: Floats, at: tuple[Ints, Ints], high: int, low: int) -> None:
         """Bring a pair into order within its cells, the greater one first."""
-        for place, wanted in ((high, float(row[low])), (low, float(row[high]))):
+        for place, other in ((high, low), (low, high)):
             if row[high] < row[low]:
-                value = self.space.value(place, (int(at[0][place]), int(at[1][place])), self.domain.spans[place], wanted)
+                here = int(at[0][place]), int(at[1][place])
+                value = self.space.value(place, here, self.domain.spans[place], float(row[other]))
                 row[place] = row[place] if value is None else value
-                if place == high and row[high] < row[low]:
-                    best = self.space.value(low, (int(at[0][low]), int(at[1][low])), self.domain.spans[low],
-                                            float(row[high]))
-                    row[low] = row[low] if best is None else best
 
     def keeps(self, row: Floats) -> bool:
         """Whether a row keeps every rule."""
