@@ -52,8 +52,8 @@ def protocol(app: App | Traced, counters: Counters, megabytes: float) -> type[as
     """
     if not as_known():
         return "h11"
-    about: dict[str, Any] = {"application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)), "room": room(),
-             "heads": {}, "later": []}
+    about: dict[str, Any] = {"application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)),
+                             "room": room(), "heads": {}, "later": []}
     return type("Front", (Front,), about)
 
 
@@ -97,9 +97,9 @@ class Front(HttpToolsProtocol):
     since: when it last began to wait, by the clock of its loop. url: of a request that nobody answers yet.
     piece: bytes that the network brought last. heard: bytes of whole pieces since the parser told of a head or a part
     of a body. before: bytes of the piece that it told of it in, some of which may be of the next head. heads: those of
-    plain requests that stay, as they were parsed in this process. later: what this turn of the loop is still to send, of
-    all connections. between: whether the parser waits for a new request.
-    plain: headers and body of one that was just answered, and after which the connection stays.
+    plain requests that stay, as they were parsed in this process. later: what this turn of the loop has yet to send, of
+    all connections. between: whether the parser waits for a new request. plain: headers and body
+    of one that was just answered, and after which the connection stays.
     """
 
     application: App | Traced
