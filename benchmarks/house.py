@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import projects
-from benchmarks.frame import (
+from benchmarks.frame import , data_folder(
     NAME,
     ONE_CORE,
     ROOT,
@@ -48,12 +48,6 @@ class Group:
     measure: Callable[[bool], list[Bar]]
     quick: bool = True
     data: str = ""
-
-
-def data_folder() -> Path:
-    """Where the real tables are: SHIPWORTHY_DATA, or shared/data beside the repository."""
-    given = os.environ.get("SHIPWORTHY_DATA", "")
-    return Path(given).resolve() if given else ROOT.parent / "shared" / "data"
 
 
 def measure(*, quick: bool, progress: Callable[[str], None], only: Sequence[str] = ()) -> list[Bar]:
