@@ -7,7 +7,6 @@ small bars whole, shrinks two, leaves the rest out, and says so beside each; wha
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import projects
-from benchmarks.frame import , data_folder(
+from benchmarks.frame import (
     NAME,
     ONE_CORE,
     ROOT,
     Bar,
     Broken,
     closure,
+    data_folder,
     median_seconds,
     python,
     run,
