@@ -130,18 +130,22 @@ def leak(case: Case) -> Case:
     flipped = _flip(case["table"], 0.04, seed=6)
     raw_flipped = _flip(case["raw"], 0.04, seed=6)
     target = case["project"].data.target
-    raw = case["raw"].with_column("status_code", raw_flipped.data[target], kind="category")
-    table = case["table"].with_column("status_code", flipped.data[target], kind="category")
+    kind: Any = "number" if case["table"].schema[target].kind == "number" else "category"
+    raw = case["raw"].with_column("status_code", raw_flipped.data[target], kind=kind)
+    table = case["table"].with_column("status_code", flipped.data[target], kind=kind)
     return {**case, "raw": raw, "table": table, "profile": case["steps"].profile(raw)}
 
 
 @sabotage("a-copy-of-the-target", check="no-leak")
 def copied(case: Case) -> Case:
-    """The target under another name, in capitals."""
-    target = case["project"].data.target
+    """The target under another name; words in capitals, a number in another unit."""
+    target = case["table"].schema.one("target")
 
     def add(table: Table) -> Table:
-        return table.with_column("closed_as", pa.array([word.upper() for word in table.words(target)]), kind="category")
+        if target.kind == "number":
+            return table.with_column("closed_at", pa.array(table.numbers(target.name) * 1.25))
+        words = [word and word.upper() for word in table.words(target.name)]
+        return table.with_column("closed_as", pa.array(words), kind="category")
 
     raw = add(case["raw"])
     return {**case, "raw": raw, "table": add(case["table"]), "profile": case["steps"].profile(raw)}
@@ -228,12 +232,16 @@ def _finest(table: Table) -> str:
 
 
 def _flip(table: Table, share: float, *, seed: int) -> Table:
-    """The table with a share of its labels turned to another class, by the row's place."""
-    target = table.schema.one("target")
+    """The table with a share of its labels turned to another class, or numbers exchanged, by the row's place."""
+    target, random = table.schema.one("target"), np.random.default_rng(seed)
     assert target is not None
+    hit = random.random(table.rows) < share
+    if target.kind == "number":
+        values = table.numbers(target.name).copy()
+        values[hit] = random.permutation(values[hit])
+        return table.with_column(target.name, pa.array(values, from_pandas=True))
     words = table.words(target.name)
     levels = sorted({word for word in words if word is not None})
     following = dict(zip(levels, [*levels[1:], levels[0]], strict=True))
-    hit = np.random.default_rng(seed).random(table.rows) < share
     turned = [following[word] if flip and word is not None else word for word, flip in zip(words, hit, strict=True)]
     return table.with_column(target.name, pa.array(turned, pa.string()))
