@@ -170,9 +170,9 @@ def entered_again(case: Case) -> Case:
     holdout, copied = parts.holdout, parts.tune.head(rows)
     for column in copied.schema.columns:
         if column.role == "identifier":
-            words = [f"again-{n}" for n in range(copied.rows)]
-            fresh = [-1 - n for n in range(copied.rows)] if pa.types.is_integer(copied.data[column.name].type) else words
-            copied = copied.with_column(column.name, pa.array(fresh))
+            whole = pa.types.is_integer(copied.data[column.name].type)
+            fresh = pa.array([-1 - n if whole else f"again-{n}" for n in range(copied.rows)])
+            copied = copied.with_column(column.name, fresh)
         elif column.role == "time":
             later = pc.add(copied.data[column.name], pa.scalar(timedelta(minutes=1), pa.duration("us")))
             copied = copied.with_column(column.name, later)
