@@ -19,14 +19,15 @@ from shipworthy.learning.selection.resources import latency, size
 from shipworthy.learning.training.metering import cost_in_budget, metered
 from shipworthy.learning.training.parity import program_equals_library
 from shipworthy.sabotage import learning as faults
+from shipworthy.sabotage.requirements import hungry, unpaid_energy
 
 JUDGES = {
     beats_simplest: (("learned", "parts", "project"), (faults.huge,)),
     black_box_earns_it: (("learned", "parts", "project"), (faults.opaque,)),
     latency: (("model", "parts", "project", "steps"), (faults.slow,)),
     size: (("model", "project"), (faults.big,)),
-    cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent)),
-    metered: (("learned",), (faults.unmetered,)),
+    cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent, unpaid_energy)),
+    metered: (("learned", "project"), (faults.unmetered, hungry)),
     budget_kept: (("learned", "project"), (faults.hung, faults.endless)),
     best_inside: (("learned", "project"), (faults.cornered,)),
     measured_on_this_machine: (("model", "learned", "parts", "project"), (faults.estimated,)),

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.case import Book
 from shipworthy.core.project import Requirement, Value
 from shipworthy.core.table import Table
 from shipworthy.errors import BadProject
@@ -16,8 +17,8 @@ from shipworthy.verification.requirements.performance import (
     beats_trivial,
     holdout_untouched,
     not_worse_than_champion,
-    requirements,
 )
+from shipworthy.verification.requirements.required import requirements
 
 
 def requiring(clean: dict[str, Any], *wanted: Requirement) -> Any:
@@ -67,11 +68,25 @@ def test_a_requirement_has_one_limit_on_the_side_that_can_fail(
     assert (told.value.problem, told.value.hint) == (problem, hint)
 
 
-def test_a_holdout_that_judged_another_model_fails(clean: dict[str, Any]) -> None:
-    assert holdout_untouched(1, clean["project"]).verdict == "pass"
-    finding = holdout_untouched(2, clean["project"])
-    assert finding.sentence == "These holdout rows have judged 2 different models; 1 is allowed."
+def untouched(clean: dict[str, Any], book: Book, **settings: Any) -> Any:
+    return holdout_untouched(book, clean["project"], clean["model"], clean["parts"], **settings)
+
+
+def test_a_holdout_that_judged_another_model_fails_and_says_how_to_go_on(clean: dict[str, Any]) -> None:
+    assert untouched(clean, Book(1)).verdict == "pass"
+    finding = untouched(clean, Book(2, holdouts=3))
     assert finding.verdict == "fail"
+    assert finding.sentence == ("These holdout rows have judged 2 different models; 1 is allowed, and the project has "
+                                "read 3 holdouts in its lifetime.")
+    assert finding.remedy.startswith("hold out others by the next seed: [split] seed = 1; or add new rows; then: ")
+
+
+def test_by_the_ladder_only_a_new_best_by_a_standard_error_counts(clean: dict[str, Any]) -> None:
+    few = clean["steps"].train(clean["parts"].learn.head(120))
+    assert untouched(clean, Book(2, best=few), ladder=True).verdict == "pass"
+    same = untouched(clean, Book(2, best=clean["model"]), ladder=True)
+    assert same.verdict == "fail"
+    assert same.sentence.endswith("it is lower by 0.0000, which is not more than that.")
 
 
 def test_assumed_amounts_are_said_to_be_assumed(clean: dict[str, Any]) -> None:
@@ -138,16 +153,16 @@ def _target(rows: Table, cut: Any) -> Table:
 
 def test_a_seed_is_no_remedy_where_rows_are_split_in_time(clean: dict[str, Any]) -> None:
     project = clean["project"]
-    for kind, said in (("time", "newer rows, with later dates"), ("stratified", "another [split] seed")):
+    for kind, said in (("time", "newer rows, with later dates"), ("stratified", "[split] seed = 1")):
         asked = msgspec.structs.replace(project, split=msgspec.structs.replace(project.split, kind=kind))
-        assert said in holdout_untouched(2, asked).remedy
+        assert said in holdout_untouched(Book(2), asked, clean["model"], clean["parts"]).remedy
 
 
 def test_a_model_that_one_input_alone_beats_is_blamed_and_not_the_data(clean: dict[str, Any]) -> None:
     learn = clean["parts"].learn
     mixed = np.random.default_rng(0).permutation(learn.rows)
     blind = clean["steps"].train(learn.with_column("outcome", learn.data["outcome"].take(pa.array(mixed))))
-    finding = beats_trivial(blind, clean["parts"])
+    finding = beats_trivial(blind, clean["parts"], clean["project"])
     assert finding.verdict == "fail"
     assert "% higher than that of the best trivial rule" in finding.sentence
     assert finding.remedy.startswith("the model is at fault, not the data: ")

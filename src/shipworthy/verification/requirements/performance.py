@@ -17,7 +17,7 @@ from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference, paired_mean_difference
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
-from shipworthy.verification.requirements.trivial import trivial
+from shipworthy.verification.requirements.trivial import last_value, trivial
 
 LEAST = 50
 ONE_ERROR = 0.6827  # the level of an interval of one standard error either way
@@ -26,10 +26,12 @@ TRIVIAL = 30_000
 
 
 @check("beats-trivial", row="verification.performance")
-def beats_trivial(model: Model, parts: Parts) -> Finding:
+def beats_trivial(model: Model, parts: Parts, project: Project, *, delay_hours: float = 0.0) -> Finding:
     """Whether the loss is lower than that of every trivial rule, at the pessimistic end of the paired difference.
 
-    Loss: log loss, or squared error. Rules: the prior (or mean), and the best split of one input, fitted on learn rows.
+    Loss: log loss, or squared error. Rules: the prior (or mean), the best split of one input, both fitted on learn
+    rows; and where rows are split in time, the last answer known, of the same group where the schema names one.
+    delay_hours: how long after its row an answer becomes known.
     """
     holdout = parts.holdout
     if holdout.rows < LEAST:
@@ -38,6 +40,8 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
     own = row_losses(model.score(holdout), truth, model.task)
     learn = parts.learn.spread(TRIVIAL)
     rules = trivial(model, model.inputs(learn), model.truth(learn), model.inputs(holdout))
+    if project.split.kind == "time":
+        rules |= last_value(model, parts, delay_seconds=3_600 * delay_hours)
     theirs = {name: row_losses(score, truth, model.task) for name, score in rules.items()}
     name = min(theirs, key=lambda rule: float(theirs[rule].mean()))
     gain, low, high = paired_mean_difference(theirs[name], own, groups=groups(holdout))
@@ -134,8 +138,8 @@ def _new_rows(project: Project, models: int) -> str:
              "nothing where rows are split in time)" if kind == "time" else
              f"hold out others by the next seed: [split] seed = {seed + 1}; or add new "
              f"{'groups' if kind == 'grouped' else 'rows'}")
-    return (f"{other}; then: shipworthy run. If the score had no part in what you changed, as when a leak is set aside, "
-            f"say so: [checks.holdout-untouched] limit = {models}")
+    return (f"{other}; then: shipworthy run. If the score had no part in what you changed, as when a leak is set "
+            f"aside, say so: [checks.holdout-untouched] limit = {models}")
 
 
 def _rung(about: str, model: Model, best: Model, holdout: Table) -> Finding:
@@ -147,8 +151,8 @@ def _rung(about: str, model: Model, best: Model, holdout: Table) -> Finding:
     more = "more" if low > 0 else "not more"
     return say(verdict, f"{about} By the Ladder it counts if its loss is lower than that of the best before by one "
                f"standard error: it is lower by {gain:.4f}, which is {more} than that.", value=gain, low=low, limit=0.0,
-               n=len(truth), remedy="" if verdict == "pass" else "keep the best before, or hold out rows that were never "
-               "read")
+               n=len(truth), remedy="" if verdict == "pass" else "keep the best before, or hold out rows that were "
+               "never read")
 
 
 @check("too-good", row="verification.performance")
