@@ -12,7 +12,13 @@ from shipworthy.core.case import Book
 from shipworthy.core.project import Requirement, Value
 from shipworthy.core.table import Table
 from shipworthy.errors import BadProject
-from shipworthy.verification.requirements.business import metric_tracks_value, value_above_nothing
+from shipworthy.metrics.intervals import clopper_pearson
+from shipworthy.verification.requirements.business import (
+    metric_tracks_value,
+    threshold_stands,
+    value_above_nothing,
+    value_above_policy,
+)
 from shipworthy.verification.requirements.performance import (
     beats_trivial,
     holdout_untouched,
@@ -166,3 +172,69 @@ def test_a_model_that_one_input_alone_beats_is_blamed_and_not_the_data(clean: di
     assert finding.verdict == "fail"
     assert "% higher than that of the best trivial rule" in finding.sentence
     assert finding.remedy.startswith("the model is at fault, not the data: ")
+
+
+def test_every_value_of_a_column_is_a_family_of_requirements(clean: dict[str, Any]) -> None:
+    wanted = Requirement("auc", at_least=0.7, segment={"cat2": "*"})
+    finding = requirements(requiring(clean, wanted), clean["model"], clean["parts"])
+    assert finding.verdict == "pass"
+    assert finding.sentence == "auc where cat2: 3 of 3 segments hold."
+    assert finding.chart["name"] == ["auc where cat2 = high", "auc where cat2 = low", "auc where cat2 = mid"]
+
+
+def test_values_with_few_rows_are_counted_and_not_judged(clean: dict[str, Any]) -> None:
+    wanted = Requirement("accuracy", at_least=0.5, segment={"cat1": "*", "cat2": "*"})
+    finding = requirements(requiring(clean, wanted), clean["model"], clean["parts"])
+    assert "with fewer than 50 rows were not judged" in finding.sentence
+
+
+def test_a_share_of_rows_has_the_exact_interval(clean: dict[str, Any]) -> None:
+    model, holdout = clean["model"], clean["parts"].holdout
+    found = requirements(requiring(clean, Requirement("recall", at_least=0.1)), model, clean["parts"])
+    truth = np.asarray(model.truth(holdout)) == 1
+    hits = int((model.decide(model.score(holdout))[truth] == 1).sum())
+    assert (found.low, found.high) == pytest.approx(clopper_pearson(hits, int(truth.sum())))
+
+
+def test_the_last_answer_is_a_rule_to_beat_where_rows_are_split_in_time(clean: dict[str, Any]) -> None:
+    parts, model, project = clean["parts"], clean["model"], clean["project"]
+
+    def turned(rows: Table) -> Table:
+        days = (rows.numbers("when") // (14 * 86_400)).astype(int) % 2
+        words = np.where(np.random.default_rng(0).random(rows.rows) < 0.98, days, 1 - days)
+        return rows.with_column("outcome", np.where(words == 1, "yes", "no").tolist())
+
+    parts = replace(parts, learn=turned(parts.learn), tune=turned(parts.tune), holdout=turned(parts.holdout))
+    asked = msgspec.structs.replace(project, split=msgspec.structs.replace(project.split, kind="time"))
+    finding = beats_trivial(model, parts, asked)
+    assert finding.verdict == "fail"
+    assert "(the last answer)" in finding.sentence
+    assert "(the last answer)" not in beats_trivial(model, parts, project).sentence
+    late = beats_trivial(model, parts, asked, delay_hours=14 * 24 / 2)
+    assert late.value > finding.value
+
+
+def test_a_policy_of_yes_and_no_is_read_and_rows_without_one_are_left_out(clean: dict[str, Any]) -> None:
+    parts = clean["parts"]
+    words = ["Yes" if n % 2 else "no" for n in range(parts.holdout.rows)]
+    words[:100] = [None] * 100
+    before = replace(parts, holdout=parts.holdout.with_column("before", words))
+    value = msgspec.structs.replace(clean["project"].value, policy="before")
+    finding = value_above_policy(msgspec.structs.replace(clean["project"], value=value), clean["model"], before)
+    assert finding.verdict == "pass"
+    assert finding.n == parts.holdout.rows - 100
+    assert "more than today's policy (before), at the least " in finding.sentence
+
+
+def test_a_declared_decision_stands_for_doing_nothing(clean: dict[str, Any]) -> None:
+    value = msgspec.structs.replace(clean["project"].value, nothing="yes")
+    told = [value_above_nothing(msgspec.structs.replace(clean["project"], value=one), clean["model"], clean["parts"])
+            for one in (clean["project"].value, value)]
+    assert told[0].value != told[1].value
+
+
+def test_a_threshold_that_does_not_stand_is_told_which_amount_to_measure(clean: dict[str, Any]) -> None:
+    finding = threshold_stands(clean["project"], clean["model"].with_sheet(threshold=0.95), clean["parts"])
+    assert finding.verdict == "fail"
+    assert finding.remedy.startswith("most hangs on what a ")
+    assert "run again" not in finding.remedy
