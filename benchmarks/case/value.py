@@ -199,5 +199,5 @@ print(tracker.final_emissions_data.cpu_energy)
         return None, f"not measured: {ran.stderr.strip().splitlines()[-1][:120]}"
     theirs = float(ran.stdout.split()[-1])
     return (float(cost.kwh_low <= theirs <= cost.kwh_high),
-            f"{theirs * 1000:.3f} Wh, ours {cost.kwh_low * 1000:.3f} to {cost.kwh_high * 1000:.3f} Wh; at 4 W a thread, "
-            "which it takes for a processor that it does not know")
+            f"{theirs * 1000:.3f} Wh, ours {cost.kwh_low * 1000:.3f} to {cost.kwh_high * 1000:.3f} Wh; at 4 W a thread "
+            "that it takes for an unknown processor")
