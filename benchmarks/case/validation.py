@@ -7,12 +7,11 @@ and as corrected by hand. Taxi: months from July 2018, the month with one fare o
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import Bar, data_folder
 
 BARS = (
     Bar("census: caught, lower end, every operator × column × 20 seeds", None, 0.95, "higher"),
@@ -35,7 +34,7 @@ Found = list[tuple[float | None, str]]
 
 def measured() -> Found:
     """Every bar."""
-    data = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data"))
+    data = data_folder()
     if not (data / "cleaning" / "fbposts_weekly").is_dir():
         return [(None, "no shared data: set SHIPWORTHY_DATA")] * len(BARS)
     return [*_census(data / "fairness/adult/adult.parquet"), *_posts(data / "cleaning/fbposts_weekly"),

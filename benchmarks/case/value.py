@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import Bar, data_folder
 
 BARS = (
     Bar("metrics: largest difference from scikit-learn", None, 1e-9, "lower"),
@@ -70,7 +70,7 @@ Found = list[tuple[float | None, str]]
 
 def measured() -> Found:
     """Every bar."""
-    data = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data"))
+    data = data_folder()
     if not (data / "business").is_dir():
         return [_metrics(), *[(None, "no shared data: set SHIPWORTHY_DATA")] * 6, *_cost()]
     cases = {name: _case(data / place, text) for name, (place, text) in TABLES.items()}
