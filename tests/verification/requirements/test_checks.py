@@ -209,6 +209,7 @@ def test_the_last_answer_is_a_rule_to_beat_where_rows_are_split_in_time(clean: d
     finding = beats_trivial(model, parts, asked)
     assert finding.verdict == "fail"
     assert "(the last answer)" in finding.sentence
+    assert finding.remedy.endswith("say how late answers come: [checks.beats-trivial] delay_hours")
     assert "(the last answer)" not in beats_trivial(model, parts, project).sentence
     late = beats_trivial(model, parts, asked, delay_hours=14 * 24 / 2)
     assert late.value > finding.value

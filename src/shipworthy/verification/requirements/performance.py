@@ -17,10 +17,12 @@ from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import auc_difference, paired_mean_difference
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
-from shipworthy.verification.requirements.trivial import last_value, trivial
+from shipworthy.verification.requirements.trivial import LAST, last_value, trivial
 
 LEAST = 50
 ONE_ERROR = 0.6827  # the level of an interval of one standard error either way
+LATE = ("give the model the last answer as a column, if it is known in time; if it is not, say how late answers come: "
+        "[checks.beats-trivial] delay_hours")
 SINGLE = 20_000
 TRIVIAL = 30_000
 
@@ -51,7 +53,7 @@ def beats_trivial(model: Model, parts: Parts, project: Project, *, delay_hours: 
     than = f"{abs(gain / scale):.1%} {'lower' if gain >= 0 else 'higher'} than that of the best trivial rule ({name})"
     return say(verdict, f"The model's {loss} is {than}, {_at_least(low / scale)}, on {holdout.rows:,} holdout rows.",
                value=gain, low=low, high=high, limit=0.0, n=holdout.rows,
-               remedy="" if verdict == "pass" else _to_blame(model, parts, gain))
+               remedy="" if verdict == "pass" else LATE if name == LAST else _to_blame(model, parts, gain))
 
 
 def _at_least(low: float) -> str:

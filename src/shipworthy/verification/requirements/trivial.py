@@ -9,6 +9,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.rows import groups
 from shipworthy.core.table import Floats, Ints, Mask, Table
 
+LAST = "the last answer"
 CUTS = 15
 LEAST = 20
 
@@ -58,11 +59,11 @@ def last_value(model: Model, parts: Parts, *, delay_seconds: float) -> dict[str,
     asked = place == 2
     last, known = truth[np.maximum(before, 0)][asked], before[asked] >= 0
     if model.task == "regression":
-        return {"the last answer": np.where(known, last, prior[0])}
+        return {LAST: np.where(known, last, prior[0])}
     followed = np.stack([_mean(model, truth[learnt & (truth[np.maximum(before, 0)] == code)])
                          for code in range(len(model.classes))])
     score = np.where(known[:, None], followed[np.asarray(last, np.int64)], prior)
-    return {"the last answer": score if model.task == "multiclass" else score[:, 1]}
+    return {LAST: score if model.task == "multiclass" else score[:, 1]}
 
 
 def _before(times: Floats, codes: Ints, delay: float) -> Ints:
