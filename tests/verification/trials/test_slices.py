@@ -9,7 +9,8 @@ from scipy.stats import hypergeom
 from shipworthy.core.learned import Parts
 from shipworthy.core.table import Table
 from shipworthy.verification.trials.edges import error, worst_slice
-from shipworthy.verification.trials.slices import _hypergeometric, find, literals
+from shipworthy.verification.trials.slices import find, literals
+from shipworthy.verification.trials.tails import hypergeometric_tails
 
 
 def rows(seed: int = 0, n: int = 2_000) -> Table:
@@ -80,7 +81,8 @@ def test_slices_under_the_support_are_not_tried() -> None:
 
 @pytest.mark.parametrize(("hits", "drawn", "bad", "n"), [(5, 10, 20, 100), (9, 10, 20, 100), (30, 50, 200, 1_000)])
 def test_the_tail_agrees_with_scipy(hits: int, drawn: int, bad: int, n: int) -> None:
-    assert _hypergeometric(hits, drawn, bad, n) == pytest.approx(hypergeom.sf(hits - 1, n, bad, drawn), rel=1e-9)
+    tail = hypergeometric_tails(*(np.array([one]) for one in (hits, drawn, bad, n)))[0]
+    assert tail == pytest.approx(hypergeom.sf(hits - 1, n, bad, drawn), rel=1e-9)
 
 
 def honest(case: dict[str, Any], labels: Any) -> Parts:
