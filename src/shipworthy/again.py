@@ -32,6 +32,7 @@ from shipworthy.data.preprocessing.clean import clean
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
+from shipworthy.deployment.integration.serving.loopback import loopback
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse
 from shipworthy.learning.selection.ladder import train
@@ -49,6 +50,7 @@ def steps(project: Project, known: Registry) -> Steps:
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
+        serve=partial(loopback, project),
     )
 
 
