@@ -12,7 +12,7 @@ from shipworthy.core.registry import Marked, _marked
 from shipworthy.sabotage import verification as planted
 from shipworthy.verification.formal import functional
 from shipworthy.verification.requirements import business, performance
-from shipworthy.verification.trials import boundary, edges, metamorphic, survival, validation
+from shipworthy.verification.trials import boundary, edges, fidelity, metamorphic, survival, validation
 
 MODULES = (performance, business, functional, edges, boundary, metamorphic, validation, survival)
 CHECKS = {marked.name: marked for module in MODULES for marked in _marked(module)}

@@ -50,6 +50,7 @@ class Steps:
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
+    alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
     """
 
     profile: Callable[..., Any]
@@ -63,6 +64,7 @@ class Steps:
     discover: Callable[..., Any]
     answer: Callable[..., Any]
     serve: Callable[..., Any]
+    alarm: Callable[..., Any]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, 
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Learning
 from shipworthy.core.settings.part import Part
-from shipworthy.core.settings.verification import Gate, Requirement, Value
+from shipworthy.core.settings.verification import Gate, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Requirement",
     "Rollout",
     "Serving",
+    "Simulation",
     "Source",
     "Splitting",
     "TargetRule",
@@ -62,6 +63,7 @@ class Project(Part, frozen=True):
     value: Value | None = None
     fairness: Fairness = Fairness()
     gate: Gate = Gate()
+    simulation: Simulation = Simulation()
     watch: Watching = Watching()
     serve: Serving = Serving()
     rollout: Rollout = Rollout()
