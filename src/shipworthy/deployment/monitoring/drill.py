@@ -100,7 +100,8 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
     """Alarms (window, family, level) of daily windows, and of their weekly sums."""
     daily = rows.counts(drawn, grid)
     weeks = len(drawn) // 7
-    weekly = {name: counts[: weeks * 7].reshape(weeks, 7, -1).sum(axis=1) for name, counts in daily.items()}
+    weekly = {name: counts[: weeks * 7].reshape(weeks, 7, counts.shape[1]).sum(axis=1)
+              for name, counts in daily.items()}
     limits = rate_limits(len(grid.strange))
     p = outlier_p(rows.strange[drawn].ravel(), grid.strange).reshape(drawn.shape)
     hits = [(*(int((window <= at + 1e-12).sum()) for at, _ in limits), drawn.shape[1]) for window in p]

@@ -33,7 +33,7 @@ def worst_slice(
     if holdout.rows < 2 * least:
         return say("unknown", f"The holdout has {holdout.rows} rows, too few for two slices of {least}.",
                    n=holdout.rows)
-    told = literals(holdout, _columns(model, parts), parts.learn.spread(MOST))
+    told = literals(holdout, _columns(model, parts, error(model, parts.tune)), parts.learn.spread(MOST))
     found = find(error(model, holdout), told, depth=depth, support=least)
     few = told.insufficient(least)
     if not found.slices:
@@ -94,14 +94,13 @@ def error(model: Model, rows: Table) -> Floats:
     return np.asarray(model.decide(score) != truth, np.float64)
 
 
-def _columns(model: Model, parts: Parts) -> tuple[str, ...]:
-    """The model's columns and the protected ones; over 40, those whose slices differ most on the tune rows."""
+def _columns(model: Model, parts: Parts, loss: Floats) -> tuple[str, ...]:
+    """The model's columns and the protected ones; over 40, those whose slices differ most by the loss of tune rows."""
     schema = parts.holdout.schema
     asked = dict.fromkeys((*model.features.columns, *(column.name for column in schema.protected)))
     names = tuple(name for name in asked if name in schema and schema[name].kind != "text")
     if len(names) <= COLUMNS:
         return names
-    loss = error(model, parts.tune)
     return tuple(sorted(names, key=lambda name: -_differs(parts, name, loss))[:COLUMNS])
 
 

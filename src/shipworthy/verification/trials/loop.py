@@ -35,6 +35,31 @@ class Round(NamedTuple):
     gap: float
 
 
+class Slope(NamedTuple):
+    """How much a round changes a figure, in every run, (seeds,), and the limit to that."""
+
+    name: str
+    each: Floats
+    limit: float
+    at_most: bool = False
+    of: str = ""
+
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """Its mean with the interval over the runs."""
+        return paired_mean_difference(self.each, np.zeros(len(self.each)))
+
+    @property
+    def verdict(self) -> Verdict:
+        mean, low, high = self.ends
+        return settled(mean, limit=self.limit, low=low, high=high, at_most=self.at_most)
+
+    def __str__(self) -> str:
+        mean, low, high = self.ends
+        return (f"{self.name} by {mean:+.4f}{self.of} ({low:+.4f} to {high:+.4f}, at "
+                f"{'most' if self.at_most else 'least'} {self.limit:+g})")
+
+
 @check("closed-loop", row="verification.simulation")
 def closed_loop(
     project: Project, model: Model, parts: Parts, steps: Steps, *, rounds: int = 5, seeds: int = 5,
@@ -45,9 +70,10 @@ def closed_loop(
     Each seed starts from some learning rows and takes in as many new ones a round; which labels come back is declared
     by [simulation] labels. Boosted trees, 40 of 15 leaves, learn from all that is known, and are measured on up to
     2,000 holdout rows: AUC (else the mean loss, negative), what deciding earns beyond doing nothing, and the widest
-    gap between the selection rates of the groups of the first protected column that is no number. A round may cost at most `metric` of the
-    metric and the share `value` of what the first round earned, and widen the gap by at most `gap`: at the pessimistic
-    end of the interval over the seeds. Not applicable where the project declares that the answer decides nothing.
+    gap between the selection rates of the groups of the first protected column that is no number. A round may cost at
+    most `metric` of the metric and the share `value` of what the first round earned, and widen the gap by at most
+    `gap`: at the pessimistic end of the interval over the seeds. Not applicable where the project declares that the
+    answer decides nothing.
     """
     if not project.project.decides:
         return say("not-applicable", "The project declares that the answer decides nothing, so labels do not depend "
@@ -62,30 +88,22 @@ def closed_loop(
     slopes = np.array([[np.polyfit(np.arange(rounds), one[:, k], 1)[0] for k in range(3)] for one in courses])
     scale = float(np.abs(courses[:, 0, 1]).mean()) or 1.0
     slopes[:, 1] /= scale
-    parts_ = [("the metric", slopes[:, 0], -metric, False, ""), ("the value", slopes[:, 1], -value, False, " of itself"),
-              ("the group gap", slopes[:, 2], gap, True, "")]
-    return _said([one for one in parts_ if np.isfinite(one[1]).all()], courses, rounds, seeds)
+    told = [Slope("the metric", slopes[:, 0], -metric), Slope("the value", slopes[:, 1], -value, of=" of itself"),
+            Slope("the group gap", slopes[:, 2], gap, at_most=True)]
+    return _said([one for one in told if np.isfinite(one.each).all()], courses)
 
 
-def _said(told: list[tuple[str, Floats, float, bool, str]], courses: Floats, rounds: int, seeds: int) -> Finding:
-    verdicts: list[Verdict] = []
-    words, worst = [], (0.0, 0.0, 0.0, 0.0)
-    for name, slope, limit, at_most, of in told:
-        mean, low, high = paired_mean_difference(slope, np.zeros(len(slope)))
-        verdicts.append(settled(mean, limit=limit, low=low, high=high, at_most=at_most))
-        words.append(f"{name} by {mean:+.4f}{of} ({low:+.4f} to {high:+.4f}, at {'most' if at_most else 'least'} "
-                     f"{limit:+g})")
-        worst = (mean, low, high, limit) if verdicts[-1] != "pass" and not worst[3] else worst
+def _said(told: list[Slope], courses: Floats) -> Finding:
+    verdicts = [one.verdict for one in told]
     verdict: Verdict = "fail" if "fail" in verdicts else "unknown" if "unknown" in verdicts else "pass"
-    mean, low, high, limit = worst if worst[3] else (
-        float(told[0][1].mean()), *paired_mean_difference(told[0][1], np.zeros(seeds))[1:], told[0][2])
-    middle = courses.mean(axis=0)
-    return say(verdict, f"Over {rounds} rounds of retraining, in {seeds} runs, a round changes {', '.join(words)}.",
-               value=mean, low=low, high=high, limit=limit, n=seeds,
+    worst, middle = told[verdicts.index(verdict)], courses.mean(axis=0)
+    mean, low, high = worst.ends
+    return say(verdict, f"Over {courses.shape[1]} rounds of retraining, in {len(courses)} runs, a round changes "
+               f"{', '.join(map(str, told))}.", value=mean, low=low, high=high, limit=worst.limit, n=len(courses),
                counterexample={} if verdict == "pass" else {"metric": middle[:, 0].tolist(),
                                                             "value": middle[:, 1].tolist()},
-               remedy="" if verdict == "pass" else "learn the truth of some rows that were turned away: decide a few at "
-               "random; or try more runs: [checks.closed-loop] seeds")
+               remedy="" if verdict == "pass" else "learn the truth of some rows that were turned away: decide a few "
+               "at random; or try more runs: [checks.closed-loop] seeds")
 
 
 def _course(
@@ -132,7 +150,7 @@ def _figures(project: Project, now: Model, pool: Table, asked: Table) -> Round:
 
 def _gap(now: Model, asked: Table, score: Floats) -> float:
     """The widest gap between the rates at which groups are decided for; NaN without two groups of 50 rows."""
-    group = next((column.name for column in asked.schema.protected if column.kind != "number"), None)
+    group = next((one.name for one in asked.schema.protected if one.kind != "number"), None)
     if group is None or now.task != "binary":
         return float("nan")
     words, chosen = asked.words(group).astype(str), now.decide(score) > 0

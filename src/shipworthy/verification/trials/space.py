@@ -50,16 +50,16 @@ class Field:
             return (EPOCH + timedelta(seconds=int(random.integers(SPAN)))).isoformat()
         return str(random.choice(self.levels)) if self.levels else "text"
 
-    def wrong(self, random: Random) -> Any:
-        """A value that cannot be read as the field: of another type, or a time without a zone."""
+    @property
+    def wrong(self) -> tuple[Any, ...]:
+        """Values that cannot be read as the field: of another type, or times without a zone."""
         values: dict[str, tuple[Any, ...]] = {
             "number": ("twelve", "12 kg", True, [1.0], {"$gt": 0}), "boolean": ("maybe", 2, [True]),
             "timestamp": ("yesterday", "2024-01-01T00:00:00", [1]), "category": ({"$gt": 0}, [1], ["a"]),
             "text": ([1], {"a": 1})}
-        told = values[self.kind]
-        if self.loose:  # text is legal where training had to read it: only lists and objects are surely wrong
-            told = tuple(value for value in told if isinstance(value, list | dict))
-        return told[int(random.integers(len(told)))]
+        if not self.loose:
+            return values[self.kind]
+        return tuple(value for value in values[self.kind] if isinstance(value, list | dict))  # text may be read as it
 
 
 class Request(NamedTuple):
@@ -92,15 +92,13 @@ def legal(fields: tuple[Field, ...], random: Random) -> Record:
 
 def illegal(fields: tuple[Field, ...], random: Random) -> Iterator[Request]:
     """One request for each kind of fault, in a field drawn anew."""
-    def some() -> Field:
-        return fields[int(random.integers(len(fields)))]
-
-    lost, bad, base = some(), some(), legal(fields, random)
+    lost, bad = (fields[int(place)] for place in random.integers(len(fields), size=2))
+    base, value = legal(fields, random), bad.wrong[int(random.integers(len(bad.wrong)))]
     yield Request({name: value for name, value in base.items() if name != lost.name}, "a lost field", lost.name)
-    yield Request({**legal(fields, random), bad.name: bad.wrong(random)}, f"no {bad.kind}", bad.name)
+    yield Request({**legal(fields, random), bad.name: value}, f"no {bad.kind}", bad.name)
     yield Request({**legal(fields, random), "never_declared": 1}, "a field that nobody declared", "never_declared")
     numbers = [field for field in fields if field.kind == "number"]
     if numbers:
         field = numbers[int(random.integers(len(numbers)))]
-        value = float(random.choice([math.nan, math.inf, -math.inf]))
-        yield Request({**legal(fields, random), field.name: value}, "no finite number", field.name)
+        infinite = float(random.choice([math.nan, math.inf, -math.inf]))
+        yield Request({**legal(fields, random), field.name: infinite}, "no finite number", field.name)

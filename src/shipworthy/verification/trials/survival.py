@@ -32,9 +32,10 @@ def scenarios(
 
     Eleven scenarios, `runs` times each and 200 in all, on streams of [simulation] alarm_rows rows drawn from the
     holdout. One is survived if deciding still earns at least as much as doing nothing (without a value table: the loss
-    is no higher than that of always answering the prior), if the model abstains on half of it and more than it does
-    without trouble, or refuses it, or if an alarm, the contract's or monitoring's, comes within the stream. Survival is not accuracy. like: beyond this upper
-    end of a learner's AUC, simulated rows are not like real ones, and nothing is known.
+    is no higher than that of always answering the prior), if the model refuses it or abstains on half of it and more
+    than it does without trouble, or if an alarm, the contract's or monitoring's, comes within the stream. These things
+    are asked in this order. Survival is not accuracy. like: beyond this upper end of a learner's AUC, simulated rows
+    are not like real ones, and nothing is known.
     """
     if parts.holdout.rows < FEWEST_ROWS:
         return say("unknown", f"The holdout has {parts.holdout.rows} rows, fewer than {FEWEST_ROWS}.",
