@@ -19,19 +19,27 @@ from shipworthy.errors import BadData
 from shipworthy.marks import sabotage
 
 Case = dict[str, Any]
+MOST_WRONG = 0.45
 Post = Callable[[bytes, str], tuple[int, bytes]]
 
 
 @sabotage("labels turned in one slice", check="worst-slice")
 def turned_slice(case: Case) -> Case:
-    """In one slice of the holdout, told by two columns and about a twentieth of the rows, labels contradict the model.
-    """
+    """In one slice of the holdout, a twentieth of the rows or more, labels contradict the model."""
     model, parts = case["model"], case["parts"]
-    mask = _slice(parts.holdout, model)
-    words = parts.holdout.words(model.sheet.target)
-    against = np.where(model.score(parts.holdout) >= model.sheet.threshold, *model.classes[:2])
-    turned = [str(no) if hit else word for word, no, hit in zip(words, against, mask, strict=True)]
-    return {**case, "parts": replace(parts, holdout=parts.holdout.with_column(model.sheet.target, pa.array(turned)))}
+    holdout: Table = parts.holdout
+    mask, target, score = _slice(holdout, model), model.sheet.target, model.score(holdout)
+    if model.classes and ((model.decide(score) != model.truth(holdout)) | mask).mean() > MOST_WRONG:
+        raise BadData("the model errs so often that no slice can stand out", where="the world",
+                      hint="plant it under a better model")
+    if model.task == "regression":
+        values = holdout.numbers(target)
+        turned = pa.array(np.where(mask, score + 5 * values.std(), values))
+    else:
+        other = (model.decide(score) + 1) % len(model.classes)
+        turned = pa.array([model.classes[code] if hit else word
+                           for word, code, hit in zip(holdout.words(target), other, mask, strict=True)])
+    return {**case, "parts": replace(parts, holdout=holdout.with_column(target, turned))}
 
 
 # ── careless services ────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,12 +129,12 @@ def without_null(case: Case) -> Case:
 
 @dataclass(frozen=True)
 class _ReadsOrder(Model):
-    """A model whose first input leans on the position of the row."""
+    """A model whose score leans on the position of the row."""
 
-    def inputs(self, table: Table) -> Floats:
-        found = super().inputs(table)
-        found[:, 0] = found[:, 0] + np.arange(table.rows) / max(1, table.rows)
-        return found
+    def score(self, table: Table) -> Floats:
+        found = super().score(table)
+        place = np.arange(table.rows) / max(1, table.rows)
+        return np.asarray(found * (1 - 0.1 * (place if found.ndim == 1 else place[:, None])), np.float64)
 
 
 @dataclass(frozen=True)
@@ -162,11 +170,26 @@ def unitless(case: Case) -> Case:
 
 @sabotage("a model that breaks on an outage", check="scenarios")
 def fragile(case: Case) -> Case:
-    """No contract, no monitoring, no abstention, and a false alarm costs four times a hit."""
-    value = Value(currency="EUR", true_positive=1.0, false_positive=-4.0)
+    """No contract, no monitoring, no abstention, and decisions that lose as soon as the world turns against them.
+
+    Two classes: a false alarm costs four times a hit, and nearly all rows are decided for. Else a model that learnt
+    answers that lie beside the truth.
+    """
+    value = Value(currency="EUR", true_positive=1.0, false_positive=-4.0, per_unit_under=1.0, per_unit_over=1.0)
     steps = replace(case["steps"], validate=lambda contract, batch: (), alarm=lambda *given, **more: None)
+    model = case["model"].with_sheet(threshold=0.05) if case["model"].task == "binary" else _beside(case)
     return {**case, "project": msgspec.structs.replace(case["project"], value=value), "steps": steps,
-            "model": case["model"].with_sheet(threshold=0.05, conformal=None)}
+            "model": model.with_sheet(conformal=None)}
+
+
+def _beside(case: Case) -> Model:
+    """A model of several classes or of a number whose every answer is the next class, or far too high."""
+    learn, model = case["parts"].learn, case["model"]
+    truth = model.truth(learn)
+    wrong = (pa.array(truth + 3 * truth.std()) if model.task == "regression" else
+             pa.array([model.classes[(code + 1) % len(model.classes)] for code in truth]))
+    made: Model = case["steps"].train(learn.with_column(model.sheet.target, wrong))
+    return made
 
 
 @sabotage("a simulator of another world", check="simulator-fidelity")
@@ -185,6 +208,8 @@ def other_world(case: Case) -> Case:
 @sabotage("who is turned away counts as one who would have failed", check="closed-loop")
 def self_fulfilling(case: Case) -> Case:
     """The model's refusals become the labels of its next training rows, and it refuses readily."""
+    if case["model"].task != "binary":
+        raise BadData("nobody is turned away by this model", where="the world", hint="plant it among two classes")
     project = msgspec.structs.replace(case["project"], simulation=Simulation(labels="as-decided"))
     return {**case, "project": project, "model": case["model"].with_sheet(threshold=0.6)}
 

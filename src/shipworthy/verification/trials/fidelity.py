@@ -45,7 +45,7 @@ def fidelity(model: Model, parts: Parts, steps: Steps, *, rows: int = 2_000) -> 
         return Fidelity(np.nan, np.nan, np.nan, size)
     pair = [redraw(real, size, random), redraw(parts.learn, size, random)]
     both = [_sided(model, table, side) for side, table in enumerate(pair)]
-    asked = Table(pa.concat_tables([one.data for one in both]), both[0].schema, "both")
+    asked = Table(pa.concat_tables([one.data for one in both], promote_options="permissive"), both[0].schema, "both")
     side: Ints = np.repeat([0, 1], size).astype(np.int64)
     fold = np.concatenate([random.permutation(size) % FOLDS for _ in both])
     ranks = np.zeros(2 * size)

@@ -1,7 +1,8 @@
 """Scenarios of trouble, made from real rows: a stream of batches drawn from the holdout, and one change of the world.
 
-A batch is drawn without replacement and kept in the order of time, so that a refusal is never owed to rows that the
-simulation itself repeated; a longer stream draws again for every batch.
+A stream is drawn without replacement, so that a refusal is never owed to rows that the simulation itself repeated; one
+that is longer than the holdout draws again for every batch. It runs in time where rows have a time; else every batch
+is a sample of the whole holdout.
 """
 
 from __future__ import annotations
@@ -54,9 +55,13 @@ def redraw(table: Table, size: int, random: Random) -> Table:
 
 
 def stream(table: Table, *, rows: int, batch: int, random: Random) -> Table:
-    """So many rows, batch by batch, each batch a redraw in the order of the table."""
-    places = [np.sort(random.permutation(table.rows)[: min(batch, rows - start)]) for start in range(0, rows, batch)]
-    return table.take(np.concatenate(places))
+    """So many rows, each batch in the order of the table, and all of them if it has a time and rows enough."""
+    if rows <= table.rows and table.schema.one("time") is not None:
+        return redraw(table, rows, random)
+    laps = [random.permutation(table.rows) for _ in range(-(-rows // table.rows) + 1)]
+    whole = table.rows // batch * batch  # so that no batch has rows of two laps
+    places = np.concatenate([lap[:whole] for lap in laps] if rows > table.rows else laps)[:rows]
+    return table.take(np.concatenate([np.sort(places[start : start + batch]) for start in range(0, rows, batch)]))
 
 
 def in_time(table: Table) -> Table:

@@ -66,7 +66,7 @@ def scenarios(
 def _world(project: Project, model: Model, parts: Parts, random: np.random.Generator) -> World:
     """A stream without trouble."""
     sheet, rows = project.simulation, in_time(parts.holdout)
-    batch = min(BATCH, int(0.8 * rows.rows), sheet.alarm_rows)
+    batch = min(BATCH, int(0.8 * rows.rows), sheet.alarm_rows)  # fewer than all: another batch has other rows
     value = project.value if project.value is not None and declared(project.value) else None
     return World(model, stream(rows, rows=sheet.alarm_rows, batch=batch, random=random), batch, value,
                  sheet.delay_rows, sheet.labels != "all")

@@ -41,8 +41,8 @@ def welch_tails(one: tuple[Floats, Floats, Floats], other: tuple[Floats, Floats,
     """
     (m, s, q), (m2, s2, q2) = one, other
     mean, mean2 = s / m, s2 / m2
-    a = np.maximum(q / m - mean**2, 1e-300) / np.maximum(m - 1, 1)
-    b = np.maximum(q2 / m2 - mean2**2, 1e-300) / np.maximum(m2 - 1, 1)
+    a = np.maximum(q / m - mean**2, 1e-150) / np.maximum(m - 1, 1)
+    b = np.maximum(q2 / m2 - mean2**2, 1e-150) / np.maximum(m2 - 1, 1)
     freedom = (a + b) ** 2 / (a**2 / np.maximum(m - 1, 1) + b**2 / np.maximum(m2 - 1, 1))
     return np.asarray(special.stdtr(freedom, (mean2 - mean) / np.sqrt(a + b)), np.float64)
 
