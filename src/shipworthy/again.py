@@ -19,6 +19,7 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.ledger import trained_here
 from shipworthy.core.model import Model
 from shipworthy.core.project import RENEWED, Project
+from shipworthy.core.recourse import recourse
 from shipworthy.core.registry import Plugin, Registry, registry
 from shipworthy.core.release import Release
 from shipworthy.core.rows import also_in
@@ -32,6 +33,7 @@ from shipworthy.data.preprocessing.clean import clean
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
+from shipworthy.deployment.integration.serving.reviewed import reviewed
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse
 from shipworthy.learning.selection.ladder import train
@@ -48,7 +50,8 @@ def steps(project: Project, known: Registry) -> Steps:
         contract=partial(_contract, project),
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
-        reference=reference, discover=discover, answer=partial(_answer, {}, project),
+        reference=reference, discover=discover, answer=partial(_answer, {}, project), recourse=recourse,
+        review=reviewed,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from shipworthy.core.canon import digest
-from shipworthy.core.settings.assurance import Fairness
+from shipworthy.core.settings.assurance import Fairness, Reason, Recourse
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Learning
@@ -32,6 +32,8 @@ __all__ = [
     "Part",
     "Project",
     "RENEWED",
+    "Reason",
+    "Recourse",
     "Requirement",
     "Rollout",
     "Serving",
@@ -61,6 +63,8 @@ class Project(Part, frozen=True):
     requirement: tuple[Requirement, ...] = ()
     value: Value | None = None
     fairness: Fairness = Fairness()
+    reasons: dict[str, Reason] = {}
+    recourse: Recourse = Recourse()
     gate: Gate = Gate()
     watch: Watching = Watching()
     serve: Serving = Serving()
