@@ -84,11 +84,11 @@ def override(project: Project, profile: Profile, release: Release, steps: Steps)
         wrong.append(f"a token without the right was answered with {found.refused}")
     wrong += found.broken
     if wrong:
-        return say("fail", f"An override of a served answer does not hold: {'; '.join(wrong)}.", value=float(len(wrong)),
-                   limit=0.0, n=1, counterexample={"problems": wrong},
+        return say("fail", f"An override of a served answer does not hold: {'; '.join(wrong)}.",
+                   value=float(len(wrong)), limit=0.0, n=1, counterexample={"problems": wrong},
                    remedy="serve with shipworthy serve, whose POST /v1/overrides changes what stands")
-    return say("pass", f"A served answer ({found.served}) was overruled live: {found.asked} stands, and the log and the "
-               f"ledger name {found.actors[0]}; without the right it is refused ({found.refused}).", value=0.0,
+    return say("pass", f"A served answer ({found.served}) was overruled live: {found.asked} stands, and the log and "
+               f"the ledger name {found.actors[0]}; without the right it is refused ({found.refused}).", value=0.0,
                limit=0.0, n=1)
 
 

@@ -56,10 +56,10 @@ def gap_slope(
 ) -> Finding:
     """Whether the gap in selection rates grows by at most the limit in each round of retraining on own decisions.
 
-    The slope over the rounds by least squares, for the group with the higher base rate less the one with the lower, of
-    every protected column and intersection; the interval is that of the mean over the seeds. `[fairness] explore` and
-    `unseen_outcome` say how the project decides and what it records. Rows are redrawn from learn and tune; gaps are
-    measured on holdout rows.
+    The slope over the rounds by least squares, from what learning without the loop gives, for the group with the higher
+    base rate less the one with the lower, of every protected column and intersection; the interval is that of the mean
+    over the seeds. `[fairness] explore` and `unseen_outcome` say how the project decides and what it records. Rows are
+    redrawn from learn and tune; gaps are measured on holdout rows.
     """
     asked = _some(parts.holdout)
     why_not = unmeasured(project, profile, model, asked, what="Bias")
@@ -106,25 +106,29 @@ def _loop(
     ground: _Ground, kinds: tuple[Input, ...], evaluated: Floats, pairs: list[tuple[Mask, Mask, tuple[str, str]]],
     rounds: int, seed: int
 ) -> Floats:
-    """The gap of every grouping after every round of one loop, (rounds, groupings)."""
+    """The gap of every grouping before the first round of one loop and after each, (rounds + 1, groupings)."""
     random = np.random.default_rng([11, seed])
     known = random.integers(0, len(ground.inputs), KNOWN)
     design = _design(ground.inputs[known], kinds)
     rows, truth = design(ground.inputs[known]), ground.outcome[known]
-    asked, weights = design(evaluated), None
-    gaps = np.empty((rounds, len(pairs)))
+    asked, edge = design(evaluated), _logit(ground.threshold)
+    weights = _fit(rows, truth, None)
+    gaps = [_gaps(asked @ weights >= edge, pairs)]
     for number in range(rounds):
         here = random.integers(0, len(ground.inputs), ARRIVING)
         arrived = design(ground.inputs[here])
-        accepted = ground.accepts[here] if weights is None else arrived @ weights >= _logit(ground.threshold)
+        accepted = arrived @ weights >= edge if number else ground.accepts[here]
         accepted = accepted | (random.random(ARRIVING) < ground.explore)
         seen = np.ones(ARRIVING, np.bool_) if ground.recorded else accepted
         rows = np.concatenate([rows, arrived[seen]])
         truth = np.concatenate([truth, np.where(accepted, ground.outcome[here], 0)[seen]])
         weights = _fit(rows, truth, weights)
-        chosen = asked @ weights >= _logit(ground.threshold)
-        gaps[number] = [chosen[one].mean() - chosen[other].mean() for one, other, _ in pairs]
-    return gaps
+        gaps.append(_gaps(asked @ weights >= edge, pairs))
+    return np.stack(gaps)
+
+
+def _gaps(chosen: Mask, pairs: list[tuple[Mask, Mask, tuple[str, str]]]) -> Floats:
+    return np.array([chosen[one].mean() - chosen[other].mean() for one, other, _ in pairs])
 
 
 def _extremes(way: Grouping, true: Ints) -> tuple[Mask, Mask, tuple[str, str]]:

@@ -154,7 +154,7 @@ def _refused(project: Project, model: Model, parts: Parts, rows: int) -> Floats:
                  parts.holdout.origin)
     inputs = model.inputs(both)
     refused = inputs[model.decide(model.program.score(inputs)) != wished(project, model)]
-    return refused[np.sort(np.random.default_rng(0).permutation(len(refused))[:rows])]
+    return np.asarray(refused[np.sort(np.random.default_rng(0).permutation(len(refused))[:rows])], np.float64)
 
 
 def _not_cheapest(model: Model, row: Floats, found: Recourse, allowed: tuple[Change, ...], wish: int) -> str:
