@@ -35,7 +35,7 @@ def unmeasured(project: Project, profile: Profile, model: Model, table: Table, *
 
     what: the subject in words, such as "Fairness". The criterion comes before any figure of a group.
     """
-    absent = not_people(project, profile)
+    absent = "" if table.schema.protected else not_people(project, profile)
     if absent:
         return say("not-applicable", f"{what} between groups does not apply: {absent}.")
     if not table.schema.protected:

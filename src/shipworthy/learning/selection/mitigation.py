@@ -59,7 +59,8 @@ def prices(
     """Every method's price on the rows to judge by; thresholds are cut on one half of them and judged on the other.
 
     without: places of the protected columns among the inputs. fits: of a model, and of the smaller ones of a reduction.
-    threshold: on the probability of outcome 1. bound: gap that a reduction allows itself. rounds: models it fits.
+    threshold: on the probability of outcome 1; it says what a wrong 0 costs beside a wrong 1, and the methods that
+    choose thresholds or fit to costs go by it. bound: gap that a reduction allows itself. rounds: models it fits.
     """
     edge, same = float(np.log(threshold / (1 - threshold))), np.ones(len(learn.outcome))
     fit, small = fits
@@ -78,10 +79,11 @@ def prices(
     rules: tuple[tuple[Rule, str], ...] = (("parity", "equal rates"), ("odds", "equal odds"))
     score = plain(judge.inputs)
     for rule, name in rules:
-        found.append(_price(f"thresholds by group, {name}", _crossed(score, judge, rule), judge, attribute=True))
+        chance = _crossed(score, judge, rule, threshold)
+        found.append(_price(f"thresholds by group, {name}", chance, judge, attribute=True))
     for rule, name in rules:
         progress(f"reduction, {name}")
-        chance = reduction(small, learn, rule, bound=bound, rounds=rounds)(judge.inputs)
+        chance = reduction(small, learn, rule, threshold=threshold, bound=bound, rounds=rounds)(judge.inputs)
         found.append(_price(f"reduction, {name}", chance, judge, attribute=bool(len(without))))
     return found
 
@@ -96,16 +98,16 @@ def figures(chance: Array, outcome: Ints, group: Ints) -> tuple[float, float, fl
             float(max(np.ptp(true), np.ptp(false))))
 
 
-def thresholds(score: Floats, outcome: Ints, group: Ints, rule: Rule) -> Chances:
+def thresholds(score: Floats, outcome: Ints, group: Ints, rule: Rule, *, threshold: float = 0.5) -> Chances:
     """A function from scores and groups to the chance of being selected, (n,): by a threshold of each group's own, or
-    between two of them at random, so that rates or odds are equal and the fewest decisions are wrong.
+    between two of them at random, so that rates or odds are equal and wrong decisions cost least.
     """
     codes = np.unique(group)
     curves = [_curve(score[group == code], outcome[group == code]) for code in codes]
     shares = np.array([(group == code).mean() for code in codes])
     base = np.array([outcome[group == code].mean() for code in codes])
-    grid = np.linspace(0, 1, GRID + 1)
-    mixes = _equal_rates(curves, grid, shares, base) if rule == "parity" else _equal_odds(curves, grid, base @ shares)
+    worth = np.stack([shares * base * (1 - threshold), shares * (1 - base) * threshold])
+    mixes = _equal_rates(curves, worth) if rule == "parity" else _equal_odds(curves, worth.sum(axis=1))
     by_code = dict(zip(codes.tolist(), mixes, strict=True))
 
     def chance(asked: Floats, groups: Ints) -> Floats:
@@ -118,23 +120,26 @@ def thresholds(score: Floats, outcome: Ints, group: Ints, rule: Rule) -> Chances
     return chance
 
 
-def reduction(fit: Fit, rows: Rows, rule: Rule, *, bound: float, rounds: int) -> Margin:
+def reduction(
+    fit: Fit, rows: Rows, rule: Rule, *, threshold: float = 0.5, bound: float = 0.02, rounds: int = 12
+) -> Margin:
     """A function from inputs to the chance of being selected: a mixture of models, each fitted to costs that rise with
-    the gap of the one before, mixed so that the gap keeps to the bound and the fewest decisions are wrong.
+    the gap of the one before, mixed so that the gap keeps to the bound and wrong decisions cost least.
     """
     n, events = len(rows.outcome), _events(rows, rule)
+    wrong = np.where(rows.outcome == 1, 2 * (1 - threshold), 2 * threshold)
     push = np.stack([event / event.sum() - whole / whole.sum() for event, whole in events])
     push = np.concatenate([push, -push])
     theta, models, errors, gaps = np.zeros(len(push)), list[Margin](), list[float](), list[Floats]()
     for _ in range(rounds):
         strength = np.exp(theta - max(theta.max(), 0.0))
         power = strength / (np.exp(-max(theta.max(), 0.0)) + strength.sum()) / bound
-        cost = (1 - 2 * rows.outcome) / n + power @ push
+        cost = (1 - 2 * rows.outcome) * wrong / n + power @ push
         weight = np.abs(cost) / np.abs(cost).mean()
         model = fit(rows.inputs, np.asarray(cost < 0, np.int64), weight)
         chosen = np.asarray(model(rows.inputs) >= 0, np.float64)
         models.append(model)
-        errors.append(float((chosen != rows.outcome).mean()))
+        errors.append(float((wrong * (chosen != rows.outcome)).mean()))
         gaps.append(push @ chosen)
         theta += RATE * bound * (gaps[-1] - bound)
     mix = _mixed(np.array(errors), np.stack(gaps, axis=1), bound)
@@ -143,7 +148,7 @@ def reduction(fit: Fit, rows: Rows, rule: Rule, *, bound: float, rounds: int) ->
 
 
 def _mixed(errors: Floats, gaps: Floats, bound: float) -> Floats:
-    """The mixture of models with the fewest errors among those that keep to the bound, or miss it by least, (t,)."""
+    """The mixture of models with the cheapest errors among those that keep to the bound, or miss it by least, (t,)."""
     from scipy.optimize import linprog
 
     count, rules = len(errors), len(gaps)
@@ -160,11 +165,12 @@ def _events(rows: Rows, rule: Rule) -> list[tuple[Floats, Floats]]:
             for whole in wholes for code in np.unique(rows.group) if (whole & (rows.group == code)).any()]
 
 
-def _crossed(score: Floats, judge: Rows, rule: Rule) -> Floats:
+def _crossed(score: Floats, judge: Rows, rule: Rule, threshold: float) -> Floats:
     """Chances by thresholds that were cut on the other half of the rows."""
     half, out = np.arange(len(score)) % 2 == 0, np.empty(len(score))
     for cut in (half, ~half):
-        out[~cut] = thresholds(score[cut], judge.outcome[cut], judge.group[cut], rule)(score[~cut], judge.group[~cut])
+        chosen = thresholds(score[cut], judge.outcome[cut], judge.group[cut], rule, threshold=threshold)
+        out[~cut] = chosen(score[~cut], judge.group[~cut])
     return out
 
 
@@ -202,25 +208,24 @@ def _curve(score: Floats, outcome: Ints) -> _Curve:
     return _Curve(np.append(np.inf, score[order][last]), rate, true, false)
 
 
-def _equal_rates(
-    curves: list[_Curve], grid: Floats, shares: Floats, base: Floats
-) -> list[list[tuple[float, float]]]:
-    """Of each group the mixture of two thresholds that selects the common rate with the fewest errors."""
-    right = np.zeros(len(grid))
-    for curve, share, positive in zip(curves, shares, base, strict=True):
+def _equal_rates(curves: list[_Curve], worth: Floats) -> list[list[tuple[float, float]]]:
+    """Of each group the mixture of two thresholds that selects the common rate at the least cost. worth: (2, groups) of
+    its positives found and of its others left out."""
+    grid, right = np.linspace(0, 1, GRID + 1), np.zeros(GRID + 1)
+    for curve, (found, spared) in zip(curves, worth.T, strict=True):
         true, false = (np.interp(grid, curve.rate, side) for side in (curve.true, curve.false))
-        right += share * (positive * true + (1 - positive) * (1 - false))
+        right += found * true + spared * (1 - false)
     rate = float(grid[int(right.argmax())])
     return [_between(curve.rate, curve.edge, rate) for curve in curves]
 
 
-def _equal_odds(curves: list[_Curve], grid: Floats, base: float) -> list[list[tuple[float, float]]]:
+def _equal_odds(curves: list[_Curve], worth: Floats) -> list[list[tuple[float, float]]]:
     """Of each group the mixture of three: two thresholds on its curve's hull, and chance, down to the lowest hull."""
-    hulls = [_hull(curve) for curve in curves]
+    grid, hulls = np.linspace(0, 1, GRID + 1), [_hull(curve) for curve in curves]
     reached = np.stack([np.interp(grid, curve.false[hull], curve.true[hull])
                         for curve, hull in zip(curves, hulls, strict=True)])
     lowest = reached.min(axis=0)
-    at = int((base * lowest + (1 - base) * (1 - grid)).argmax())
+    at = int((worth[0] * lowest + worth[1] * (1 - grid)).argmax())
     false, true, mixes = float(grid[at]), float(lowest[at]), []
     for curve, hull, own in zip(curves, hulls, reached[:, at], strict=True):
         ignore = (own - true) / (own - false) if own > false else 0.0
