@@ -74,7 +74,8 @@ def gap_slope(
         return say("unknown", f"No two groups have {least} rows each.", n=asked.rows, remedy="hold out more rows")
     evaluated, ground = model.inputs(asked), _ground(project, model, parts, wish)
     pairs = [_extremes(way, came_true(model, model.truth(asked), wish)) for way in ways]
-    gaps = np.stack([_loop(ground, model.program.inputs, evaluated, pairs, rounds, seed) for seed in range(seeds)])
+    gaps = np.stack([_loop(ground, model.program.inputs, evaluated, pairs, rounds=rounds, seed=seed)
+                     for seed in range(seeds)])
     slopes = _slopes(gaps)
     found = [_judged(slopes[:, at], limit) for at in range(len(ways))]
     order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
@@ -103,7 +104,7 @@ def _ground(project: Project, model: Model, parts: Parts, wish: int) -> _Ground:
 
 
 def _loop(
-    ground: _Ground, kinds: tuple[Input, ...], evaluated: Floats, pairs: list[tuple[Mask, Mask, tuple[str, str]]],
+    ground: _Ground, kinds: tuple[Input, ...], evaluated: Floats, pairs: list[tuple[Mask, Mask, tuple[str, str]]], *,
     rounds: int, seed: int
 ) -> Floats:
     """The gap of every grouping before the first round of one loop and after each, (rounds + 1, groupings)."""

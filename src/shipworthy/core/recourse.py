@@ -113,12 +113,12 @@ def recourse(
     places = [change.place for change, _, _ in lists]
     values, costs = [one for _, one, _ in lists], [one for _, _, one in lists]
     leaves = _Leaves(model.program, row, places, values, sign)
-    return _search(model, row, (places, values, costs), leaves, wish, boxes)
+    return _search(model, row, (places, values, costs), leaves, wish=wish, most=boxes)
 
 
 def _search(
-    model: Model, row: Floats, lists: tuple[list[int], list[Floats], list[Floats]], leaves: _Leaves, wish: int,
-    most: int
+    model: Model, row: Floats, lists: tuple[list[int], list[Floats], list[Floats]], leaves: _Leaves, *,
+    wish: int, most: int
 ) -> Recourse:
     places, values, costs = lists
     goal = _goal(model, wish)
