@@ -46,7 +46,7 @@ def reasons(
                    remedy="hold out more rows")
     usual = just_accepted(model, parts.learn, wish)
     told = notices(model, refused, usual, wish=wish, shares=steps.contributions, codes=project.reasons)
-    wrong = _wrong(model, refused, usual, told, wish, coded=bool(project.reasons))
+    wrong = faults(model, refused, usual, told, wish, coded=bool(project.reasons))
     held = len(refused) - len(wrong)
     share, (low, high) = held / len(refused), clopper_pearson(held, len(refused))
     cited = sorted({factor.column for one in told for factor in one} & {c.name for c in parts.learn.schema.protected})
@@ -63,7 +63,7 @@ def reasons(
                "reads a code: [reasons.COLUMN]")
 
 
-def _wrong(
+def faults(
     model: Model, refused: Floats, usual: Floats, told: list[tuple[Factor, ...]], wish: int, *, coded: bool
 ) -> dict[int, str]:
     """Row → what is wrong with its notice, by shares and resets that are reckoned anew."""
