@@ -305,7 +305,7 @@ def one_source_turned(case: Case) -> Case:
     score = log.numbers("score")[place]
     surest = place[np.argsort(-np.abs(score - np.median(score)))[: max(1, int(0.08 * len(place)))]]
     if not model.classes:
-        values = labels.numbers("label")
+        values = labels.numbers("label").copy()
         values[surest] += 5 * np.nanstd(values)
         return {**found, "labels": labels.with_column("label", values)}
     words, names = labels.words("label"), list(model.classes)
