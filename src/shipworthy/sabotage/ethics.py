@@ -11,9 +11,11 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.case import Reviewed
+from shipworthy.core.features import Number
 from shipworthy.core.ledger import CHOOSE, MEASURE, Line, criterion_of, line
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Reason
+from shipworthy.core.project import Recourse as Ways
 from shipworthy.core.recourse import Change, Recourse, price
 from shipworthy.core.release import Release
 from shipworthy.core.table import Floats
@@ -104,7 +106,7 @@ def farther(case: Case) -> Case:
 def impossible(case: Case) -> Case:
     """Every change that is offered also touches an input that a person cannot change."""
     def touched(model: Model, row: Floats, found: Recourse, allowed: Sequence[Change]) -> Recourse:
-        fixed = next(at for at in range(len(row)) if at not in {one.place for one in allowed})
+        fixed = next((at for at in range(len(row)) if at not in {one.place for one in allowed}), 0)
         other = found.row.copy()
         other[fixed] = np.nan if other[fixed] == other[fixed] else 0.0
         return Recourse("found", other, found.cost, found.boxes)
@@ -139,10 +141,14 @@ def _reviewed(case: Case, change: Any) -> Case:
 
 
 def _offered(case: Case, change: Any) -> Case:
-    steps = case["steps"]
+    """The case with what is offered changed; where the project names nothing to change, its first three numbers are."""
+    steps, project = case["steps"], case["project"]
+    numbers = [encoder.column for encoder in case["model"].features.encoders if isinstance(encoder, Number)]
+    if not project.recourse.change:
+        project = msgspec.structs.replace(project, recourse=Ways(dict.fromkeys(numbers[:3], "either")))
 
     def recourse(model: Model, row: Floats, allowed: Sequence[Change], *, wish: int = 1) -> Recourse:
         found: Recourse = steps.recourse(model, row, allowed, wish=wish)
         return change(model, row, found, allowed) if found.verdict == "found" else found
 
-    return {**case, "steps": replace(steps, recourse=recourse)}
+    return {**case, "steps": replace(steps, recourse=recourse), "project": project}
