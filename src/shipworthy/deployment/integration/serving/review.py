@@ -59,10 +59,10 @@ class Reviews:
 
         Raises Refused (403, 404), BadData naming the field, StoreError when the ledger cannot be written.
         """
+        told = _read(body)
         if not caller.token or self._home is None:
             raise Refused(403, "nobody is known here, so nobody may overrule", field="authorization",
                           hint="serve a project, and make a token: shipworthy token create --scope approve")
-        told = _read(body)
         served = self._served(told.prediction_id)
         decision = _decision(told.decision, served)
         before = overrides(self._log, told.prediction_id)
