@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shipworthy.core.model import Model
+
 SUBJECTS: dict[str, str] = {
     "project": "the parsed project file (core.project.Project)",
     "catalogue": "every source found and the joins between them (core.found.Catalogue)",
@@ -21,7 +23,7 @@ SUBJECTS: dict[str, str] = {
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
-    "book": "how often this holdout was opened for this release (int)",
+    "book": "how often holdouts were opened, and the best model that this one judged before (core.case.Book)",
     "champion": "the model in production now (Model)",
     "learnt": "the rows that the champion learnt from or was tuned on (Table)",
     "release": "the release folder opened (core.release.Release)",
@@ -40,6 +42,19 @@ SUBJECTS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
+class Book:
+    """What the holdout book says. models: different models that this holdout has judged, this one included.
+
+    holdouts: different holdouts that this project has read in its lifetime. best: the earlier model with the lowest
+    loss on this holdout, as far as its release is still here.
+    """
+
+    models: int
+    holdouts: int = 1
+    best: Model | None = None
+
+
+@dataclass(frozen=True)
 class Steps:
     """The stages as functions, so that a check or a sabotage can make a noun again from a changed table.
 
@@ -51,6 +66,8 @@ class Steps:
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     recourse: (model, row, changes, *, wish) → Recourse, the cheapest change of a row that turns its decision.
     review: (release, project) → Reviewed, what a live override of one answer came to.
+    serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
+    alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
     """
 
     profile: Callable[..., Any]
@@ -65,6 +82,8 @@ class Steps:
     answer: Callable[..., Any]
     recourse: Callable[..., Any]
     review: Callable[..., Any]
+    serve: Callable[..., Any]
+    alarm: Callable[..., Any]
 
 
 @dataclass(frozen=True)
