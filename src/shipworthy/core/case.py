@@ -80,10 +80,10 @@ class Steps:
     reference: Callable[..., Any]
     discover: Callable[..., Any]
     answer: Callable[..., Any]
-    serve: Callable[..., Any]
-    alarm: Callable[..., Any]
     recourse: Callable[..., Any]
     review: Callable[..., Any]
+    serve: Callable[..., Any]
+    alarm: Callable[..., Any]
 
 
 @dataclass(frozen=True)
