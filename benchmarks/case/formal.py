@@ -1,9 +1,9 @@
 """The bars of formal verification: tree ensembles on adult, by the protocol that the bars were measured with.
 
 Rows that hold "?" are left out; order by `default_rng(0).permutation`, the first 30,000 train. 13 inputs: the six
-numbers, sex, and six categories as codes of their sorted names. LightGBM: rate 0.1, at least 20 rows a leaf, one thread,
-seed 0, `max_cat_to_onehot` 4. Local queries: the first 100 held-out rows; age, fnlwgt, capital-gain, capital-loss and
-hours move by ±0.05 or ±0.2 standard deviations, floored at 0.
+numbers, sex, and six categories as codes of their sorted names. LightGBM: rate 0.1, at least 20 rows a leaf, one
+thread, seed 0, `max_cat_to_onehot` 4. Local queries: the first 100 held-out rows; age, fnlwgt, capital-gain,
+capital-loss and hours move by ±0.05 or ±0.2 standard deviations, floored at 0.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def measured() -> list[tuple[float | None, str]]:
     """A (value, note) for each bar."""
     folder = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness" / "adult"
     if not (folder / "adult.parquet").is_file():
-        return [(None, "not measured: the table adult is not there; SHIPWORTHY_DATA names the folder of tables")] * len(BARS)
+        return [(None, "not measured: the table adult is not in the folder that SHIPWORTHY_DATA names")] * len(BARS)
     rows = adult(folder / "adult.parquet")
     return [*_local(rows), *_sex(rows), *_order(rows), *_range(rows)]
 

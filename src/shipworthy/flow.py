@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.again import PLUGINS, learnt, steps, training
+from shipworthy.again import PLUGINS, learnt, opened_holdout, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
@@ -147,8 +147,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
         "attestations": read_attestations(place.folder),
-        "book": place.store.metadata.read_holdout(
-            case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
+        "book": opened_holdout(place, case["parts"].holdout, case["model"]),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
     }
 

@@ -135,6 +135,9 @@ class Candidate:
 class Cost(msgspec.Struct, frozen=True):
     """What a run took, from the operating system. kwh and grams are intervals; metered False means not counted.
 
+    counters: the energy is from the processor's own counters, not from CPU seconds. memory_kwh: an estimate for the
+    memory, not within kwh. overhead: the factor for idle machines and cooling within kwh, 1 for none. grid_as_of: the
+    last day that the grams per kWh describe.
     cut: what the clock cut short, in words; empty where the outcome depends on rows, settings and seed alone.
     """
 
@@ -149,6 +152,10 @@ class Cost(msgspec.Struct, frozen=True):
     grams_low: float = 0.0
     grams_high: float = 0.0
     grid: str = ""
+    grid_as_of: str = ""
+    counters: bool = False
+    memory_kwh: float = 0.0
+    overhead: float = 1.0
     metered: bool = False
     money: float = 0.0
     currency: str = ""
@@ -156,11 +163,18 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """One step of the search: when it ended, and the best loss so far."""
+    """One step of the search: when it ended, and the best so far.
+
+    metric: AUC, accuracy or R² of the best on the rows held back. cpu_seconds, kwh (upper end):
+    spent by then.
+    """
 
     seconds: float
     loss: float
     learner: str
+    metric: float | None = None
+    cpu_seconds: float = 0.0
+    kwh: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.case import Book
 from shipworthy.core.features import Category, Moment
 from shipworthy.core.features import Number as NumberInput
 from shipworthy.core.found import Contract
@@ -55,7 +56,7 @@ def same_champion(case: Case, seed: int) -> Case:
 @sabotage("a search that scores on the holdout", check="holdout-untouched")
 def reopened(case: Case) -> Case:
     """The holdout was opened 40 times."""
-    return {**case, "book": 40}
+    return {**case, "book": Book(40)}
 
 
 @sabotage("a column written after the outcome", check="too-good")

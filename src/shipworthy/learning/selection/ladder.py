@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from shipworthy.core.words import counted
 from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
+from shipworthy.learning.search.purse import Purse
 from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.selection.provable import LEARNERS, shape
@@ -77,18 +79,19 @@ def learn(
     clock, meter, rules = time.monotonic(), start(), project.learning
     stage = set_up(parts, features, project)
     end = math.inf if rules.trials else clock + rules.seconds - max(RESERVE * rules.seconds, RESERVE_SECONDS)
+    purse = Purse(rules, partial(meter.spent, rules))
     candidates: list[Candidate] = []
     margins: Margins = {}
     course, skipped = Course(), []
     for marked in rungs(project, stage.task, learners):
-        if candidates and end - time.monotonic() < LEAST_SECONDS:
+        if candidates and (end - time.monotonic() < LEAST_SECONDS or purse.empty()):
             skipped.append(marked.name)
             continue
         progress(f"learning: {marked.name}")
         job = _job(stage, project, seconds=max(0.1, SHARES.get(marked.name, 0.1) * rules.seconds))
         begun, cpu = time.monotonic(), cpu_seconds()
         if marked.name == "boosted":
-            made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm)
+            made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm, purse=purse)
         else:
             made = marked.function(*stage.learn, job)
         candidates.append(_candidate(stage, marked, made, time.monotonic() - begun, cpu_seconds() - cpu))
@@ -117,6 +120,7 @@ def _searched(
     clock: float,
     end: float,
     warm: Mapping[str, Any] | None,
+    purse: Purse,
 ) -> tuple[Fitted, Course]:
     """Boosted trees by the best settings found, fitted again on all rows searched on where there is time.
 
@@ -129,7 +133,7 @@ def _searched(
     held = folds(parts.learn.take(chosen), truth, project)
     course = search(inputs, truth, job, held, clock=clock, end=end,
                     trials=(rules.trials or None) if rules.search else 1,
-                    most_bytes=rules.max_megabytes * 1e6, warm=warm)
+                    most_bytes=rules.max_megabytes * 1e6, warm=warm, purse=purse)
     assert course.kept is not None
     plain = course.settings.items() >= {name: DEFAULT[name] for name in DEFAULT if name != "rounds"}.items()
     last = math.inf if plain else end
