@@ -20,7 +20,7 @@ from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, 
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Learning
 from shipworthy.core.settings.part import Part
-from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Value
+from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Requirement",
     "Rollout",
     "Serving",
+    "Simulation",
     "Source",
     "Splitting",
     "TargetRule",
@@ -68,6 +69,7 @@ class Project(Part, frozen=True):
     value: Value | None = None
     fairness: Fairness = Fairness()
     gate: Gate = Gate()
+    simulation: Simulation = Simulation()
     watch: Watching = Watching()
     serve: Serving = Serving()
     rollout: Rollout = Rollout()
