@@ -80,8 +80,8 @@ def test_how_far_a_protected_column_moves_an_answer_is_proved(clean: dict[str, A
 def test_a_protected_column_of_which_a_property_is_declared_is_left_to_it(clean: dict[str, Any]) -> None:
     learn = clean["parts"].learn
     parts = replace(clean["parts"], learn=learn.with_schema(learn.schema.replace("cat2", protected=True)))
-    claim = Property("cat2 alone moves the margin by at most 9")
-    project = msgspec.structs.replace(clean["project"], property=(claim,))
+    claimed = Property("cat2 alone moves the margin by at most 9")
+    project = msgspec.structs.replace(clean["project"], property=(claimed,))
     finding = structural_zero(project, clean["model"], parts)
     assert finding.sentence == ("No part of the program reads them, so proved for all inputs without effect: sex; what "
                                 "was declared of cat2 is judged as a property.")
