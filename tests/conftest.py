@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.deployment.integration.serving.answerer import answerer
+from shipworthy.deployment.integration.serving.loopback import loopback
+from shipworthy.deployment.monitoring.drill import first_alarm
+from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
@@ -70,7 +73,7 @@ STEPS = Steps(
     profile=lambda table: None, contract=contract, validate=validate, clean=lambda raw: None, train=train,
     contributions=lambda model, inputs: contributions(model.program, inputs, model.reference),
     suspect_labels=suspect_labels, reference=lambda model, table: None, discover=lambda tables, project: None,
-    answer=answer,
+    answer=answer, serve=partial(loopback, world_project()), alarm=partial(first_alarm, world_project()),
 )
 
 
@@ -97,7 +100,7 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "table": table, "parts": parts, "arrived": parts.holdout,
         "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
         "contract": contract(parts.learn), "book": Book(1), "steps": STEPS, "history": (), "seals": (), "code": (),
-        "metrics": METRICS,
+        "metrics": METRICS, "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
     }
 
 

@@ -32,6 +32,8 @@ from shipworthy.data.preprocessing.clean import clean
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
+from shipworthy.deployment.integration.serving.loopback import loopback
+from shipworthy.deployment.monitoring.drill import first_alarm
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse, ShipworthyError
 from shipworthy.learning.selection.ladder import train
@@ -52,6 +54,7 @@ def steps(project: Project, known: Registry) -> Steps:
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
+        serve=partial(loopback, project), alarm=partial(first_alarm, project),
     )
 
 

@@ -61,6 +61,7 @@ from shipworthy.learning.selection.ladder import learn
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
+from shipworthy.verification.formal.declared import certificates
 
 Case = dict[str, Any]
 Kept = Callable[[str, Callable[[], Mapping[str, Any]], Mapping[str, str]], Mapping[str, Any]]
@@ -375,13 +376,12 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
-        PLUGINS: canonical(place.registry.plugins),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
-        "ladder.json": canonical(ladder(case["learned"])),
+        "ladder.json": canonical(ladder(case["learned"])), PLUGINS: canonical(place.registry.plugins),
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
-        **history.carried(case["seals"]), **case["grid"].files(),
+        **history.carried(case["seals"]), **case["grid"].files(), **certificates(case["project"], case["model"], cut),
         "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
         "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),

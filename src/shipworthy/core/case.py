@@ -64,6 +64,8 @@ class Steps:
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
+    serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
+    alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
     """
 
     profile: Callable[..., Any]
@@ -76,6 +78,8 @@ class Steps:
     reference: Callable[..., Any]
     discover: Callable[..., Any]
     answer: Callable[..., Any]
+    serve: Callable[..., Any]
+    alarm: Callable[..., Any]
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,28 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What trees may look like, so that properties of them can be proved; 0 and empty are without limit.
+
+    rounds, leaves: at most, of a class and of a tree. signs: of every input 1 or −1 where the answer may only rise or
+    fall with it, else 0. alone: places of inputs that meet no other in a tree. coded: categories of more levels are
+    read as numbers, the codes.
+    """
+
+    rounds: int = 0
+    leaves: int = 0
+    signs: tuple[int, ...] = ()
+    alone: tuple[int, ...] = ()
+    coded: int = 0
+
+
+@dataclass(frozen=True)
 class Job:
     """What a learner is asked for.
 
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
+    shape: what limits boosted trees.
     """
 
     task: str
@@ -63,6 +80,7 @@ class Job:
     seed: int = 0
     valid: tuple[Floats, Floats | Ints] | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
+    shape: Shape = Shape()
 
     @property
     def outputs(self) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+import msgspec
+
 from shipworthy.core.settings.part import Part
 
 
@@ -42,6 +46,31 @@ class Value(Part, frozen=True):
     assumed: bool = False
 
 
+class Property(Part, frozen=True):
+    """[[property]] What must hold of every input, proved from the program itself; see docs/guides/properties.md.
+
+    claim: one sentence, such as "never falls when age rises". within: column → lowest and highest value, where the
+    claim is about those alone. errors: column → error of measurement, in the column's unit, that "errors of
+    measurement" speaks of; a column that is not named is exact.
+    """
+
+    claim: str
+    within: dict[str, tuple[float, float]] = {}
+    errors: dict[str, float] = {}
+
+
+class Domain(Part, frozen=True):
+    """[domain] Which rows there can be, beyond the ranges of [data.limits]; properties speak of no others.
+
+    whole: columns that hold whole numbers only. one_of: groups of 0-or-1 columns of which exactly one is 1. order:
+    pairs of columns, the first of which is never above the second.
+    """
+
+    whole: tuple[str, ...] = ()
+    one_of: tuple[tuple[str, ...], ...] = ()
+    order: tuple[tuple[str, str], ...] = ()
+
+
 class Gate(Part, frozen=True):
     """[gate] Which rows hold back promotion; every change of the default is shown.
 
@@ -50,3 +79,16 @@ class Gate(Part, frozen=True):
 
     also: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+
+
+class Simulation(Part, frozen=True):
+    """[simulation] How the world answers back, for the scenarios that a release must survive.
+
+    alarm_rows: rows within which an alarm must come. delay_rows: rows that are served until a label is known. labels:
+    which come to be known: of all rows, of accepted ones only, or as decided, where a row that was turned away counts
+    as one of the first class.
+    """
+
+    alarm_rows: Annotated[int, msgspec.Meta(ge=300)] = 2_000
+    delay_rows: Annotated[int, msgspec.Meta(ge=0)] = 500
+    labels: Literal["all", "accepted", "as-decided"] = "all"

@@ -28,6 +28,7 @@ from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.purse import Purse
 from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality
+from shipworthy.learning.selection.provable import LEARNERS, shape
 from shipworthy.learning.training.boosted import DEFAULT, dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
@@ -176,7 +177,7 @@ def train(
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
     task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
-    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed,
+    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed, shape=shape(project, features, table.schema),
               settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
     inputs = features.matrix(table)
     made: Fitted = known[learner].function(inputs, truth, job)
@@ -220,7 +221,8 @@ def rungs(project: Project, task: str, learners: Learners | None = None) -> list
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
-    wanted = project.learning.learners or tuple(name for name in known if not known[name].facts["by_name"])
+    usual = LEARNERS if project.learning.profile == "provable" else ()
+    wanted = project.learning.learners or usual or tuple(name for name in known if not known[name].facts["by_name"])
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
     return sorted(chosen, key=lambda marked: int(marked.facts["order"]))
 
@@ -245,7 +247,7 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
     return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
-               seed=project.learning.seed)
+               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema))
 
 
 def _scores(stage: Stage, made: Fitted) -> Floats:
