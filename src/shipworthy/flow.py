@@ -20,6 +20,7 @@ from shipworthy.again import PLUGINS, learnt, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
+from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
@@ -145,7 +146,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder),
+        "attestations": read_attestations(place.folder), "packs": chosen(place.project, place.folder),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
@@ -204,14 +205,9 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
-    evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
-                     required=required(place.project), progress=progress,
-                     waivers=history.waived(place.store, trainer=place.project.project.trainer))
-    heard = {finding.check for finding in evidence.findings}
-    more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
-                 if finding.check not in heard)
-    missing = {row: why for row, why in evidence.missing.items() if row not in {finding.row for finding in more}}
-    return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
+    return judge(case, place.registry.checks, settings=place.project.checks, judged=about,
+                 required=required(place.project), progress=progress,
+                 waivers=history.waived(place.store, trainer=place.project.project.trainer))
 
 
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from shipworthy.core.canon import digest
-from shipworthy.core.settings.assurance import Fairness
+from shipworthy.core.settings.assurance import Fairness, Law
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Learning
@@ -28,6 +28,7 @@ __all__ = [
     "Fairness",
     "Gate",
     "Join",
+    "Law",
     "Learning",
     "Part",
     "Project",
@@ -61,6 +62,7 @@ class Project(Part, frozen=True):
     requirement: tuple[Requirement, ...] = ()
     value: Value | None = None
     fairness: Fairness = Fairness()
+    law: Law = Law()
     gate: Gate = Gate()
     watch: Watching = Watching()
     serve: Serving = Serving()
