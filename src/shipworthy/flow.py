@@ -43,6 +43,7 @@ from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
+from shipworthy.deployment.integration.erasure.subjects import admitted
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
@@ -124,7 +125,8 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     required(place.project)
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
-        case = prepare(place, tables or gather(place), progress=step)
+        known = admitted(place.store.home, place.project, tables or gather(place))
+        case = prepare(place, known, progress=step)
         with tempfile.TemporaryDirectory() as draft:
             case["release"] = write(place, Path(draft), case, Evidence(()))
             evidence = judged(place, case, progress=step)
