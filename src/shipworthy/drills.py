@@ -19,6 +19,7 @@ import pyarrow.csv
 
 from shipworthy import __version__, flow
 from shipworthy.assurance.inversion import ratio, signal
+from shipworthy.assurance.law.drilled import FOLDER
 from shipworthy.core.absence import search
 from shipworthy.core.canon import canonical
 from shipworthy.core.drill import Drill
@@ -34,7 +35,6 @@ from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import Workspace, open_workspace
 from shipworthy.survey import ROWS
 
-FOLDER = "drills"
 PLANTED = CHOSEN = 100
 SIZE, SHADOWS = 1_600, 12
 TOWNS = ("Aa", "Bath", "Cork", "Delft", "Eger")

@@ -20,6 +20,7 @@ from shipworthy.again import PLUGINS, learnt, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
+from shipworthy.assurance.law.drilled import read_drills
 from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
@@ -147,6 +148,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
+        "drills": read_drills(place.store.home),
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
         "attestations": read_attestations(place.folder), "packs": chosen(place.project, place.folder),
         "book": place.store.metadata.read_holdout(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
 
+from shipworthy.core.absence import search
 from shipworthy.core.attested import Attestation, signed_by
+from shipworthy.core.drill import Drill
 from shipworthy.core.evidence import Evidence, Finding, Judged
+from shipworthy.core.found import Profile
 from shipworthy.core.pack import Clause, Pack
 from shipworthy.marks import sabotage, twin
 
@@ -94,3 +102,66 @@ def old_evidence(case: Case) -> Case:
     then = (datetime.now(UTC) - timedelta(days=400)).isoformat(timespec="seconds")
     return {**case, "evidence": Evidence(tuple(msgspec.structs.replace(one, at=then)
                                                for one in case["evidence"].findings))}
+
+
+class _Shelf:
+    """Stored tables by name, as checks read them."""
+
+    def __init__(self, **tables: pa.Table) -> None:
+        self.tables = tables
+
+    def names(self) -> list[str]:
+        return sorted(self.tables)
+
+    def read(self, name: str, version: int | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+        return self.tables[name].select(list(columns or self.tables[name].column_names))
+
+
+def _keeps(case: Case, *, oldest: int) -> Case:
+    """Rows may be kept for 400 days, and the oldest is so many days old."""
+    days = [timedelta(days=day) for day in (1, 30, oldest)]
+    rows = pa.table({"when": pa.array([datetime.now(UTC) - day for day in days], pa.timestamp("us", "UTC"))})
+    data = msgspec.structs.replace(case["project"].data, retention_days=400)
+    return {**case, "project": msgspec.structs.replace(case["project"], data=data), "tables": _Shelf(training=rows),
+            "profile": case.get("profile") or Profile(3, ())}
+
+
+@twin("retention")
+def young_rows(case: Case, seed: int) -> Case:
+    """The oldest row has some weeks left."""
+    return _keeps(case, oldest=390 - seed)
+
+
+@sabotage("the job that forgets is switched off", check="retention")
+def job_off(case: Case) -> Case:
+    """One row is a day older than it may be."""
+    return _keeps(case, oldest=401)
+
+
+def drilled(*, vacuumed: bool) -> Drill:
+    """A drill as the search of real files tells it: rows were deleted from a table, and old versions cleaned up or not.
+    """
+    words = [f"zq{n:04}erased" for n in range(100)]
+    with tempfile.TemporaryDirectory() as folder:
+        write_deltalake(folder, pa.table({"name": words}))
+        write_deltalake(folder, pa.table({"name": ["somebody else"]}), mode="overwrite")
+        table = DeltaTable(folder)
+        table.vacuum(0 if vacuumed else None, dry_run=not vacuumed, enforce_retention_duration=False)
+        for path in Path(folder).glob("_delta_log/*.json"):  # the smallest and largest name, as the erasure does
+            path.write_text("\n".join(line for line in path.read_text("utf-8").splitlines() if '"stats"' not in line))
+        found = search(Path(folder), words)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    hits = tuple(f"{hit.file}: {hit.how}" for hit in found.hits)
+    return Drill("erasure", now, "0", len(words), found.files, hits[:20], len(hits), waiting=found.unread)
+
+
+@twin("erasure-drill")
+def whole_drill(case: Case, seed: int) -> Case:
+    """Rows were deleted, old versions too, and every byte was searched."""
+    return {**case, "drills": (drilled(vacuumed=True),)}
+
+
+@sabotage("a row left in an old table version", check="erasure-drill")
+def old_version(case: Case) -> Case:
+    """Rows were deleted from the newest version only."""
+    return {**case, "drills": (drilled(vacuumed=False),)}

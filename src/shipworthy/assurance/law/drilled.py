@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
 
 from shipworthy.core.drill import Drill
 from shipworthy.core.evidence import Finding, Verdict, say
+from shipworthy.errors import StoreError
 from shipworthy.marks import check
 
 ROW = "law.legislation"
+FOLDER = "drills"
 AGAIN = "shipworthy drill erasure"
 
 
@@ -43,3 +48,14 @@ def erasure_drill(
     short += ["the attack finds them less often than by chance"] if found.high < 0.5 else []
     verdict: Verdict = "unknown" if short else "pass"
     return say(verdict, f"{'; '.join([told, attack, *short])}.", remedy=AGAIN if short else "", **facts)
+
+
+def read_drills(home: Path) -> tuple[Drill, ...] | None:
+    """What drills found here, the newest first; None where none was made. home: the project's `.shipworthy`."""
+    paths = sorted((home / FOLDER).glob("*.json"), reverse=True)
+    try:
+        found = [msgspec.json.decode(path.read_bytes(), type=Drill) for path in paths]
+    except (msgspec.MsgspecError, OSError) as error:
+        raise StoreError(f"what a drill found cannot be read: {error}", where=str(home / FOLDER),
+                         hint=f"delete that file and do it again: {AGAIN}") from error
+    return tuple(sorted(found, key=lambda one: one.at, reverse=True)) or None

@@ -6,10 +6,12 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from shipworthy.core.project import Project
 from shipworthy.core.table import Table
@@ -68,11 +70,14 @@ def remember(home: Path, ids: Iterable[str]) -> Erased:
 
 
 def admitted(home: Path, project: Project, tables: Mapping[str, Table]) -> dict[str, Table]:
-    """The tables without the rows of people who were erased, whatever their sources still hold."""
-    if not (home / FILE).exists():
-        return dict(tables)
-    gone = remembered(home)
-    return {name: _without(table, gone, project) for name, table in tables.items()}
+    """The tables without rows of people who were erased, and without those that have expired by [data] retention_days.
+
+    Whatever their sources still hold, nothing is learnt from them.
+    """
+    if (home / FILE).exists():
+        gone = remembered(home)
+        tables = {name: _without(table, gone, project) for name, table in tables.items()}
+    return {name: _young(table, project) for name, table in tables.items()}
 
 
 def _without(table: Table, gone: Erased, project: Project) -> Table:
@@ -84,3 +89,12 @@ def _without(table: Table, gone: Erased, project: Project) -> Table:
         bad = [word for word in dict.fromkeys(words.tolist()) if word is not None and gone.known(str(word)) in hashes]
         stay &= ~np.isin(words.astype(str), bad) if bad else True
     return table if stay.all() else table.take(stay)
+
+
+def _young(table: Table, project: Project) -> Table:
+    days, time = project.data.retention_days, project.data.time
+    if not days or time not in table.schema or not pa.types.is_timestamp(table.column(time).type):
+        return table
+    edge = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+    old = table.numbers(time) < edge
+    return table.take(~old) if old.any() else table
