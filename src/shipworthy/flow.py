@@ -126,8 +126,7 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     required(place.project)
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
-        known = admitted(place.store.home, place.project, tables or gather(place))
-        case = prepare(place, known, progress=step)
+        case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), progress=step)
         with tempfile.TemporaryDirectory() as draft:
             case["release"] = write(place, Path(draft), case, Evidence(()))
             evidence = judged(place, case, progress=step)
@@ -237,7 +236,8 @@ def current_evidence(place: Workspace, release: Release) -> Evidence:
     made = release.manifest.identity
     return msgspec.structs.replace(
         release.evidence, waivers=history.waived(place.store, release=release.id), required=required(place.project),
-        missing=last_said(place.store, release), current=Judged(code_digest(place.registry), made.model, made.data))
+        missing=last_said(place.store, release), current=Judged(
+            code_digest(place.registry), made.model, made.data, digest(chosen(place.project, place.folder))))
 
 
 def promote(place: Place, *, by: str, why: str, release_id: str = "") -> Release:

@@ -25,6 +25,7 @@ VERBS = {
     "promote": "Make a release candidate the champion; refused until it is fit.",
     "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
     "attest": "Sign what only a person can say.",
+    "evidence": "Give evidence to other tools: in-toto, SLSA, CycloneDX; why it is stale.",
     "law": "Every clause of the chosen rule packs: evidence, verdict, what is open.",
     "erase": "Erase people from tables, log, caches, releases and backups.",
     "forget": "Remove rows that are older than the project may keep them.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shipworthy.core.canon import digest
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
@@ -73,7 +74,8 @@ def judge(
         progress(f"judging {len(able)} checks: {name}")
         if "evidence" in marked.subjects:
             known["evidence"] = Evidence((*findings, *_earlier(case, findings, about)))
-        findings.append(run(marked, known, given.get(name, {}), about))
+        of_packs = msgspec.structs.replace(about, pack=digest(case["packs"])) if "packs" in marked.subjects else about
+        findings.append(run(marked, known, given.get(name, {}), of_packs))
     findings += _earlier(case, findings, about)
     heard = {finding.row for finding in findings}
     return Evidence(tuple(findings), tuple(required), tuple(waivers), _missing(known, checks, heard))
