@@ -14,7 +14,8 @@ from shipworthy.survey import ROWS, Row
 Verdict = Literal["pass", "fail", "unknown", "attested", "not-applicable"]
 VALID_DAYS = 180
 WAIVED_DAYS = 366
-AXES = ("code", "model", "data", "pack")
+AXES = ("code", "model", "data")
+CAUSES = (*AXES, "pack")
 _WORST: tuple[Verdict, ...] = ("fail", "unknown", "attested", "pass", "not-applicable")
 
 
@@ -186,7 +187,7 @@ class Evidence(msgspec.Struct, frozen=True):
     def staleness(self, finding: Finding, now: datetime | None = None) -> str:
         """Why a finding counts no longer: its age, its last day, or other code, model or data; empty if it counts."""
         now = now or datetime.now(UTC)
-        for axis in AXES:
+        for axis in CAUSES:
             told, wanted = getattr(finding.judged, axis), getattr(self.current, axis)
             if told and wanted and told != wanted:
                 return f"it was made of other {axis} than today's"
@@ -200,7 +201,7 @@ class Evidence(msgspec.Struct, frozen=True):
         """Cause → the findings that count no longer because of it: "code", "model", "data", "pack" or "age"."""
         found: dict[str, list[Finding]] = {}
         for finding in self.stale(now):
-            axes = [axis for axis in AXES if getattr(finding.judged, axis) and getattr(self.current, axis)
+            axes = [axis for axis in CAUSES if getattr(finding.judged, axis) and getattr(self.current, axis)
                     and getattr(finding.judged, axis) != getattr(self.current, axis)]
             found.setdefault(axes[0] if axes else "age", []).append(finding)
         return {cause: tuple(findings) for cause, findings in found.items()}

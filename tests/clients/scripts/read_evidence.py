@@ -18,6 +18,10 @@ KINDS = {"test-result.intoto.json": test_result_pb2.TestResult,
          "verification-summary.intoto.json": vsa_pb2.VerificationSummary}
 for name, message in KINDS.items():
     statement = json.loads(base64.b64decode(json.loads((folder / name).read_text())["payload"]))
+    levels = statement["predicate"].get("verifiedLevels")
+    if levels:  # an array by SLSA v1.1; the message of in-toto-attestation 0.9.3 wrongly declares one string
+        assert isinstance(levels, list)
+        statement["predicate"]["verifiedLevels"] = levels[0]
     try:
         json_format.ParseDict(statement, statement_pb2.Statement())
         json_format.ParseDict(statement["predicate"], message())
