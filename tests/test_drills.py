@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shipworthy import drills
+from shipworthy import __version__, drills
 from shipworthy.assurance.law.drilled import erasure_drill, read_drills
 from shipworthy.core.drill import Drill
 from shipworthy.errors import StoreError
 
-GOOD = Drill("erasure", "2026-11-23T00:00:00+00:00", "1", 200, 170, auc=0.5, low=0.44, high=0.56)
+GOOD = Drill("erasure", "2026-11-23T00:00:00+00:00", __version__, 200, 170, auc=0.5, low=0.44, high=0.56)
 
 
 def now(**facts: object) -> Drill:
@@ -37,6 +37,7 @@ def test_people_who_were_erased_are_in_no_byte_and_in_no_model() -> None:
     (now(retrained=False), "fail", "the model is the same"),
     (now(auc=0.7, low=0.65, high=0.75), "fail", "AUC 0.700"),
     (now(low=0.3, high=0.7), "unknown", "the interval is ± 0.20 wide"),
+    (now(version="0.0.1"), "unknown", "it was made by version 0.0.1"),
     (now(subjects=20), "unknown", "20 people prove too little"),
     (now(waiting=("a file could not be read",)), "fail", "a file could not be read"),
 ])

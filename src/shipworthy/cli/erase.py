@@ -10,7 +10,7 @@ import click
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, progress, project_option, put, say
 from shipworthy.deployment.integration.erasure.erase import Erasure, erase
-from shipworthy.deployment.integration.erasure.subjects import columns_of, wanted
+from shipworthy.deployment.integration.erasure.subjects import wanted
 from shipworthy.errors import NotFit
 from shipworthy.store.workspace import Workspace, open_workspace
 
@@ -68,7 +68,7 @@ def _tell(place: Workspace, found: Erasure) -> None:
         click.echo(f"? {text}")
     for name in found.left:
         click.echo(f"✗ still in {name}: delete it there, and erase again")
-    if set(columns_of(place.project)) <= set(place.project.data.personal):
+    if set(place.project.data.identifiers) <= set(place.project.data.personal):
         say("the log keeps no personal identifier: give the ids of predictions to reach what was answered")
     if found.done:
         click.echo("✓ nothing is left of them in this project")

@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from shipworthy import __version__
 from shipworthy.core.absence import search
 from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.drill import Drill
@@ -152,7 +153,7 @@ def drilled(*, vacuumed: bool) -> Drill:
         found = search(Path(folder), words)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     hits = tuple(f"{hit.file}: {hit.how}" for hit in found.hits)
-    return Drill("erasure", now, "0", len(words), found.files, hits[:20], len(hits), waiting=found.unread)
+    return Drill("erasure", now, __version__, len(words), found.files, hits[:20], len(hits), waiting=found.unread)
 
 
 @twin("erasure-drill")

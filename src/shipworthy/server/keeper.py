@@ -47,12 +47,12 @@ class Keeper:
     def look(self) -> None:
         """One look at the rollout, if one is under way, and what follows from it."""
         rollouts.forget(self.place)
-        self.forget()
         known = rolling(self.place.store)
         if known is not None and not known.ended:
             found = rollouts.step(self.place)
             if found.action != "hold":
                 self.tell(f"rollout of {known.challenger.release[:12]}: {found.action}, {found.reason}")
+        self.forget()
 
     def forget(self) -> None:
         """Once a day, remove the rows that have expired, where the project says how long it keeps them."""

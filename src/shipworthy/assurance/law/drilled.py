@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipworthy import __version__
 from shipworthy.core.drill import Drill
 from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.errors import StoreError
@@ -24,8 +25,9 @@ def erasure_drill(
     """Whether people who were erased in the last drill left no trace in any byte and are not recognised by the model.
 
     Fails on a trace, on work that was left, on a model that stayed the same, and where a membership attack recognises
-    them. Unknown where the drill is older than `days`, of fewer than `subjects` people, or the interval of the attack's
-    AUC is wider than `width` to each side. It is judged once a drill was made here; rule packs ask for it by name.
+    them. Unknown where the drill is older than `days`, of another version of the package, of fewer than `subjects`
+    people, or the interval of the attack's AUC is wider than `width` to each side. It is judged once a drill was made
+    here; rule packs ask for it by name.
     """
     found = next((one for one in drills if one.name == "erasure"), None)
     if found is None:
@@ -43,6 +45,7 @@ def erasure_drill(
     age = (datetime.now(UTC) - datetime.fromisoformat(found.at)).days
     half = (found.high - found.low) / 2
     short = [f"the drill is {age} days old, at most {days} are allowed"] if age > days else []
+    short += [f"it was made by version {found.version}"] if found.version != __version__ else []
     short += [f"{found.subjects} people prove too little"] if found.subjects < subjects else []
     short += [f"the interval is ± {half:.2f} wide, at most {width:g} tells"] if half > width else []
     short += ["the attack finds them less often than by chance"] if found.high < 0.5 else []

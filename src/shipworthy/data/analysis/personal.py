@@ -52,6 +52,8 @@ CONTEXT = {
     "passport": "national id",
     "taxpayer": "national id",
     "nhs": "national id",
+    "social": "national id",
+    "soc": "national id",
     "sin": "national id",
     "bsn": "national id",
     "aadhaar": "national id",
