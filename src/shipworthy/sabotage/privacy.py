@@ -51,8 +51,9 @@ def alike(case: Case, seed: int) -> Case:
     """Two quasi-identifiers with few values are declared."""
     random = np.random.default_rng([6, seed])
     bands = random.choice(["18-39", "40-64", "65+"], case["table"].rows)
-    table = case["table"].with_column("age_band", pa.array(bands))
-    return {**_declared(case, ("sex", "age_band")), "table": table, "attestations": case.get("attestations") or ()}
+    regions = random.choice(["north", "south"], case["table"].rows)
+    table = case["table"].with_column("age_band", pa.array(bands)).with_column("region", pa.array(regions))
+    return {**_declared(case, ("region", "age_band")), "table": table, "attestations": case.get("attestations") or ()}
 
 
 @sabotage("one unique birth date", check="k-anonymity")
@@ -62,7 +63,7 @@ def unique_birth(case: Case) -> Case:
     days = np.random.default_rng(8).choice(["1980-01-01", "1980-01-02"], case["table"].rows).astype(object)
     days[7] = "1931-02-03"
     table = case["table"].with_column("birth", pa.array(days.tolist(), pa.string()))
-    return {**_declared(case, ("sex", "birth")), "table": table}
+    return {**_declared(case, ("region", "birth")), "table": table}
 
 
 def _declared(case: Case, names: tuple[str, ...]) -> Case:

@@ -48,11 +48,11 @@ def k_anonymity(
         return say("pass", "No column is declared to tell who a row is about, and none is named as if it did.",
                    n=table.rows, limit=float(k))
     size, alone, row = _classes(table, names)
-    told = f"At least {size} of {table.rows:,} rows are alike in {', '.join(names)}"
+    told = f"The smallest group of rows alike in {', '.join(names)} has {size} of {table.rows:,}"
     facts = {"value": float(size), "limit": float(k), "n": table.rows}
     if size >= k:
         return say("pass", f"{told}; {k} are asked for.", **facts)
-    told += f", and {k} are asked for; {alone:,} rows have fewer like them"
+    told += f", and {k} are asked for; {alone:,} rows lie in groups of fewer than five"
     signed = [one for one in attestations if (one.row, one.topic) == (ROW, TOPIC) and genuine(one)
               and _day(one) >= datetime.now(UTC).date() and not same(one.by, project.project.trainer)]
     if signed:

@@ -29,7 +29,8 @@ from shipworthy.deployment.integration.log.tables import ENTITY_TABLE
 from shipworthy.deployment.integration.releases.book import can_sign, held, ledger, put
 from shipworthy.deployment.integration.releases.collect import collect_tables
 from shipworthy.deployment.integration.releases.release import read_manifest
-from shipworthy.deployment.integration.releases.shelf import placed, remove, unused
+from shipworthy.deployment.integration.releases.shelf import placed, remove
+from shipworthy.deployment.integration.releases.use import unused
 from shipworthy.errors import BadRelease, Misuse, StoreError
 from shipworthy.store.erasing import Gone, matches, read_words
 from shipworthy.store.erasing import erase as erase_rows
