@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from shipworthy import __version__, drills
 from shipworthy.assurance.law.drilled import erasure_drill, read_drills
 from shipworthy.core.drill import Drill
+from shipworthy.deployment.integration.erasure.erase import Erasure
 from shipworthy.errors import StoreError
+from shipworthy.store.workspace import Workspace
 
 GOOD = Drill("erasure", "2026-11-23T00:00:00+00:00", __version__, 200, 170, auc=0.5, low=0.44, high=0.56)
 
@@ -29,6 +33,25 @@ def test_people_who_were_erased_are_in_no_byte_and_in_no_model() -> None:
     assert found.subjects == 200
     assert found.low < 0.5 < found.high
     assert erasure_drill((found,)).verdict == "pass"
+
+
+def careless(place: Workspace, ids: Sequence[str], **_: object) -> Erasure:
+    """Deletes rows from the newest version of each table, and nothing else."""
+    tables = place.store.tables
+    for name in tables.names():
+        if "person" in tables.read(name).column_names:
+            tables.remove(name, "person", pa.chunked_array([list(ids)]))
+    return Erasure("0" * 32, len(ids))
+
+
+def test_rows_left_in_old_versions_caches_releases_and_the_backup_are_found() -> None:
+    found = drills.erasure(eraser=careless)
+    told = erasure_drill((found,))
+    assert told.verdict == "fail"
+    places = " ".join(found.hits)
+    assert all(where in places for where in (".shipworthy/tables/training", ".shipworthy/tables/served",
+                                             ".shipworthy/kept/", "releases/", ".backup.tar!"))
+    assert found.count > len(found.hits)
 
 
 @pytest.mark.parametrize(("drill", "verdict", "told"), [

@@ -36,7 +36,7 @@ from shipworthy.store.workspace import Workspace, open_workspace
 from shipworthy.survey import ROWS
 
 PLANTED = CHOSEN = 100
-SIZE, SHADOWS = 1_600, 12
+SIZE, SHADOWS, SHOWN = 1_600, 12, 200
 TOWNS = ("Aa", "Bath", "Cork", "Delft", "Eger")
 PROJECT = """[project]
 name = "erasure-drill"
@@ -106,9 +106,9 @@ def erasure(
     seen = search(folder, [people.marker, *people.ids[PLANTED:]], also=[backup])
     progress("asking who was in the training data")
     auc, low, high = recognised(built, people.table.filter(pa.array(~stay)))
-    hits = tuple(f"{hit.file}: {hit.word[:8]}… ({hit.how})" for hit in seen.hits)
+    first = {hit.file: f"{hit.file}: {hit.word[:8]}… ({hit.how})" for hit in reversed(seen.hits)}
     return Drill("erasure", datetime.now(UTC).isoformat(timespec="seconds"), __version__, len(people.ids), seen.files,
-                 hits[:20], len(hits), before != after, auc, low, high,
+                 tuple(sorted(first.values()))[:SHOWN], len(seen.hits), before != after, auc, low, high,
                  (*done.retrain, *done.waiting, *done.left, *seen.unread), round(seconds, 2))
 
 

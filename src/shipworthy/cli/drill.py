@@ -32,7 +32,7 @@ def command(act: str, folder: Path, as_json: bool) -> None:
         put(found)
     else:
         click.echo(f"{SIGNS[finding.verdict]}  {finding.sentence}")
-        for hit in found.hits:
+        for hit in found.hits[:20]:
             click.echo(f"  {hit}")
     say(f"kept: {kept}")
     sys.exit(0 if finding.verdict == "pass" else 1)
