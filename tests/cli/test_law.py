@@ -40,7 +40,7 @@ def test_the_packs_are_listed_and_a_project_without_one_is_told_which_to_look_at
     call: Call, made: tuple[Path, Told]
 ) -> None:
     listed = call("law", "--packs")
-    assert (listed.code, listed.out.count("\n")) == (0, 14)
+    assert (listed.code, listed.out.count("\n")) == (0, 15)
     told = call("law", "-p", made[0])
     assert told.code == 1
     assert "no rule pack is chosen" in told.err

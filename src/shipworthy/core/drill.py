@@ -8,9 +8,9 @@ import msgspec
 class Drill(msgspec.Struct, frozen=True):
     """One drill. at: UTC. version: of the package. subjects: erased. searched: files.
 
-    hits: where traces of them are, one a file. count: all traces. retrained: whether the model is another one. auc, low,
-    high: how well a membership attack tells the erased from rows never seen. waiting: what erasure could not do.
-    seconds: of the erasure alone.
+    hits: where traces of them are, one a file. count: all traces. retrained: whether the model is another one.
+    auc, low, high: how well a membership attack tells the erased from rows never seen. waiting: what erasure could not
+    do. seconds: of the erasure alone.
     """
 
     name: str

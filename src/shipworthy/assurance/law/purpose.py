@@ -17,7 +17,7 @@ WORDS = {
     "benefits": ("benefit claim", "welfare", "social assistance", "public service"),
     "law-enforcement": ("police", "recidiv", "offender", "parole", "crime"),
 }
-PACKS = {"credit": ("eu-ai-act", "us-credit", "gdpr"), "employment": ("eu-ai-act", "nyc-ll144", "gdpr"),
+PACKS = {"credit": ("eu-ai-act", "us-credit", "gdpr"), "employment": ("eu-ai-act", "nyc-ll144", "us-ugesp", "gdpr"),
          "insurance": ("eu-ai-act", "gdpr"), "health": ("hipaa", "gdpr")}
 
 
