@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from shipworthy.core.case import Steps
+from shipworthy.core.case import Book, Steps
 from shipworthy.core.contributions import contributions
 from shipworthy.core.features import fit
 from shipworthy.core.found import Catalogue, Listed
@@ -24,6 +24,9 @@ from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.deployment.integration.serving.answerer import answerer
+from shipworthy.deployment.integration.serving.loopback import loopback
+from shipworthy.deployment.monitoring.drill import first_alarm
+from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
@@ -70,7 +73,7 @@ STEPS = Steps(
     profile=lambda table: None, contract=contract, validate=validate, clean=lambda raw: None, train=train,
     contributions=lambda model, inputs: contributions(model.program, inputs, model.reference),
     suspect_labels=suspect_labels, reference=lambda model, table: None, discover=lambda tables, project: None,
-    answer=answer,
+    answer=answer, serve=partial(loopback, world_project()), alarm=partial(first_alarm, world_project()),
 )
 
 
@@ -96,8 +99,8 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "arrived": parts.holdout,
         "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
-        "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "seals": (), "code": (),
-        "metrics": METRICS,
+        "contract": contract(parts.learn), "book": Book(1), "steps": STEPS, "history": (), "seals": (), "code": (),
+        "metrics": METRICS, "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
     }
 
 

@@ -30,10 +30,10 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
 
-    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer to a POST. Raises StoreError when the server went away."""
-        head = b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        return self._ask(head % (path.encode(), self._host, len(body)) + body)
+    def post(self, path: str, body: bytes, kind: str = "application/json") -> tuple[int, bytes]:
+        """Status and body of the answer to a POST. kind: of the body. Raises StoreError when the server went away."""
+        head = b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+        return self._ask(head % (path.encode(), self._host, kind.encode(), len(body)) + body)
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of the answer to a GET. Raises StoreError when the server went away."""

@@ -22,7 +22,7 @@ OWN = {"shipworthy_labels_total": ("counter", "Labels kept."),
        "rest_server_requests_in_progress": ("gauge", "Requests under way.")}
 PER_RELEASE = {"shipworthy_predictions_total": "Rows answered.",
                "shipworthy_unseen_categories_total": "Values new to the model.",
-               "shipworthy_outside_limits_total": "Numbers beyond declared limits.",
+               "shipworthy_outside_limits_total": "Numbers beyond what is declared, or else expected.",
                "shipworthy_abstentions_total": "Rows without a decision.",
                "shipworthy_unusable_scores_total": "Rows whose score is no finite number.",
                "shipworthy_release_failures_total": "Requests that a release failed to answer."}
