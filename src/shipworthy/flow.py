@@ -19,6 +19,8 @@ from shipworthy.again import PLUGINS, learnt, opened_holdout, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
+from shipworthy.assurance.law.drilled import read_drills
+from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
@@ -41,6 +43,7 @@ from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
+from shipworthy.deployment.integration.erasure.subjects import admitted
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
@@ -123,7 +126,7 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     required(place.project)
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
-        case = prepare(place, tables or gather(place), progress=step)
+        case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), progress=step)
         with tempfile.TemporaryDirectory() as draft:
             case["release"] = write(place, Path(draft), case, Evidence(()))
             evidence = judged(place, case, progress=step)
@@ -145,8 +148,9 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
+        "drills": read_drills(place.store.home),
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder),
+        "attestations": read_attestations(place.folder), "packs": chosen(place.project, place.folder),
         "book": opened_holdout(place, case["parts"].holdout, case["model"]),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
     }
@@ -204,14 +208,9 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
-    evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
-                     required=required(place.project), progress=progress,
-                     waivers=history.waived(place.store, trainer=place.project.project.trainer))
-    heard = {finding.check for finding in evidence.findings}
-    more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
-                 if finding.check not in heard)
-    missing = {row: why for row, why in evidence.missing.items() if row not in {finding.row for finding in more}}
-    return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
+    return judge(case, place.registry.checks, settings=place.project.checks, judged=about,
+                 required=required(place.project), progress=progress,
+                 waivers=history.waived(place.store, trainer=place.project.project.trainer))
 
 
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +235,8 @@ def current_evidence(place: Workspace, release: Release) -> Evidence:
     made = release.manifest.identity
     return msgspec.structs.replace(
         release.evidence, waivers=history.waived(place.store, release=release.id), required=required(place.project),
-        missing=last_said(place.store, release), current=Judged(code_digest(place.registry), made.model, made.data))
+        missing=last_said(place.store, release), current=Judged(
+            code_digest(place.registry), made.model, made.data, digest(chosen(place.project, place.folder))))
 
 
 def promote(place: Place, *, by: str, why: str, release_id: str = "") -> Release:

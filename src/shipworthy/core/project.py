@@ -15,7 +15,7 @@ import msgspec
 
 from shipworthy.core.canon import digest
 from shipworthy.core.claims import Claim, read_claim
-from shipworthy.core.settings.assurance import Fairness, Reason, Recourse
+from shipworthy.core.settings.assurance import Fairness, Law, Reason, Recourse
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Learning
@@ -31,6 +31,7 @@ __all__ = [
     "Fairness",
     "Gate",
     "Join",
+    "Law",
     "Learning",
     "Part",
     "Project",
@@ -72,6 +73,7 @@ class Project(Part, frozen=True):
     fairness: Fairness = Fairness()
     reasons: dict[str, Reason] = {}
     recourse: Recourse = Recourse()
+    law: Law = Law()
     gate: Gate = Gate()
     simulation: Simulation = Simulation()
     watch: Watching = Watching()

@@ -30,6 +30,7 @@ identifiers = ["entity"]
 protected = ["sex"]
 set_aside = ["sex"]
 personal = ["sex"]
+retention_days = 36500
 
 [[source]]
 address = "world.parquet"
