@@ -72,7 +72,7 @@ def answer(model: Model, record: dict[str, Any]) -> dict[str, Any]:
 STEPS = Steps(
     profile=lambda table: None, contract=contract, validate=validate, clean=lambda raw: None, train=train,
     contributions=lambda model, inputs: contributions(model.program, inputs, model.reference),
-    suspect_labels=suspect_labels, reference=lambda model, table: None, discover=lambda tables, project: None,
+    suspect_labels=suspect_labels, reference=reference, discover=lambda tables, project: None,
     answer=answer, serve=partial(loopback, world_project()), alarm=partial(first_alarm, world_project()),
 )
 

@@ -18,7 +18,7 @@ from shipworthy.verification.trials.simulation import SCENARIOS, World, in_time,
 from shipworthy.verification.trials.survival import scenarios
 
 VALUE = Value(currency="EUR", true_positive=10.0, false_positive=-4.0)
-SUBJECTS = ("project", "model", "parts", "contract", "grid", "steps")
+SUBJECTS = ("project", "model", "parts", "contract", "steps")
 
 
 def world(case: dict[str, Any], **changes: Any) -> World:

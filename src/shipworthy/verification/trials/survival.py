@@ -9,7 +9,6 @@ import numpy as np
 from shipworthy.core.case import Steps
 from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.found import Contract
-from shipworthy.core.grid import Reference
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
@@ -25,8 +24,8 @@ BATCH, FEWEST_ROWS, FEWEST = 1_000, 200, 200
 
 @check("scenarios", row="verification.simulation")
 def scenarios(
-    project: Project, model: Model, parts: Parts, contract: Contract, grid: Reference, steps: Steps, *,
-    limit: float = 0.95, runs: int = 20, like: float = 0.65
+    project: Project, model: Model, parts: Parts, contract: Contract, steps: Steps, *, limit: float = 0.95,
+    runs: int = 20, like: float = 0.65
 ) -> Finding:
     """Whether the share of scenarios survived is at least the limit, at its lower end.
 
@@ -47,7 +46,7 @@ def scenarios(
         return say("unknown", f"Simulated rows {why}, so that scenarios say nothing.", n=told.rows,
                    remedy="see simulator-fidelity")
     usual = Usual(model.truth(parts.learn), float(model.predict(parts.holdout.spread(BATCH)).abstain.mean()))
-    random = np.random.default_rng(0)
+    random, grid = np.random.default_rng(0), steps.reference(model, parts.tune, parts.holdout, learnt=parts.learn)
     calm = [alarmed(_world(project, model, parts, random), contract, grid, steps) for _ in range(runs)]
     if sum(map(bool, calm)) > len(calm) // 5:
         return say("unknown", f"{sum(map(bool, calm))} of {len(calm)} streams without trouble raise an alarm, so that "
