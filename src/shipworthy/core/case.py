@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shipworthy.core.model import Model
+
 SUBJECTS: dict[str, str] = {
     "project": "the parsed project file (core.project.Project)",
     "catalogue": "every source found and the joins between them (core.found.Catalogue)",
@@ -21,7 +23,7 @@ SUBJECTS: dict[str, str] = {
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
-    "book": "how often this holdout was opened for this release (int)",
+    "book": "how often holdouts were opened, and the best model that this one judged before (core.case.Book)",
     "champion": "the model in production now (Model)",
     "learnt": "the rows that the champion learnt from or was tuned on (Table)",
     "release": "the release folder opened (core.release.Release)",
@@ -37,6 +39,19 @@ SUBJECTS: dict[str, str] = {
     "steps": "functions that make the above again (core.case.Steps)",
     "bank": "the outcome of the sabotage bank (core.case.BankResult list)",
 }
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the holdout book says. models: different models that this holdout has judged, this one included.
+
+    holdouts: different holdouts that this project has read in its lifetime. best: the earlier model with the lowest
+    loss on this holdout, as far as its release is still here.
+    """
+
+    models: int
+    holdouts: int = 1
+    best: Model | None = None
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,12 @@ def flipped(case: Case) -> Case:
 
 @sabotage("a-region-removed", check="thin-slices")
 def removed(case: Case) -> Case:
-    """No training row combines the most frequent level of the first category with a high first number."""
+    """No training row combines the most frequent level of the first category with a high number."""
     parts: Parts = case["parts"]
-    learn = parts.learn
-    number = next(column.name for column in learn.schema.features if column.kind == "number")
-    category = next(column.name for column in learn.schema.features if column.kind == "category")
+    learn, number = parts.learn, _finest(parts.learn)
+    category = next((column.name for column in learn.schema.features if column.kind == "category"), None)
+    if category is None:
+        raise BadData("no column is a category", where="the table", hint="the fault needs one to take a region of")
     words, values = learn.words(category), learn.numbers(number)
     levels, counts = np.unique(words.astype(str), return_counts=True)
     gone = (words == levels[counts.argmax()]) & (values > np.nanquantile(values, 0.7))
@@ -169,7 +170,9 @@ def entered_again(case: Case) -> Case:
     holdout, copied = parts.holdout, parts.tune.head(rows)
     for column in copied.schema.columns:
         if column.role == "identifier":
-            copied = copied.with_column(column.name, pa.array([f"again-{n}" for n in range(copied.rows)]))
+            whole = pa.types.is_integer(copied.data[column.name].type)
+            fresh = pa.array([-1 - n if whole else f"again-{n}" for n in range(copied.rows)])
+            copied = copied.with_column(column.name, fresh)
         elif column.role == "time":
             later = pc.add(copied.data[column.name], pa.scalar(timedelta(minutes=1), pa.duration("us")))
             copied = copied.with_column(column.name, later)

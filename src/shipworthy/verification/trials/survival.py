@@ -14,9 +14,8 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
-from shipworthy.verification.requirements.worth import declared
 from shipworthy.verification.trials.fidelity import LEAST, fidelity
-from shipworthy.verification.trials.replay import CRASHED, HARMED, Outcome, Usual, alarmed, lived
+from shipworthy.verification.trials.replay import CRASHED, HARMED, Outcome, Usual, alarmed, earning, lived
 from shipworthy.verification.trials.simulation import SCENARIOS, World, in_time, stream
 
 BATCH, FEWEST_ROWS, FEWEST = 1_000, 200, 200
@@ -66,8 +65,8 @@ def _world(project: Project, model: Model, parts: Parts, random: np.random.Gener
     """A stream without trouble."""
     sheet, rows = project.simulation, in_time(parts.holdout)
     batch = min(BATCH, int(0.8 * rows.rows), sheet.alarm_rows)  # fewer than all: another batch has other rows
-    value = project.value if project.value is not None and declared(project.value) else None
-    return World(model, stream(rows, rows=sheet.alarm_rows, batch=batch, random=random), batch, value,
+    drawn = stream(rows, rows=sheet.alarm_rows, batch=batch, random=random)
+    return World(model, drawn, batch, earning(project.value, rows, average=True),
                  sheet.delay_rows, sheet.labels != "all")
 
 
