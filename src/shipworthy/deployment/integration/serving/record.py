@@ -280,6 +280,8 @@ def _loose(body: bytes, error: msgspec.ValidationError) -> Any:
         name = found.group(1) if found else "body"
         raise BadData(f'field "{name}" is not a finite number', where=name,
                       hint="send null if the value is unknown") from error
+    except msgspec.DecodeError as malformed:
+        raise _named_constant(body) or malformed from None
 
 
 def _shown(value: Any) -> str:
