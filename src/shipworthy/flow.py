@@ -1,7 +1,6 @@
 """The product in order: study, judge, release; then promote, watch, renew. Read this first.
 
-Stages meet here and nowhere else: each function takes nouns and returns nouns. What is costly is kept, so that a
-killed run goes on from its last finished step.
+Stages meet here and nowhere else: each function takes nouns and returns nouns. What is costly is kept.
 """
 
 from __future__ import annotations
@@ -141,6 +140,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
     asked: Table = case["training"]
     version = place.store.tables.write("training", asked.data, mode="overwrite", migration="a new run")
+    history.measuring(place.store, place.project, case["parts"].holdout.digest)
     standing = champion(place)
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
@@ -219,8 +219,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
 
 def checklist(place: Place, release_id: str = "") -> Evidence:
     """The evidence about a release, the newest if none is named, with the waivers, gate and code as they are today."""
-    place = opened(place)
-    return current_evidence(place, candidate(place, release_id))
+    return current_evidence(opened(place), candidate(place, release_id))
 
 
 def candidate(place: Place, release_id: str = "") -> Release:
@@ -339,7 +338,8 @@ def renew(
 
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
-    what = [project.data, project.source, project.join, project.split, project.learning, project.value, project.checks]
+    what = [project.data, project.source, project.join, project.split, project.learning, project.value, project.checks,
+            project.fairness.mitigation]
     return keep(place.store, step, compute, code=code_digest(place.registry), inputs=inputs,
                 settings={"settings": digest(what), "environment": digest(environment())}).outputs
 

@@ -39,6 +39,8 @@ VERBS = {
     "restore": "Make a project again from such a file, every byte checked.",
     "predict": "Score a table with a release.",
     "explain": "Say why a release answers one row as it does.",
+    "notice": "Say why somebody was refused, by code, and what they can do.",
+    "mitigate": "What closing a gap between groups would cost, method by method.",
     "watch": "Evidence about traffic: what moved, and whether it harms.",
     "renew": "Train a challenger on newer data; it must earn its place.",
     "verify": "Re-check a release's digests and re-execute its evidence, offline.",

@@ -66,6 +66,8 @@ class Steps:
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
     alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
+    recourse: (model, row, changes, *, wish) → Recourse, the cheapest change of a row that turns its decision.
+    review: (release, project) → Reviewed, what a live override of one answer came to.
     """
 
     profile: Callable[..., Any]
@@ -78,8 +80,27 @@ class Steps:
     reference: Callable[..., Any]
     discover: Callable[..., Any]
     answer: Callable[..., Any]
+    recourse: Callable[..., Any]
+    review: Callable[..., Any]
     serve: Callable[..., Any]
     alarm: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What came of overruling one served answer. served, asked, stands: the model's decision, the person's, and what
+    stands afterwards. status, refused: of the request with a token that may overrule, and with one that may not.
+    logged: decisions of people in the log. actors: of its lines in the ledger. broken: what is wrong with the ledger.
+    """
+
+    served: Any
+    asked: Any
+    status: int
+    refused: int
+    stands: Any
+    logged: tuple[Any, ...]
+    actors: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

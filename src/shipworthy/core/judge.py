@@ -127,7 +127,8 @@ def _missing(case: Case, checks: Mapping[str, Marked], heard: set[str]) -> dict[
 
 
 def required(project: Project) -> tuple[str, ...]:
-    """The rows that must hold for promotion: the survey's default, changed by the project's [gate].
+    """The rows that must hold for promotion: the survey's default, changed by the project's [gate]; and that of proofs,
+    where a property is declared.
 
     Raises BadProject for a row that does not exist.
     """
@@ -135,5 +136,6 @@ def required(project: Project) -> tuple[str, ...]:
         if row not in BY_ID:
             raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
     default = {row.id for row in ROWS if row.required}
-    wanted = (default | set(project.gate.also)) - set(project.gate.without)
+    declared = {"verification.functional"} if project.property else set()
+    wanted = (default | declared | set(project.gate.also)) - set(project.gate.without)
     return tuple(row.id for row in ROWS if row.id in wanted)

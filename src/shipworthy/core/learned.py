@@ -11,7 +11,7 @@ import numpy as np
 from shipworthy.core.features import Input
 from shipworthy.core.model import Model
 from shipworthy.core.program import Link, Program
-from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.core.table import Floats, Ints, Mask, Table
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Job:
 
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
-    shape: what limits boosted trees.
+    shape: what limits boosted trees. weights: (n,) of the rows that it is given, or None where all weigh the same.
     """
 
     task: str
@@ -81,6 +81,11 @@ class Job:
     valid: tuple[Floats, Floats | Ints] | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
     shape: Shape = Shape()
+    weights: Floats | None = None
+
+    def only(self, rows: Ints | Mask) -> Job:
+        """The same for some of the rows."""
+        return self if self.weights is None else replace(self, weights=self.weights[rows])
 
     @property
     def outputs(self) -> int:

@@ -15,7 +15,7 @@ import msgspec
 
 from shipworthy.core.canon import digest
 from shipworthy.core.claims import Claim, read_claim
-from shipworthy.core.settings.assurance import Fairness
+from shipworthy.core.settings.assurance import Fairness, Reason, Recourse
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Learning
@@ -36,6 +36,8 @@ __all__ = [
     "Project",
     "Property",
     "RENEWED",
+    "Reason",
+    "Recourse",
     "Requirement",
     "Rollout",
     "Serving",
@@ -68,6 +70,8 @@ class Project(Part, frozen=True):
     domain: Domain = Domain()
     value: Value | None = None
     fairness: Fairness = Fairness()
+    reasons: dict[str, Reason] = {}
+    recourse: Recourse = Recourse()
     gate: Gate = Gate()
     simulation: Simulation = Simulation()
     watch: Watching = Watching()

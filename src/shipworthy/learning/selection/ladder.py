@@ -31,6 +31,7 @@ from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.selection.provable import LEARNERS, shape
 from shipworthy.learning.training.boosted import DEFAULT, dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
+from shipworthy.learning.training.reweighing import mitigated
 from shipworthy.learning.training.rows import drawn
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
@@ -49,7 +50,7 @@ MANY_CLASSES = 30
 
 @dataclass(frozen=True)
 class Stage:
-    """What every rung is fitted and scored on."""
+    """What every rung is fitted and scored on. weights: of the learn rows, where a gap between groups is mitigated."""
 
     features: Features
     schema: Schema
@@ -58,6 +59,7 @@ class Stage:
     classes: tuple[str, ...]
     learn: tuple[Floats, Floats | Ints]
     tune: tuple[Floats, Floats | Ints]
+    weights: Floats | None = None
 
 
 def learn(
@@ -129,7 +131,7 @@ def _searched(
     rules = project.learning
     most = max(LEAST_ROWS, int(SEARCHED * rules.seconds * CELLS_A_SECOND / stage.learn[0].shape[1]))
     chosen = drawn(parts.learn.rows, most, rules.seed)
-    inputs, truth = stage.learn[0][chosen], stage.learn[1][chosen]
+    inputs, truth, job = stage.learn[0][chosen], stage.learn[1][chosen], job.only(chosen)
     held = folds(parts.learn.take(chosen), truth, project)
     course = search(inputs, truth, job, held, clock=clock, end=end,
                     trials=(rules.trials or None) if rules.search else 1,
@@ -178,6 +180,7 @@ def train(
     task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
     job = Job(task, classes, features.inputs, seconds=seconds, seed=seed, shape=shape(project, features, table.schema),
+              weights=mitigated(table, truth, project),
               settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
     inputs = features.matrix(table)
     made: Fitted = known[learner].function(inputs, truth, job)
@@ -192,7 +195,8 @@ def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     sides = [(features.matrix(part), encode_target(part, project.data.target, classes))
              for part in (parts.learn, parts.tune)]
     schema = parts.learn.schema.only(features.columns)
-    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1])
+    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1],
+                 mitigated(parts.learn, sides[0][1], project))
 
 
 def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
@@ -221,6 +225,9 @@ def rungs(project: Project, task: str, learners: Learners | None = None) -> list
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
+    if "network" in project.learning.learners and project.fairness.mitigation != "none":
+        raise BadProject("a network does not weigh its rows", where="[fairness] mitigation",
+                         hint="take network out of [learning] learners")
     usual = LEARNERS if project.learning.profile == "provable" else ()
     wanted = project.learning.learners or usual or tuple(name for name in known if not known[name].facts["by_name"])
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
@@ -247,7 +254,7 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
     return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
-               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema))
+               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema), weights=stage.weights)
 
 
 def _scores(stage: Stage, made: Fitted) -> Floats:

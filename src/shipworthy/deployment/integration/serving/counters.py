@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shipworthy.deployment.integration.rollout.calls import EDGES
 
 SHOWN = 8  # of the fine edges every eighth is shown: each twice the one before
-ROUTES = ("predict", "infer", "invocations", "labels", "other")
+ROUTES = ("predict", "infer", "invocations", "labels", "overrides", "other")
 ANSWERS = ROUTES[:3]
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 431, 500, 503)
 OWN = {"shipworthy_labels_total": ("counter", "Labels kept."),
