@@ -11,16 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
-from shipworthy.core.amounts import AMOUNTS, Amounts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Value
 from shipworthy.core.table import Floats, Ints, Table
 
 Random = np.random.Generator
-Paid = tuple[Value, Amounts]
 TILTS, ODDS, COSTS, FACTORS = (-1.5, 1.5), (1 / 3, 3.0), (1.5, 2.0), (1_000.0, 0.001, 1.8)
 CHANGED, NEW = 0.6, 0.3
 
@@ -29,14 +28,14 @@ CHANGED, NEW = 0.6, 0.3
 class World:
     """What scenarios change. rows: a stream as it arrives, with the target as it turns out; batch: rows of a delivery.
 
-    paid: what decisions earn, with the table that says so. delay: how many rows are served until a label is known.
-    accepted: labels come only for rows decided for.
+    value: what decisions earn. delay: how many rows are served until a label is known. accepted: labels come only for
+    rows decided for.
     """
 
     model: Model
     rows: Table
     batch: int
-    paid: Paid | None = None
+    value: Value | None = None
     delay: int = 0
     accepted: bool = False
     name: str = field(default="no trouble")
@@ -177,23 +176,22 @@ def _twice(world: World, random: Random) -> World:
 
 def _costs(world: World, random: Random) -> World | None:
     """Whatever costs, costs half as much again, or twice; the threshold stays."""
-    if world.paid is None:
+    if world.value is None:
         return None
-    value, paid = world.paid
     times = float(random.choice(COSTS))
-    for name in AMOUNTS:
-        if name.startswith("per_unit") or np.mean(paid[name]) < 0:
-            paid = paid.moved(name, times)
-    return replace(world, paid=(value, paid))
+    names = ("true_positive", "false_positive", "false_negative", "true_negative", "per_unit_under", "per_unit_over")
+    unit = ("per_unit_under", "per_unit_over")
+    dearer = {name: times * getattr(world.value, name) for name in names
+              if name in unit or getattr(world.value, name) < 0}
+    return replace(world, value=msgspec.structs.replace(world.value, **dearer))
 
 
 def _capacity(world: World, random: Random) -> World | None:
     """Half as many rows may be decided for as the model decides for now, or as may be so far."""
-    if world.paid is None or world.model.task != "binary":
+    if world.value is None or world.model.task != "binary":
         return None
-    value, paid = world.paid
     decided = float(np.mean(world.model.decide(world.model.score(world.rows))))
-    return replace(world, paid=(value, replace(paid, capacity=min(paid.capacity, decided) / 2)))
+    return replace(world, value=msgspec.structs.replace(world.value, capacity=min(world.value.capacity, decided) / 2))
 
 
 SCENARIOS: dict[str, Transform] = {
