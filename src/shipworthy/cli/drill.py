@@ -1,0 +1,60 @@
+"""`shipworthy drill`: attack a release as an enemy would, say what came of it, and what helps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shipworthy import flow
+from shipworthy.cli.chosen import chosen
+from shipworthy.cli.depth import told
+from shipworthy.cli.talk import json_option, progress, project_option, put
+from shipworthy.core.evidence import Finding, Judged
+from shipworthy.core.judge import run
+from shipworthy.store.workspace import Workspace, open_workspace
+
+release_option = click.option("--release", "release_id", default="",
+                              help="Release to attack, by id, its start, alias or folder; the champion by default.")
+
+
+@click.group()
+def command() -> None:
+    """Attack a release as an enemy would: what came of it, and what helps. Exit 1 if a drill fails."""
+
+
+@command.command()
+@project_option
+@release_option
+@json_option
+def flips(folder: Path, release_id: str, as_json: bool) -> None:
+    """Turn 3 % of the labels and look for them among the most suspicious 5 % of rows."""
+    place, case = opened(folder, release_id)
+    conclude(drilled(place, case, "flips-found", rows=8_000), as_json)
+
+
+def opened(folder: Path, release_id: str) -> tuple[Workspace, dict[str, Any]]:
+    """The workspace of a folder, and what a release carries, with its project as it is today."""
+    place = open_workspace(folder)
+    release = chosen(place, release_id)
+    return place, {**flow.stored(release, place.registry), "project": place.project}
+
+
+def drilled(place: Workspace, case: Mapping[str, Any], check: str, **settings: Any) -> Finding:
+    """The finding of a check at the strength of a drill; settings of the project go before those given here."""
+    with progress() as step:
+        step(f"drill: {check}")
+        return run(place.registry.checks[check], case, {**settings, **place.project.checks.get(check, {})}, Judged())
+
+
+def conclude(finding: Finding, as_json: bool) -> None:
+    """Print a finding with all that is behind it, and leave: 0 if it is fine, else 1."""
+    if as_json:
+        put(finding)
+    else:
+        for line in told(finding):
+            click.echo(line)
+    sys.exit(0 if finding.fine else 1)
