@@ -193,7 +193,7 @@ def study(
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "training": whole.take(used), "arrived": whole.take(rows.holdout),
+        "recipe": learned.chosen.recipe, "training": whole.take(used), "arrived": whole.take(rows.holdout),
         "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
@@ -378,7 +378,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
         PLUGINS: canonical(place.registry.plugins),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
-        "ladder.json": canonical(ladder(case["learned"])),
+        "ladder.json": canonical(ladder(case["learned"])), "recipe.json": canonical(case["recipe"]),
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),

@@ -18,6 +18,7 @@ SUBJECTS: dict[str, str] = {
     "arrived": "the holdout as it arrived, before cleaning, row for row (Table)",
     "parts": "learn, tune and holdout tables (core.learned.Parts)",
     "learned": "candidates, choice, cost (core.learned.Learned)",
+    "recipe": "how the chosen model was trained (core.learned.Recipe)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",

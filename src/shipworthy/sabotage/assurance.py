@@ -14,6 +14,7 @@ import pyarrow as pa
 from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.features import Category
 from shipworthy.core.found import Catalogue
+from shipworthy.core.learned import Recipe
 from shipworthy.core.ledger import Line, line, seal
 from shipworthy.core.model import Model
 from shipworthy.core.predictions import Predictions
@@ -111,24 +112,22 @@ def rotated_shares(case: Case) -> Case:
 @sabotage("a model that learnt its rows by heart", check="membership")
 def by_heart(case: Case) -> Case:
     """Every learning row was repeated until no leaf had to hold two people."""
-    steps, learned, parts = case["steps"], case["learned"], case["parts"]
+    steps, parts = case["steps"], case["parts"]
 
     def train(table: Table, **how: Any) -> Model:
         many = table.take(np.tile(np.arange(table.rows), 25))
         found: Model = steps.train(many, **{**how, "learner": "boosted", "settings": {}})
         return found
 
-    chosen = replace(learned.chosen, model=train(parts.learn, seed=0), learner="boosted", settings={})
-    return {**case, "learned": replace(learned, chosen=chosen), "steps": replace(steps, train=train)}
+    return {**case, "model": train(parts.learn, seed=0), "recipe": Recipe("boosted"),
+            "steps": replace(steps, train=train)}
 
 
 @twin("membership")
 def plain_line(case: Case, seed: int) -> Case:
     """The recipe is a line, which has no room to remember anybody."""
-    steps, learned = case["steps"], case["learned"]
-    chosen = replace(learned.chosen, model=steps.train(case["parts"].learn, learner="linear", seed=seed, settings={}),
-                     learner="linear", settings={})
-    return {**case, "learned": replace(learned, chosen=chosen)}
+    line = case["steps"].train(case["parts"].learn, learner="linear", seed=seed, settings={})
+    return {**case, "model": line, "recipe": Recipe("linear")}
 
 
 @sabotage("a search that looks at the most credible", check="flips-found")

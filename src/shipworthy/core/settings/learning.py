@@ -10,9 +10,10 @@ class Learning(Part, frozen=True):
 
     seconds: wall clock of the whole ladder and search. trials: of the search, instead of the clock, so that the outcome
     depends on rows, settings and seed alone; 0 is by the clock. learners: those of the ladder to try; if
-    empty, all but network, which waits to be named. search: whether settings are searched. seed: of folds, learners
-    and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target hardware;
-    0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
+    empty, all but network, which waits to be named. search: whether settings are searched. cautious: boosted trees are
+    small ones with little room to remember a row, unsearched: what helps against membership inference. seed: of folds,
+    learners and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target
+    hardware; 0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
     grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
     """
 
@@ -20,6 +21,7 @@ class Learning(Part, frozen=True):
     trials: int = 0
     learners: tuple[str, ...] = ()
     search: bool = True
+    cautious: bool = False
     seed: int = 0
     threads: int = 2
     epsilon: float = 0.002
