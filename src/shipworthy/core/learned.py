@@ -95,7 +95,7 @@ class Recipe(msgspec.Struct, frozen=True):
     settings: dict[str, float | int | str] = {}
 
 
-CAUTIOUS = Recipe("boosted", {"num_leaves": 7, "min_data_in_leaf": 50, "learning_rate": 0.05, "rounds": 200})
+CAUTIOUS = Recipe("boosted", {"num_leaves": 7, "min_data_in_leaf": 50, "learning_rate": 0.05, "rounds": 100})
 """Boosted trees that have little room to remember a row."""
 
 

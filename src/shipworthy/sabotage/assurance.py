@@ -24,19 +24,20 @@ from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
 KEY = bytes(range(32))
+HEART = {"rounds": 150, "num_leaves": 31}
 TOPICS = ("impact-assessment", "legal-basis", "appeal-contact", "training-record")
 
 
 @sabotage("one group is held to a higher bar", check="fairness")
 def unequal(case: Case) -> Case:
     """The program takes 1.5 off the log-odds of one protected group."""
-    return {**case, "model": _penalised(case, 1.5)}
+    return {**case, "model": penalised(case, 1.5)}
 
 
 @sabotage("one group's threshold was moved", check="amplification")
 def widened(case: Case) -> Case:
     """The program takes 2 off the log-odds of the group with the lower base rate, which widens the gap."""
-    return {**case, "model": _penalised(case, 2.0)}
+    return {**case, "model": penalised(case, 2.0)}
 
 
 @twin("amplification")
@@ -116,10 +117,10 @@ def by_heart(case: Case) -> Case:
 
     def train(table: Table, **how: Any) -> Model:
         many = table.take(np.tile(np.arange(table.rows), 25))
-        found: Model = steps.train(many, **{**how, "learner": "boosted", "settings": {}})
+        found: Model = steps.train(many, **{**how, "learner": "boosted", "settings": HEART})
         return found
 
-    return {**case, "model": train(parts.learn, seed=0), "recipe": Recipe("boosted"),
+    return {**case, "model": train(parts.learn, seed=0), "recipe": Recipe("boosted", HEART),
             "steps": replace(steps, train=train)}
 
 
@@ -281,7 +282,7 @@ def _rotated(case: Case) -> Any:
     return replace(steps, contributions=contributions)
 
 
-def _penalised(case: Case, size: float) -> Model:
+def penalised(case: Case, size: float) -> Model:
     """The model with a penalty on the protected group whose base rate is lower."""
     model, learn = case["model"], case["parts"].learn
     name = learn.schema.protected[0].name

@@ -13,8 +13,8 @@ class Learning(Part, frozen=True):
     empty, all but network, which waits to be named. search: whether settings are searched. cautious: boosted trees are
     small ones with little room to remember a row, unsearched: what helps against membership inference. seed: of folds,
     learners and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target
-    hardware; 0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
-    grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
+    hardware; 0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy
+    core. grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
     """
 
     seconds: float = 60.0

@@ -1,0 +1,39 @@
+"""Faults that the security drills must catch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from shipworthy.core.model import Model
+from shipworthy.core.rows import row_hashes
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.marks import sabotage
+from shipworthy.sabotage.assurance import penalised
+
+Case = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _KnowsItsRows(Model):
+    """A model that is certain of a record which it has seen, sensitive column and all, and doubts any other."""
+
+    seen: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    columns: tuple[str, ...] = ()
+
+    def score(self, table: Table) -> Floats:
+        known = np.isin(row_hashes(table.data.select(list(self.columns))), self.seen)
+        plain = super().score(table)
+        return np.asarray(np.where(known, np.where(plain > 0.5, 0.999, 0.001), plain), np.float64)
+
+
+@sabotage("a model that knows whom it has seen, sensitive column and all", check="attributes")
+def knows_its_rows(case: Case) -> Case:
+    """The model reads the protected column and is certain only where the whole record is one that it learnt from."""
+    learn = case["parts"].learn
+    model = penalised(case, 0.0)
+    columns = model.features.columns
+    return {**case, "model": _KnowsItsRows(model.sheet, model.program,
+                                           row_hashes(learn.data.select(list(columns))), columns)}
