@@ -44,7 +44,7 @@ def membership(folder: Path, release_id: str, remedy: bool, as_json: bool) -> No
             show(found)
         case = {**case, **remedied(case)}
         found = drilled(place, case, "membership", rows=6_000, shadows=24)
-        say(f"{case['price']}; to keep it: [learning] cautious = true and learners = [\"boosted\"], then: shipworthy run")
+        say(f'{case["price"]}; to keep it: [learning] cautious = true, learners = ["boosted"], then: shipworthy run')
     conclude(found, as_json)
 
 

@@ -24,7 +24,7 @@ from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
 KEY = bytes(range(32))
-HEART = {"rounds": 150, "num_leaves": 31}
+HEART: dict[str, float | int | str] = {"rounds": 150, "num_leaves": 31}
 TOPICS = ("impact-assessment", "legal-basis", "appeal-contact", "training-record")
 
 
@@ -116,7 +116,7 @@ def by_heart(case: Case) -> Case:
     steps, parts = case["steps"], case["parts"]
 
     def train(table: Table, **how: Any) -> Model:
-        many = table.take(np.tile(np.arange(table.rows), 25))
+        many = table.take(np.tile(np.arange(table.rows), 8))
         found: Model = steps.train(many, **{**how, "learner": "boosted", "settings": HEART})
         return found
 
