@@ -19,6 +19,7 @@ SUBJECTS: dict[str, str] = {
     "parts": "learn, tune and holdout tables (core.learned.Parts)",
     "learned": "candidates, choice, cost (core.learned.Learned)",
     "recipe": "how the chosen model was trained (core.learned.Recipe)",
+    "quota": "rows a day that whoever may ask most may ask for, 0 without limit (int)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",

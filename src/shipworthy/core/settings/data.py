@@ -35,7 +35,8 @@ class Source(Part, frozen=True):
     address: a path from the project folder, or a URL. name: what joins and the report call it; if empty, the table
     after # or the file without its suffixes. No two sources have one name. owner: who answers for the data. licence:
     its SPDX identifier, such as CC0-1.0, or words. rows: at most so many are read, drawn at random by their place, for
-    tables that the machine cannot hold; 0 is all.
+    tables that the machine cannot hold; 0 is all. public: whether anybody can have these rows with their labels, so
+    that what they teach is no secret.
     """
 
     address: str
@@ -43,6 +44,7 @@ class Source(Part, frozen=True):
     owner: str = ""
     licence: str = ""
     rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    public: bool = False
 
     @property
     def called(self) -> str:
