@@ -27,7 +27,7 @@ LEAST, MOST = 20, 500
 @check("ownership", row="security.stealing")
 def ownership(
     project: Project, model: Model, recipe: Recipe, parts: Parts, steps: Steps, *, limit: float = 1e-6,
-    models: int = 4, rows: int = 10_000, drawn: int = 50_000
+    models: int = 4, rows: int = 5_000, drawn: int = 50_000
 ) -> Finding:
     """Whether a secret set of rows tells the model from independently trained ones, by a binomial test.
 

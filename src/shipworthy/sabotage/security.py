@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shipworthy.core.learned import Recipe
 from shipworthy.core.model import Model
 from shipworthy.core.rows import row_hashes
 from shipworthy.core.table import Floats, Ints, Table
@@ -73,3 +74,10 @@ def commonplace(case: Case) -> Case:
         return taken
 
     return {**case, "steps": replace(steps, train=train)}
+
+
+@twin("ownership")
+def grown_alone(case: Case, seed: int) -> Case:
+    """The model is boosted trees, whose edges nobody else meets."""
+    trees = case["steps"].train(case["parts"].learn, learner="boosted", seed=99 + seed, settings={})
+    return {**case, "model": trees, "recipe": Recipe("boosted")}

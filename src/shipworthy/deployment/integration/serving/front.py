@@ -52,8 +52,9 @@ def protocol(app: App | Traced, counters: Counters, megabytes: float) -> type[as
     """
     if not as_known():
         return "h11"
-    about = {"application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)), "room": room(),
-             "heads": {}}
+    about: dict[str, Any] = {
+        "application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)), "room": room(),
+        "heads": {}}
     return type("Front", (Front,), about)
 
 
