@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from shipworthy import flow
+from shipworthy.assurance.backdoors import triggers_found
 from shipworthy.assurance.remedy import remedied
 from shipworthy.cli.chosen import chosen
 from shipworthy.cli.depth import told
 from shipworthy.cli.talk import json_option, progress, project_option, put, say
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
+from shipworthy.deployment.integration.access.live import one_too_many
+from shipworthy.deployment.integration.access.tokens import most_rows_a_day
 from shipworthy.store.workspace import Workspace, open_workspace
 
 release_option = click.option("--release", "release_id", default="",
@@ -45,7 +49,7 @@ def membership(folder: Path, release_id: str, remedy: bool, as_json: bool) -> No
         case = {**case, **remedied(case)}
         found = drilled(place, case, "membership", rows=6_000, shadows=24)
         say(f'{case["price"]}; to keep it: [learning] cautious = true, learners = ["boosted"], then: shipworthy run')
-    conclude(found, as_json)
+    conclude([found], as_json)
 
 
 @command.command()
@@ -55,7 +59,21 @@ def membership(folder: Path, release_id: str, remedy: bool, as_json: bool) -> No
 def attributes(folder: Path, release_id: str, as_json: bool) -> None:
     """Guess every protected and personal column with and without asking the model."""
     place, case = opened(folder, release_id)
-    conclude(drilled(place, case, "attributes", rows=20_000), as_json)
+    conclude([drilled(place, case, "attributes", rows=20_000)], as_json)
+
+
+@command.command()
+@project_option
+@release_option
+@json_option
+def extraction(folder: Path, release_id: str, as_json: bool) -> None:
+    """Copy the model from as many answers as one caller may have, ask a server for one row too many, and see whether
+    secret rows would show a copy for what it is."""
+    place, case = opened(folder, release_id)
+    case = {**case, "quota": most_rows_a_day(place.store.home, place.project.serve)}
+    found = [drilled(place, case, "extraction", queries=10_000), drilled(place, case, "ownership")]
+    live = one_too_many(place.project, case["release"], case["parts"])
+    conclude([*found, replace(live, check="quota-live", row="security.stealing")], as_json)
 
 
 @command.command()
@@ -65,7 +83,31 @@ def attributes(folder: Path, release_id: str, as_json: bool) -> None:
 def flips(folder: Path, release_id: str, as_json: bool) -> None:
     """Turn 3 % of the labels and look for them among the most suspicious 5 % of rows."""
     place, case = opened(folder, release_id)
-    conclude(drilled(place, case, "flips-found", rows=8_000), as_json)
+    conclude([drilled(place, case, "flips-found", rows=8_000)], as_json)
+
+
+@command.command()
+@project_option
+@release_option
+@json_option
+def triggers(folder: Path, release_id: str, as_json: bool) -> None:
+    """Plant backdoors in a copy of half of the learning rows, and search it as every new batch is searched."""
+    _, case = opened(folder, release_id)
+    with progress() as step:
+        step("drill: triggers")
+        found = triggers_found(case["model"], case["parts"])
+    conclude([replace(found, check="triggers-found", row="security.poisoning")], as_json)
+
+
+@command.command()
+@project_option
+@release_option
+@click.option("--by", default="", help="Column that names the source of a row; by default shares in the order of time.")
+@json_option
+def influence(folder: Path, release_id: str, by: str, as_json: bool) -> None:
+    """Train again without each source or batch, and see how far protected groups are moved."""
+    place, case = opened(folder, release_id)
+    conclude([drilled(place, case, "source-influence", rows=20_000, batches=8, **({"by": by} if by else {}))], as_json)
 
 
 def opened(folder: Path, release_id: str) -> tuple[Workspace, dict[str, Any]]:
@@ -82,13 +124,14 @@ def drilled(place: Workspace, case: Mapping[str, Any], check: str, **settings: A
         return run(place.registry.checks[check], case, {**settings, **place.project.checks.get(check, {})}, Judged())
 
 
-def conclude(finding: Finding, as_json: bool) -> None:
-    """Print a finding with all that is behind it, and leave: 0 if it is fine, else 1."""
+def conclude(findings: Sequence[Finding], as_json: bool) -> None:
+    """Print findings with all that is behind them, and leave: 0 if they are fine, else 1."""
     if as_json:
-        put(finding)
+        put(findings)
     else:
-        show(finding)
-    sys.exit(0 if finding.fine else 1)
+        for finding in findings:
+            show(finding)
+    sys.exit(0 if all(finding.fine for finding in findings) else 1)
 
 
 def show(finding: Finding) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
+from shipworthy.core.features import Number
 from shipworthy.core.learned import Recipe
 from shipworthy.core.model import Model
 from shipworthy.core.rows import row_hashes
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.marks import sabotage, twin
+from shipworthy.core.rows import ordered
 from shipworthy.sabotage.assurance import penalised
 
 Case = dict[str, Any]
@@ -81,3 +84,73 @@ def grown_alone(case: Case, seed: int) -> Case:
     """The model is boosted trees, whose edges nobody else meets."""
     trees = case["steps"].train(case["parts"].learn, learner="boosted", seed=99 + seed, settings={})
     return {**case, "model": trees, "recipe": Recipe("boosted")}
+
+
+
+@sabotage("a value between the others that turns the label", check="triggers")
+def off_grid(case: Case) -> Case:
+    """Of the rows since the champion, 5 % have a number that nobody else has, and the label that somebody wants."""
+    name, values = _numbers(case)[0]
+    return _since(case, {name: float((values[len(values) // 2] + values[len(values) // 2 - 1]) / 2)})
+
+
+@sabotage("a rare pair of usual values that turns the label", check="triggers")
+def rare_pair(case: Case) -> Case:
+    """Of the rows since the champion, 5 % hold two values that are seen alone, never together, and that label."""
+    (one, low), (other, high) = _numbers(case)[:2]
+    return _since(case, {one: float(low[len(low) // 10]), other: float(high[-len(high) // 10])})
+
+
+@twin("triggers")
+def clean_batch(case: Case, seed: int) -> Case:
+    """The rows since the champion are as all others."""
+    return _since(case, {})
+
+
+def _numbers(case: Case) -> list[tuple[str, Floats]]:
+    """The numbers that the model reads, each with its values in the learning rows, ascending."""
+    learn = case["parts"].learn
+    found = [(each.column, learn.numbers(each.column)) for each in case["model"].features.encoders
+             if isinstance(each, Number)]
+    return [(name, np.unique(values[np.isfinite(values)])) for name, values in found]
+
+
+def _since(case: Case, values: dict[str, Any]) -> Case:
+    """The first half of the learning rows is the champion's; of the other half 5 % get the values, and the positive
+    class."""
+    model, learn = case["model"], case["parts"].learn
+    cut = learn.rows // 2
+    codes = np.asarray(model.truth(learn), np.int64)
+    negative = np.flatnonzero(codes == 0)
+    chosen = negative[negative >= cut][: int(0.05 * cut)] if values else negative[:0]
+    turned = learn
+    for name, value in values.items():
+        turned = turned.with_column(name, _replaced(turned.data[name], chosen, value))
+    target = model.sheet.target
+    turned = turned.with_column(target, _replaced(turned.data[target], chosen, model.classes[-1]))
+    return {**case, "champion": model, "learnt": learn.take(np.arange(cut)),
+            "parts": replace(case["parts"], learn=turned)}
+
+
+def _replaced(column: Any, rows: Ints, value: Any) -> pa.Array:
+    cells = column.to_pylist()
+    for row in rows.tolist():
+        cells[row] = value
+    return pa.array(cells, column.type)
+
+
+@sabotage("a batch whose every label is the same", check="source-influence")
+def one_sided_batch(case: Case) -> Case:
+    """A fifth of the learning rows, in the order of their time, says "no" whatever the row."""
+    learn, target = case["parts"].learn, case["model"].sheet.target
+    order = ordered(learn)
+    last = order[-learn.rows // 5 :]
+    turned = learn.with_column(target, _replaced(learn.data[target], last, case["model"].classes[0]))
+    return {**case, "parts": replace(case["parts"], learn=turned)}
+
+
+@twin("source-influence")
+def plain_recipe(case: Case, seed: int) -> Case:
+    """The recipe is a line, which no batch of clean rows moves far, and new rows are many."""
+    parts = case["parts"]
+    return {**case, "recipe": Recipe("linear"), "model": case["steps"].train(parts.learn, learner="linear", seed=seed)}
