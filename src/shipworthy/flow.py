@@ -40,6 +40,7 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
+from shipworthy.data.collection.signatures import check_signed
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
 from shipworthy.deployment.integration.access.tokens import most_rows_a_day
@@ -155,8 +156,14 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
 
 
 def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, Table]:
-    """Every source of the project, read, by name. instead: source → the address that is read in its place."""
+    """Every source of the project, read, by name. instead: source → the address that is read in its place.
+
+    Raises BadData for a file without the signature that its source declares.
+    """
     place, other = opened(place), instead or {}
+    for source in place.project.source:
+        if source.signer:
+            check_signed(other.get(source.called) or place.resolve(source.address), source.signer)
     return {source.called: read(other.get(source.called) or place.resolve(source.address), name=source.called,
                                 plugins=place.plugins(), rows=source.rows) for source in place.project.source}
 

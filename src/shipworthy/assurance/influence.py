@@ -71,11 +71,12 @@ def source_influence(
                 for far, low, high in (one.far for one in found)]
     verdict: Verdict = next((one for one in ("fail", "unknown") if one in verdicts), "pass")
     most = max(found, key=lambda one: (one.far[1] > limit, one.far[2]))
+    helps = {"pass": "", "fail": f"look at {most.batch}: whose it is, and whether its labels hold"}.get(
+        verdict, "hold out a larger share, [split] holdout; so few rows cannot tell")
     return say(verdict, f"Leaving out {most.batch} moves the {most.figure} of {most.group} by {most.gap:+.3f}, at the "
                f"most {most.far[2]:.3f} ({limit:g} is allowed; {len(named)} batches of {learn.rows:,} rows, "
-               f"{len(found)} figures).", value=most.far[0], low=most.far[1], high=most.far[2], limit=limit, n=most.rows,
-               remedy="" if verdict == "pass" else f"look at {most.batch}: whose it is, and whether its labels hold"
-               if verdict == "fail" else "hold out a larger share, [split] holdout; so few rows cannot tell")
+               f"{len(found)} figures).", value=most.far[0], low=most.far[1], high=most.far[2], limit=limit,
+               n=most.rows, remedy=helps)
 
 
 def moves(recipe: Recipe, learn: Table, new: Table, steps: Steps, batches: dict[str, Mask]) -> Iterator[Move]:

@@ -36,7 +36,7 @@ class Source(Part, frozen=True):
     after # or the file without its suffixes. No two sources have one name. owner: who answers for the data. licence:
     its SPDX identifier, such as CC0-1.0, or words. rows: at most so many are read, drawn at random by their place, for
     tables that the machine cannot hold; 0 is all. public: whether anybody can have these rows with their labels, so
-    that what they teach is no secret.
+    that what they teach is no secret. signer: public key of whoever sends it, in hex; an unsigned file is then refused.
     """
 
     address: str
@@ -45,6 +45,7 @@ class Source(Part, frozen=True):
     licence: str = ""
     rows: Annotated[int, msgspec.Meta(ge=0)] = 0
     public: bool = False
+    signer: str = ""
 
     @property
     def called(self) -> str:
