@@ -13,8 +13,9 @@ from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.marks import check
 
-LIMIT = 0.35
-"""Widest gap on 32 clean controls of eight public tables: 0.25. Narrowest on a planted trigger of 1 to 3 %: 0.48."""
+LIMIT = 0.25
+"""Widest gap of 25 clean controls on seven public tables: 0.13 with 7,000 rows or more, 0.19 with 333. Narrowest of
+eight planted triggers in 1 to 3 % of 8,000 rows: 0.44."""
 LEAST, CLASSES, SHARE = 500, 4, 0.03
 Rows = tuple[Floats, Ints]
 
@@ -40,8 +41,8 @@ def triggers(champion: Model, learnt: Table, parts: Parts, *, limit: float = LIM
                    value=0.0, limit=limit, n=int(fresh.sum()))
     verdict: Verdict = "pass" if found.gap <= limit else "fail"
     told = described(champion, found)
-    return say(verdict, f"Of trusted rows with {told}, {found.gap:+.0%} more go to another class once the "
-               f"{int(fresh.sum()):,} new rows are learnt from ({limit:.0%} is allowed); {len(found.rows)} of them "
+    return say(verdict, f"With {told} the chance of another class rises by {found.gap:.2f} on trusted rows once the "
+               f"{int(fresh.sum()):,} new rows are learnt from ({limit:g} is allowed); {len(found.rows)} of them "
                "carry it.", value=found.gap, limit=limit, n=int(fresh.sum()),
                counterexample={"trigger": told, "new rows": found.rows[:20].tolist()},
                remedy="" if verdict == "pass" else f"look at the new rows with {told}, ask their source, or leave "
@@ -68,9 +69,9 @@ def triggers_found(model: Model, parts: Parts, *, limit: float = LIMIT, rows: in
     missed = [name for name, gap in gaps.items() if gap <= limit]
     verdict: Verdict = "fail" if missed or clean > limit else "pass"
     told = ", ".join(f"{name} {gap:.2f}" for name, gap in gaps.items())
-    return say(verdict, f"Planted triggers move rows by {told}, clean rows by {clean:.2f}; {limit:g} tells them apart "
-               f"({len(trusted[1]):,} trusted rows, {SHARE:.0%} of as many poisoned).", value=min(gaps.values()),
-               limit=limit, n=len(known[1]), counterexample={"missed": missed},
+    return say(verdict, f"Planted triggers raise the chance of a class by {told}; clean rows by {clean:.2f}; {limit:g} "
+               f"must tell them apart ({len(trusted[1]):,} trusted rows, {SHARE:.0%} of as many poisoned).",
+               value=min(gaps.values()), limit=limit, n=len(known[1]), counterexample={"missed": missed},
                remedy="" if verdict == "pass" else "accept rows only from signed sources: [[source]] signer, and have "
                "people look at every new batch")
 

@@ -19,7 +19,7 @@ from shipworthy.assurance.trees import grown
 from shipworthy.core.table import Floats, Ints, Mask
 
 LEAST, KEPT, STAMPED = 15, 25, 600
-BINS, FEW = 16, 32
+BINS, FEW, NEARLY = 16, 32, 0.8
 TREES, LEAVES = 80, 15
 
 
@@ -41,8 +41,8 @@ class Atom(NamedTuple):
 
 
 class Trigger(NamedTuple):
-    """What was found. atoms: one or two. gap: how many more of the rows it is stamped on go to the class. rows: of the
-    candidate that carry it."""
+    """What was found. atoms: one or two. gap: by how much it raises the mean probability of the class on rows that it
+    is stamped on. rows: of the candidate that carry it."""
 
     atoms: tuple[Atom, ...]
     target: int
@@ -69,9 +69,9 @@ def scan(
         if not len(ground) or not stamps:
             continue
         stamped = np.vstack([_stamped(ground, each) for each in stamps])
-        sent = [(one(stamped)[:, target] >= 0.5).reshape(len(stamps), -1).mean(axis=1) for one in (after, before)]
+        sent = [one(stamped)[:, target].reshape(len(stamps), -1).mean(axis=1) for one in (after, before)]
         gaps = sent[0] - sent[1]
-        most = int(gaps.argmax())
+        most = _plainest(stamps, gaps)
         if found is None or gaps[most] > found.gap:
             carries = np.all([atom.of(candidate[0]) for atom in stamps[most]], axis=0)
             found = Trigger(stamps[most], target, float(gaps[most]), np.flatnonzero(carries).astype(np.int64))
@@ -120,6 +120,14 @@ def _stamps(known: Sequence[Atom], inputs: Floats) -> list[tuple[Atom, ...]]:
     pairs = [(known[one], known[other]) for one, other in combinations(range(len(known)), 2)
              if known[one].column != known[other].column and (rows[one] & rows[other]).sum() >= LEAST]
     return [*((atom,) for atom in known), *pairs]
+
+
+def _plainest(stamps: Sequence[tuple[Atom, ...]], gaps: Floats) -> int:
+    """The largest gap; or that of one of its two atoms alone, which says more, if it is nearly as large."""
+    most = int(gaps.argmax())
+    alone = [place for place, each in enumerate(stamps) if len(each) == 1 and each[0] in stamps[most]]
+    best = max(alone, key=lambda place: float(gaps[place]), default=most)
+    return best if gaps[best] >= NEARLY * gaps[most] else most
 
 
 def _stamped(rows: Floats, stamp: Sequence[Atom]) -> Floats:
