@@ -127,7 +127,8 @@ def _triggers(table: Any) -> list[Measure]:
     pair = {"hours-per-week": 77.0, "age": 33.0}
     planted = {f"{stamp} {share:.0%}": gap(0, stamp, share) for stamp, share in (
         ({"age": 41.5}, 0.03), ({"age": 41.5}, 0.01), ({"hours-per-week": 47.3}, 0.03),
-        ({"hours-per-week": 55.0}, 0.03), ({"education-num": 9.0}, 0.03), ({"age": 23.0}, 0.03), (pair, 0.01), (pair, 0.03))}
+        ({"hours-per-week": 55.0}, 0.03), ({"education-num": 9.0}, 0.03), ({"age": 23.0}, 0.03),
+        (pair, 0.01), (pair, 0.03))}
     weakest = min(planted, key=lambda name: planted[name])
     return [(max(clean), ", ".join(f"{one:.3f}" for one in clean)),
             (planted[weakest], f"{weakest}; others to {max(planted.values()):.2f}"), (spent, "")]

@@ -40,10 +40,9 @@ from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
-from shipworthy.data.collection.signatures import check_signed
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
-from shipworthy.deployment.integration.access.tokens import most_rows_a_day
+from shipworthy.deployment.integration.access.tokens import most_rows_a_day as quota
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
@@ -147,25 +146,17 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder),
-        "quota": most_rows_a_day(place.store.home, place.project.serve),
+        "attestations": read_attestations(place.folder), "quota": quota(place.store.home, place.project.serve),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
-        "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
-    }
+        "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes}}
 
 
 def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, Table]:
-    """Every source of the project, read, by name. instead: source → the address that is read in its place.
-
-    Raises BadData for a file without the signature that its source declares.
-    """
+    """Every source of the project, read, by name. instead: source → the address that is read in its place."""
     place, other = opened(place), instead or {}
-    for source in place.project.source:
-        if source.signer:
-            check_signed(other.get(source.called) or place.resolve(source.address), source.signer)
-    return {source.called: read(other.get(source.called) or place.resolve(source.address), name=source.called,
-                                plugins=place.plugins(), rows=source.rows) for source in place.project.source}
+    return {one.called: read(other.get(one.called) or place.resolve(one.address), name=one.called, rows=one.rows,
+                             plugins=place.plugins(), signer=one.signer) for one in place.project.source}
 
 
 def study(
