@@ -42,7 +42,7 @@ from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
-from shipworthy.deployment.integration.access.tokens import most_rows_a_day as quota
+from shipworthy.deployment.integration.access.tokens import askers
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
@@ -146,7 +146,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder), "quota": quota(place.store.home, place.project.serve),
+        "attestations": read_attestations(place.folder), **askers(place.store.home, place.project.serve),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes}}

@@ -20,6 +20,8 @@ SUBJECTS: dict[str, str] = {
     "learned": "candidates, choice, cost (core.learned.Learned)",
     "recipe": "how the chosen model was trained (core.learned.Recipe)",
     "quota": "rows a day that whoever may ask most may ask for, 0 without limit (int)",
+    "holders": "who may ask for answers, by name (tuple of str)",
+    "findings": "what all other checks said (tuple of core.evidence.Finding)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",

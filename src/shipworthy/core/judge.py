@@ -17,6 +17,8 @@ from shipworthy.errors import BadProject, ShipworthyError, nearest, one_of
 from shipworthy.survey import BY_ID, ROWS
 
 Case = Mapping[str, Any]
+LAST, EARLIER = "findings", "while learning"
+"""Checks that judge what the others said come last; some findings were made while learning."""
 REPORT_IT = "a check must not fail itself: report it to whoever wrote the check"
 
 
@@ -65,11 +67,13 @@ def judge(
     """
     given = settings or {}
     bind(checks, given)
-    findings = []
-    able = {name: one for name, one in checks.items() if all(case.get(each) is not None for each in one.subjects)}
-    for name, marked in able.items():
+    findings: list[Finding] = []
+    whole = {**case, LAST: ()}
+    able = {name: one for name, one in checks.items() if all(whole.get(each) is not None for each in one.subjects)}
+    for name, marked in sorted(able.items(), key=lambda pair: LAST in pair[1].subjects):
         progress(f"judging {len(able)} checks: {name}")
-        findings.append(run(marked, case, given.get(name, {}), judged or Judged()))
+        whole[LAST] = (*case.get(EARLIER, ()), *findings)
+        findings.append(run(marked, whole, given.get(name, {}), judged or Judged()))
     heard = {finding.row for finding in findings}
     return Evidence(tuple(findings), tuple(required), tuple(waivers), _missing(case, checks, heard))
 

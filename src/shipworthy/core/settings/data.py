@@ -16,6 +16,7 @@ class About(Part, frozen=True):
     name: what its releases are called. purpose: what the answers are for, in one sentence.
     owner, trainer, approver: people, by name or address; the trainer may not approve. subject: what a row is about;
     "person" switches on the rows that protect people. decides: whether the answer decides something about a person.
+    consumers: who uses the answers, by the holder of their token; "anonymous" for whoever asks without one.
     plugins: Python files with your own checks, connectors and learners, from the project folder.
     """
 
@@ -26,6 +27,7 @@ class About(Part, frozen=True):
     approver: str = ""
     subject: Literal["person", "thing", "undeclared"] = "undeclared"
     decides: bool = True
+    consumers: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
 
 
@@ -86,7 +88,8 @@ class Data(Part, frozen=True):
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
     column → lowest and highest possible value. same: value of the target → the value that it means, where one class
-    has two spellings. personal: columns with personal data, declared.
+    has two spellings. personal: columns with personal data, declared. answers: columns that are the answers of another
+    model.
     """
 
     target: str
@@ -104,6 +107,7 @@ class Data(Part, frozen=True):
     limits: dict[str, tuple[float, float]] = {}
     same: dict[str, str] = {}
     personal: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 class Splitting(Part, frozen=True):
