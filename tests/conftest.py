@@ -96,8 +96,8 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "arrived": parts.holdout,
         "learned": Learned((chosen,), chosen, "", Cost()), "recipe": chosen.recipe, "model": model,
-        "contract": contract(parts.learn), "book": 1, "quota": 10, "holders": ("shop",), "steps": STEPS, "history": (),
-        "seals": (), "code": (), "metrics": METRICS,
+        "contract": contract(parts.learn), "book": 1, "quota": 10, "holders": ("shop",), "tickets": (),
+        "steps": STEPS, "history": (), "seals": (), "code": (), "metrics": METRICS,
     }
 
 

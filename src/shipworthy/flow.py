@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.again import PLUGINS, learnt, steps, training
+from shipworthy.again import PLUGINS, learnt, people, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
-from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
@@ -42,7 +41,6 @@ from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
-from shipworthy.deployment.integration.access.tokens import askers
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
@@ -146,7 +144,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder), **askers(place.store.home, place.project.serve),
+        **people(place),
         "book": place.store.metadata.read_holdout(
             case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes}}
@@ -378,7 +376,8 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
         PLUGINS: canonical(place.registry.plugins),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
-        "ladder.json": canonical(ladder(case["learned"])), "recipe.json": canonical(case["recipe"]),
+        "ladder.json": canonical(ladder(case["learned"])), "tickets.json": canonical(case["tickets"]),
+        "recipe.json": canonical(case["recipe"]),
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),

@@ -25,6 +25,7 @@ VERBS = {
     "promote": "Make a release candidate the champion; refused until it is fit.",
     "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
     "attest": "Sign what only a person can say.",
+    "review": "Record what users said about a requirement; list their feedback.",
     "rollout": "Let a challenger take over share by share, or take it back.",
     "rollback": "Make the previous champion the champion again.",
     "releases": "List, show, name, export, import and clear away releases.",

@@ -22,6 +22,7 @@ SUBJECTS: dict[str, str] = {
     "quota": "rows a day that whoever may ask most may ask for, 0 without limit (int)",
     "holders": "who may ask for answers, by name (tuple of str)",
     "findings": "what all other checks said (tuple of core.evidence.Finding)",
+    "tickets": "what users posted to the server (tuple of core.tickets.Ticket)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",

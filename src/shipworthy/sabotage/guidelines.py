@@ -15,8 +15,10 @@ from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.evidence import Finding
 from shipworthy.core.features import Number
 from shipworthy.core.found import Catalogue, JoinPath, Listed
+from shipworthy.core.ledger import Line, line
 from shipworthy.core.project import Source
 from shipworthy.core.table import Table
+from shipworthy.core.tickets import Ticket
 from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
@@ -150,3 +152,51 @@ def _consumers(case: Case, names: tuple[str, ...]) -> Case:
 def _by(table: Table, column: str, classes: tuple[str, ...]) -> pa.Array:
     values = table.numbers(column)
     return pa.array(np.where(values > np.nanmedian(values), classes[-1], classes[0]).tolist())
+
+
+@sabotage("feedback that goes nowhere", check="feedback-kept")
+def deaf(case: Case) -> Case:
+    """The server takes no feedback."""
+    serving = msgspec.structs.replace(case["project"].serve, feedback=False)
+    return {**case, "project": msgspec.structs.replace(case["project"], serve=serving)}
+
+
+@sabotage("a ticket that the release forgot", check="feedback-kept")
+def forgotten(case: Case) -> Case:
+    """Somebody said something before the release was made, and its manifest does not name it."""
+    return {**case, "tickets": (Ticket("0123456789abcdef", "2024-01-01T00:00:00+00:00", "It refuses everybody."),)}
+
+
+@sabotage("reviews of a requirement that does not exist", check="reviews")
+def loose_reviews(case: Case) -> Case:
+    """Users were heard, about something that nobody requires."""
+    return {**case, "history": _reviews("happiness")}
+
+
+@sabotage("a reviewer who talks to the trainer only", check="reviews")
+def among_ourselves(case: Case) -> Case:
+    """Every review was held with the trainer."""
+    return {**case, "history": _reviews(_first(case), who=case["project"].project.trainer or "trainer@example.org")}
+
+
+@twin("reviews")
+def heard(case: Case, seed: int) -> Case:
+    """Six users were heard, and one of them changed the requirement."""
+    return {**case, "history": _reviews(_first(case))}
+
+
+def _first(case: Case) -> str:
+    return _called(case["project"].requirement[0])
+
+
+def _called(requirement: Any) -> str:
+    return ":".join([requirement.metric, *(f"{key}={value}" for key, value in requirement.segment.items())])
+
+
+def _reviews(requirement: str, who: str = "") -> list[Line]:
+    lines: list[Line] = []
+    for n in range(6):
+        lines.append(line(lines, actor="reviewer@example.org", role="reviewer", action="review", why="They said so.",
+                          subject={"requirement": requirement, "with": who or f"user {n}",
+                                   "outcome": "changed" if n == 2 else "noted"}))
+    return lines

@@ -19,6 +19,7 @@ import msgspec
 from shipworthy.core.clock import MINUTE, now_us
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
+from shipworthy.core.tickets import keep, read_said
 from shipworthy.deployment.integration.access.gate import Caller, Gate
 from shipworthy.deployment.integration.access.journal import Teller, journal, request_id
 from shipworthy.deployment.integration.log.answers import ServedRow
@@ -64,7 +65,8 @@ class App:
         self._posts: dict[str, tuple[str, str, Answer]] = {
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
             "/invocations": ("invocations", "predict", partial(self._spoken, "invocations")),
-            "/v2/repository/index": ("infer", "predict", self._index)}
+            "/v2/repository/index": ("infer", "predict", self._index),
+            **({"/v1/feedback": ("other", "predict", self._feedback)} if serving.feedback else {})}
         self.journal: Teller | None = journal(serving, count.ROUTES)
         self._looking: asyncio.Task[None] | None = None
 
@@ -285,6 +287,13 @@ class App:
         named = any(label.entity for label in labels)
         waiting = await asyncio.to_thread(champion.recent.waiting, labels) if named else 0
         return _encode({"kept": new, "corrected": corrected, "known": known, "waiting": waiting})
+
+    async def _feedback(self, asked: Asked) -> bytes:
+        """What somebody says becomes a ticket before they are answered. The file is small, and few say anything."""
+        said = read_said(asked.body)
+        ticket = await asyncio.to_thread(partial(keep, self.log.folder, said, release=self.arms.champion.id,
+                                                 caller=asked.caller.name))
+        return _encode({"ticket": ticket.id})
 
     async def _other(self, scope: Scope, send: Send) -> int:
         """Everything that is no request for answers; its status."""
