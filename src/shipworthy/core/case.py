@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 SUBJECTS: dict[str, str] = {
     "project": "the parsed project file (core.project.Project)",
@@ -70,10 +70,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class BankResult:
-    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry.
+    """What the bank saw of one check on one table: was its planted fault caught, on how many clean twins did it cry.
 
-    unknown: the twins that it did not judge: it said unknown, did not apply, failed itself or lacked a subject. On the
-    others it was quiet and judged.
+    table: the ground; the clean world if empty. before: what the check said of the ground before the fault was planted;
+    empty where it had nothing to judge. seconds: that it took to say so. unknown: the twins that it did not judge: it
+    said unknown, did not apply, failed itself or lacked a subject. On the others it was quiet and judged.
     """
 
     check: str
@@ -84,8 +85,18 @@ class BankResult:
     twins: int
     sentence: str = ""
     unknown: int = 0
+    table: str = ""
+    before: str = "pass"
+    seconds: float = 0.0
 
     @property
     def quiet(self) -> int:
         """The clean twins that the check judged and let pass."""
         return self.twins - self.false_alarms - self.unknown
+
+    @property
+    def outcome(self) -> Literal["caught", "missed", "not judged"]:
+        """Not judged: what fails, or says nothing, of the ground itself can be held to nothing there."""
+        if self.caught:
+            return "caught"
+        return "missed" if self.before in ("pass", "attested") or not self.table else "not judged"

@@ -52,9 +52,8 @@ def protocol(app: App | Traced, counters: Counters, megabytes: float) -> type[as
     """
     if not as_known():
         return "h11"
-    about: dict[str, Any] = {
-        "application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)), "room": room(),
-        "heads": {}}
+    about: dict[str, Any] = {"application": app, "counters": counters, "most": min(HELD_BYTES, int(megabytes * 2**20)),
+                             "room": room(), "heads": {}, "later": []}
     return type("Front", (Front,), about)
 
 
@@ -98,8 +97,9 @@ class Front(HttpToolsProtocol):
     since: when it last began to wait, by the clock of its loop. url: of a request that nobody answers yet.
     piece: bytes that the network brought last. heard: bytes of whole pieces since the parser told of a head or a part
     of a body. before: bytes of the piece that it told of it in, some of which may be of the next head. heads: those of
-    plain requests that stay, as they were parsed in this process. between: whether the parser waits for a new request.
-    plain: headers and body of one that was just answered, and after which the connection stays.
+    plain requests that stay, as they were parsed in this process. later: what this turn of the loop has yet to send, of
+    all connections. between: whether the parser waits for a new request. plain: headers and body
+    of one that was just answered, and after which the connection stays.
     """
 
     application: App | Traced
@@ -109,6 +109,7 @@ class Front(HttpToolsProtocol):
     given: Headers
     size = piece = heard = before = 0
     heads: dict[bytes, Known]
+    later: list[tuple[asyncio.Transport, bytes]]
     closing = False
     between = True
     plain: tuple[Mapping[bytes, bytes], bytes] | None = None
@@ -120,6 +121,9 @@ class Front(HttpToolsProtocol):
         self.since = self.loop.time()
         if len(self.connections) > self.room:
             self._turn_away(Refused(503, "too many connections are open", hint="try again in a second"))
+
+    def eof_received(self) -> None:
+        self._write()  # before the transport closes, as it does when nothing more will be asked
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.held is not None:
@@ -196,10 +200,12 @@ class Front(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():
             self.counters.done("other", 400)
+            self._write()
             super().send_400_response(msg)
 
     def shutdown(self) -> None:
         if self.held is None:
+            self._write()
             super().shutdown()
         else:
             self.closing = True  # what has begun is answered first
@@ -271,14 +277,27 @@ class Front(HttpToolsProtocol):
             status, body = refusal(refused)
             self._send(status, body, [JSON, *advice(status, refused)], stays=False)
         else:
+            self._write()
             self.transport.close()
 
     def _send(self, status: int, body: bytes, headers: Headers, *, stays: bool) -> None:
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         last = b"" if stays else b"connection: close\r\n"
-        self.transport.write(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (_LINES[status], lines, len(body), last, body))
+        text = b"%b%bcontent-length: %d\r\n%b\r\n%b" % (_LINES[status], lines, len(body), last, body)
+        if not self.later:
+            self.loop.call_soon(self._write)
+        self.later.append((self.transport, text))
         if not stays:
+            self._write()
             self.transport.close()
+
+    def _write(self) -> None:
+        """Send what waits, of every connection: together, at the end of a turn, for each alone wakes its client."""
+        waiting = self.later.copy()
+        self.later.clear()
+        for transport, text in waiting:
+            if not transport.is_closing():
+                transport.write(text)
 
 
 class _Still:
