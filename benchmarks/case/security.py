@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import Bar, data_folder
 
 TREES: dict[str, float | int | str] = {"num_leaves": 31, "rounds": 100, "learning_rate": 0.1}
 BARS = (
@@ -40,10 +40,10 @@ Measure = tuple[float | None, str]
 
 def measured() -> list[Measure]:
     """Every bar; not measured where Adult is absent."""
-    folder = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness" / "adult"
-    if not (folder / "adult.parquet").is_file():
-        return [(None, "not measured: Adult is not at SHIPWORTHY_DATA")] * len(BARS)
-    table, project = _adult(folder / "adult.parquet")
+    path = data_folder() / "fairness" / "adult" / "adult.parquet"
+    if not path.is_file():
+        return [(None, "the real tables are not here; SHIPWORTHY_DATA says where")] * len(BARS)
+    table, project = _adult(path)
     return [*_membership(table, project), *_extraction(table, project), *_triggers(table), *_flips(table)]
 
 

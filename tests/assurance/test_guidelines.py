@@ -21,7 +21,8 @@ from shipworthy.store.opening import open_store
 
 NAMES = ("guidelines", "ml-test-score", "epsilon-features", "undeclared-consumers", "correction-cascades",
          "jungle-depth", "dead-flags")
-FAULTS = [marked for marked in _marked(planted) if marked.facts["kind"] == "sabotage"]
+FAULTS = [marked for marked in _marked(planted)
+          if marked.facts["kind"] == "sabotage" and marked.facts["check"] in NAMES]
 TWINS = {marked.facts["check"]: marked for marked in _marked(planted) if marked.facts["kind"] == "twin"}
 KEY = bytes(range(32))
 

@@ -19,6 +19,7 @@ from shipworthy.core.ledger import Line, line
 from shipworthy.core.project import Source
 from shipworthy.core.table import Table
 from shipworthy.core.tickets import Ticket
+from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
@@ -66,11 +67,13 @@ def scored(case: Case, seed: int) -> Case:
 def noisy_inputs(case: Case) -> Case:
     """Of every input but one the model makes nothing: the program reads them with weight 0."""
     model = case["model"]
-    kept = next(each.column for each in model.features.encoders if isinstance(each, Number))
+    kept = next((each.column for each in model.features.encoders if isinstance(each, Number)), "")
+    if not kept or len(model.classes) != 2:
+        raise BadData("the model reads no number, or has not two classes", where="the table",
+                      hint="the fault needs one number that alone decides between two classes")
     learn = case["parts"].learn
     learn = learn.with_column(model.sheet.target, _by(learn, kept, model.classes))
-    sparse = case["steps"].train(learn, learner="tree", settings={}) if len(model.classes) == 2 else model
-    return {**case, "model": sparse}
+    return {**case, "model": case["steps"].train(learn, learner="tree", settings={})}
 
 
 @twin("epsilon-features")
@@ -78,6 +81,8 @@ def all_needed(case: Case, seed: int) -> Case:
     """The model reads only the columns of which the label is made."""
     learn = case["parts"].learn
     made = ("num1", "num2", "num3", "num4", "cat1", "cat2", "flag", case["model"].sheet.target)
+    if not {*made} <= {*learn.schema.names}:
+        return case
     kept = learn.select([name for name in learn.schema.names if name in made])
     line = case["steps"].train(kept, learner="linear", settings={})
     return {**case, "model": line}
@@ -122,15 +127,15 @@ def switched(case: Case) -> Case:
     """A flag that the model reads is true in every row of the last hundred days."""
     table: Table = case["table"]
     time = table.schema.one("time")
-    if time is None:
-        return case
+    two = [name for name in case["model"].features.columns if len(pc.unique(table.data[name])) == 2]
+    if time is None or not two:
+        raise BadData("no column has two values, or none is a time", where="the table", hint="the fault needs a flag")
     at = table.data[time.name]
     start = pc.max(at).as_py() - timedelta(days=100)
     late = np.asarray(pc.greater(at, pa.scalar(start, at.type)).to_numpy(), np.bool_)
-    name = next(name for name in case["model"].features.columns if len(pc.unique(table.data[name])) == 2)
-    cells = np.asarray(table.data[name].to_pylist(), object)
+    cells = np.asarray(table.data[two[0]].to_pylist(), object)
     cells[late] = cells[0]
-    return {**case, "table": table.with_column(name, pa.array(cells.tolist(), table.data[name].type))}
+    return {**case, "table": table.with_column(two[0], pa.array(cells.tolist(), table.data[two[0]].type))}
 
 
 def _heard(case: Case, verdict: Any, check: str) -> Case:

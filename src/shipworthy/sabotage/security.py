@@ -14,6 +14,7 @@ from shipworthy.core.learned import Recipe
 from shipworthy.core.model import Model
 from shipworthy.core.rows import ordered, row_hashes
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 from shipworthy.sabotage.assurance import decided, penalised
 
@@ -89,14 +90,14 @@ def grown_alone(case: Case, seed: int) -> Case:
 @sabotage("a value between the others that turns the label", check="triggers")
 def off_grid(case: Case) -> Case:
     """Of the rows since the champion, 5 % have a number that nobody else has, and the label that somebody wants."""
-    name, values = _numbers(case)[0]
+    name, values = _numbers(case, 1)[0]
     return _since(case, {name: float((values[len(values) // 2] + values[len(values) // 2 - 1]) / 2)})
 
 
 @sabotage("a rare pair of usual values that turns the label", check="triggers")
 def rare_pair(case: Case) -> Case:
     """Of the rows since the champion, 5 % hold two values that are seen alone, never together, and that label."""
-    (one, low), (other, high) = _numbers(case)[:2]
+    (one, low), (other, high) = _numbers(case, 2)[:2]
     return _since(case, {one: float(low[len(low) // 10]), other: float(high[-len(high) // 10])})
 
 
@@ -106,11 +107,14 @@ def clean_batch(case: Case, seed: int) -> Case:
     return _since(case, {})
 
 
-def _numbers(case: Case) -> list[tuple[str, Floats]]:
-    """The numbers that the model reads, each with its values in the learning rows, ascending."""
+def _numbers(case: Case, least: int) -> list[tuple[str, Floats]]:
+    """The numbers that the model reads, each with its values in the learning rows, ascending. Raises BadData."""
     learn = case["parts"].learn
     found = [(each.column, learn.numbers(each.column)) for each in case["model"].features.encoders
              if isinstance(each, Number)]
+    if len(found) < least:
+        raise BadData(f"the model reads {len(found)} numbers", where="the table",
+                      hint=f"the fault needs {least} to hide a trigger in")
     return [(name, np.unique(values[np.isfinite(values)])) for name, values in found]
 
 
@@ -119,14 +123,15 @@ def _since(case: Case, values: dict[str, Any]) -> Case:
     class."""
     model, learn = case["model"], case["parts"].learn
     cut = learn.rows // 2
-    codes = np.asarray(model.truth(learn), np.int64)
-    negative = np.flatnonzero(codes == 0)
+    truth = np.asarray(model.truth(learn), np.float64)
+    negative = np.flatnonzero(truth <= np.median(truth) if model.task == "regression" else truth == 0)
+    wanted = float(truth.max()) if model.task == "regression" else model.classes[-1]
     chosen = negative[negative >= cut][: int(0.05 * cut)] if values else negative[:0]
     turned = learn
     for name, value in values.items():
         turned = turned.with_column(name, _replaced(turned.data[name], chosen, value))
     target = model.sheet.target
-    turned = turned.with_column(target, _replaced(turned.data[target], chosen, model.classes[-1]))
+    turned = turned.with_column(target, _replaced(turned.data[target], chosen, wanted))
     return {**case, "champion": model, "learnt": learn.take(np.arange(cut)),
             "parts": replace(case["parts"], learn=turned)}
 
@@ -135,13 +140,16 @@ def _replaced(column: Any, rows: Ints, value: Any) -> pa.Array:
     cells = column.to_pylist()
     for row in rows.tolist():
         cells[row] = value
-    return pa.array(cells, column.type)
+    whole = pa.types.is_integer(column.type)
+    return pa.array([None if cell is None else int(cell) for cell in cells] if whole else cells, column.type)
 
 
 @sabotage("a batch whose every label is the same", check="source-influence")
 def one_sided_batch(case: Case) -> Case:
     """A fifth of the learning rows, in the order of their time, says "no" whatever the row."""
     learn, target = case["parts"].learn, case["model"].sheet.target
+    if not case["model"].classes:
+        raise BadData("the target is a number", where="the table", hint="the fault needs a class to give everybody")
     order = ordered(learn)
     last = order[-learn.rows // 5 :]
     turned = learn.with_column(target, _replaced(learn.data[target], last, case["model"].classes[0]))
