@@ -37,10 +37,10 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 def read_said(body: bytes) -> Said:
-    """The feedback of a request. Raises BadData."""
+    """The feedback of a request. Raises BadData, and msgspec's DecodeError for what is no JSON."""
     try:
         return msgspec.json.decode(body, type=Said)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except msgspec.ValidationError as error:
         raise BadData(f"this is no feedback: {error}", where="body",
                       hint='send {"words": "…"}, and if you like by and prediction_id') from error
 
