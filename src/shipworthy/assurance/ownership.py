@@ -12,7 +12,7 @@ import numpy as np
 
 from shipworthy.assurance.extraction import agree, decided, marginal
 from shipworthy.core.case import Steps
-from shipworthy.core.evidence import Finding, say
+from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.learned import Parts, Recipe
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
@@ -21,7 +21,7 @@ from shipworthy.errors import ShipworthyError
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import binomial_tail, clopper_pearson
 
-LEAST, MOST = 20, 500
+LEAST, MOST, EVEN = 20, 500, 0.5
 
 
 @check("ownership", row="security.stealing")
@@ -34,7 +34,8 @@ def ownership(
     The rows are drawn column by column by a seed that only the learning rows give; kept are those on which as many
     models as `models`, of the same recipe on random halves of up to `rows` learning rows, all decide otherwise. As many
     models again, which had no part in that, say how often an independent model agrees: at its upper end, of the one
-    that agrees most, the chance of the model's own answers must lie under the limit.
+    that agrees most, the chance of the model's own answers must lie under the limit. Over a half it
+    fails: nothing sets the model apart.
     """
     if project.serve.open_weights:
         return say("not-applicable", "The model itself is published, [serve] open_weights = true, so nobody needs to "
@@ -55,7 +56,8 @@ def ownership(
     chance = clopper_pearson(max(agreed), keys.rows)[1]
     p = binomial_tail(keys.rows, keys.rows, chance)
     told = f"{max(agreed)} of {keys.rows} secret rows, at the most {chance:.0%}"
-    return say("pass" if p < limit else "fail", f"An independently trained model decides as this one does on {told}; "
+    verdict: Verdict = "pass" if p < limit else "fail" if p > EVEN else "unknown"
+    return say(verdict, f"An independently trained model decides as this one does on {told}; "
                f"that one does so on all has a chance of {p:.2g} ({limit:g} is allowed; {models} models were asked).",
                value=p, limit=limit, n=keys.rows,
                remedy="" if p < limit else "draw more rows: [checks.ownership] drawn = 500000")
