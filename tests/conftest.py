@@ -102,9 +102,10 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
     return {
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "arrived": parts.holdout, "profile": profile(parts.learn, target="outcome"),
-        "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
-        "contract": contract(parts.learn), "book": Book(1), "steps": STEPS, "history": (), "seals": (), "code": (),
-        "metrics": METRICS, "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
+        "learned": Learned((chosen,), chosen, "", Cost()), "recipe": chosen.recipe, "model": model,
+        "contract": contract(parts.learn), "book": Book(1), "quota": 10, "holders": ("shop",), "tickets": (),
+        "steps": STEPS, "history": (), "seals": (), "code": (), "metrics": METRICS,
+        "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
     }
 
 

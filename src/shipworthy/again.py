@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shipworthy.assurance.attest import read_attestations
 from shipworthy.core.case import Book, Steps
 from shipworthy.core.contributions import shares
 from shipworthy.core.evidence import Finding
@@ -25,11 +26,13 @@ from shipworthy.core.release import Release
 from shipworthy.core.rows import also_in
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
+from shipworthy.core.tickets import read_tickets
 from shipworthy.data.analysis.contract import contract, validate
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.augmentation.label_noise import suspect_labels
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.preprocessing.clean import clean
+from shipworthy.deployment.integration.access.tokens import askers
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
@@ -127,6 +130,12 @@ def _best(place: Workspace, subjects: set[str], holdout: Table) -> Model | None:
         except ShipworthyError:  # a release that was altered, or that reads other columns, cannot be compared with
             continue
     return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def people(place: Workspace) -> Case:
+    """What people signed, what they posted to the server, who may ask, and for how many rows a day."""
+    return {"attestations": read_attestations(place.folder), "tickets": read_tickets(place.log),
+            **askers(place.store.home, place.project.serve)}
 
 
 def training(place: Workspace, release: Release) -> Table:

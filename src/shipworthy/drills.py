@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from shipworthy import __version__, flow
-from shipworthy.assurance.inversion import ratio, signal
 from shipworthy.assurance.law.drilled import FOLDER
+from shipworthy.assurance.shadows import ratio, signal
 from shipworthy.core.absence import search
 from shipworthy.core.canon import canonical
 from shipworthy.core.drill import Drill

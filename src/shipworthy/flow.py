@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.again import PLUGINS, learnt, opened_holdout, steps, training
+from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
-from shipworthy.assurance.attest import read_attestations
 from shipworthy.assurance.law.drilled import read_drills
 from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
@@ -150,17 +149,16 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "drills": read_drills(place.store.home),
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder), "packs": chosen(place.project, place.folder),
+        **people(place), "packs": chosen(place.project, place.folder),
         "book": opened_holdout(place, case["parts"].holdout, case["model"]),
-        "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
-    }
+        "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes}}
 
 
 def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, Table]:
     """Every source of the project, read, by name. instead: source → the address that is read in its place."""
     place, other = opened(place), instead or {}
-    return {source.called: read(other.get(source.called) or place.resolve(source.address), name=source.called,
-                                plugins=place.plugins(), rows=source.rows) for source in place.project.source}
+    return {one.called: read(other.get(one.called) or place.resolve(one.address), name=one.called, rows=one.rows,
+                             plugins=place.plugins(), signer=one.signer) for one in place.project.source}
 
 
 def study(
@@ -197,7 +195,7 @@ def study(
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
-        "training": whole.take(used), "arrived": whole.take(rows.holdout),
+        "recipe": learned.chosen.recipe, "training": whole.take(used), "arrived": whole.take(rows.holdout),
         "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
@@ -377,7 +375,8 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
-        "ladder.json": canonical(ladder(case["learned"])), PLUGINS: canonical(place.registry.plugins),
+        "ladder.json": canonical(ladder(case["learned"])), "tickets.json": canonical(case["tickets"]),
+        "recipe.json": canonical(case["recipe"]), PLUGINS: canonical(place.registry.plugins),
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),

@@ -80,14 +80,12 @@ ROWS: tuple[Row, ...] = (
     Row("law.country", "Country", "Which country's law applies, and is it answered?"),
     Row("law.legislation", "Personal data", "Is there undeclared personal data?", MUST),
     Row("law.non-technical", "Beyond technology", "Which duties only a person can sign for?"),
-    Row("trust.involvement", "Involvement", "Did the people concerned shape it?",
-        absent="review sessions are not in this release of the tool"),
+    Row("trust.involvement", "Involvement", "Did the people concerned shape it?"),
     Row("trust.experience", "Experience", "Can people use its pages?",
         absent="page checks are not in this release of the tool"),
     Row("trust.explainability", "Explainability", "Do explanations say what the model does?"),
     Row("security.poisoning", "Poisoning", "Would poisoned labels be found?"),
-    Row("security.stealing", "Stealing", "How much of the model do its answers give away?",
-        absent="the extraction drill is not in this release of the tool"),
+    Row("security.stealing", "Stealing", "How much of the model do its answers give away?"),
     Row("security.inversion", "Inversion", "Can one tell who was in the training data?", MUST),
     Row("solutions.storage", "Storage", "Are tables versioned, and do old versions still open?"),
     Row("solutions.hosting", "Hosting", "One server for training and inference",
@@ -107,8 +105,7 @@ ROWS: tuple[Row, ...] = (
     Row("solutions.datasheets", "Datasheets", "Is the datasheet filled?"),
     Row("solutions.data-oriented", "Stored tables", "Can any run be replayed from stored data?",
         absent="replay is not yet held to a check"),
-    Row("solutions.guidelines", "Guidelines", "Best practices as rules",
-        absent="judged by `deployment.anti-patterns`"),
+    Row("solutions.guidelines", "Guidelines", "Are best practices kept, as rules?"),
 )
 
 BY_ID = {row.id: row for row in ROWS}

@@ -47,7 +47,8 @@ def test_nobody_can_be_recognised_among_things(clean: dict[str, Any]) -> None:
     project = clean["project"]
     thing = msgspec.structs.replace(project, project=msgspec.structs.replace(project.project, subject="thing"),
                                     data=msgspec.structs.replace(project.data, personal=()))
-    assert membership(thing, clean["learned"], clean["parts"], clean["steps"]).verdict == "not-applicable"
+    judged = membership(thing, clean["model"], clean["recipe"], clean["parts"], clean["steps"])
+    assert judged.verdict == "not-applicable"
 
 
 def test_a_noisy_target_hides_its_flips(clean: dict[str, Any]) -> None:

@@ -6,139 +6,133 @@ Source: Carlini et al. (2022), "Membership inference attacks from first principl
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.assurance.shadows import Attack, half, outcome, ratio, recipe_attack, signal
 from shipworthy.core.case import Steps
 from shipworthy.core.evidence import Finding, Verdict, say, settled
-from shipworthy.core.learned import Learned, Parts
+from shipworthy.core.learned import Parts, Recipe
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints, Mask, Table
+from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import ShipworthyError
 from shipworthy.marks import check
-from shipworthy.metrics.arrays import Array
-from shipworthy.metrics.intervals import auc_interval
 
 LEAST = 400
-CLIP = 1e-4
-
-
-class Attack(NamedTuple):
-    """What one attack achieved. share: true positives at 1 % false positives. rows: members and others together."""
-
-    auc: float
-    low: float
-    high: float
-    share: float
-    rows: int
+LEAST_NEW = 1_000
+THINGS = ('Rows are declared to be about things, [project] subject = "thing", and no column is personal, so there is '
+          "nobody to recognise.")
+HELPS = ("learn less by heart: [learning] cautious = true, or more rows; what it would bring: shipworthy drill "
+         "membership --remedy")
 
 
 @check("membership", row="security.inversion")
 def membership(
-    project: Project, learned: Learned, parts: Parts, steps: Steps, *, limit: float = 0.60, gap_limit: float = 0.05,
-    rows: int = 4_000, shadows: int = 14
+    project: Project, model: Model, recipe: Recipe, parts: Parts, steps: Steps, *, limit: float = 0.60,
+    share_limit: float = 0.03, gap_limit: float = 0.05, rows: int = 4_000, shadows: int = 12
 ) -> Finding:
-    """Whether an attacker with shadow models tells members from others by an AUC up to the limit, at the upper end.
+    """Whether an attacker with shadow models tells members from others: AUC and the share at 1 % false alarms.
 
-    The recipe of the chosen model is trained again on random halves of up to `rows` rows; one more half is the target.
-    Where learning saw over twice as many rows, the released model is attacked with the same shadows and gates instead,
-    because leakage falls with rows; both figures are printed. Rows of one small pool are not independent of each other
-    through the shadows: the interval is DeLong's and somewhat too narrow. It also fails where the model is right about
-    learning rows more often than about new ones by more than `gap_limit`, beyond chance.
+    The recipe is trained again on random halves of up to `rows` learning and holdout rows; every one of these models is
+    the target once. With 1,000 holdout rows, and over twice as many learning rows as the attack can hold, the released
+    model is attacked with the same models as shadows and gates instead, because leakage falls with rows; both figures
+    are printed. Held to the limits are the upper ends. It fails too where the model is right about learning rows more
+    often than about new ones by more than `gap_limit`, beyond chance. Power: against boosted trees
+    of 31 leaves on Adult the full attack (6,000 rows, 24 shadows: `shipworthy drill membership`) reaches AUC 0.69 with
+    an interval of ± 0.006, this one 0.69 ± 0.01.
     """
     if project.project.subject == "thing" and not project.data.personal:
-        return say("not-applicable", 'Rows are declared to be about things, [project] subject = "thing", and no column '
-                   'is personal, so there is nobody to recognise.')
-    members, others = _sample(parts.learn, rows // 2, 1), _sample(parts.holdout, rows // 2, 2)
-    pool = Table(pa.concat_tables([members.data, others.data]), parts.learn.schema, "pool")
-    if pool.rows < LEAST or others.rows < LEAST // 8:
-        return say("unknown", f"{pool.rows} rows are too few to attack; {LEAST} are needed.", n=pool.rows)
-    random = np.random.default_rng(0)
-    halves = np.stack([_half(pool.rows, random) for _ in range(shadows + 1)])
+        return say("not-applicable", THINGS)
+    ground = pool(parts, rows)
+    if ground.table.rows < LEAST or ground.others < LEAST // 8:
+        return say("unknown", f"{ground.table.rows} rows are too few to attack; {LEAST} are needed.",
+                   n=ground.table.rows, remedy="give the holdout a larger share: [split] holdout")
     try:
-        told = [signal(_shadow(learned, steps, pool.take(half), seed), pool) for seed, half in enumerate(halves)]
+        found = attack(ground, model, recipe, steps, shadows=shadows)
     except ShipworthyError as error:
         return say("unknown", f"The recipe could not be trained again, so nothing was attacked: {error.problem}.",
-                   n=pool.rows)
-    shadow, held = np.stack(told[1:]), halves[1:]
-    recipe = _outcome(ratio(told[0], shadow, held), halves[0])
-    origin = np.arange(pool.rows) < members.rows
-    live = _outcome(ratio(signal(learned.chosen.model, pool), shadow, held), origin)
-    big = parts.learn.rows > 2 * members.rows
-    gate, name = (live, "The released model") if big else (recipe, "The recipe")
-    other, second = (recipe, f"the recipe at {pool.rows // 2:,} rows") if big else (live, "the released model")
-    gap = learnt_by_heart(learned.chosen.model, parts)
-    verdict: Verdict = "fail" if gap[1] > gap_limit else settled(gate.auc, limit=limit, low=gate.low, high=gate.high,
-                                                                 at_most=True)
-    return say(verdict, f"{name} gives members away with AUC {gate.auc:.3f}, at the most {gate.high:.3f} ({limit:g} is "
-               f"allowed), and {gate.share:.1%} of them at 1 % false alarms; {second} with {other.auc:.3f} ({shadows} "
-               f"shadows, {gate.rows:,} rows). It is right on learning rows {gap[0]:+.1%} more often than on new ones, "
-               f"beyond chance {max(gap[1], 0):.1%} ({gap_limit:.0%} is allowed).", value=gate.auc, low=gate.low,
-               high=gate.high, limit=limit, n=gate.rows,
-               remedy="" if verdict == "pass" else "learn less by heart: fewer leaves, more rows a leaf, a lower rate, "
-               "or more rows")
+                   n=ground.table.rows, remedy=error.hint)
+    return _told(found, learnt_by_heart(model, parts), limit=limit, share_limit=share_limit, gap_limit=gap_limit)
 
 
-def signal(model: Model, table: Table) -> Floats:
-    """Log-odds of the true label, or minus the log of the absolute error of a regression, (n,)."""
-    truth, score = model.truth(table), model.score(table)
-    if model.task == "regression":
-        scale = float(np.std(truth)) or 1.0
-        return np.asarray(-np.log(np.abs(score - truth) / scale + 1e-3), np.float64)
-    codes = np.asarray(truth, np.int64)
-    chance = score[np.arange(len(codes)), codes] if score.ndim == 2 else np.where(codes == 1, score, 1 - score)
-    chance = np.clip(chance, CLIP, 1 - CLIP)
-    return np.asarray(np.log(chance / (1 - chance)), np.float64)
+@dataclass(frozen=True)
+class Pool:
+    """The rows that an attack is tried on: members of the released model first, then rows that it never saw.
 
-
-def ratio(target: Floats, shadow: Floats, held: Array) -> Floats:
-    """Log likelihood ratio of being a member, (n,); higher is more likely.
-
-    target: (n,) signals of the model attacked. shadow: (s, n) those of the shadows. held: (s, n) rows each held.
+    places: (members,) of the learning part. big: whether the released model learnt from many more rows than these.
     """
-    inside, outside = (np.where(mask, shadow, np.nan) for mask in (held, ~held))
-    return _log_normal(target, *_moments(inside)) - _log_normal(target, *_moments(outside))
+
+    table: Table
+    places: Ints
+    others: int
+    big: bool
 
 
-def _moments(signals: Floats) -> tuple[Floats, float]:
-    """Mean of every row over the shadows that are not NaN there, and the spread shared by all rows."""
-    known = np.isfinite(signals)
-    count = known.sum(axis=0)
-    filled = np.where(known, signals, 0.0)
-    mean = np.where(count > 0, filled.sum(axis=0) / np.maximum(count, 1), filled.sum() / max(1, known.sum()))
-    square = np.where(known, (signals - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count, 1)
-    return mean, max(float(np.sqrt(square[count > 0].mean())), 1e-6)
+@dataclass(frozen=True)
+class Found:
+    """What the attacks on a recipe and on a released model achieved, which of them counts, and who is most exposed.
+
+    exposed: (k,) rows of the learning part, the most exposed first, with their log likelihood ratios.
+    """
+
+    recipe: Attack
+    released: Attack
+    gate: Literal["recipe", "released"]
+    shadows: int
+    exposed: tuple[tuple[int, float], ...]
+
+    @property
+    def counts(self) -> Attack:
+        return self.released if self.gate == "released" else self.recipe
 
 
-def _log_normal(value: Floats, mean: Floats, spread: float) -> Floats:
-    return np.asarray(-0.5 * ((value - mean) / spread) ** 2 - np.log(spread), np.float64)
+def pool(parts: Parts, rows: int) -> Pool:
+    """Up to `rows` rows, half of them from the learning part, the others from the holdout."""
+    places, others = _drawn(parts.learn, rows // 2, 1), _drawn(parts.holdout, rows // 2, 2)
+    table = Table(pa.concat_tables([parts.learn.take(places).data, parts.holdout.take(others).data]),
+                  parts.learn.schema, "pool")
+    return Pool(table, places, len(others), parts.learn.rows > 2 * len(places) and len(others) >= LEAST_NEW)
 
 
-def _outcome(score: Floats, truth: Mask) -> Attack:
-    codes: Ints = truth.astype(np.int64)
-    low, high = auc_interval(codes, score)
-    edge = np.quantile(score[~truth], 0.99)
-    return Attack((low + high) / 2, low, high, float((score[truth] > edge).mean()), len(score))
+def attack(ground: Pool, model: Model, recipe: Recipe, steps: Steps, *, shadows: int) -> Found:
+    """Attack the recipe and the released model. Raises ShipworthyError where the recipe cannot be trained again."""
+    random, n = np.random.default_rng(0), ground.table.rows
+    halves = np.stack([half(n, random) for _ in range(shadows + 1)])
+    told = np.stack([signal(_shadow(recipe, steps, ground.table.take(rows), seed), ground.table)
+                     for seed, rows in enumerate(halves)])
+    again, exposed = recipe_attack(told, halves)
+    origin = np.arange(n) < len(ground.places)
+    scores = ratio(signal(model, ground.table), told[1:], halves[1:])
+    live = outcome(scores[None], origin[None])
+    worst = (scores if ground.big else exposed)[: len(ground.places)]
+    most = np.argsort(-worst, kind="stable")[: max(1, len(worst) // 100)]
+    return Found(again, live, "released" if ground.big else "recipe", shadows,
+                 tuple((int(ground.places[row]), float(worst[row])) for row in most))
 
 
-def _half(n: int, random: np.random.Generator) -> Mask:
-    mask = np.zeros(n, np.bool_)
-    mask[random.permutation(n)[: n // 2]] = True
-    return mask
-
-
-def _sample(table: Table, most: int, seed: int) -> Table:
-    order = np.random.default_rng(seed).permutation(table.rows)
-    return table if table.rows <= most else table.take(np.sort(order[:most]))
-
-
-def _shadow(learned: Learned, steps: Steps, table: Table, seed: int) -> Model:
-    chosen = learned.chosen
-    model: Model = steps.train(table, learner=chosen.learner, seed=seed, settings=dict(chosen.settings))
-    return model
+def _told(found: Found, gap: tuple[float, float, float], *, limit: float, share_limit: float,
+          gap_limit: float) -> Finding:
+    gate = found.counts
+    verdicts: tuple[Verdict, ...] = (
+        settled(gate.auc, limit=limit, low=gate.low, high=gate.high, at_most=True),
+        settled(gate.share, limit=share_limit, low=gate.share_low, high=gate.share_high, at_most=True, chance=True),
+        "fail" if gap[1] > gap_limit else "pass")
+    verdict: Verdict = next((one for one in ("fail", "unknown") if one in verdicts), "pass")
+    name, other = ("The released model", "the recipe") if found.gate == "released" else ("The recipe",
+                                                                                          "the released model")
+    rest = found.recipe if found.gate == "released" else found.released
+    rows, ratios = zip(*found.exposed, strict=True)
+    exposed: dict[str, Any] = {"learning row": list(rows), "log ratio": [round(each, 2) for each in ratios]}
+    return say(verdict, f"{name} gives members away with AUC {gate.auc:.3f}, at the most {gate.high:.3f} ({limit:g} is "
+               f"allowed), and {gate.share:.1%} of them at 1 % false alarms, at the most {gate.share_high:.1%} "
+               f"({share_limit:.0%} is allowed); {other} with {rest.auc:.3f} ({found.shadows} shadows, {gate.rows:,} "
+               f"rows). It is right on learning rows {gap[0]:+.1%} more often than on new ones, beyond chance "
+               f"{max(gap[1], 0):.1%} ({gap_limit:.0%} is allowed).", value=gate.auc, low=gate.low, high=gate.high,
+               limit=limit, n=gate.rows, counterexample=exposed, remedy="" if verdict == "pass" else HELPS)
 
 
 def learnt_by_heart(model: Model, parts: Parts) -> tuple[float, float, float]:
@@ -146,7 +140,7 @@ def learnt_by_heart(model: Model, parts: Parts) -> tuple[float, float, float]:
 
     Share of right decisions; for a regression R². Normal interval of a difference of means.
     """
-    marks = [_right(model, _sample(rows, 20_000, 3)) for rows in (parts.learn, parts.holdout)]
+    marks = [_right(model, rows.take(_drawn(rows, 20_000, 3))) for rows in (parts.learn, parts.holdout)]
     gap = float(marks[0].mean() - marks[1].mean())
     error = float(np.sqrt(sum(mark.var() / len(mark) for mark in marks)))
     return gap, gap - 1.96 * error, gap + 1.96 * error
@@ -157,3 +151,13 @@ def _right(model: Model, table: Table) -> Floats:
     if model.task == "regression":
         return np.asarray(1 - (score - truth) ** 2 / (float(np.var(truth)) or 1.0), np.float64)
     return np.asarray(model.decide(score) == truth, np.float64)
+
+
+def _shadow(recipe: Recipe, steps: Steps, table: Table, seed: int) -> Model:
+    model: Model = steps.train(table, learner=recipe.learner, seed=seed, settings=dict(recipe.settings))
+    return model
+
+
+def _drawn(table: Table, most: int, seed: int) -> Ints:
+    order = np.random.default_rng(seed).permutation(table.rows)[:most]
+    return np.sort(order).astype(np.int64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -132,7 +132,11 @@ def _holdout_in_search(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
                 yield call, "the holdout is scored inside a search: the choice is made by it"
 
 
+DRAWS = ("choice", "normal", "permutation", "rand", "randint", "randn", "random", "shuffle", "uniform")
+
+
 def _unseeded(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    seeded = any(name.endswith("random.seed") for _, name in _calls(tree))
     random = ("train_test_split", "KFold", "StratifiedKFold", "RandomForestClassifier", "RandomForestRegressor",
               "GradientBoostingClassifier", "MLPClassifier", "ShuffleSplit", "RandomizedSearchCV")
     for call, name in _calls(tree):
@@ -143,6 +147,8 @@ def _unseeded(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
             yield call, f"{last} has no seed: the run cannot be repeated"
         if last == "default_rng" and not call.args and not call.keywords:
             yield call, "the random generator has no seed: the run cannot be repeated"
+        if name.startswith(("np.random.", "numpy.random.")) and last in DRAWS and not seeded:
+            yield call, f"np.random.{last} draws from a generator without a seed: the run cannot be repeated"
 
 
 def _literal_threshold(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
@@ -167,6 +173,10 @@ def _row_loop(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
     for call, name in _calls(tree):
         if name.endswith((".iterrows", ".itertuples")):
             yield call, "rows are looped over one by one: use whole columns"
+        along = any(k.arg == "axis" and isinstance(k.value, ast.Constant) and k.value.value in (1, "columns")
+                    for k in call.keywords)
+        if name.endswith(".apply") and along:
+            yield call, "a function is called for every row: use whole columns"
 
 
 def _chained(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
@@ -175,8 +185,13 @@ def _chained(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
                                                                                                 ast.AugAssign) else []
         for target in targets:
             twice = isinstance(target, ast.Subscript) and isinstance(target.value, ast.Subscript)
-            if twice and any(isinstance(part, ast.Compare | ast.BoolOp) for part in _slices(target)):
+            if twice and any(_mask(part) for part in _slices(target)):
                 yield node, "a chained assignment writes to a copy: use .loc with both at once"
+
+
+def _mask(part: ast.expr) -> bool:
+    both = isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitAnd | ast.BitOr)
+    return both or isinstance(part, ast.Compare | ast.BoolOp)
 
 
 def _slices(target: ast.expr) -> list[ast.expr]:
@@ -188,6 +203,10 @@ def _slices(target: ast.expr) -> list[ast.expr]:
 
 
 def _swallowed(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    for call, name in _calls(tree):
+        all_of_them = {"Exception", "BaseException"} & {_dotted(arg) for arg in call.args}
+        if name.split(".")[-1] == "suppress" and all_of_them:
+            yield call, "every error is suppressed: a broken step looks like a good one"
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or _dotted(node.type) in ("Exception", "BaseException")
@@ -206,6 +225,9 @@ def _secret(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
         pairs: list[tuple[str, ast.expr]] = []
         if isinstance(node, ast.Assign):
             pairs = [(_dotted(target), node.value) for target in node.targets]
+        elif isinstance(node, ast.Dict):
+            pairs = [(str(key.value), value) for key, value in zip(node.keys, node.values, strict=True)
+                     if isinstance(key, ast.Constant)]
         elif isinstance(node, ast.Call):
             pairs = [(keyword.arg or "", keyword.value) for keyword in node.keywords]
         for name, value in pairs:
@@ -226,6 +248,10 @@ def _runs_data(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
         if name in ("pickle.load", "pickle.loads", "cPickle.load", "joblib.load", "dill.load", "dill.loads",
                     "cloudpickle.load", "cloudpickle.loads", "pd.read_pickle", "pandas.read_pickle"):
             yield call, f"{name} runs whatever code the file holds"
+        plain = any(k.arg == "weights_only" and isinstance(k.value, ast.Constant) and k.value.value
+                    for k in call.keywords)
+        if name == "torch.load" and not plain:
+            yield call, "torch.load runs whatever code the file holds, unless weights_only=True"
         if name in ("eval", "exec") and not (call.args and isinstance(call.args[0], ast.Constant)):
             yield call, f"{name} runs whatever text it is given"
 
@@ -242,10 +268,32 @@ def _dead_branch(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
                 yield node, "an experiment's branch that is never, or always, taken"
 
 
+ENTITY = re.compile(r"(^|_)(id|entity|user|customer|patient|person|account|household|device|store)(_?id)?s?$")
+
+
+def _split_entities(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    """A random split by row in a file that groups rows by whom they belong to, or counts them."""
+    keyed = [column for call, name in _calls(tree) if name.endswith((".groupby", ".duplicated", ".drop_duplicates"))
+             for column in _texts([*call.args, *(k.value for k in call.keywords if k.arg in ("by", "subset"))])
+             if ENTITY.search(column)]
+    grouped = any(name.split(".")[-1].startswith(("Group", "StratifiedGroup", "LeaveOneGroup"))
+                  for _, name in _calls(tree))
+    for call, name in _calls(tree):
+        last = name.split(".")[-1]
+        if keyed and not grouped and last in ("train_test_split", "KFold", "StratifiedKFold", "ShuffleSplit"):
+            yield call, f"rows of one {keyed[0]} fall on both sides of the split: split by whole groups"
+
+
+def _texts(nodes: Iterable[ast.expr]) -> list[str]:
+    return [part.value for node in nodes for part in ast.walk(node)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
 RULES: dict[str, tuple[Severity, Finder]] = {
     "fit-before-split": ("high", _fit_before_split),
     "fit-on-test": ("high", _fit_on_test),
     "shuffled-time": ("high", _shuffled_time),
+    "split-entities": ("high", _split_entities),
     "target-among-features": ("high", _target_among_features),
     "holdout-in-search": ("high", _holdout_in_search),
     "secret-in-code": ("high", _secret),
@@ -259,3 +307,17 @@ RULES: dict[str, tuple[Severity, Finder]] = {
     "absolute-path": ("low", _absolute),
     "dead-branch": ("low", _dead_branch),
 }
+
+SMELLS = "Zhang, Cruz and van Deursen (2022), code smells for machine learning applications"
+LEAKS = "Kapoor and Narayanan (2023), leakage and the reproducibility crisis"
+DEBT = "Sculley et al. (2015), hidden technical debt in machine learning systems"
+SOURCES: dict[str, str] = {
+    "fit-before-split": LEAKS, "fit-on-test": LEAKS, "shuffled-time": LEAKS, "split-entities": LEAKS,
+    "target-among-features": LEAKS, "holdout-in-search": LEAKS, "no-seed": SMELLS, "literal-threshold": SMELLS,
+    "loose-merge": SMELLS, "row-loop": SMELLS, "chained-assignment": SMELLS, "dead-branch": DEBT,
+    "absolute-path": "The twelve-factor app (2011), III: configuration in the environment",
+    "secret-in-code": "CWE-798, use of hard-coded credentials",
+    "runs-data": "The Python documentation, pickle: never unpickle what could have come from an untrusted source",
+    "swallowed-error": "CWE-390, detection of an error condition without action",
+}
+"""Rule → where it is from."""

@@ -30,7 +30,7 @@ VERBS = {
     "law": "Every clause of the chosen rule packs: evidence, verdict, what is open.",
     "erase": "Erase people from tables, log, caches, releases and backups.",
     "forget": "Remove rows that are older than the project may keep them.",
-    "drill": "Do an act on purpose and keep what it proved: erasure.",
+    "review": "Record what users said about a requirement; list their feedback.",
     "rollout": "Let a challenger take over share by share, or take it back.",
     "rollback": "Make the previous champion the champion again.",
     "releases": "List, show, name, export, import and clear away releases.",
@@ -50,6 +50,8 @@ VERBS = {
     "renew": "Train a challenger on newer data; it must earn its place.",
     "verify": "Re-check a release's digests and re-execute its evidence, offline.",
     "sabotage": "Plant every fault and see whether its check catches it.",
+    "sign": "Sign a table that is sent, so that its reader knows who sent it.",
+    "drill": "Attack a release as an enemy would, and say what helps.",
     "doctor": "Say what this installation can do; rebuild the index.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -27,7 +28,7 @@ def as_lines(evidence: Evidence, row: str, checks: Mapping[str, Marked]) -> list
     waiver = evidence.waived().get(row)
     lines += [f"  ✎ {waiver}"] if waiver else []
     for finding in found:
-        lines += ["", *_told(finding, checks, evidence.staleness(finding))]
+        lines += ["", *told(finding, checks, evidence.staleness(finding))]
     return lines if found else [*lines, "", f"  {evidence.missing.get(row, 'no check yet')}"]
 
 
@@ -47,10 +48,11 @@ def judges(finding: Finding, checks: Mapping[str, Marked]) -> str:
     return " ".join((text or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
 
 
-def _told(finding: Finding, checks: Mapping[str, Marked], stale: str) -> Iterator[str]:
+def told(finding: Finding, checks: Mapping[str, Marked] = MappingProxyType({}), stale: str = "") -> Iterator[str]:
+    """A finding as lines: its sentence, what its check judges, settings, figures, counterexample, chart and remedy."""
     yield f"{SIGNS[finding.verdict]}  {finding.check}: {finding.sentence}"
-    if told := judges(finding, checks):
-        yield f"    judges: {told}"
+    if judged := judges(finding, checks):
+        yield f"    judges: {judged}"
     if finding.settings:
         yield f"    settings: {', '.join(_settings(finding))}"
     figures = {"value": finding.value, "low": finding.low, "high": finding.high, "limit": finding.limit}

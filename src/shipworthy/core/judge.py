@@ -18,6 +18,9 @@ from shipworthy.errors import BadProject, ShipworthyError, nearest, one_of
 from shipworthy.survey import BY_ID, ROWS
 
 Case = Mapping[str, Any]
+LAST, WHOLE, EARLIER = "findings", "evidence", "while learning"
+LATE = frozenset({LAST, WHOLE})
+"""Checks that judge what the others said come last; some findings were made while learning."""
 REPORT_IT = "a check must not fail itself: report it to whoever wrote the check"
 
 
@@ -68,12 +71,13 @@ def judge(
     given, about = settings or {}, judged or Judged()
     bind(checks, given)
     findings: list[Finding] = []
-    known = {**case, "evidence": Evidence(())}
+    known = {**case, WHOLE: Evidence(()), LAST: ()}
     able = {name: one for name, one in checks.items() if all(known.get(each) is not None for each in one.subjects)}
-    for name, marked in sorted(able.items(), key=lambda one: "evidence" in one[1].subjects):
+    for name, marked in sorted(able.items(), key=lambda one: not LATE.isdisjoint(one[1].subjects)):
         progress(f"judging {len(able)} checks: {name}")
-        if "evidence" in marked.subjects:
-            known["evidence"] = Evidence((*findings, *_earlier(case, findings, about)))
+        if not LATE.isdisjoint(marked.subjects):
+            known[LAST] = (*findings, *_earlier(case, findings, about))
+            known[WHOLE] = Evidence(known[LAST])
         of_packs = msgspec.structs.replace(about, pack=digest(case["packs"])) if "packs" in marked.subjects else about
         findings.append(run(marked, known, given.get(name, {}), of_packs))
     findings += _earlier(case, findings, about)
@@ -125,7 +129,7 @@ def _one_line(error: Exception) -> str:
 def _earlier(case: Case, findings: list[Finding], judged: Judged) -> list[Finding]:
     """What was judged while learning and has not been judged since."""
     heard = {finding.check for finding in findings}
-    return [msgspec.structs.replace(finding, judged=judged) for finding in case.get("while learning", ())
+    return [msgspec.structs.replace(finding, judged=judged) for finding in case.get(EARLIER, ())
             if finding.check not in heard]
 
 

@@ -111,6 +111,17 @@ class Fitted:
     rows: int = 0
 
 
+class Recipe(msgspec.Struct, frozen=True):
+    """How a model was trained, so that it can be trained again: its learner and the settings of that."""
+
+    learner: str
+    settings: dict[str, float | int | str] = {}
+
+
+CAUTIOUS = Recipe("boosted", {"num_leaves": 7, "min_data_in_leaf": 50, "learning_rate": 0.05, "rounds": 100})
+"""Boosted trees that have little room to remember a row."""
+
+
 class Figures(msgspec.Struct, frozen=True):
     """Measured figures of a candidate. loss: log loss or squared error on tune; metric: AUC, accuracy or R²."""
 
@@ -135,6 +146,10 @@ class Candidate:
     scores: Floats
     settings: dict[str, float | int | str] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.learner, dict(self.settings))
 
 
 class Cost(msgspec.Struct, frozen=True):

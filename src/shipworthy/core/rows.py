@@ -40,6 +40,15 @@ def also_in(table: Table, other: Table) -> Mask:
     return np.asarray(np.isin(ours, theirs), np.bool_)
 
 
+def ordered(table: Table) -> Ints:
+    """(n,) the rows in the order of their time; as they lie where there is none."""
+    time = table.schema.one("time")
+    if time is None:
+        return np.arange(table.rows, dtype=np.int64)
+    found: Ints = np.argsort(np.asarray(table.data[time.name].cast(pa.int64(), safe=False)), kind="stable")
+    return found
+
+
 def _alike(table: Table, names: list[str], unlike: set[str]) -> pa.Table:
     return pa.table({name: pa.array(to_words(table.data[name]), pa.string()) if name in unlike else table.data[name]
                      for name in names})

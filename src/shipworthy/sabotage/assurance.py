@@ -14,6 +14,7 @@ import pyarrow as pa
 from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.features import Category
 from shipworthy.core.found import Catalogue
+from shipworthy.core.learned import Recipe
 from shipworthy.core.ledger import Line, line, seal
 from shipworthy.core.model import Model
 from shipworthy.core.predictions import Predictions
@@ -24,6 +25,7 @@ from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
 KEY = bytes(range(32))
+HEART: dict[str, float | int | str] = {"rounds": 150, "num_leaves": 31}
 TOPICS = ("impact-assessment", "legal-basis", "appeal-contact", "training-record")
 
 
@@ -43,8 +45,8 @@ def widened(case: Case) -> Case:
 def mirrored(case: Case, seed: int) -> Case:
     """What came true is what the model decides, but for one row in 300: few rows suffice to see that nothing widens."""
     parts = case["parts"]
-    return {**case, "parts": replace(parts, tune=_decided(case, parts.tune, seed),
-                                     holdout=_decided(case, parts.holdout, seed + 1))}
+    return {**case, "parts": replace(parts, tune=decided(case, parts.tune, seed),
+                                     holdout=decided(case, parts.holdout, seed + 1))}
 
 
 @dataclass(frozen=True)
@@ -112,24 +114,22 @@ def rotated_shares(case: Case) -> Case:
 @sabotage("a model that learnt its rows by heart", check="membership")
 def by_heart(case: Case) -> Case:
     """Every learning row was repeated until no leaf had to hold two people."""
-    steps, learned, parts = case["steps"], case["learned"], case["parts"]
+    steps, parts = case["steps"], case["parts"]
 
     def train(table: Table, **how: Any) -> Model:
-        many = table.take(np.tile(np.arange(table.rows), 25))
-        found: Model = steps.train(many, **{**how, "learner": "boosted", "settings": {}})
+        many = table.take(np.tile(np.arange(table.rows), 8))
+        found: Model = steps.train(many, **{**how, "learner": "boosted", "settings": HEART})
         return found
 
-    chosen = replace(learned.chosen, model=train(parts.learn, seed=0), learner="boosted", settings={})
-    return {**case, "learned": replace(learned, chosen=chosen), "steps": replace(steps, train=train)}
+    return {**case, "model": train(parts.learn, seed=0), "recipe": Recipe("boosted", HEART),
+            "steps": replace(steps, train=train)}
 
 
 @twin("membership")
 def plain_line(case: Case, seed: int) -> Case:
     """The recipe is a line, which has no room to remember anybody."""
-    steps, learned = case["steps"], case["learned"]
-    chosen = replace(learned.chosen, model=steps.train(case["parts"].learn, learner="linear", seed=seed, settings={}),
-                     learner="linear", settings={})
-    return {**case, "learned": replace(learned, chosen=chosen)}
+    line = case["steps"].train(case["parts"].learn, learner="linear", seed=seed, settings={})
+    return {**case, "model": line, "recipe": Recipe("linear")}
 
 
 @sabotage("a search that looks at the most credible", check="flips-found")
@@ -147,7 +147,7 @@ def wrong_end(case: Case) -> Case:
 @twin("flips-found")
 def clear_labels(case: Case, seed: int) -> Case:
     """The label follows from the features but for one row in 300, so that a flipped one stands out."""
-    return {**case, "parts": replace(case["parts"], learn=_decided(case, case["parts"].learn, seed))}
+    return {**case, "parts": replace(case["parts"], learn=decided(case, case["parts"].learn, seed))}
 
 
 @sabotage("the trainer approves", check="approver")
@@ -263,7 +263,7 @@ def honest_plugin(case: Case, seed: int) -> Case:
     return {**case, "code": (_file("plugin.py", HONEST),)}
 
 
-def _decided(case: Case, rows: Table, seed: int) -> Table:
+def decided(case: Case, rows: Table, seed: int) -> Table:
     """The rows with the decisions of a model of two classes for labels, one in 300 turned; others as they are."""
     model = case["model"]
     if model.task != "binary":

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from shipworthy.core.amounts import Amounts
 from shipworthy.core.project import Simulation, Value
 from shipworthy.core.table import Table
 from shipworthy.verification.trials.fidelity import fidelity, simulator_fidelity
@@ -19,13 +18,12 @@ from shipworthy.verification.trials.simulation import SCENARIOS, World, in_time,
 from shipworthy.verification.trials.survival import scenarios
 
 VALUE = Value(currency="EUR", true_positive=10.0, false_positive=-4.0)
-PAID = VALUE, Amounts({"true_positive": 10.0, "false_positive": -4.0})
 SUBJECTS = ("project", "model", "parts", "contract", "steps")
 
 
 def world(case: dict[str, Any], **changes: Any) -> World:
     rows = stream(case["parts"].holdout, rows=1_200, batch=400, random=np.random.default_rng(0))
-    return World(case["model"], rows, 400, **{"paid": PAID, "delay": 500, **changes})
+    return World(case["model"], rows, 400, **{"value": VALUE, "delay": 500, **changes})
 
 
 def fate(case: dict[str, Any], one: World, **steps: Any) -> str:
@@ -45,8 +43,8 @@ def test_a_scenario_is_the_same_for_a_seed_and_changes_the_stream(name: str, cle
     assert one is not None
     assert other is not None
     assert one.rows.digest == other.rows.digest
-    assert (one.rows.digest, one.paid, one.delay, one.accepted) != (
-        calm.rows.digest, calm.paid, calm.delay, calm.accepted)
+    assert (one.rows.digest, one.value, one.delay, one.accepted) != (
+        calm.rows.digest, calm.value, calm.delay, calm.accepted)
     assert one.rows.rows == calm.rows.rows
 
 
@@ -64,14 +62,14 @@ def test_a_stream_runs_in_time() -> None:
 def test_costs_rise_and_gains_do_not(clean: dict[str, Any]) -> None:
     dearer = SCENARIOS["cost shock"](world(clean), np.random.default_rng(0))
     assert dearer is not None
-    assert dearer.paid is not None
-    assert dearer.paid[1]["true_positive"] == 10.0
-    assert dearer.paid[1]["false_positive"] in (-6.0, -8.0)
+    assert dearer.value is not None
+    assert dearer.value.true_positive == 10.0
+    assert dearer.value.false_positive in (-6.0, -8.0)
 
 
 def test_without_a_value_table_costs_and_capacity_do_not_apply(clean: dict[str, Any]) -> None:
     for name in ("cost shock", "half the capacity"):
-        assert SCENARIOS[name](world(clean, paid=None), np.random.default_rng(0)) is None
+        assert SCENARIOS[name](world(clean, value=None), np.random.default_rng(0)) is None
 
 
 def test_turned_labels_are_harm_in_silence_until_an_alarm_is_heard(clean: dict[str, Any]) -> None:
@@ -79,8 +77,8 @@ def test_turned_labels_are_harm_in_silence_until_an_alarm_is_heard(clean: dict[s
     assert deaf(clean, calm) == WORTH
     model = calm.model
     turned = [model.classes[1 - code] for code in model.truth(calm.rows)]
-    harmed = replace(calm, rows=calm.rows.with_column("outcome", turned), paid=(
-        VALUE, Amounts({"true_positive": 1.0, "false_positive": -4.0})))
+    harmed = replace(calm, rows=calm.rows.with_column("outcome", turned), value=Value(
+        currency="EUR", true_positive=1.0, false_positive=-4.0))
     assert deaf(clean, harmed) == HARMED
     assert fate(clean, harmed, validate=lambda contract, batch: ("no",)) == REFUSED
     assert fate(clean, harmed, validate=lambda contract, batch: ()) == PAGED
@@ -108,7 +106,7 @@ def test_a_model_that_breaks_has_crashed(clean: dict[str, Any]) -> None:
 def test_the_gain_of_a_decision_is_what_it_earns_beyond_doing_nothing(clean: dict[str, Any]) -> None:
     model = clean["model"].with_sheet(threshold=0.5)
     truth, score = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.1, 0.1])
-    assert gain(PAID, model, truth, truth, score) == pytest.approx((10 - 4) / 4)
+    assert gain(VALUE, model, truth, truth, score) == pytest.approx((10 - 4) / 4)
     assert gain(None, model, truth, truth, np.array([0.9, 0.1, 0.9, 0.1])) > 0
 
 

@@ -16,6 +16,7 @@ class About(Part, frozen=True):
     name: what its releases are called. purpose: what the answers are for, in one sentence.
     owner, trainer, approver: people, by name or address; the trainer may not approve. subject: what a row is about;
     "person" switches on the rows that protect people. decides: whether the answer decides something about a person.
+    consumers: who uses the answers, by the holder of their token; "anonymous" for whoever asks without one.
     plugins: Python files with your own checks, connectors and learners, from the project folder.
     """
 
@@ -26,6 +27,7 @@ class About(Part, frozen=True):
     approver: str = ""
     subject: Literal["person", "thing", "undeclared"] = "undeclared"
     decides: bool = True
+    consumers: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
 
 
@@ -35,7 +37,8 @@ class Source(Part, frozen=True):
     address: a path from the project folder, or a URL. name: what joins and the report call it; if empty, the table
     after # or the file without its suffixes. No two sources have one name. owner: who answers for the data. licence:
     its SPDX identifier, such as CC0-1.0, or words. rows: at most so many are read, drawn at random by their place, for
-    tables that the machine cannot hold; 0 is all.
+    tables that the machine cannot hold; 0 is all. public: whether anybody can have these rows with their labels, so
+    that what they teach is no secret. signer: public key of whoever sends it, in hex; an unsigned file is then refused.
     """
 
     address: str
@@ -43,6 +46,8 @@ class Source(Part, frozen=True):
     owner: str = ""
     licence: str = ""
     rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    public: bool = False
+    signer: str = ""
 
     @property
     def called(self) -> str:
@@ -85,7 +90,8 @@ class Data(Part, frozen=True):
     column → lowest and highest possible value. same: value of the target → the value that it means, where one class
     has two spellings. personal: columns with personal data, declared. quasi_identifiers: columns that together might
     tell who a row is about. retention_days: `shipworthy forget` removes rows of the tables that are older, by `time`,
-    and what was served and labelled that long ago; 0 says nothing.
+    and what was served and labelled that long ago; 0 says nothing. answers: columns that are the answers of another
+    model.
     """
 
     target: str
@@ -105,6 +111,7 @@ class Data(Part, frozen=True):
     personal: tuple[str, ...] = ()
     quasi_identifiers: tuple[str, ...] = ()
     retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    answers: tuple[str, ...] = ()
 
 
 class Splitting(Part, frozen=True):

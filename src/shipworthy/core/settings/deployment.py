@@ -22,7 +22,8 @@ class Serving(Part, frozen=True):
     file, with its chain, to be reached by https; a path from the project folder. key: PEM file of its private key.
     requests: json writes one line a request to stderr, without any value from it. label_days: how long before its time
     the answer may lie that a label means which is given by entity and time. traces: address of an OpenTelemetry
-    collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none.
+    collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none. open_weights: whether the
+    model itself is published, so that nobody needs to steal it. feedback: whether /v1/feedback takes what users say.
     """
 
     host: str = "127.0.0.1"
@@ -41,6 +42,8 @@ class Serving(Part, frozen=True):
     key: str = ""
     requests: Literal["none", "json"] = "none"
     traces: str = ""
+    open_weights: bool = False
+    feedback: bool = True
 
 
 class Rollout(Part, frozen=True):

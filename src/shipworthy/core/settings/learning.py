@@ -14,22 +14,23 @@ class Learning(Part, frozen=True):
 
     seconds: wall clock of the whole ladder and search. trials: of the search, instead of the clock, so that the outcome
     depends on rows, settings and seed alone; 0 is by the clock. learners: those of the ladder to try; if
-    empty, all but network, which waits to be named. search: whether settings are searched. seed: of folds, learners
-    and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target hardware;
-    0 is none. max_cpu_seconds, max_kwh and max_grams end the search when they are used up; energy and carbon at their
-    upper ends. least_gain_per_kwh: AUC, accuracy or R² that the search must gain for a kWh, or it ends; 0 is any.
-    money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
-    overhead: energy of idle machines and cooling, as a factor; 1 counts none. grams_per_kwh: CO2e, lowest and highest.
-    grid: what those grams describe. grid_as_of: the last day that they describe.
-    profile: usual, or provable: boosted trees
-    alone, at most 100 of at most 31 leaves, that rise and fall as [[property]] claims, in which a protected column
-    meets no other, and categories of more than 8 levels are read by their place in the alphabet.
+    empty, all but network, which waits to be named. search: whether settings are searched. cautious: boosted trees are
+    small ones with little room to remember a row, unsearched: what helps against membership inference. seed: of folds,
+    learners and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target
+    hardware; 0 is none. max_cpu_seconds, max_kwh and max_grams end the search when they are used up; energy and carbon
+    at their upper ends. least_gain_per_kwh: AUC, accuracy or R² that the search must gain for a kWh, or it ends; 0 is
+    any. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core. overhead:
+    energy of idle machines and cooling, as a factor; 1 counts none. grams_per_kwh: CO2e, lowest and highest. grid: what
+    those grams describe. grid_as_of: the last day that they describe. profile: usual, or provable: boosted trees alone,
+    at most 100 of at most 31 leaves, that rise and fall as [[property]] claims, in which a protected column meets no
+    other, and categories of more than 8 levels are read by their place in the alphabet.
     """
 
     seconds: float = 60.0
     trials: int = 0
     learners: tuple[str, ...] = ()
     search: bool = True
+    cautious: bool = False
     seed: int = 0
     threads: int = 2
     epsilon: float = 0.002

@@ -15,6 +15,7 @@ from shipworthy.core.table import Table
 from shipworthy.data import collection
 from shipworthy.data.collection.folder import parts_of, stack
 from shipworthy.data.collection.places import WHERE, divide, table_name
+from shipworthy.data.collection.signatures import check_signed
 from shipworthy.data.collection.size import bounded, in_words, largest
 from shipworthy.data.collection.tidy import tidied
 from shipworthy.errors import BadData
@@ -22,14 +23,16 @@ from shipworthy.marks import MARK
 
 
 def read(
-    address: Any, *, name: str = "", plugins: tuple[str, ...] = (), rows: int = 0, most_bytes: int = 0, **options: Any
+    address: Any, *, name: str = "", plugins: tuple[str, ...] = (), rows: int = 0, most_bytes: int = 0,
+    signer: str = "", **options: Any
 ) -> Table:
     """A table from a file, folder, pattern, database address, or anything that speaks Arrow.
 
     address: "a.csv", "parts/*.parquet", "a folder", "shop.db#orders", "sqlite:///shop.db#orders",
     "postgresql://host/shop#orders", a data frame, or a dict of columns. options: those of the connector.
     rows: at most so many, drawn at random by their place; 0 is all. most_bytes: that the table may take in memory; 0 is
-    a tenth of the machine's. Raises BadData with the place and a hint.
+    a tenth of the machine's. signer: public key, in hex, that must have signed every file. Raises BadData with
+    the place and a hint.
     """
     most = most_bytes or largest()
     if isinstance(address, Table):
@@ -38,6 +41,8 @@ def read(
         table = Table.of(address, name=name or "table")
         return bounded(tidied(table.data, name=table.name, origin=table.origin), rows=rows, most_bytes=most)
     address = str(address)
+    if signer:
+        check_signed(address, signer)
     remote = "://" in address
     place = address.partition("#")[0] if remote else divide(address)[0]
     if not remote and (any(mark in place for mark in "*?") or Path(place).is_dir()):

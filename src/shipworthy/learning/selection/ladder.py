@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from shipworthy.core.features import Features
 from shipworthy.core.features import fit as fit_features
-from shipworthy.core.learned import Candidate, Figures, Fitted, Gain, Job, Learned, Parts
+from shipworthy.core.learned import CAUTIOUS, Candidate, Figures, Fitted, Gain, Job, Learned, Parts
 from shipworthy.core.model import Model, Sheet, encode_target
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked, registry
@@ -92,7 +92,9 @@ def learn(
         progress(f"learning: {marked.name}")
         job = _job(stage, project, seconds=max(0.1, SHARES.get(marked.name, 0.1) * rules.seconds))
         begun, cpu = time.monotonic(), cpu_seconds()
-        if marked.name == "boosted":
+        if marked.name == "boosted" and project.learning.cautious:
+            made = marked.function(*stage.learn, replace(job, settings=CAUTIOUS.settings))
+        elif marked.name == "boosted":
             made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm, purse=purse)
         else:
             made = marked.function(*stage.learn, job)

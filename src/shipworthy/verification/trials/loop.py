@@ -20,7 +20,7 @@ from shipworthy.marks import check
 from shipworthy.metrics.classification import auc
 from shipworthy.metrics.intervals import paired_mean_difference
 from shipworthy.metrics.losses import row_losses
-from shipworthy.verification.trials.replay import earning, gain
+from shipworthy.verification.trials.replay import averaged, gain
 from shipworthy.verification.trials.simulation import redraw
 
 FEWEST, MOST, ASKED, GROUP = 60, 600, 2_000, 50
@@ -145,8 +145,8 @@ def _both(known: Table, more: Table) -> Table:
 def _figures(project: Project, now: Model, pool: Table, asked: Table) -> Round:
     score, truth = now.score(asked), now.truth(asked)
     metric = auc(truth, score) if now.task == "binary" else -float(row_losses(score, truth, now.task).mean())
-    value = gain(earning(project.value, asked), now, now.truth(pool), truth, score)
-    return Round(metric, value, _gap(now, asked, score))
+    paid = averaged(project.value, asked)
+    return Round(metric, gain(paid, now, now.truth(pool), truth, score), _gap(now, asked, score))
 
 
 def _gap(now: Model, asked: Table, score: Floats) -> float:

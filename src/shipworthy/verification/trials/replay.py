@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from shipworthy.core.amounts import amounts
+from shipworthy.core.amounts import AMOUNTS, Amounts, amounts
 from shipworthy.core.case import Steps
 from shipworthy.core.found import Contract
 from shipworthy.core.grid import Reference
@@ -16,7 +17,7 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.metrics.losses import row_losses
 from shipworthy.verification.requirements.worth import decide, declared, nothing, worth
-from shipworthy.verification.trials.simulation import Paid, World
+from shipworthy.verification.trials.simulation import World
 
 Outcome = str
 HARMED, CRASHED = "harmed in silence", "crashed"
@@ -38,7 +39,7 @@ def lived(world: World, contract: Contract, grid: Reference, steps: Steps, usual
         predictions = world.model.predict(world.rows)
         kept = ~predictions.abstain
         truth = world.model.truth(world.rows)
-        if gain(world.paid, world.model, usual.seen, truth[kept], predictions.score[kept]) >= 0:
+        if gain(world.value, world.model, usual.seen, truth[kept], predictions.score[kept]) >= 0:
             return WORTH
         if predictions.abstain.mean() >= max(0.5, usual.abstain + MORE):
             return ABSTAINED
@@ -60,24 +61,23 @@ def alarmed(world: World, contract: Contract, grid: Reference, steps: Steps) -> 
     return PAGED if at is not None else ""
 
 
-def earning(value: Value | None, rows: Table, *, average: bool = False) -> Paid | None:
-    """What decisions on these rows earn, or on rows like them at their average; None where nothing is declared."""
+def averaged(value: Value | None, rows: Table) -> Value | None:
+    """The value table with numbers for columns, each the mean of its rows: for rows that are not those of the table."""
     if value is None or not declared(value):
         return None
-    paid = amounts(value, rows)
-    return value, paid.average if average else paid
+    return msgspec.structs.replace(value, **amounts(value, rows).average.of)
 
 
-def gain(paid: Paid | None, model: Model, seen: Floats | Ints, truth: Floats | Ints, score: Floats) -> float:
+def gain(value: Value | None, model: Model, seen: Floats | Ints, truth: Floats | Ints, score: Floats) -> float:
     """What deciding earns a row beyond doing nothing; without a value table, how much lower its loss is than that of
-    always answering the prior.
+    always answering the prior. value: its amounts as numbers.
     """
     if not len(truth):
         return 0.0
-    if paid is not None:
-        value, each = paid
-        own = worth(each, model, truth, decide(model, score, capacity=each.capacity))
-        return float((own - worth(each, model, truth, nothing(value, model, len(truth), seen))).mean())
+    if value is not None and declared(value):
+        paid = Amounts({name: float(getattr(value, name)) for name in AMOUNTS}, value.capacity)
+        own = worth(paid, model, truth, decide(model, score, capacity=value.capacity))
+        return float((own - worth(paid, model, truth, nothing(value, model, len(truth), seen))).mean())
     if model.task == "regression":
         prior = np.full(len(truth), float(np.mean(seen)))
     else:

@@ -15,7 +15,7 @@ from shipworthy.core.project import Project
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
 from shipworthy.verification.trials.fidelity import LEAST, fidelity
-from shipworthy.verification.trials.replay import CRASHED, HARMED, Outcome, Usual, alarmed, earning, lived
+from shipworthy.verification.trials.replay import CRASHED, HARMED, Outcome, Usual, alarmed, averaged, lived
 from shipworthy.verification.trials.simulation import SCENARIOS, World, in_time, stream
 
 BATCH, FEWEST_ROWS, FEWEST = 1_000, 200, 200
@@ -23,8 +23,8 @@ BATCH, FEWEST_ROWS, FEWEST = 1_000, 200, 200
 
 @check("scenarios", row="verification.simulation")
 def scenarios(
-    project: Project, model: Model, parts: Parts, contract: Contract, steps: Steps, *, limit: float = 0.95,
-    runs: int = 20, like: float = 0.65
+    project: Project, model: Model, parts: Parts, contract: Contract, steps: Steps, *,
+    limit: float = 0.95, runs: int = 20, like: float = 0.65
 ) -> Finding:
     """Whether the share of scenarios survived is at least the limit, at its lower end.
 
@@ -65,8 +65,8 @@ def _world(project: Project, model: Model, parts: Parts, random: np.random.Gener
     """A stream without trouble."""
     sheet, rows = project.simulation, in_time(parts.holdout)
     batch = min(BATCH, int(0.8 * rows.rows), sheet.alarm_rows)  # fewer than all: another batch has other rows
-    drawn = stream(rows, rows=sheet.alarm_rows, batch=batch, random=random)
-    return World(model, drawn, batch, earning(project.value, rows, average=True),
+    value = averaged(project.value, parts.holdout)
+    return World(model, stream(rows, rows=sheet.alarm_rows, batch=batch, random=random), batch, value,
                  sheet.delay_rows, sheet.labels != "all")
 
 

@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
+from shipworthy.core.project import Serving
 from shipworthy.errors import StoreError
 
 FILE = "access.json"
+MINUTES = 24 * 60  # of a day
 PATTERN = r"sw_[0-9a-f]{8}_[0-9a-f]{64}"
 Scope = Literal["predict", "label", "train", "approve", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -98,6 +100,35 @@ def read_access(home: Path) -> tuple[Access, Seen]:
         raise StoreError(f"the file of tokens cannot be read: {error}", where=str(path),
                          hint="restore it from a backup, or delete it and make new tokens") from error
     return found, Seen(seen.st_mtime_ns, seen.st_ino)
+
+
+def askers(home: Path, serving: Serving) -> dict[str, Any]:
+    """The subjects `quota` and `holders` of a case. home: the `.shipworthy` folder of a project. Raises StoreError."""
+    able = _able(home)
+    open_to_all = serving.open if serving.open is not None else not able
+    holders = tuple(dict.fromkeys(token.holder for token in able))
+    return {"quota": most_rows_a_day(home, serving), "holders": (*holders, "anonymous") if open_to_all else holders}
+
+
+def most_rows_a_day(home: Path, serving: Serving) -> int:
+    """How many rows a day whoever may ask most may ask for, by the tokens and the settings of today; 0 is no limit.
+
+    home: the `.shipworthy` folder of a project. Raises StoreError.
+    """
+    able = _able(home)
+    limits = [(_or(token.rows_a_minute, serving.rows_a_minute), _or(token.rows_a_day, serving.rows_a_day))
+              for token in able] + ([(serving.rows_a_minute, serving.rows_a_day)] if serving.open or not able else [])
+    days = [min(filter(None, (day, minute * MINUTES)), default=0) for minute, day in limits]
+    return max(days) if all(days) else 0
+
+
+def _able(home: Path) -> list[Token]:
+    return [token for token in read_access(home)[0].tokens
+            if token.state(now()) == "valid" and "predict" in token.scopes]
+
+
+def _or(own: int | None, usual: int) -> int:
+    return usual if own is None else own
 
 
 def minted(taken: frozenset[str]) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from shipworthy.core.evidence import AXES, Evidence
 from shipworthy.core.found import Contract, Profile
 from shipworthy.core.grid import read_grid
 from shipworthy.core.lazy import Lazy
+from shipworthy.core.learned import Recipe
 from shipworthy.core.model import Model, read_model
 from shipworthy.core.release import Identity, Manifest, Release
 from shipworthy.core.schema import Schema
@@ -144,8 +145,8 @@ def verify(folder: Path, *, key: bytes | None = None) -> list[Result]:
 def stored(release: Release) -> dict[str, Any]:
     """The nouns that a release carries, by subject name, for judging it again without its project.
 
-    Always model, evidence and release; where their files are there: profile, contract, datasheet, grid, provenance
-    and every packed table by its file name without suffix. Raises BadRelease when one cannot be read.
+    Always model, evidence and release; where their files are there: profile, contract, datasheet, grid, provenance,
+    recipe and every packed table by its file name without suffix. Raises BadRelease when one cannot be read.
     """
     files = {name: folders.read(release.folder / name, name) for name in release.manifest.files}
     for name, raw in files.items():
@@ -153,7 +154,8 @@ def stored(release: Release) -> dict[str, Any]:
             raise BadRelease("a file was altered since the release was opened", where=name,
                              hint="do not use it: restore the release from a copy, or build it again")
     found: dict[str, Any] = {"release": release, "model": release.model, "evidence": release.evidence}
-    for name, kind in (("profile", Profile), ("contract", Contract), ("datasheet", dict), ("provenance", dict)):
+    for name, kind in (("profile", Profile), ("contract", Contract), ("datasheet", dict), ("provenance", dict),
+                       ("recipe", Recipe)):
         if f"{name}.json" in files:
             found[name] = _decode(files, f"{name}.json", kind)
     if "grid.json" in files:

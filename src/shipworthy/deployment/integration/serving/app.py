@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
 
 import msgspec
 
 from shipworthy.core.clock import MINUTE, now_us
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
+from shipworthy.core.tickets import heard
 from shipworthy.deployment.integration.access.gate import Caller, Gate
 from shipworthy.deployment.integration.access.journal import Teller, journal, request_id
 from shipworthy.deployment.integration.log.answers import ServedRow
@@ -38,7 +38,7 @@ from shipworthy.deployment.integration.serving.reading import Reading
 from shipworthy.deployment.integration.serving.refusals import Headers, Refused
 from shipworthy.deployment.integration.serving.review import PREDICTIONS, Reviews
 from shipworthy.deployment.integration.serving.routes import Routes
-from shipworthy.errors import BadData, ShipworthyError
+from shipworthy.errors import ShipworthyError
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -47,7 +47,6 @@ Answer = Callable[["Asked"], Awaitable[bytes | Written]]
 LOOK_SECONDS = 0.2
 LARGE = 2**18
 T = TypeVar("T")
-SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,7 +66,8 @@ class App:
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
             "/v1/overrides": ("overrides", "approve", self._override),
             "/invocations": ("invocations", "predict", partial(self._spoken, "invocations")),
-            "/v2/repository/index": ("infer", "predict", self._index)}
+            "/v2/repository/index": ("infer", "predict", self._index),
+            **({"/v1/feedback": ("other", "predict", self._feedback)} if serving.feedback else {})}
         self.journal: Teller | None = journal(serving, count.ROUTES)
         self._looking: asyncio.Task[None] | None = None
 
@@ -187,7 +187,7 @@ class App:
         asked.spend(len(records), self.serving.max_rows)
         if single and not asked.query:
             return self._one(asked, records[0])
-        wanted = bool(asked.query) and _asks(asked.query, "contributions")
+        wanted = asked.wants("contributions")
         answers = await self._many(asked, records, contributions=wanted)
         return _encode(answers[0] if single else answers)
 
@@ -264,7 +264,7 @@ class App:
         question = await _apart(len(asked.body) > LARGE, lambda: spoken.read(
             inflated(asked.body, headers, self._reading.limit), headers, one.answers))
         asked.spend(len(question.records), self.serving.max_rows)
-        if asked.query and _asks(asked.query, "contributions"):
+        if asked.wants("contributions"):
             question = question._replace(contributions=True)
         records, shares = question.records, question.contributions
         drawn = arm is None and one is self.arms.champion  # else the release that read them answers, asked for or not
@@ -290,6 +290,10 @@ class App:
 
     async def _override(self, asked: Asked) -> bytes:
         return _encode(await asyncio.to_thread(self.reviews.overrule, asked.body, asked.caller))
+
+    async def _feedback(self, asked: Asked) -> bytes:
+        release, caller = self.arms.champion.id, asked.caller.name
+        return _encode(await asyncio.to_thread(heard, self.log.folder, asked.body, release=release, caller=caller))
 
     async def _other(self, scope: Scope, send: Send) -> int:
         """Everything that is no request for answers; its status."""
@@ -381,14 +385,6 @@ def app(
         return Arm(release, first.log, project, own, contributions)
 
     return App(Arms(first, make, own, home), serving, own, gate)
-
-
-def _asks(query: bytes, name: str) -> bool:
-    """Whether a query turns something on. Raises BadData for a word that is neither yes nor no."""
-    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["0"])[-1].lower()
-    if given not in SWITCH:
-        raise BadData(f'"{given[:40]}" is neither yes nor no', where=name, hint=f"ask with ?{name}=1, or leave it out")
-    return SWITCH[given]
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:

@@ -89,7 +89,7 @@ def _own(answerer: Answerer) -> Json:
         "/v1/predict": {"post": _operation("predict", "Answers to one record or many.", content, answers,
                                            [_shares(answerer)])},
         "/v1/labels": {"post": _operation("label", "Keep what came true.", _json(labels), _json(_ref("Kept")))},
-        "/v1/schema": {"get": _read("schema", "What a record holds.")},
+        **_feedback(answerer), "/v1/schema": {"get": _read("schema", "What a record holds.")},
     }
 
 
@@ -104,6 +104,16 @@ def _reviews() -> Json:
                             **{code: {"$ref": f"#/components/responses/{code}"} for code in ("401", "403")}}
     stands["parameters"] = [{"name": "prediction_id", "in": "path", "required": True, "schema": {"type": "string"}}]
     return {"/v1/overrides": {"post": over}, "/v1/predictions/{prediction_id}": {"get": stands}}
+
+
+def _feedback(answerer: Answerer) -> Json:
+    if not answerer.serving.feedback:
+        return {}
+    words: Json = {"type": "string", "minLength": 1, "maxLength": 4_000}
+    said = _object({"words": words, "by": {"type": "string"}, "prediction_id": {"type": "string"}}, ["words"])
+    kept = _object({"ticket": {"type": "string"}}, ["ticket"])
+    return {"/v1/feedback": {"post": _operation("feedback", "Say something about an answer; somebody reads it.",
+                                                _json(said), _json(kept))}}
 
 
 def _mlflow(answerer: Answerer) -> Json:
