@@ -34,7 +34,8 @@ from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse
-from shipworthy.learning.selection.ladder import train
+from shipworthy.learning.privacy.noise import SystemNoise
+from shipworthy.learning.selection.ladder import encoders, learn, train
 from shipworthy.store.workspace import Workspace
 
 PLUGINS = "plugins.json"
@@ -49,6 +50,7 @@ def steps(project: Project, known: Registry) -> Steps:
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
+        learn=partial(_learn, known), noise=SystemNoise,
     )
 
 
@@ -123,6 +125,11 @@ def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:
     lacks = (f"it is code of the project's, run only if you name its file: --plugin {home.file} "
              f"(SHA-256 {home.digest[:16]}…)" if home else "no installed package has this check")
     return finding.id, False, f"was {finding.verdict}, not judged again: {lacks}"
+
+
+def _learn(known: Registry, parts: Parts, project: Project) -> Any:
+    """The ladder as that project file asks for it: for drills, not for releases."""
+    return learn(parts, encoders(parts.learn, project), project, learners=known.of("learner"))[0]
 
 
 def _contract(project: Project, table: Table) -> Contract:

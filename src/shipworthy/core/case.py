@@ -49,6 +49,7 @@ class Steps:
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
+    learn: (parts, project) → Learned, by that project file. noise: () → the noise of private learning.
     """
 
     profile: Callable[..., Any]
@@ -61,6 +62,8 @@ class Steps:
     reference: Callable[..., Any]
     discover: Callable[..., Any]
     answer: Callable[..., Any]
+    learn: Callable[..., Any] | None = None
+    noise: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

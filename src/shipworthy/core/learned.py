@@ -10,6 +10,7 @@ import numpy as np
 
 from shipworthy.core.features import Input
 from shipworthy.core.model import Model
+from shipworthy.core.private import Private, Spent
 from shipworthy.core.program import Link, Program
 from shipworthy.core.table import Floats, Ints, Table
 
@@ -53,6 +54,7 @@ class Job:
 
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
+    private: what a private learner is told beside this.
     """
 
     task: str
@@ -63,6 +65,7 @@ class Job:
     seed: int = 0
     valid: tuple[Floats, Floats | Ints] | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
+    private: Private | None = None
 
     @property
     def outputs(self) -> int:
@@ -78,7 +81,7 @@ class Fitted:
     """A fitted learner: its program, and the library's own margin for comparison.
 
     margin: inputs (n, d) → (n, outputs), before the link. bounds: the range searched of each setting.
-    rows: how many training rows it saw.
+    rows: how many training rows it saw. private: what a private learner spent.
     """
 
     program: Program
@@ -86,6 +89,7 @@ class Fitted:
     settings: dict[str, float | int | str] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     rows: int = 0
+    private: Spent | None = None
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -103,7 +107,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted rung of the ladder. scores: its predictions on the tune part, in order."""
+    """A fitted rung of the ladder. scores: its predictions on the tune part, in order. private: what it spent."""
 
     learner: str
     glass_box: bool
@@ -112,6 +116,7 @@ class Candidate:
     scores: Floats
     settings: dict[str, float | int | str] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    private: Spent | None = None
 
 
 class Cost(msgspec.Struct, frozen=True):

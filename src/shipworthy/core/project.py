@@ -16,7 +16,7 @@ from shipworthy.core.canon import digest
 from shipworthy.core.settings.assurance import Fairness
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
-from shipworthy.core.settings.learning import Learning
+from shipworthy.core.settings.learning import Learning, Privacy
 from shipworthy.core.settings.part import Part
 from shipworthy.core.settings.verification import Gate, Requirement, Value
 from shipworthy.errors import BadProject, nearest, one_of
@@ -30,6 +30,7 @@ __all__ = [
     "Join",
     "Learning",
     "Part",
+    "Privacy",
     "Project",
     "RENEWED",
     "Requirement",
@@ -58,6 +59,7 @@ class Project(Part, frozen=True):
     join: tuple[Join, ...] = ()
     split: Splitting = Splitting()
     learning: Learning = Learning()
+    privacy: Privacy | None = None
     requirement: tuple[Requirement, ...] = ()
     value: Value | None = None
     fairness: Fairness = Fairness()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+import msgspec
+
 from shipworthy.core.settings.part import Part
 
 
@@ -31,3 +35,20 @@ class Learning(Part, frozen=True):
     watts_per_core: float = 8.0
     grams_per_kwh: tuple[float, float] = (350.0, 500.0)
     grid: str = "world average 2024"
+
+
+class Privacy(Part, frozen=True):
+    """[privacy] Bounds what can be known of a row from the model: differential privacy, of learning and of tuning.
+
+    epsilon, delta: the bound, for a row more or less; it holds of all trainings together. releases: how many trainings
+    share it. learner: the only one that is fitted; a choice between several would cost. levels: column → its values;
+    numbers have [data.limits] instead. Neither is ever read from the rows. heavy: columns that are mostly small and
+    sometimes very large, put on a logarithmic scale.
+    """
+
+    epsilon: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    delta: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 1e-5
+    releases: Annotated[int, msgspec.Meta(gt=0)] = 1
+    learner: Literal["private-additive", "private-linear"] = "private-additive"
+    levels: dict[str, tuple[str, ...]] = {}
+    heavy: tuple[str, ...] = ()

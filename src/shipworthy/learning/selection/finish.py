@@ -9,6 +9,7 @@ from shipworthy.core.learned import Candidate, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints
+from shipworthy.learning.privacy.tuned import as_counted
 from shipworthy.learning.selection.calibrate import calibration
 from shipworthy.metrics.losses import row_losses
 
@@ -22,10 +23,16 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
     """The candidate's model, calibrated if that lowers the loss, with its threshold and its conformal edge.
 
     Odd rows of the tune part fit the calibration, even rows judge it and set the conformal edge (90 % coverage;
-    Vovk et al., 2005), so that neither has seen its own judge.
+    Vovk et al., 2005), so that neither has seen its own judge. Of a private candidate, the rows are those that its
+    noisy counts say, and no tune row is looked at again.
     """
-    model, scores = candidate.model, candidate.scores
-    truth = model.truth(parts.tune)
+    if candidate.private is not None:
+        return tuned(candidate.model, *as_counted(candidate.private), project)
+    return tuned(candidate.model, candidate.scores, candidate.model.truth(parts.tune), project)
+
+
+def tuned(model: Model, scores: Floats, truth: Floats | Ints, project: Project) -> Model:
+    """The model as these scores and truths of tune rows have it finished."""
     fit, judge = np.arange(len(truth)) % 2 == 1, np.arange(len(truth)) % 2 == 0
     found = calibration(scores[fit], truth[fit], model.task)
     if found is not None:
