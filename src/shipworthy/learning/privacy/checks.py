@@ -24,13 +24,14 @@ from shipworthy.learning.selection.finish import tuned
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson, paired_mean_difference
 
+Lines = list[dict[str, Any]]
 PILOT = 100
 FREE = {"project file", "limit of the name"}
 DECLARE = 'write [privacy] with epsilon, [data.limits] and [privacy.levels], and [split] kind = "random"'
 
 
 @check("epsilon", row="learning.privacy")
-def epsilon(project: Project, profile: Profile, learned: Learned, model: Model, history: list[dict[str, Any]]) -> Finding:
+def epsilon(project: Project, profile: Profile, learned: Learned, model: Model, history: Lines) -> Finding:
     """Whether the steps of all trainings, reckoned again by another method, keep to the epsilon that is declared.
 
     By composed privacy losses, which share no code with the accountant. It fails where a fitted model is in no log, and
@@ -109,8 +110,8 @@ def privacy_cost(
     verdict = settled(loss, limit=limit, low=low, high=high, at_most=True)
     return say(verdict, f"At epsilon {project.privacy.epsilon:g} the model is right about {right[1].mean():.1%} of "
                f"{len(truth):,} holdout rows, {loss * 100:.1f} points [{low * 100:.1f}, {high * 100:.1f}] fewer than "
-               f"the {kind} one without privacy ({limit:.0%} are allowed).", value=loss, low=low, high=high, limit=limit,
-               n=len(truth), remedy="" if verdict == "pass" else "more rows, a larger epsilon, or tighter "
+               f"the {kind} one without privacy ({limit:.0%} are allowed).", value=loss, low=low, high=high,
+               limit=limit, n=len(truth), remedy="" if verdict == "pass" else "more rows, a larger epsilon, or tighter "
                "[data.limits]; what is allowed is [checks.privacy-cost] limit")
 
 

@@ -34,8 +34,8 @@ def private_linear(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     told = _told(job)
     strict = told.rules.epsilon < STRICT
     default = {"steps": 400 if strict else 800, "share": 0.03, "clip": 1.0 if strict else 2.0, "rate": 2.0}
-    recipe = msgspec.convert(known_settings(default, job, "private-linear"), Descent)
-    recipe, spent = _afforded(recipe, told, len(truth))
+    settings = known_settings(default, job, "private-linear")
+    recipe, spent = _afforded(msgspec.convert(settings, Descent), told, len(truth))
     weights = descend(design(inputs, job, told), np.asarray(truth, np.int64), recipe, _noise(told))[0]
     program = Program(job.inputs, _lowered_line(weights, job, told), job.link, job.classes, label="private-linear")
 
@@ -43,7 +43,7 @@ def private_linear(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
         with np.errstate(invalid="ignore", over="ignore"):
             return np.asarray((design(rows, job, told) @ weights)[:, None], np.float64)
 
-    return Fitted(program, margin, dict(spent.recipe), rows=len(truth), private=spent)
+    return Fitted(program, margin, settings, rows=len(truth), private=spent)
 
 
 @learner("private-additive", tasks=("binary",), glass_box=True, order=32, by_name=True)
@@ -53,9 +53,8 @@ def private_additive(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     Settings: rounds and rate. Source: Nori et al. (2021).
     """
     told = _told(job)
-    default = {"rounds": 20, "rate": 0.25}
-    recipe = msgspec.convert({**known_settings(default, job, "private-additive"), "inputs": len(job.inputs)}, Boosting)
-    recipe, spent = _afforded(recipe, told, len(truth))
+    settings = known_settings({"rounds": 20, "rate": 0.25}, job, "private-additive")
+    recipe, spent = _afforded(msgspec.convert({**settings, "inputs": len(job.inputs)}, Boosting), told, len(truth))
     cuts = [np.empty(0) if kind.categorical else _cuts(*told.bounds[n], told.heavy[n], CELLS)
             for n, kind in enumerate(job.inputs)]
     cells = [kind.levels + 1 if kind.categorical else len(each) + 2
@@ -70,7 +69,7 @@ def private_additive(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
         found = np.sum([table[0][codes[:, n]] for n, table in enumerate(tables)], axis=0)
         return np.asarray(found[:, None], np.float64)
 
-    return Fitted(program, margin, dict(spent.recipe), rows=len(truth), private=spent)
+    return Fitted(program, margin, settings, rows=len(truth), private=spent)
 
 
 def design(inputs: Floats, job: Job, told: Private) -> Floats:
