@@ -10,7 +10,7 @@ import numpy as np
 
 from shipworthy.core.features import Input
 from shipworthy.core.model import Model
-from shipworthy.core.private import Private, Spent
+from shipworthy.core.private import Message, Others, Private, Spent
 from shipworthy.core.program import Link, Program
 from shipworthy.core.table import Floats, Ints, Table
 
@@ -54,7 +54,7 @@ class Job:
 
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
-    private: what a private learner is told beside this.
+    private, others: what a private or a federated learner is told beside this.
     """
 
     task: str
@@ -66,6 +66,7 @@ class Job:
     valid: tuple[Floats, Floats | Ints] | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
     private: Private | None = None
+    others: Others | None = None
 
     @property
     def outputs(self) -> int:
@@ -82,6 +83,7 @@ class Fitted:
 
     margin: inputs (n, d) → (n, outputs), before the link. bounds: the range searched of each setting.
     rows: how many training rows it saw. private: what a private learner spent.
+    transcript: what other parties sent.
     """
 
     program: Program
@@ -90,6 +92,7 @@ class Fitted:
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     rows: int = 0
     private: Spent | None = None
+    transcript: tuple[Message, ...] = ()
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -107,7 +110,10 @@ class Figures(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted rung of the ladder. scores: its predictions on the tune part, in order. private: what it spent."""
+    """A fitted rung of the ladder. scores: its predictions on the tune part, in order.
+
+    private: what it spent, if it is a private one. transcript: what other parties sent, if it is a federated one.
+    """
 
     learner: str
     glass_box: bool
@@ -117,6 +123,7 @@ class Candidate:
     settings: dict[str, float | int | str] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     private: Spent | None = None
+    transcript: tuple[Message, ...] = ()
 
 
 class Cost(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from shipworthy.core.canon import canonical, digest
 from shipworthy.core.found import Ledger
 from shipworthy.core.learned import Candidate, Cost, Figures, Gain, Learned
 from shipworthy.core.model import read_model
-from shipworthy.core.private import Spent
+from shipworthy.core.private import Message, Spent
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
 
@@ -35,6 +35,7 @@ class _Rung(msgspec.Struct, frozen=True):
     settings: dict[str, float | int | str]
     bounds: dict[str, tuple[float, float]]
     private: Spent | None = None
+    transcript: tuple[Message, ...] = ()
 
 
 class _Ladder(msgspec.Struct, frozen=True):
@@ -75,7 +76,8 @@ def unpack_ledger(pack: Mapping[str, Any]) -> Ledger:
 
 def pack_learned(learned: Learned) -> Pack:
     """One entry for the ladder, one for the scores, and the files of every candidate's model."""
-    rungs = tuple(_Rung(c.learner, c.glass_box, c.figures, c.settings, c.bounds, c.private) for c in learned.candidates)
+    rungs = tuple(_Rung(c.learner, c.glass_box, c.figures, c.settings, c.bounds, c.private, c.transcript)
+                  for c in learned.candidates)
     place = next(n for n, candidate in enumerate(learned.candidates) if candidate is learned.chosen)
     scores: dict[str, Any] = {str(n): candidate.scores for n, candidate in enumerate(learned.candidates)}
     packed = io.BytesIO()
@@ -92,7 +94,8 @@ def unpack_learned(pack: Mapping[str, Any]) -> Learned:
     with np.load(io.BytesIO(pack["scores"]), allow_pickle=False) as packed:
         scores = [packed[str(n)] for n in range(len(ladder.rungs))]
     candidates = tuple(Candidate(rung.learner, rung.glass_box, read_model(_files(pack, n)), rung.figures, scores[n],
-                                 rung.settings, rung.bounds, rung.private) for n, rung in enumerate(ladder.rungs))
+                                 rung.settings, rung.bounds, rung.private, rung.transcript)
+                       for n, rung in enumerate(ladder.rungs))
     return Learned(candidates, candidates[ladder.chosen], ladder.why, ladder.cost, ladder.course)
 
 

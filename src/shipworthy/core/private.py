@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from shipworthy.core.features import Features
 from shipworthy.core.settings.learning import Privacy
 from shipworthy.core.table import Floats
 
@@ -69,3 +70,29 @@ class Private:
     bounds: tuple[tuple[float, float], ...]
     heavy: tuple[bool, ...]
     noise: Noise | None = None
+
+
+@dataclass(frozen=True)
+class Others:
+    """The other parties of a federated training, and what they are told to make inputs of their rows.
+
+    files: Parquet, absolute. bounds: lowest and highest value of every input; (0, 0) of a category.
+    """
+
+    files: tuple[str, ...]
+    features: Features
+    target: str
+    bounds: tuple[tuple[float, float], ...]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message that a party of a federated training sent, without its numbers.
+
+    values: how many it held. asked: how many the sum has that was asked for, which no row decides.
+    """
+
+    party: int
+    turn: int
+    about: str
+    values: int
+    asked: int

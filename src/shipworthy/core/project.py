@@ -16,7 +16,7 @@ from shipworthy.core.canon import digest
 from shipworthy.core.settings.assurance import Fairness
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
-from shipworthy.core.settings.learning import Learning, Privacy
+from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
 from shipworthy.core.settings.verification import Gate, Requirement, Value
 from shipworthy.errors import BadProject, nearest, one_of
@@ -26,6 +26,7 @@ __all__ = [
     "Data",
     "FILE",
     "Fairness",
+    "Federated",
     "Gate",
     "Join",
     "Learning",
@@ -60,6 +61,7 @@ class Project(Part, frozen=True):
     split: Splitting = Splitting()
     learning: Learning = Learning()
     privacy: Privacy | None = None
+    federated: Federated = Federated()
     requirement: tuple[Requirement, ...] = ()
     value: Value | None = None
     fairness: Fairness = Fairness()

@@ -52,3 +52,14 @@ class Privacy(Part, frozen=True):
     learner: Literal["private-additive", "private-linear"] = "private-additive"
     levels: dict[str, tuple[str, ...]] = {}
     heavy: tuple[str, ...] = ()
+
+
+class Federated(Part, frozen=True):
+    """[federated] Other parties with rows of the same columns, who send sums only.
+
+    parties: their Parquet files, by absolute path; each is read by a process of its own on this machine, and one more
+    party is this project with its learn rows. At least two. The learners federated-linear, federated-additive and
+    federated-trees, named in [learning] learners, then learn from all; numbers need [data.limits].
+    """
+
+    parties: tuple[str, ...] = ()

@@ -115,6 +115,30 @@ def privacy_cost(
                "[data.limits]; what is allowed is [checks.privacy-cost] limit")
 
 
+@check("sums-only", row="learning.privacy")
+def sums_only(project: Project, learned: Learned) -> Finding:
+    """Whether every message of another party held as many values as the sum that was asked for, whoever's rows it sums.
+
+    A message that held rows would be longer, and by as much as the party has rows.
+    """
+    sent = [message for candidate in learned.candidates for message in candidate.transcript]
+    if not sent:
+        if project.federated.parties:
+            return say("unknown", "Other parties are named, and no message of theirs is on record.",
+                       remedy='name a federated learner: [learning] learners = ["federated-additive"]')
+        return say("not-applicable", "One controller holds every row: no other party is named in [federated].")
+    wrong = [message for message in sent if message.values != message.asked]
+    facts = {"value": len(wrong), "limit": 0, "n": len(sent)}
+    if wrong:
+        first = wrong[0]
+        return say("fail", f"Party {first.party} sent {first.values:,} values where a sum has {first.asked:,} "
+                   f"({first.about}, turn {first.turn}); so did {len(wrong)} of {len(sent):,} messages.",
+                   remedy="leave that party out: its program is not ours", **facts)
+    most = max(message.values for message in sent)
+    return say("pass", f"{len(sent):,} messages of {len({message.party for message in sent})} parties held nothing but "
+               f"sums; the longest has {most:,} values, whatever the number of rows.", **facts)
+
+
 def _unbounded(project: Project, profile: Profile) -> Finding:
     """What holds without [privacy]: not applicable where nobody's data is learnt from, by declaration and scanner."""
     found = [column.name for column in profile.columns if column.personal]

@@ -23,6 +23,7 @@ from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.core.words import counted
 from shipworthy.errors import BadProject, nearest, one_of
 from shipworthy.learning.privacy.declared import declared, middle, private, rules_of
+from shipworthy.learning.privacy.federated.rungs import others
 from shipworthy.learning.privacy.noise import SystemNoise
 from shipworthy.learning.privacy.tuned import with_counts
 from shipworthy.learning.search.folds import folds
@@ -267,7 +268,8 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
     return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
-               seed=project.learning.seed, private=private(stage.features, project) if project.privacy else None)
+               seed=project.learning.seed, private=private(stage.features, project) if project.privacy else None,
+               others=others(stage.features, project))
 
 
 def _counted(stage: Stage, made: Fitted, project: Project) -> Fitted:
@@ -296,4 +298,4 @@ def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: flo
                       library_difference=float(
                           np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)))
     return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),
-                     dict(made.bounds), made.private)
+                     dict(made.bounds), made.private, made.transcript)

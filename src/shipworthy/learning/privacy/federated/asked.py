@@ -70,12 +70,3 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 
 Asked = Start | Spread | Slope | Cells | Pull | Grow | Leaf | Stop
-
-
-class Message(msgspec.Struct, frozen=True):
-    """One message that a party sent, as the transcript keeps it. values: how many numbers it held."""
-
-    party: int
-    turn: int
-    about: str
-    values: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.features import Features
+from shipworthy.core.private import Message
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadData
-from shipworthy.learning.privacy.federated.asked import Asked, Message, Start, Stop
+from shipworthy.learning.privacy.federated.asked import Asked, Start, Stop
 from shipworthy.learning.privacy.federated.masks import opened
 from shipworthy.learning.privacy.federated.party import receive, send
 
@@ -55,7 +57,8 @@ class Federation:
         self.turn += 1
         replies = self._carry([msgspec.msgpack.encode(asked)] * self.parties)
         about = type(asked).__name__.lower()
-        self.transcript += [Message(party, self.turn, about, len(reply) // 8) for party, reply in enumerate(replies)]
+        self.transcript += [Message(party, self.turn, about, len(reply) // 8, values)
+                            for party, reply in enumerate(replies)]
         wrong = [party for party, reply in enumerate(replies) if len(reply) != 8 * values]
         if wrong:
             raise BadData(f"party {wrong[0]} sent {len(replies[wrong[0]]) // 8:,} values where a sum has {values:,}",
@@ -64,8 +67,12 @@ class Federation:
 
 
 @contextmanager
-def processes(rows: Sequence[Path], *, seconds: float = SECONDS) -> Iterator[Federation]:
+def processes(
+    files: Sequence[Path], *, own: Callable[[bytes], bytes] | None = None, seconds: float = SECONDS
+) -> Iterator[Federation]:
     """A federation of processes of this machine, one for each Parquet file; ended with the block.
+
+    own: answers for the rows of this process, which are one party more.
 
     Raises BadData when one is lost or silent for so many seconds: masks no longer cancel, so the training is over.
     """
@@ -73,12 +80,18 @@ def processes(rows: Sequence[Path], *, seconds: float = SECONDS) -> Iterator[Fed
         door.settimeout(seconds)
         host, port = door.getsockname()[:2]
         command = [sys.executable, "-m", "shipworthy.learning.privacy.federated.party", host, str(port)]
-        made, lines = [], []
+        made = [subprocess.Popen([*command, str(path)], env={**os.environ, "OMP_NUM_THREADS": "1"}) for path in files]
+        lines: list[socket.socket] = []
         try:
-            for place, path in enumerate(rows):
-                made.append(subprocess.Popen([*command, str(path)]))
+            for place in range(len(files)):
                 lines.append(_accepted(door, place, seconds))
-            yield Federation(lambda requests: _carried(lines, requests), len(lines))
+            here = [own] if own else []
+
+            def carry(requests: Sequence[bytes]) -> list[bytes]:
+                sent = _carried(lines, requests[len(here) :])
+                return [answer(request) for answer, request in zip(here, requests, strict=False)] + sent
+
+            yield Federation(carry, len(here) + len(lines))
             for line in lines:
                 send(line, msgspec.msgpack.encode(Stop()))
         finally:
@@ -115,5 +128,5 @@ def _carried(lines: Sequence[socket.socket], requests: Sequence[bytes]) -> list[
 
 
 def _lost(place: int) -> BadData:
-    return BadData(f"party {place} is lost, and without it no sum can be opened", where="federated training",
-                   hint="start the training again with the parties that are there")
+    return BadData(f"party {place + 1} of the others is lost, and without it no sum can be opened",
+                   where="federated training", hint="start the training again with the parties that are there")

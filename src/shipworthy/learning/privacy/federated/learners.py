@@ -18,7 +18,7 @@ from shipworthy.learning.privacy.federated.federation import Federation
 from shipworthy.learning.privacy.federated.rows import sizes
 from shipworthy.learning.training.lower_linear import lower_linear
 
-FINE, CELLS = 1024, 32
+FINE, CELLS = 4096, 32
 RIDGE, TOLERANCE, STEPS = 1.0, 1e-6, 12
 Bounds = Sequence[tuple[float, float]]
 
@@ -34,7 +34,7 @@ def fit_linear(parties: Federation, features: Features, bounds: Bounds, classes:
     columns = sum(kind.levels or 2 for kind in kinds) + 1
     weights, ridge = np.zeros(columns), np.append(np.full(columns - 1, RIDGE), 1e-9)
     for _ in range(STEPS):
-        found = parties.ask(Slope(tuple(weights), tuple(middle), tuple(scale)), columns + columns**2)
+        found = parties.ask(Slope(*(tuple(each.tolist()) for each in (weights, middle, scale))), columns + columns**2)
         bend = found[columns:].reshape(columns, columns) + np.diag(ridge)
         step = np.linalg.solve(bend, found[:columns] + ridge * weights)
         weights = weights - step
@@ -57,7 +57,7 @@ def fit_additive(
     before, change = 0, np.full(size[0], base)
     for _ in range(rounds):
         for place, each in enumerate(size):
-            found = parties.ask(Pull(place, before, tuple(change)), 2 * each)
+            found = parties.ask(Pull(place, before, tuple(change.tolist())), 2 * each)
             before, change = place, rate * found[:each] / (found[each:] + RIDGE)
             tables[place] += change
     terms = tuple(Term(Lookup((place,)), {"cuts0": np.array(cuts[place]), "values": table[:, None]})
@@ -83,7 +83,7 @@ def fit_trees(
             found = parties.ask(Grow(nodes, last), 2 * nodes * sum(size)).reshape(2, nodes, -1)
             levels.append([_best(found[:, node], size, kinds) for node in range(nodes)])
         values = rate * _leaves(found, levels[-1], size)
-        parties.ask(Leaf(tuple(levels[-1]), tuple(values)), 1)
+        parties.ask(Leaf(tuple(levels[-1]), tuple(values.tolist())), 1)
         grown.add(levels, values)
     return Program(kinds, (grown.term(base),), "logistic", classes, label="federated-trees")
 
@@ -111,11 +111,15 @@ def _moments(spread: Floats, kinds: tuple[Input, ...], bounds: Bounds) -> tuple[
 def _cut(
     parties: Federation, kinds: tuple[Input, ...], bounds: Bounds
 ) -> tuple[tuple[tuple[float, ...], ...], tuple[int, ...], float]:
-    """Cuts of every number at the quantiles that the fine cells show, told to the parties; cells; positives."""
+    """Cuts of every number at the quantiles that the fine cells show, told to the parties; cells; positives.
+
+    A fine cell counts for one cut's share at the most, so that one frequent value does not take all cuts.
+    """
     spread, chance = _spread(parties, kinds, bounds)
     cuts = []
     for counts, kind, (low, high) in zip(spread, kinds, bounds, strict=True):
-        below = np.cumsum(counts) / max(1.0, counts.sum())
+        capped = np.minimum(counts, counts.sum() / CELLS)
+        below = np.cumsum(capped) / max(1.0, capped.sum())
         edges = low + (np.searchsorted(below, np.arange(1, CELLS) / CELLS) + 1) / FINE * (high - low)
         cuts.append(() if kind.categorical else tuple(map(float, np.unique(edges))))
     parties.ask(Cells(tuple(cuts)), 1)

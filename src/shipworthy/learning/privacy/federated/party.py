@@ -1,4 +1,4 @@
-"""A party as a process of its own: reads its rows (Parquet), and answers over a socket with masked sums until it is stopped.
+"""A party as a process of its own: reads its Parquet rows, and answers over a socket with masked sums until stopped.
 
     python -m shipworthy.learning.privacy.federated.party HOST PORT ROWS
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from shipworthy.core.features import Features
 from shipworthy.core.model import encode_target
@@ -23,10 +24,11 @@ from shipworthy.learning.privacy.federated.rows import Rows
 HEAD = 8
 
 
-def answering(table: Table) -> Callable[[bytes], bytes]:
-    """The function from a request to the reply of the party that holds these rows, whatever carries them.
+def answering(encoded: Callable[[Start], Rows]) -> Callable[[bytes], bytes]:
+    """The function from a request to the reply of a party, whatever carries them.
 
-    The first reply is a public key; every other one is a masked sum, never used twice.
+    encoded: what a start says → the rows of the party. The first reply is a public key; every other one is a masked
+    sum, under masks that are never used again.
     """
     seeds, turn = Seeds(), 0
     state: list[Rows] = []
@@ -38,9 +40,7 @@ def answering(table: Table) -> Callable[[bytes], bytes]:
             return seeds.public
         turn += 1
         if isinstance(asked, Start):
-            features = msgspec.json.decode(asked.features, type=Features)
-            truth = encode_target(table, asked.target, asked.classes)
-            state[:] = [Rows(features.matrix(table), truth.astype("int64"), features.inputs)]
+            state[:] = [encoded(asked)]
             seeds.agree(asked.own, asked.publics)
             return b""
         if not state:
@@ -49,6 +49,13 @@ def answering(table: Table) -> Callable[[bytes], bytes]:
         return seeds.masked(state[0].answer(asked), turn).tobytes()
 
     return answer
+
+
+def from_table(table: Table, asked: Start) -> Rows:
+    """The rows of a table, encoded as every party's are."""
+    features = msgspec.json.decode(asked.features, type=Features)
+    truth = encode_target(table, asked.target, asked.classes)
+    return Rows(features.matrix(table), np.asarray(truth, np.int64), features.inputs)
 
 
 def send(to: socket.socket, message: bytes) -> None:
@@ -76,7 +83,8 @@ def main(host: str, port: str, rows: str) -> None:
     """Answer until told to stop, or until the other end is gone."""
     import pyarrow.parquet as pq
 
-    answer = answering(Table.of(pq.read_table(rows), name=Path(rows).stem, origin=rows))
+    table = Table.of(pq.read_table(rows), name=Path(rows).stem, origin=rows)
+    answer = answering(lambda asked: from_table(table, asked))
     with socket.create_connection((host, int(port))) as line:
         while True:
             try:
