@@ -35,6 +35,7 @@ from shipworthy.deployment.integration.serving.answerer import Answerer, answere
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse
 from shipworthy.learning.privacy.noise import SystemNoise
+from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn, train
 from shipworthy.store.workspace import Workspace
 
@@ -128,8 +129,9 @@ def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:
 
 
 def _learn(known: Registry, parts: Parts, project: Project) -> Any:
-    """The ladder as that project file asks for it: for drills, not for releases."""
-    return learn(parts, encoders(parts.learn, project), project, learners=known.of("learner"))[0]
+    """The ladder as that project file asks for it, and its choice finished: for drills, not for releases."""
+    found = learn(parts, encoders(parts.learn, project), project, learners=known.of("learner"))[0]
+    return found, finish(found.chosen, parts, project)
 
 
 def _contract(project: Project, table: Table) -> Contract:

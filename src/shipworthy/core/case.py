@@ -49,7 +49,7 @@ class Steps:
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
-    learn: (parts, project) → Learned, by that project file. noise: () → the noise of private learning.
+    learn: (parts, project) → (Learned, Model), by that project file. noise: () → the noise of private learning.
     """
 
     profile: Callable[..., Any]
