@@ -113,4 +113,6 @@ def _crossing(loss: Floats, chance: Floats, lost: float, delta: float) -> float:
     mass, weighed = np.cumsum(chance), np.cumsum(chance * np.exp(-loss))
     needed = lost + mass - np.exp(loss) * weighed
     enough = np.flatnonzero(needed > delta)
-    return float(loss[enough[0]]) if len(enough) else 0.0
+    if not len(enough):
+        return 0.0
+    return float(loss[enough[0] - 1]) if enough[0] else float("inf")

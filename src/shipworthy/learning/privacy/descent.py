@@ -47,5 +47,5 @@ def descend(matrix: Floats, truth: Ints, recipe: Descent, noise: Noise, *, runs:
         pull /= np.maximum(1.0, np.abs(pull) * length[some] / recipe.clip)
         gradient = (pull * drawn[:, some]) @ asked + noise.normal(0.0, recipe.sigma * recipe.clip, weights.shape)
         weights -= recipe.rate * gradient / (recipe.share * rows)
-        total += weights if 2 * step >= recipe.steps else 0.0
-    return total / max(1, recipe.steps - (recipe.steps + 1) // 2)
+        total += weights if step >= recipe.steps // 2 else 0.0
+    return total / (recipe.steps - recipe.steps // 2)

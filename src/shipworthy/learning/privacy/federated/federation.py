@@ -22,7 +22,7 @@ from shipworthy.learning.privacy.federated.masks import opened
 from shipworthy.learning.privacy.federated.party import receive, send
 
 Carry = Callable[[Sequence[bytes]], list[bytes]]
-SECONDS = 60.0
+SECONDS, LOOK_SECONDS = 60.0, 0.5
 FEWEST = 3
 
 
@@ -77,14 +77,14 @@ def processes(
     Raises BadData when one is lost or silent for so many seconds: masks no longer cancel, so the training is over.
     """
     with socket.create_server(("127.0.0.1", 0)) as door:
-        door.settimeout(seconds)
+        door.settimeout(LOOK_SECONDS)
         host, port = door.getsockname()[:2]
         command = [sys.executable, "-m", "shipworthy.learning.privacy.federated.party", host, str(port)]
         made = [subprocess.Popen([*command, str(path)], env={**os.environ, "OMP_NUM_THREADS": "1"}) for path in files]
         lines: list[socket.socket] = []
         try:
             for place in range(len(files)):
-                lines.append(_accepted(door, place, seconds))
+                lines.append(_accepted(door, made, place, seconds))
             here = [own] if own else []
 
             def carry(requests: Sequence[bytes]) -> list[bytes]:
@@ -102,14 +102,21 @@ def processes(
                 process.wait()
 
 
-def _accepted(door: socket.socket, place: int, seconds: float) -> socket.socket:
-    try:
-        line = door.accept()[0]
-    except TimeoutError as error:
-        raise _lost(place) from error
-    line.settimeout(seconds)
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return line
+def _accepted(
+    door: socket.socket, made: Sequence[subprocess.Popen[bytes]], place: int, seconds: float
+) -> socket.socket:
+    """The line of the next party to call. Raises BadData where a process ended before, or none calls in time."""
+    for _ in range(max(1, int(seconds / LOOK_SECONDS))):
+        try:
+            line = door.accept()[0]
+        except TimeoutError:
+            if any(process.poll() is not None for process in made):
+                break
+            continue
+        line.settimeout(seconds)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line
+    raise _lost(place)
 
 
 def _carried(lines: Sequence[socket.socket], requests: Sequence[bytes]) -> list[bytes]:
