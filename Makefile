@@ -7,18 +7,18 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml setup.py src/shipworthy/kernels/_native.c
+$(READY): requirements.lock pyproject.toml checker/pyproject.toml setup.py src/shipworthy/kernels/_native.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e checker
 	@touch $(READY)
 
 demo: setup
 	$(VENV)/bin/shipworthy demo
 
 lint: setup
-	$(VENV)/bin/ruff check src tests benchmarks tools
+	$(VENV)/bin/ruff check src checker tests benchmarks tools
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 

@@ -61,6 +61,12 @@ class Bar:
                 "holds": self.holds, "note": self.note}
 
 
+def data_folder() -> Path:
+    """Where the real tables are: SHIPWORTHY_DATA, or shared/data beside the repository."""
+    given = os.environ.get("SHIPWORTHY_DATA", "")
+    return Path(given).resolve() if given else ROOT.parent / "shared" / "data"
+
+
 def unmeasured(bars: Sequence[Bar], why: str) -> list[Bar]:
     """The same bars, without a value, for a stated reason."""
     return [Bar(bar.what, None, bar.limit, bar.better, why) for bar in bars]

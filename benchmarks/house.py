@@ -7,7 +7,6 @@ small bars whole, shrinks two, leaves the rest out, and says so beside each; wha
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -23,6 +22,7 @@ from benchmarks.frame import (
     Bar,
     Broken,
     closure,
+    data_folder,
     median_seconds,
     python,
     run,
@@ -48,12 +48,6 @@ class Group:
     measure: Callable[[bool], list[Bar]]
     quick: bool = True
     data: str = ""
-
-
-def data_folder() -> Path:
-    """Where the real tables are: SHIPWORTHY_DATA, or shared/data beside the repository."""
-    given = os.environ.get("SHIPWORTHY_DATA", "")
-    return Path(given).resolve() if given else ROOT.parent / "shared" / "data"
 
 
 def measure(*, quick: bool, progress: Callable[[str], None], only: Sequence[str] = ()) -> list[Bar]:

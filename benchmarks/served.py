@@ -28,8 +28,8 @@ from shipworthy.core.schema import Column, Schema
 from shipworthy.deployment.integration.access.issue import create
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.release import open_release, write_release
+from shipworthy.deployment.integration.serving.job import Job
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing
-from shipworthy.deployment.integration.serving.worker import Job
 from shipworthy.learning.training.lower_trees import lower_lightgbm
 from shipworthy.store import open_store
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ONE_CORE, ROOT, Bar, Broken, python, run, unmeasured
+from benchmarks.frame import ONE_CORE, ROOT, Bar, Broken, data_folder, python, run, unmeasured
 from benchmarks.load import Asked, Round, Running, free_port, load, running, write_bodies
 
 HERE = Path(__file__).parent / "peers"
@@ -129,7 +129,7 @@ def measure(*, quick: bool, progress: Callable[[str], None], only: Sequence[str]
 
     quick: one round, and a twentieth of the requests.
     """
-    source = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness/adult/adult.parquet"
+    source = data_folder() / "fairness/adult/adult.parquet"
     chosen = [name for name in GROUPS if not only or name in only]
     if not source.is_file():
         return [bar for name in chosen for bar in unmeasured(GROUPS[name].bars, f"there is no {source.name} to serve")]

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from shipworthy.core.case import Steps
+from shipworthy.core.case import Book, Steps
 from shipworthy.core.contributions import contributions
 from shipworthy.core.features import fit
 from shipworthy.core.found import Catalogue, Listed
@@ -96,7 +96,7 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
         "table": table, "parts": parts, "arrived": parts.holdout,
         "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
-        "contract": contract(parts.learn), "book": 1, "steps": STEPS, "history": (), "seals": (), "code": (),
+        "contract": contract(parts.learn), "book": Book(1), "steps": STEPS, "history": (), "seals": (), "code": (),
         "metrics": METRICS,
     }
 

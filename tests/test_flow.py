@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from shipworthy import flow
+from shipworthy.again import opened_holdout
 from shipworthy.cli.sabotage import bank
 from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
@@ -51,6 +52,16 @@ def test_a_release_judged_again_from_its_own_folder_says_the_same(built: flow.Bu
     results = flow.recheck(built.release.folder)
     assert len(results) > 15
     assert [told for told in results if not told[1]] == []
+
+
+def test_the_book_counts_models_and_holdouts_and_knows_the_best_before(place: Workspace, built: flow.Built) -> None:
+    holdout, model = built.case["parts"].holdout, built.case["model"]
+    own = opened_holdout(place, holdout, model)
+    assert (own.models, own.holdouts, own.best) == (1, 1, None)
+    other = opened_holdout(place, holdout, model.with_sheet(threshold=0.123))
+    assert other.models == 2
+    assert other.best is not None
+    assert other.best.digest == model.digest
 
 
 def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: Workspace, built: flow.Built) -> None:

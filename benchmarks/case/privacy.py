@@ -76,7 +76,8 @@ def _adult() -> tuple[Any, Any, Any, Any]:
     table = table.with_column("income", pa.array([str(word).rstrip(".") for word in table.words("income")]))
     levels = {column.name: sorted({word for word in table.words(column.name) if word not in (None, "?")})
               for column in table.schema.columns if column.kind == "category" and column.name != "income"}
-    text = ('[project]\nname = "adult"\n[data]\ntarget = "income"\npositive = ">50K"\n[split]\nkind = "random"\n[data.limits]\n'
+    text = ('[project]\nname = "adult"\n[data]\ntarget = "income"\npositive = ">50K"\n[split]\nkind = "random"\n'
+            "[data.limits]\n"
             + "".join(f"{name} = {list(each)}\n" for name, each in LIMITS.items())
             + f"[privacy]\nheavy = {list(HEAVY)}\n[privacy.levels]\n".replace("'", '"')
             + "".join(f"{name} = {json.dumps(each)}\n" for name, each in levels.items()))

@@ -18,9 +18,6 @@ class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.answer = answerer(TABLE, null=NULL)
 
-    def decode_request(self, request: Any, **more: Any) -> Any:
-        return request
-
     def predict(self, x: Any, **more: Any) -> Any:
         return self.answer([x])[0]
 

@@ -25,8 +25,11 @@ class Model(mlflow.pyfunc.PythonModel):
 
 
 if __name__ == "__main__":
-    os.environ |= {"PEER_TABLE": sys.argv[2], "PEER_NULL": "1" if "null" in sys.argv else "",
-                   "PYTHONPATH": str(Path(__file__).parent), "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    own = str(Path(sys.executable).parent)  # it starts uvicorn by name
+    os.environ |= {
+        "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]), "PYTHONPATH": str(Path(__file__).parent),
+        "PEER_TABLE": sys.argv[2], "PEER_NULL": "1" if "null" in sys.argv else "",
+        "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     folder = Path(tempfile.mkdtemp()) / "model"
     from serve_mlflow import Model as Importable  # a class of this file by its own name, not of __main__
 

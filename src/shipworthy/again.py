@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.core.case import Steps
+from shipworthy.core.case import Book, Steps
 from shipworthy.core.contributions import shares
 from shipworthy.core.evidence import Finding
 from shipworthy.core.found import Contract
@@ -33,13 +33,16 @@ from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.errors import BadRelease, Misuse
+from shipworthy.errors import BadRelease, Misuse, ShipworthyError
 from shipworthy.learning.privacy.noise import SystemNoise
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn, train
+from shipworthy.metrics.losses import row_losses
+from shipworthy.store.records import HoldoutRead
 from shipworthy.store.workspace import Workspace
 
 PLUGINS = "plugins.json"
+LOOKED_AT = 20
 Case = dict[str, Any]
 
 
@@ -99,6 +102,28 @@ def learnt(place: Workspace, release: Release | None) -> Table | None:
         return None
     known = training(place, release)
     return known.take(~also_in(known, stored(release)["arrived"]))
+
+
+def opened_holdout(place: Workspace, holdout: Table, model: Model) -> Book:
+    """What the holdout book says once it is on record that this holdout judges this model."""
+    book, subject = place.store.metadata, model.digest[:16]
+    models = book.read_holdout(holdout.digest, subject=subject, reader="build")
+    earlier = {one.subject for one in book.find(HoldoutRead, holdout=holdout.digest)} - {subject}
+    return Book(models, book.holdouts(), _best(place, earlier, holdout) if earlier else None)
+
+
+def _best(place: Workspace, subjects: set[str], holdout: Table) -> Model | None:
+    """Of the models named, the one with the lowest loss on a holdout, among the newest releases that are still here."""
+    found: list[tuple[float, Model]] = []
+    for folder in sorted(place.releases.glob("*/release.json"), key=lambda one: -one.stat().st_mtime)[:LOOKED_AT]:
+        try:
+            model = releases.open_release(folder.parent).model
+            if model.digest[:16] in subjects:
+                loss = row_losses(model.score(holdout), model.truth(holdout), model.task)
+                found.append((float(loss.mean()), model))
+        except ShipworthyError:  # a release that was altered, or that reads other columns, cannot be compared with
+            continue
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def training(place: Workspace, release: Release) -> Table:

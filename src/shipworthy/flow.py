@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.again import PLUGINS, learnt, steps, training
+from shipworthy.again import PLUGINS, learnt, opened_holdout, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
@@ -62,6 +62,7 @@ from shipworthy.learning.selection.ladder import encoders, learn
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
+from shipworthy.verification.formal.declared import certificates
 
 Case = dict[str, Any]
 Kept = Callable[[str, Callable[[], Mapping[str, Any]], Mapping[str, str]], Mapping[str, Any]]
@@ -147,8 +148,7 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
         "attestations": read_attestations(place.folder),
-        "book": place.store.metadata.read_holdout(
-            case["parts"].holdout.digest, subject=case["model"].digest[:16], reader="build"),
+        "book": opened_holdout(place, case["parts"].holdout, case["model"]),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
     }
 
@@ -376,13 +376,12 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
         "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
-        PLUGINS: canonical(place.registry.plugins),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
-        "ladder.json": canonical(ladder(case["learned"])),
+        "ladder.json": canonical(ladder(case["learned"])), PLUGINS: canonical(place.registry.plugins),
         "provenance.json": canonical(provenance(
             case["project"], subject={"model": identity.model, "data": identity.data}, catalogue=case["catalogue"],
             code=identity.code)),
-        **history.carried(case["seals"]), **case["grid"].files(),
+        **history.carried(case["seals"]), **case["grid"].files(), **certificates(case["project"], case["model"], cut),
         "learn.parquet": releases.packed(cut.learn.spread(CARRIED_ROWS)),
         "tune.parquet": releases.packed(cut.tune),
         "holdout.parquet": releases.packed(cut.holdout),

@@ -18,7 +18,7 @@ from shipworthy.data.collection.read import read
 from shipworthy.errors import BadData, Misuse
 from shipworthy.learning.selection.ladder import learn, train
 from shipworthy.sabotage.bank import run_bank
-from shipworthy.verification.requirements.performance import requirements
+from shipworthy.verification.requirements.required import requirements
 
 HEAD = "from shipworthy.marks import check, connector, labeler, learner, metric, sabotage, twin\n"
 

@@ -19,14 +19,15 @@ from shipworthy.learning.selection.resources import latency, size
 from shipworthy.learning.training.metering import cost_in_budget, metered
 from shipworthy.learning.training.parity import program_equals_library
 from shipworthy.sabotage import learning as faults
+from shipworthy.sabotage.requirements import hungry, unpaid_energy
 
 JUDGES = {
     beats_simplest: (("learned", "parts", "project"), (faults.huge,)),
     black_box_earns_it: (("learned", "parts", "project"), (faults.opaque,)),
     latency: (("model", "parts", "project", "steps"), (faults.slow,)),
     size: (("model", "project"), (faults.big,)),
-    cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent)),
-    metered: (("learned",), (faults.unmetered,)),
+    cost_in_budget: (("learned", "project"), (faults.restless, faults.overspent, unpaid_energy)),
+    metered: (("learned", "project"), (faults.unmetered, hungry)),
     budget_kept: (("learned", "project"), (faults.hung, faults.endless)),
     best_inside: (("learned", "project"), (faults.cornered,)),
     measured_on_this_machine: (("model", "learned", "parts", "project"), (faults.estimated,)),
@@ -127,3 +128,15 @@ def test_a_black_box_without_a_glass_box_beside_it_fails(clean: dict[str, Any]) 
     black = tuple(one for one in learned.candidates if not one.glass_box)
     alone = {**clean, "learned": replace(learned, candidates=black, chosen=black[0])}
     assert judge(black_box_earns_it, alone).sentence == "boosted is a black box and no glass box was tried."
+
+
+@pytest.mark.parametrize(("day", "said"), [("", "The grams per kWh have no date"), ("2019-12-31", "years old")])
+def test_a_grid_factor_without_a_day_or_of_long_ago_leaves_the_carbon_unknown(
+    day: str, said: str, clean: dict[str, Any]
+) -> None:
+    learned = clean["learned"]
+    old = replace(learned, cost=msgspec.structs.replace(learned.cost, grid_as_of=day))
+    finding = metered(old, clean["project"])
+    assert finding.verdict == "unknown"
+    assert said in finding.sentence
+    assert finding.remedy.startswith("give those of your grid: [learning] grams_per_kwh")

@@ -9,15 +9,17 @@ import pytest
 from shipworthy.core.evidence import Judged
 from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, _marked
-from shipworthy.sabotage import verification as planted
-from shipworthy.verification.formal import functional
-from shipworthy.verification.requirements import business, performance
+from shipworthy.sabotage import properties, requirements, verification
+from shipworthy.verification.formal import claimed, functional
+from shipworthy.verification.requirements import business, performance, required
 from shipworthy.verification.trials import boundary, edges, metamorphic, survival, validation
 
-MODULES = (performance, business, functional, edges, boundary, metamorphic, validation, survival)
+MODULES = (performance, required, business, functional, claimed, edges, boundary, metamorphic, validation, survival)
 CHECKS = {marked.name: marked for module in MODULES for marked in _marked(module)}
-FAULTS = [marked for marked in _marked(planted) if marked.facts["kind"] == "sabotage"]
-TWINS = {marked.facts["check"]: marked for marked in _marked(planted) if marked.facts["kind"] == "twin"}
+PLANTED = [marked for module in (verification, properties, requirements) for marked in _marked(module)
+           if marked.facts["check"] in CHECKS]
+FAULTS = [marked for marked in PLANTED if marked.facts["kind"] == "sabotage"]
+TWINS = {marked.facts["check"]: marked for marked in PLANTED if marked.facts["kind"] == "twin"}
 UNKNOWN = {"metric-tracks-value": "1 of 5 candidates are too few to tell whether the metric follows the value."}
 
 

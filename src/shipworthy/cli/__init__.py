@@ -19,6 +19,7 @@ VERBS = {
     "init": "Write shipworthy.toml for a table: every guess with its reason.",
     "discover": "List tables, keys and joins of a folder or project.",
     "profile": "Look at a table once: types, gaps, suspects, personal data.",
+    "contract": "Show the rules that a batch must keep, and judge one.",
     "run": "Table to release candidate, with the checklist at the end.",
     "checklist": "Every row: verdict, number, limit, and the command that helps.",
     "report": "Write the release report as one HTML page.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from shipworthy import flow
 from shipworthy.cli.talk import json_option, progress, put
 from shipworthy.core.case import BankResult
 from shipworthy.core.evidence import Evidence
-from shipworthy.core.project import FILE, Learning, Project
+from shipworthy.core.project import FILE, Learning, Project, read_project
 from shipworthy.core.registry import registry
 from shipworthy.core.table import Table
 from shipworthy.data.collection.read import read
@@ -34,28 +35,57 @@ MOST_ROWS = 6_000
 @click.argument("address", default="", metavar="[TABLE]")
 @click.option("--project", "-p", "folder", default=".", type=click.Path(path_type=Path),
               help="Folder with the shipworthy.toml of TABLE; its plugins are in the bank.")
+@click.option("--all", "every", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="After the clean world, the table of every project in this folder.")
 @click.option("--twins", default=TWINS, show_default=True, type=click.IntRange(1, 200), help="Clean twins per check.")
 @click.option("--check", "only", multiple=True, help="Only this check; may be repeated.")
 @json_option
-def command(address: str, folder: Path, twins: int, only: tuple[str, ...], as_json: bool) -> None:
+def command(
+    address: str, folder: Path, every: Path | None, twins: int, only: tuple[str, ...], as_json: bool
+) -> None:
     """Run the bank on the clean world, or on TABLE: caught or missed, and what was said of the clean twins.
 
-    A clean twin is a false alarm if the check said fail, and unknown if it did not judge.
+    A clean twin is a false alarm if the check said fail, and unknown if it did not judge. On a real table, what a check
+    says before anything is planted is the truth: where that is a failure, nothing can be learnt there.
     """
+    grounds = [(address, folder), *_projects(every)]
     with progress() as step:
-        results = bank(address, folder=folder, twins=twins, only=only, progress=step)
-    caught = sum(result.caught for result in results)
+        results = [one for each, place in grounds
+                   for one in bank(each, folder=place, twins=twins, only=only, progress=step)]
+    caught, missed = (sum(result.outcome == word for result in results) for word in ("caught", "missed"))
     if as_json:
-        put({"checks": results, "caught": caught, "planted": len(results)})
+        put({"checks": [asdict(result) | {"outcome": result.outcome} for result in results], "caught": caught,
+             "missed": missed, "planted": len(results)})
     else:
-        for result in results:
-            mark = "✓ caught" if result.caught else "✗ MISSED"
-            click.echo(f"{mark}  {result.row:<32} {result.check:<26} {result.sabotage:<44} "
-                       f"false alarms {result.false_alarms}/{result.twins}  unknown {result.unknown}/{result.twins}")
-        quiet = {result.check: result.quiet for result in results}
-        click.echo(f"caught {caught} of {len(results)} ({caught / max(1, len(results)):.1%}); "
-                   f"quiet and judged on {sum(quiet.values())} of {twins * len(quiet)} clean twins")
-    sys.exit(0 if caught == len(results) else 1)
+        _print(results, caught)
+    sys.exit(1 if missed else 0)
+
+
+def _print(results: list[BankResult], caught: int) -> None:
+    signs = {"caught": "✓ caught", "missed": "✗ MISSED", "not judged": "–       "}
+    for result in results:
+        click.echo(f"{signs[result.outcome]}  {result.table:<20}{' ' * bool(result.table)}{result.row:<32} "
+                   f"{result.check:<26} {result.sabotage:<44} false alarms {result.false_alarms}/{result.twins}  "
+                   f"unknown {result.unknown}/{result.twins}")
+    judged = sum(result.outcome != "not judged" for result in results)
+    once = {(result.table, result.check): result for result in results}.values()
+    click.echo(f"caught {caught} of {judged} ({caught / max(1, judged):.1%}), {len(results) - judged} not judged; "
+               f"quiet and judged on {sum(one.quiet for one in once)} of {sum(one.twins for one in once)} clean twins")
+
+
+def _projects(every: Path | None) -> list[tuple[str, Path]]:
+    """The first source and the folder of every project that lies in a folder. Raises Misuse where none does."""
+    if every is None:
+        return []
+    found = sorted(path.parent for path in every.glob(f"*/{FILE}"))
+    if not found:
+        raise Misuse("no project lies in that folder", where=f"--all {every}",
+                     hint="make one for each table: shipworthy init TABLE --target COLUMN --project FOLDER/NAME")
+    return [(_placed(path, read_project(path).source[0].address), path) for path in found]
+
+
+def _placed(folder: Path, address: str) -> str:
+    return address if "://" in address else str(folder / address)
 
 
 def bank(
@@ -75,10 +105,16 @@ def bank(
                          hint=nearest(name, known.checks) or "shipworthy checklist names the checks")
     with tempfile.TemporaryDirectory() as home:
         make = _drawn(Path(home), address, place) if address and place else partial(_world_case, Path(home), place)
-        results = run_bank(make, known, twins=twins, only=only, progress=progress)
+        table = place.project.project.name if address and place else ""
+        told = partial(_said, progress, table)
+        results = run_bank(make, known, table=table, twins=twins, only=only, progress=told)
         for path in Path(home).rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
     return results
+
+
+def _said(progress: Callable[[str], None], table: str, name: str) -> None:
+    progress(f"{table}: {name}" if table else name)
 
 
 def _world_case(home: Path, place: Workspace | None, seed: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from shipworthy.deployment.integration.access.tls import ending, tls
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.example import example
 from shipworthy.deployment.integration.serving.host import become, listening
-from shipworthy.deployment.integration.serving.worker import Job
+from shipworthy.deployment.integration.serving.job import Job
 from shipworthy.store.workspace import open_workspace
 
 

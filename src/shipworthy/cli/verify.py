@@ -9,7 +9,7 @@ import click
 
 from shipworthy import flow
 from shipworthy.cli.talk import json_option, put
-from shipworthy.deployment.integration.releases.release import MANIFEST
+from shipworthy.deployment.integration.releases.use import MANIFEST
 from shipworthy.errors import BadRelease
 
 

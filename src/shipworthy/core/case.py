@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from shipworthy.core.model import Model
 
 SUBJECTS: dict[str, str] = {
     "project": "the parsed project file (core.project.Project)",
@@ -21,7 +23,7 @@ SUBJECTS: dict[str, str] = {
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
-    "book": "how often this holdout was opened for this release (int)",
+    "book": "how often holdouts were opened, and the best model that this one judged before (core.case.Book)",
     "champion": "the model in production now (Model)",
     "learnt": "the rows that the champion learnt from or was tuned on (Table)",
     "release": "the release folder opened (core.release.Release)",
@@ -37,6 +39,19 @@ SUBJECTS: dict[str, str] = {
     "steps": "functions that make the above again (core.case.Steps)",
     "bank": "the outcome of the sabotage bank (core.case.BankResult list)",
 }
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the holdout book says. models: different models that this holdout has judged, this one included.
+
+    holdouts: different holdouts that this project has read in its lifetime. best: the earlier model with the lowest
+    loss on this holdout, as far as its release is still here.
+    """
+
+    models: int
+    holdouts: int = 1
+    best: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +83,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class BankResult:
-    """What the bank saw of one check: was its planted fault caught, on how many clean twins did it cry.
+    """What the bank saw of one check on one table: was its planted fault caught, on how many clean twins did it cry.
 
-    unknown: the twins that it did not judge: it said unknown, did not apply, failed itself or lacked a subject. On the
-    others it was quiet and judged.
+    table: the ground; the clean world if empty. before: what the check said of the ground before the fault was planted;
+    empty where it had nothing to judge. seconds: that it took to say so. unknown: the twins that it did not judge: it
+    said unknown, did not apply, failed itself or lacked a subject. On the others it was quiet and judged.
     """
 
     check: str
@@ -82,8 +98,18 @@ class BankResult:
     twins: int
     sentence: str = ""
     unknown: int = 0
+    table: str = ""
+    before: str = "pass"
+    seconds: float = 0.0
 
     @property
     def quiet(self) -> int:
         """The clean twins that the check judged and let pass."""
         return self.twins - self.false_alarms - self.unknown
+
+    @property
+    def outcome(self) -> Literal["caught", "missed", "not judged"]:
+        """Not judged: what fails, or says nothing, of the ground itself can be held to nothing there."""
+        if self.caught:
+            return "caught"
+        return "missed" if self.before in ("pass", "attested") or not self.table else "not judged"

@@ -101,8 +101,7 @@ def _filler(place: int, encoder: Encoder, reading: Reading | None) -> Fill:
 def _each(read: Read, values: Sequence[Any], types: set[type]) -> Floats:
     """Every value read; a value that occurs again only once, where equal values are the same."""
     if len(types - {NONE}) == 1 and types - {NONE} <= set(TOLD_APART):
-        known = {value: read(value) for value in set(values)}
-        return np.fromiter(map(known.__getitem__, values), np.float64, len(values))
+        read = {value: read(value) for value in set(values)}.__getitem__
     return np.fromiter(map(read, values), np.float64, len(values))
 
 

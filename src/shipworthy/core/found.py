@@ -128,7 +128,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     """One executable promise about a batch.
 
     kind: present, type, null-share, range, levels, unseen-share, unique, mean, quantile, rows, repeat, order,
-    constant, pattern, association, pair. low and high bound the measured figure. support: rows it was inferred from.
+    constant, pattern, association, pair, figure. low and high bound the measured figure. support: rows (of a figure,
+    batches) it was inferred from.
     """
 
     kind: str

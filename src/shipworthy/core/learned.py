@@ -49,12 +49,28 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What trees may look like, so that properties of them can be proved; 0 and empty are without limit.
+
+    rounds, leaves: at most, of a class and of a tree. signs: of every input 1 or −1 where the answer may only rise or
+    fall with it, else 0. alone: places of inputs that meet no other in a tree. coded: categories of more levels are
+    read as numbers, the codes.
+    """
+
+    rounds: int = 0
+    leaves: int = 0
+    signs: tuple[int, ...] = ()
+    alone: tuple[int, ...] = ()
+    coded: int = 0
+
+
+@dataclass(frozen=True)
 class Job:
     """What a learner is asked for.
 
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
-    private, others: what a private or a federated learner is told beside this.
+    shape: what limits boosted trees. private, others: what a private or a federated learner is told beside this.
     """
 
     task: str
@@ -65,6 +81,7 @@ class Job:
     seed: int = 0
     valid: tuple[Floats, Floats | Ints] | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
+    shape: Shape = Shape()
     private: Private | None = None
     others: Others | None = None
 
@@ -129,6 +146,9 @@ class Candidate:
 class Cost(msgspec.Struct, frozen=True):
     """What a run took, from the operating system. kwh and grams are intervals; metered False means not counted.
 
+    counters: the energy is from the processor's own counters, not from CPU seconds. memory_kwh: an estimate for the
+    memory, not within kwh. overhead: the factor for idle machines and cooling within kwh, 1 for none. grid_as_of: the
+    last day that the grams per kWh describe.
     cut: what the clock cut short, in words; empty where the outcome depends on rows, settings and seed alone.
     """
 
@@ -143,6 +163,10 @@ class Cost(msgspec.Struct, frozen=True):
     grams_low: float = 0.0
     grams_high: float = 0.0
     grid: str = ""
+    grid_as_of: str = ""
+    counters: bool = False
+    memory_kwh: float = 0.0
+    overhead: float = 1.0
     metered: bool = False
     money: float = 0.0
     currency: str = ""
@@ -150,11 +174,18 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """One step of the search: when it ended, and the best loss so far."""
+    """One step of the search: when it ended, and the best so far.
+
+    metric: AUC, accuracy or R² of the best on the rows held back. cpu_seconds, kwh (upper end):
+    spent by then.
+    """
 
     seconds: float
     loss: float
     learner: str
+    metric: float | None = None
+    cpu_seconds: float = 0.0
+    kwh: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import re
@@ -13,17 +14,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from shipworthy.core.canon import digest
+from shipworthy.core.claims import Claim, read_claim
 from shipworthy.core.settings.assurance import Fairness
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
-from shipworthy.core.settings.verification import Gate, Requirement, Value
+from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Value
 from shipworthy.errors import BadProject, nearest, one_of
 
 __all__ = [
     "About",
     "Data",
+    "Domain",
     "FILE",
     "Fairness",
     "Federated",
@@ -33,6 +36,7 @@ __all__ = [
     "Part",
     "Privacy",
     "Project",
+    "Property",
     "RENEWED",
     "Requirement",
     "Rollout",
@@ -63,6 +67,8 @@ class Project(Part, frozen=True):
     privacy: Privacy | None = None
     federated: Federated = Federated()
     requirement: tuple[Requirement, ...] = ()
+    property: tuple[Property, ...] = ()
+    domain: Domain = Domain()
     value: Value | None = None
     fairness: Fairness = Fairness()
     gate: Gate = Gate()
@@ -71,9 +77,14 @@ class Project(Part, frozen=True):
     rollout: Rollout = Rollout()
     checks: dict[str, dict[str, Any]] = {}
 
-    @property
+    @builtins.property
     def digest(self) -> str:
         return digest(self)
+
+    @builtins.property
+    def claims(self) -> tuple[Claim, ...]:
+        """What the properties claim, in their order."""
+        return tuple(read_claim(one.claim) for one in self.property)
 
 
 def read_project(path: Path | str) -> Project:
@@ -103,12 +114,28 @@ def parse(text: str, *, where: str = FILE) -> Project:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
     _named_once(project.source, where)
+    for number, one in enumerate(project.property, 1):
+        _claimed(one, f"{where}, [[property]] {number}")
     for source in project.source:
         if re.match(r"[^:/?#]+://[^/@:]*:[^/]+@", source.address):
             raise BadProject("the address of a source holds a password, and releases hold the project file",
                              where=f"{where}, [[source]] {source.name}".rstrip(),
                              hint="take it out; for PostgreSQL, set PGPASSWORD instead")
     return project
+
+
+def _claimed(one: Property, where: str) -> None:
+    """Raise BadProject for a property whose sentence is not known, or whose ranges or errors say nothing."""
+    claim = read_claim(one.claim, where=where)
+    for column, (low, high) in one.within.items():
+        if not low <= high:
+            raise BadProject(f"the range of {column}, {low:g} to {high:g}, is empty", where=where,
+                             hint="write the smaller number first")
+    if any(not size > 0 for size in one.errors.values()):
+        raise BadProject("an error of measurement is above 0", where=where, hint="leave out columns without one")
+    if (claim.kind == "robust") != bool(one.errors):
+        raise BadProject("a claim about errors of measurement, and no other, says how large they are", where=where,
+                         hint='write: errors = { age = 1.0 }' if claim.kind == "robust" else "leave out: errors")
 
 
 def source_of(sources: Iterable[Source], name: str, address: str) -> Source | None:

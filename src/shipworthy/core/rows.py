@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -16,6 +17,12 @@ def row_hashes(data: pa.Table) -> Ints:
     frame = pl.DataFrame({name: pl.Series(data[name]) for name in sorted(data.column_names)})
     found: Ints = frame.hash_rows(seed=7).to_numpy().view(np.int64)
     return found
+
+
+def groups(rows: Table) -> npt.NDArray[np.str_] | None:
+    """(n,) the group of every row, whose rows are not independent; None where the schema names no group."""
+    column = rows.schema.one("group")
+    return None if column is None else np.array([str(word) for word in rows.words(column.name)])
 
 
 def also_in(table: Table, other: Table) -> Mask:

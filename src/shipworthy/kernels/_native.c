@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+PyObject *branch(PyObject *module, PyObject *args); /* _branch.c */
+
 #if FLT_EVAL_METHOD != 0 || defined(__FAST_MATH__)
 #error "doubles must be computed as doubles: the pure kernel is used instead"
 #endif
@@ -1049,8 +1051,13 @@ static int fill_module(PyObject *module)
     return code;
 }
 
+static PyMethodDef functions[] = {
+    {"branch", branch, METH_VARARGS, "Branch and bound over boxes of leaves: (state, best, upper, nodes, split tree)."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
-static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "The compiled kernel.", 0, NULL, module_slots,
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", "The compiled kernel.", 0, functions, module_slots,
                              NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module); }

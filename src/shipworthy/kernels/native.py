@@ -7,7 +7,7 @@ them. `SHIPWORTHY_KERNEL` chooses: unset takes the extension if it is there, `pu
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,6 +81,11 @@ def wanted() -> bool:
         raise Misuse("the compiled kernel is not built", where=VARIABLE,
                      hint="install a C compiler and the headers of Python, then install shipworthy again")
     return said != "pure" and _native is not None
+
+
+def branch() -> Callable[..., tuple[int, float, float, int, bytes]] | None:
+    """The compiled branch and bound of `verification.formal.search`, or None where the pure one is used."""
+    return getattr(_native, "branch", None) if wanted() else None
 
 
 def told() -> str:

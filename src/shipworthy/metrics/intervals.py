@@ -201,6 +201,16 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     return float(special.betainc(k, n - k + 1, p)) if 0 < k <= n else float(k <= 0)
 
 
+def normal_tail(z: float) -> float:
+    """Chance that a standard normal variable is z or more."""
+    return float(special.ndtr(-z))
+
+
+def student_tail(t: float, free: int) -> float:
+    """Chance that Student's t of so many degrees of freedom is t or more; NaN without a degree of freedom."""
+    return float(special.stdtr(free, -t)) if free > 0 else float("nan")
+
+
 def beta_binomial_tail(k: int, n: int, alpha: float, beta: float) -> float:
     """Chance of k or more hits in n tries of one unknown probability that is Beta(alpha, beta), both ≥ 1.
 

@@ -19,6 +19,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Lookup, Term
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
@@ -285,6 +286,8 @@ def _rotated(case: Case) -> Any:
 def _penalised(case: Case, size: float) -> Model:
     """The model with a penalty on the protected group whose base rate is lower."""
     model, learn = case["model"], case["parts"].learn
+    if not learn.schema.protected:
+        raise BadData("no column is protected", where="the table", hint="the fault needs a group to treat worse")
     name = learn.schema.protected[0].name
     words = np.array([str(word) for word in learn.words(name)])
     truth = np.asarray(model.truth(Table(pa.concat_tables([case["parts"].tune.data, case["parts"].holdout.data]),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Any, Literal
 
 from shipworthy.core.case import BankResult
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, Registry
+from shipworthy.errors import BadData
 
 Case = Mapping[str, Any]
 Heard = Literal["quiet", "cry", "unknown"]
@@ -25,14 +27,17 @@ def run_bank(
     make: Callable[[int], Case],
     registry: Registry,
     *,
+    table: str = "",
     twins: int = TWINS,
     only: tuple[str, ...] = (),
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[BankResult]:
     """One result per check and sabotage, in the registry's order; a check without a sabotage is a miss.
 
-    make: seed → clean case; seed 0 is sabotaged, seeds 1…twins must stay quiet. A case is made once per seed. A twin
-    that the check did not judge is counted as unknown, never as quiet.
+    make: seed → clean case; seed 0 is sabotaged, seeds 1…twins must stay quiet. A case is made once per seed. table:
+    what the cases are drawn from, if not from the clean world. What fails of a real table before anything is planted
+    says the truth, so neither its fault nor its twins count there. A twin that the check did not judge is counted as
+    unknown, never as quiet.
     """
     plans = [(marked, _of(registry, "sabotage", marked.name), _of(registry, "twin", marked.name))
              for marked in registry.checks.values() if not only or marked.name in only]
@@ -44,9 +49,15 @@ def run_bank(
         for marked, _, own in plans:
             heard[marked.name][_heard(marked, own[0].function(case, seed) if own else case)] += 1
     results = []
-    for marked, faults, _ in plans:
+    for marked, faults, own in plans:
         progress(marked.name)
-        told = {"false_alarms": heard[marked.name]["cry"], "unknown": heard[marked.name]["unknown"], "twins": twins}
+        began = perf_counter()
+        before = _finding(marked, own[0].function(base, 0) if own else base)
+        told: dict[str, Any] = {
+            "table": table, "before": before.verdict if before else "", "seconds": perf_counter() - began,
+            "false_alarms": heard[marked.name]["cry"], "unknown": heard[marked.name]["unknown"], "twins": twins}
+        if table and told["before"] == "fail":
+            told |= {"false_alarms": 0, "unknown": twins}
         results += [_plant(marked, fault, base, told) for fault in faults] or [
             BankResult(marked.name, marked.facts["row"], "none", False, sentence="no sabotage yet", **told)]
     return results
@@ -56,9 +67,14 @@ def _of(registry: Registry, kind: str, check: str) -> list[Marked]:
     return [marked for marked in registry.of(kind).values() if marked.facts["check"] == check]
 
 
-def _plant(marked: Marked, fault: Marked, base: Case, told: dict[str, int]) -> BankResult:
-    finding = _finding(marked, fault.function(base))
-    caught = finding is not None and finding.verdict == "fail"
+def _plant(marked: Marked, fault: Marked, base: Case, told: dict[str, Any]) -> BankResult:
+    try:
+        finding = _finding(marked, fault.function(base))
+    except BadData as error:  # this ground has nowhere to plant it
+        return BankResult(marked.name, marked.facts["row"], fault.name, False, sentence=str(error),
+                          **told | {"before": ""})
+    failed = finding is not None and finding.verdict == "fail"
+    caught = failed and not (told["table"] and told["before"] == "fail")
     sentence = finding.sentence if finding else "the check had nothing to judge"
     return BankResult(marked.name, marked.facts["row"], fault.name, caught, sentence=sentence, **told)
 

@@ -16,6 +16,7 @@ from shipworthy.core.found import Change, Ledger
 from shipworthy.core.learned import Parts
 from shipworthy.core.project import Join, Project, Source
 from shipworthy.core.table import Table
+from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 
 Case = Mapping[str, Any]
@@ -43,7 +44,7 @@ def decoy(case: Case) -> Case:
     raw: Table = case["raw"]
     random = np.random.default_rng(2)
     base = raw.with_column("visits", pa.array(random.integers(1, 400, raw.rows)))
-    base = replace(base, name="world")
+    base = replace(base, name=case["project"].source[0].called)
     shelf = Table.of({"shelf": np.arange(1, 501), "depth": random.normal(size=500)}, name="shelf",
                      origin="shelf.parquet")
     project = _joined(case["project"], "shelf", {"visits": "shelf"})
@@ -58,13 +59,13 @@ def one_key(case: Case, seed: int) -> Case:
 
 @sabotage("a-source-in-other-units", check="conventions-agree")
 def other_units(case: Case) -> Case:
-    """A second source that holds num1 in thousandths."""
+    """A second source that holds a number in thousandths."""
     return _second_source(case, 1000.0, seed=3)
 
 
 @twin("conventions-agree")
 def one_unit(case: Case, seed: int) -> Case:
-    """A second source that holds another measurement of num1 in the same unit."""
+    """A second source that holds another measurement of a number in the same unit."""
     return _second_source(case, 1.0, seed=seed)
 
 
@@ -112,11 +113,12 @@ def flipped(case: Case) -> Case:
 
 @sabotage("a-region-removed", check="thin-slices")
 def removed(case: Case) -> Case:
-    """No training row combines the most frequent level of the first category with a high first number."""
+    """No training row combines the most frequent level of the first category with a high number."""
     parts: Parts = case["parts"]
-    learn = parts.learn
-    number = next(column.name for column in learn.schema.features if column.kind == "number")
-    category = next(column.name for column in learn.schema.features if column.kind == "category")
+    learn, number = parts.learn, _finest(parts.learn)
+    category = next((column.name for column in learn.schema.features if column.kind == "category"), None)
+    if category is None:
+        raise BadData("no column is a category", where="the table", hint="the fault needs one to take a region of")
     words, values = learn.words(category), learn.numbers(number)
     levels, counts = np.unique(words.astype(str), return_counts=True)
     gone = (words == levels[counts.argmax()]) & (values > np.nanquantile(values, 0.7))
@@ -129,18 +131,22 @@ def leak(case: Case) -> Case:
     flipped = _flip(case["table"], 0.04, seed=6)
     raw_flipped = _flip(case["raw"], 0.04, seed=6)
     target = case["project"].data.target
-    raw = case["raw"].with_column("status_code", raw_flipped.data[target], kind="category")
-    table = case["table"].with_column("status_code", flipped.data[target], kind="category")
+    kind: Any = "number" if case["table"].schema[target].kind == "number" else "category"
+    raw = case["raw"].with_column("status_code", raw_flipped.data[target], kind=kind)
+    table = case["table"].with_column("status_code", flipped.data[target], kind=kind)
     return {**case, "raw": raw, "table": table, "profile": case["steps"].profile(raw)}
 
 
 @sabotage("a-copy-of-the-target", check="no-leak")
 def copied(case: Case) -> Case:
-    """The target under another name, in capitals."""
-    target = case["project"].data.target
+    """The target under another name; words in capitals, a number in another unit."""
+    target = case["table"].schema.one("target")
 
     def add(table: Table) -> Table:
-        return table.with_column("closed_as", pa.array([word.upper() for word in table.words(target)]), kind="category")
+        if target.kind == "number":
+            return table.with_column("closed_at", pa.array(table.numbers(target.name) * 1.25))
+        words = [word and word.upper() for word in table.words(target.name)]
+        return table.with_column("closed_as", pa.array(words), kind="category")
 
     raw = add(case["raw"])
     return {**case, "raw": raw, "table": add(case["table"]), "profile": case["steps"].profile(raw)}
@@ -164,7 +170,9 @@ def entered_again(case: Case) -> Case:
     holdout, copied = parts.holdout, parts.tune.head(rows)
     for column in copied.schema.columns:
         if column.role == "identifier":
-            copied = copied.with_column(column.name, pa.array([f"again-{n}" for n in range(copied.rows)]))
+            whole = pa.types.is_integer(copied.data[column.name].type)
+            fresh = pa.array([-1 - n if whole else f"again-{n}" for n in range(copied.rows)])
+            copied = copied.with_column(column.name, fresh)
         elif column.role == "time":
             later = pc.add(copied.data[column.name], pa.scalar(timedelta(minutes=1), pa.duration("us")))
             copied = copied.with_column(column.name, later)
@@ -207,24 +215,36 @@ def _joined(project: Project, name: str, on: dict[str, str]) -> Project:
 
 
 def _second_source(case: Case, factor: float, *, seed: int) -> Case:
-    raw: Table = case["raw"]
-    random = np.random.default_rng(seed)
-    again = factor * raw.numbers("num1") * (1 + 0.01 * random.normal(size=raw.rows))
-    second = Table.of({"entity": raw.data["entity"], "num1": pa.array(again, from_pandas=True)}, name="lab",
-                      origin="lab.parquet")
-    project = _joined(case["project"], "lab", {"entity": "entity"})
-    catalogue = case["steps"].discover([replace(raw, name="world"), second], project)
-    joined = raw.with_column("lab_num1", pa.array(again, from_pandas=True))
+    """Another measurement of a number, from a laboratory that names the rows as the first source does."""
+    raw, random = case["raw"].with_column("sample", pa.array(range(case["raw"].rows))), np.random.default_rng(seed)
+    number = _finest(case["raw"])
+    again = pa.array(factor * raw.numbers(number) * (1 + 0.01 * random.normal(size=raw.rows)), from_pandas=True)
+    second = Table.of({"sample": raw.data["sample"], number: again}, name="lab", origin="lab.parquet")
+    project = _joined(case["project"], "lab", {"sample": "sample"})
+    catalogue = case["steps"].discover([replace(raw, name=project.source[0].called), second], project)
+    joined = raw.with_column(f"lab_{number}", again)
     return {**case, "project": project, "raw": joined, "catalogue": catalogue}
 
 
+def _finest(table: Table) -> str:
+    """The feature that is a number and has the most values. Raises BadData where none is."""
+    numbers = [column.name for column in table.schema.columns if column.kind == "number" and column.role == "feature"]
+    if not numbers:
+        raise BadData("no column is a number", where="the table", hint="the fault needs one to measure again")
+    return max(numbers, key=lambda name: len(np.unique(table.numbers(name))))
+
+
 def _flip(table: Table, share: float, *, seed: int) -> Table:
-    """The table with a share of its labels turned to another class, by the row's place."""
-    target = table.schema.one("target")
+    """The table with a share of its labels turned to another class, or numbers exchanged, by the row's place."""
+    target, random = table.schema.one("target"), np.random.default_rng(seed)
     assert target is not None
+    hit = random.random(table.rows) < share
+    if target.kind == "number":
+        values = table.numbers(target.name).copy()
+        values[hit] = random.permutation(values[hit])
+        return table.with_column(target.name, pa.array(values, from_pandas=True))
     words = table.words(target.name)
     levels = sorted({word for word in words if word is not None})
     following = dict(zip(levels, [*levels[1:], levels[0]], strict=True))
-    hit = np.random.default_rng(seed).random(table.rows) < share
     turned = [following[word] if flip and word is not None else word for word, flip in zip(words, hit, strict=True)]
     return table.with_column(target.name, pa.array(turned, pa.string()))

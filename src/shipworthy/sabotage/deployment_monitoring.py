@@ -182,10 +182,10 @@ def hundredfold(case: Case) -> Case:
 
 @sabotage("unit-change", check="column-drift")
 def unit_change(case: Case) -> Case:
-    """One row in ten of the second half carries another unit (1 to 2.54)."""
+    """One row in two of the second half carries another unit, as °F for °C."""
     name, random = _lead(case), np.random.default_rng(0)
     return _changed(case, lambda rows: rows.with_column(name, np.where(
-        _second_half(rows) & (random.random(rows.rows) < 0.1), 32 + 1.8 * rows.numbers(name), rows.numbers(name))))
+        _second_half(rows) & (random.random(rows.rows) < 0.5), 32 + 1.8 * rows.numbers(name), rows.numbers(name))))
 
 
 @sabotage("labels-hidden", check="estimated-performance")
@@ -305,7 +305,7 @@ def one_source_turned(case: Case) -> Case:
     score = log.numbers("score")[place]
     surest = place[np.argsort(-np.abs(score - np.median(score)))[: max(1, int(0.08 * len(place)))]]
     if not model.classes:
-        values = labels.numbers("label")
+        values = labels.numbers("label").copy()
         values[surest] += 5 * np.nanstd(values)
         return {**found, "labels": labels.with_column("label", values)}
     words, names = labels.words("label"), list(model.classes)

@@ -108,7 +108,7 @@ class _Silent:
         self._random = np.random.default_rng(0)
 
     def random(self, size: Any) -> Floats:
-        return self._random.random(size)
+        return np.asarray(self._random.random(size), np.float64)
 
     def normal(self, loc: float, scale: float, size: Any) -> Floats:
         return np.full(size, loc)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.case import Book
 from shipworthy.core.features import Category, Moment
 from shipworthy.core.features import Number as NumberInput
 from shipworthy.core.found import Contract
@@ -55,7 +56,7 @@ def same_champion(case: Case, seed: int) -> Case:
 @sabotage("a search that scores on the holdout", check="holdout-untouched")
 def reopened(case: Case) -> Case:
     """The holdout was opened 40 times."""
-    return {**case, "book": 40}
+    return {**case, "book": Book(40)}
 
 
 @sabotage("a column written after the outcome", check="too-good")
@@ -214,10 +215,10 @@ def peeking(case: Case) -> Case:
     project = msgspec.structs.replace(project, data=data)
     if name in model.features.columns:
         return {**case, "project": project}
-    return {**case, "project": project, "model": _with_column(model, learn, name)}
+    return {**case, "project": project, "model": with_column(model, learn, name)}
 
 
-def _with_column(model: Model, learn: Table, name: str) -> Model:
+def with_column(model: Model, learn: Table, name: str, *, weight: float = 0.1) -> Model:
     """The model with one more input that its margin truly leans on."""
     kind = learn.schema[name].kind
     levels = tuple(sorted({str(word) for word in learn.words(name) if word is not None}))
@@ -225,10 +226,10 @@ def _with_column(model: Model, learn: Table, name: str) -> Model:
                     else Moment(name, "hour") if kind == "timestamp" else Category(name, levels))
     features = msgspec.structs.replace(model.features, encoders=(*model.features.encoders, encoder))
     outputs, place = model.program.outputs, len(model.program.inputs)
-    weight = Term(Linear(),
-                  {"place": np.array([place], np.int32), "fill": np.zeros(1), "weight": np.full((1, outputs), 0.1),
+    term = Term(Linear(),
+                  {"place": np.array([place], np.int32), "fill": np.zeros(1), "weight": np.full((1, outputs), weight),
                              "missing": np.zeros((1, outputs)), "intercept": np.zeros(outputs)})
-    program = replace(model.program, inputs=features.inputs, terms=(*model.program.terms, weight))
+    program = replace(model.program, inputs=features.inputs, terms=(*model.program.terms, term))
     return model.with_sheet(features=features).with_program(program)
 
 

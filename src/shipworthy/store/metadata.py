@@ -60,6 +60,12 @@ class Metadata:
         with asked(self.engine), self.engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def holdouts(self) -> int:
+        """How many different holdouts were ever read."""
+        query = sa.select(sa.func.count(INDEX["holdout_reads"].c.holdout.distinct()))
+        with asked(self.engine), self.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def rebuild(self) -> dict[str, int]:
         """Make the index again from the files; how many records each kind has.
 

@@ -26,7 +26,8 @@ def main():
     client = Client()
     sent = [client.public, *(client.encrypt(row, program.inputs) for row in inputs)]
     lines = b"".join(base64.b64encode(each) + b"\n" for each in sent)
-    done = subprocess.run([sys.executable, __file__, str(folder), "serve"], input=lines, capture_output=True, check=True)
+    command = [sys.executable, __file__, str(folder), "serve"]
+    done = subprocess.run(command, input=lines, capture_output=True, check=True)
     *answers, refused = done.stdout.splitlines()
     scores = [client.decrypt(base64.b64decode(each)) for each in answers]
     try:

@@ -7,10 +7,11 @@ import time
 
 import numpy as np
 
-from shipworthy.core.project import parse
+from shipworthy.core.project import Learning, parse
 from shipworthy.core.table import Table
 from shipworthy.learning.search.bounds import portfolio, ranges, widened
 from shipworthy.learning.search.folds import folds
+from shipworthy.learning.search.purse import Purse
 from shipworthy.learning.search.search import search
 
 from ..conftest import INPUTS, job, sample
@@ -87,3 +88,14 @@ def test_rows_of_one_group_are_held_back_together_and_every_row_once() -> None:
     assert np.sum(held, axis=0).tolist() == [1] * 300
     for mask in held:
         assert not set(np.array(who)[mask]) & set(np.array(who)[~mask])
+
+
+def test_a_budget_that_is_used_up_ends_a_search_after_its_first_trial_and_every_trial_has_its_price() -> None:
+    inputs, truth = sample("binary", rows=300)
+    held = np.arange(300) % 3 == 0
+    purse = Purse(Learning(max_cpu_seconds=1.0), lambda: (2.0, 0.5))
+    ended = search(inputs, truth, job("binary"), (held,), clock=0.0, end=math.inf, trials=5, purse=purse)
+    assert (ended.trials, ended.stopped, ended.cut) == (1, "the budget of 1 CPU seconds was used", True)
+    [gain] = ended.gains
+    assert gain.metric is not None and 0.5 < gain.metric <= 1
+    assert (gain.cpu_seconds, gain.kwh) == (2.0, 0.5)

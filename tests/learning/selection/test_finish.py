@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy.core.project import Value
+from shipworthy.core.amounts import Amounts
 from shipworthy.learning.selection.finish import finish, threshold
 
 
@@ -23,7 +23,7 @@ def regrets(truth: Any, scores: Any, cut: float) -> list[float]:
 
 
 def test_no_other_cut_has_a_smaller_worst_regret_when_the_amounts_move(clean: dict[str, Any]) -> None:
-    value = Value(true_positive=10.0, false_positive=-4.0)
+    value = Amounts({"true_positive": 10.0, "false_positive": -4.0})
     model, parts = clean["model"], clean["parts"]
     scores, truth = model.score(parts.tune), model.truth(parts.tune)
     own = max(regrets(truth, scores, threshold(scores, truth, model, value)))
@@ -34,12 +34,12 @@ def test_no_other_cut_has_a_smaller_worst_regret_when_the_amounts_move(clean: di
 
 def test_where_nothing_pays_nobody_is_decided_for(clean: dict[str, Any]) -> None:
     scores, truth = np.linspace(0, 0.9, 100), np.zeros(100, np.int64)
-    assert threshold(scores, truth, clean["model"], Value(true_positive=1.0, false_positive=-1.0)) > 0.9
+    assert threshold(scores, truth, clean["model"], Amounts({"true_positive": 1.0, "false_positive": -1.0})) > 0.9
 
 
 def test_capacity_bounds_how_many_are_decided_for(clean: dict[str, Any]) -> None:
     scores, truth = np.linspace(0, 0.9, 100), np.ones(100, np.int64)
-    cut = threshold(scores, truth, clean["model"], Value(true_positive=1.0, capacity=0.1))
+    cut = threshold(scores, truth, clean["model"], Amounts({"true_positive": 1.0}, capacity=0.1))
     assert (scores >= cut).sum() == 10
 
 
@@ -47,7 +47,7 @@ def test_without_a_value_the_threshold_balances_the_classes(clean: dict[str, Any
     model = clean["model"]
     truth = np.array([0] * 90 + [1] * 10)
     scores = np.linspace(0, 0.3, 100)
-    for nothing in (None, Value()):
+    for nothing in (None, Amounts()):
         assert 0.26 < threshold(scores, truth, model, nothing) < 0.28
 
 

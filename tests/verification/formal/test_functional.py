@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.program import Term
-from shipworthy.verification.formal.functional import output_range
+from shipworthy.core.project import Property
+from shipworthy.verification.formal.functional import output_range, structural_zero
 
 
 def with_leaf(model: Model, value: float) -> Model:
@@ -55,3 +58,29 @@ def test_log_odds_may_go_beyond_one(clean: dict[str, Any]) -> None:
     assert finding.verdict == "pass"
     assert finding.high is not None
     assert finding.high > 1
+
+
+def test_how_far_a_protected_column_moves_an_answer_is_proved(clean: dict[str, Any]) -> None:
+    learn = clean["parts"].learn
+    parts = replace(clean["parts"], learn=learn.with_schema(learn.schema.replace("cat2", protected=True)))
+    finding = structural_zero(clean["project"], clean["model"], parts)
+    assert finding.verdict == "unknown"
+    found = re.fullmatch(r"The model reads what is protected: cat2 moves the margin by at most ([\d.]+); proved for all "
+                         r"inputs without effect: sex\.", finding.sentence)
+    assert found, finding.sentence
+    rows = clean["model"].inputs(learn)
+    place = [one.name for one in clean["model"].program.inputs].index("cat2")
+    margins = []
+    for code in (0.0, 1.0, 2.0, np.nan):
+        rows[:, place] = code
+        margins.append(clean["model"].program.margin(rows)[:, 0])
+    assert float(np.ptp(margins, axis=0).max()) == pytest.approx(float(found[1]), rel=1e-2)
+
+
+def test_a_protected_column_of_which_a_property_is_declared_is_left_to_it(clean: dict[str, Any]) -> None:
+    learn = clean["parts"].learn
+    parts = replace(clean["parts"], learn=learn.with_schema(learn.schema.replace("cat2", protected=True)))
+    project = msgspec.structs.replace(clean["project"], property=(Property("cat2 alone moves the margin by at most 9"),))
+    finding = structural_zero(project, clean["model"], parts)
+    assert finding.sentence == ("No part of the program reads them, so proved for all inputs without effect: sex; what "
+                                "was declared of cat2 is judged as a property.")

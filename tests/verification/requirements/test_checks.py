@@ -8,16 +8,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.case import Book
 from shipworthy.core.project import Requirement, Value
 from shipworthy.core.table import Table
 from shipworthy.errors import BadProject
-from shipworthy.verification.requirements.business import metric_tracks_value, value_above_nothing
+from shipworthy.metrics.intervals import clopper_pearson
+from shipworthy.verification.requirements.business import (
+    metric_tracks_value,
+    threshold_stands,
+    value_above_nothing,
+    value_above_policy,
+)
 from shipworthy.verification.requirements.performance import (
     beats_trivial,
     holdout_untouched,
     not_worse_than_champion,
-    requirements,
 )
+from shipworthy.verification.requirements.required import requirements
 
 
 def requiring(clean: dict[str, Any], *wanted: Requirement) -> Any:
@@ -67,11 +74,25 @@ def test_a_requirement_has_one_limit_on_the_side_that_can_fail(
     assert (told.value.problem, told.value.hint) == (problem, hint)
 
 
-def test_a_holdout_that_judged_another_model_fails(clean: dict[str, Any]) -> None:
-    assert holdout_untouched(1, clean["project"]).verdict == "pass"
-    finding = holdout_untouched(2, clean["project"])
-    assert finding.sentence == "These holdout rows have judged 2 different models; 1 is allowed."
+def untouched(clean: dict[str, Any], book: Book, **settings: Any) -> Any:
+    return holdout_untouched(book, clean["project"], clean["model"], clean["parts"], **settings)
+
+
+def test_a_holdout_that_judged_another_model_fails_and_says_how_to_go_on(clean: dict[str, Any]) -> None:
+    assert untouched(clean, Book(1)).verdict == "pass"
+    finding = untouched(clean, Book(2, holdouts=3))
     assert finding.verdict == "fail"
+    assert finding.sentence == ("These holdout rows have judged 2 different models; 1 is allowed, and the project has "
+                                "read 3 holdouts in its lifetime.")
+    assert finding.remedy.startswith("hold out others by the next seed: [split] seed = 1; or add new rows; then: ")
+
+
+def test_by_the_ladder_only_a_new_best_by_a_standard_error_counts(clean: dict[str, Any]) -> None:
+    few = clean["steps"].train(clean["parts"].learn.head(120))
+    assert untouched(clean, Book(2, best=few), ladder=True).verdict == "pass"
+    same = untouched(clean, Book(2, best=clean["model"]), ladder=True)
+    assert same.verdict == "fail"
+    assert same.sentence.endswith("it is lower by 0.0000, which is not more than that.")
 
 
 def test_assumed_amounts_are_said_to_be_assumed(clean: dict[str, Any]) -> None:
@@ -138,16 +159,83 @@ def _target(rows: Table, cut: Any) -> Table:
 
 def test_a_seed_is_no_remedy_where_rows_are_split_in_time(clean: dict[str, Any]) -> None:
     project = clean["project"]
-    for kind, said in (("time", "newer rows, with later dates"), ("stratified", "another [split] seed")):
+    for kind, said in (("time", "newer rows, with later dates"), ("stratified", "[split] seed = 1")):
         asked = msgspec.structs.replace(project, split=msgspec.structs.replace(project.split, kind=kind))
-        assert said in holdout_untouched(2, asked).remedy
+        assert said in holdout_untouched(Book(2), asked, clean["model"], clean["parts"]).remedy
 
 
 def test_a_model_that_one_input_alone_beats_is_blamed_and_not_the_data(clean: dict[str, Any]) -> None:
     learn = clean["parts"].learn
     mixed = np.random.default_rng(0).permutation(learn.rows)
     blind = clean["steps"].train(learn.with_column("outcome", learn.data["outcome"].take(pa.array(mixed))))
-    finding = beats_trivial(blind, clean["parts"])
+    finding = beats_trivial(blind, clean["parts"], clean["project"])
     assert finding.verdict == "fail"
     assert "% higher than that of the best trivial rule" in finding.sentence
     assert finding.remedy.startswith("the model is at fault, not the data: ")
+
+
+def test_every_value_of_a_column_is_a_family_of_requirements(clean: dict[str, Any]) -> None:
+    wanted = Requirement("auc", at_least=0.7, segment={"cat2": "*"})
+    finding = requirements(requiring(clean, wanted), clean["model"], clean["parts"])
+    assert finding.verdict == "pass"
+    assert finding.sentence == "auc where cat2: 3 of 3 segments hold."
+    assert finding.chart["name"] == ["auc where cat2 = high", "auc where cat2 = low", "auc where cat2 = mid"]
+
+
+def test_values_with_few_rows_are_counted_and_not_judged(clean: dict[str, Any]) -> None:
+    wanted = Requirement("accuracy", at_least=0.5, segment={"cat1": "*", "cat2": "*"})
+    finding = requirements(requiring(clean, wanted), clean["model"], clean["parts"])
+    assert "with fewer than 50 rows were not judged" in finding.sentence
+
+
+def test_a_share_of_rows_has_the_exact_interval(clean: dict[str, Any]) -> None:
+    model, holdout = clean["model"], clean["parts"].holdout
+    found = requirements(requiring(clean, Requirement("recall", at_least=0.1)), model, clean["parts"])
+    truth = np.asarray(model.truth(holdout)) == 1
+    hits = int((model.decide(model.score(holdout))[truth] == 1).sum())
+    assert (found.low, found.high) == pytest.approx(clopper_pearson(hits, int(truth.sum())))
+
+
+def test_the_last_answer_is_a_rule_to_beat_where_rows_are_split_in_time(clean: dict[str, Any]) -> None:
+    parts, model, project = clean["parts"], clean["model"], clean["project"]
+
+    def turned(rows: Table) -> Table:
+        days = (rows.numbers("when") // (14 * 86_400)).astype(int) % 2
+        words = np.where(np.random.default_rng(0).random(rows.rows) < 0.98, days, 1 - days)
+        return rows.with_column("outcome", np.where(words == 1, "yes", "no").tolist())
+
+    parts = replace(parts, learn=turned(parts.learn), tune=turned(parts.tune), holdout=turned(parts.holdout))
+    asked = msgspec.structs.replace(project, split=msgspec.structs.replace(project.split, kind="time"))
+    finding = beats_trivial(model, parts, asked)
+    assert finding.verdict == "fail"
+    assert "(the last answer)" in finding.sentence
+    assert finding.remedy.endswith("say how late answers come: [checks.beats-trivial] delay_hours")
+    assert "(the last answer)" not in beats_trivial(model, parts, project).sentence
+    late = beats_trivial(model, parts, asked, delay_hours=14 * 24 / 2)
+    assert late.value > finding.value
+
+
+def test_a_policy_of_yes_and_no_is_read_and_rows_without_one_are_left_out(clean: dict[str, Any]) -> None:
+    parts = clean["parts"]
+    words = ["Yes" if n % 2 else "no" for n in range(parts.holdout.rows)]
+    words[:100] = [None] * 100
+    before = replace(parts, holdout=parts.holdout.with_column("before", words))
+    value = msgspec.structs.replace(clean["project"].value, policy="before")
+    finding = value_above_policy(msgspec.structs.replace(clean["project"], value=value), clean["model"], before)
+    assert finding.verdict == "pass"
+    assert finding.n == parts.holdout.rows - 100
+    assert "more than today's policy (before), at the least " in finding.sentence
+
+
+def test_a_declared_decision_stands_for_doing_nothing(clean: dict[str, Any]) -> None:
+    value = msgspec.structs.replace(clean["project"].value, nothing="yes")
+    told = [value_above_nothing(msgspec.structs.replace(clean["project"], value=one), clean["model"], clean["parts"])
+            for one in (clean["project"].value, value)]
+    assert told[0].value != told[1].value
+
+
+def test_a_threshold_that_does_not_stand_is_told_which_amount_to_measure(clean: dict[str, Any]) -> None:
+    finding = threshold_stands(clean["project"], clean["model"].with_sheet(threshold=0.95), clean["parts"])
+    assert finding.verdict == "fail"
+    assert finding.remedy.startswith("most hangs on what a ")
+    assert "run again" not in finding.remedy

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shipworthy.verification.trials.mutation import OPERATORS, mutate
+from shipworthy.verification.trials.mutation import OPERATORS, applicable, mutate
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
@@ -32,3 +32,13 @@ def test_one_seed_gives_one_mutant(clean: dict[str, Any]) -> None:
 
 def test_an_operator_without_a_column_of_its_kind_does_nothing(clean: dict[str, Any]) -> None:
     assert mutate(clean["parts"].holdout.select(["num1"]), "day and month swapped", np.random.default_rng(0)) is None
+
+
+def test_a_named_column_is_struck_and_the_columns_that_fit_are_known(clean: dict[str, Any]) -> None:
+    batch = clean["parts"].holdout.head(100)
+    assert applicable(batch, "sign flipped") == ["num1", "num2", "num3", "num4"]
+    assert applicable(batch, "batch delivered twice") == [""]
+    changed = mutate(batch, "sign flipped", np.random.default_rng(0), "num3")
+    assert changed is not None
+    assert changed[1] == "num3"
+    assert changed[0].numbers("num3")[0] == -batch.numbers("num3")[0]

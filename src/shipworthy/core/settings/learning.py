@@ -16,8 +16,14 @@ class Learning(Part, frozen=True):
     depends on rows, settings and seed alone; 0 is by the clock. learners: those of the ladder to try; if
     empty, all but network, which waits to be named. search: whether settings are searched. seed: of folds, learners
     and search. threads: at most. epsilon: gain that pays for complexity. max_*: declared limits on the target hardware;
-    0 is none. money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
-    grams_per_kwh: CO2e, lowest and highest. grid: what those grams describe.
+    0 is none. max_cpu_seconds, max_kwh and max_grams end the search when they are used up; energy and carbon at their
+    upper ends. least_gain_per_kwh: AUC, accuracy or R² that the search must gain for a kWh, or it ends; 0 is any.
+    money_per_cpu_hour, currency: what the cost is reckoned with. watts_per_core: power of a busy core.
+    overhead: energy of idle machines and cooling, as a factor; 1 counts none. grams_per_kwh: CO2e, lowest and highest.
+    grid: what those grams describe. grid_as_of: the last day that they describe.
+    profile: usual, or provable: boosted trees
+    alone, at most 100 of at most 31 leaves, that rise and fall as [[property]] claims, in which a protected column
+    meets no other, and categories of more than 8 levels are read by their place in the alphabet.
     """
 
     seconds: float = 60.0
@@ -30,11 +36,17 @@ class Learning(Part, frozen=True):
     max_row_microseconds: float = 0.0
     max_megabytes: float = 0.0
     max_cpu_seconds: float = 0.0
+    max_kwh: float = 0.0
+    max_grams: float = 0.0
+    least_gain_per_kwh: float = 0.0
     money_per_cpu_hour: float = 0.04
     currency: str = "USD"
     watts_per_core: float = 8.0
+    overhead: Annotated[float, msgspec.Meta(ge=1)] = 1.0
     grams_per_kwh: tuple[float, float] = (350.0, 500.0)
     grid: str = "world average 2024"
+    grid_as_of: str = "2024-12-31"
+    profile: Literal["usual", "provable"] = "usual"
 
 
 class Privacy(Part, frozen=True):

@@ -139,13 +139,28 @@ def _shape_rule(name: str, sample: Table, blocks: list[Table]) -> list[Rule]:
     if len(finite) < 50:
         return []
     distinct = np.unique(finite)
-    edges = distinct[1:] if len(distinct) <= BINS else np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = distinct[1:] if len(distinct) <= BINS else _edges(finite)
     if not len(edges):
         return []
     share = cells(finite, edges)
     return [Rule("quantile", name, support=len(finite),
                  detail={"edges": [float(edge) for edge in edges], "share": share.tolist(),
                          "slack": _slack(share, [cells(_finite(block, name), edges) for block in blocks])})]
+
+
+def _edges(numbers: Floats) -> Floats:
+    """Cuts into cells of equal mass; a value that fills a cell by itself, such as nought, has one of its own.
+
+    The others then share as many cells as expect ten rows of a batch of 500, so that their shape is seen too.
+    """
+    values, counts = np.unique(numbers, return_counts=True)
+    usual = float(values[counts.argmax()])
+    rest = numbers[numbers != usual]
+    if counts.max() * BINS <= len(numbers):
+        return np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1]))
+    bins = int(np.clip(BLOCK * len(rest) / len(numbers) / 10, 1, BINS))
+    cuts = np.quantile(rest, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.unique(np.concatenate([cuts, [usual, np.nextafter(usual, np.inf)]]))
 
 
 def _word_rules(name: str, sample: Table, blocks: list[Table], key: bool) -> list[Rule]:

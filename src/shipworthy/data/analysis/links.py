@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import ndtri
 
+from shipworthy.core.drawn import rowwise
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.data.analysis.rules import CHANCE
@@ -142,9 +143,11 @@ def _placed(values: pa.ChunkedArray, levels: list[str]) -> Ints:
 def _products(rule: Rule, table: Table) -> tuple[Floats, Floats, Floats]:
     """Scores (n, d), residuals without the own part (n, d), of a table under the rule's linear model."""
     detail = rule.detail
-    values = _answer(table, rule.column, detail["positive"])["values"]
+    values = rowwise(table, ("answer", id(detail)),
+                     lambda rows: np.asarray(_answer(rows, rule.column, detail["positive"])["values"]))
     truth = np.where(np.isfinite(values), (values - detail["mean"]) / detail["deviation"], 0.0)
-    inputs = np.stack([score(each, table, name) for name, each in detail["columns"].items()], axis=1)
+    inputs = rowwise(table, ("scores", id(detail)), lambda rows: np.stack(
+        [score(each, rows, name) for name, each in detail["columns"].items()], axis=1))
     weights = np.array([each["weight"] for each in detail["columns"].values()])
     left = (truth - inputs @ weights)[:, None] + inputs * weights
     return inputs, left, weights

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.drawn import rowwise
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.data.analysis.rules import CHANCE, TINY_SHIFT
@@ -61,8 +62,9 @@ def measure_pair(rule: Rule, view: View) -> list[Breach]:
     if batch.rows < 100 or right not in batch.schema or _foreign(batch, left, rule) or _foreign(batch, right, rule, 1):
         return []
     one, other = rule.detail["scales"]
-    cells = (view.keep("cell", left, lambda: placed(one, batch, left)),
-             view.keep("cell", right, lambda: placed(other, batch, right)))
+    cells = (view.keep("cell", left, lambda: rowwise(batch, ("cell", id(one)), lambda rows: placed(one, rows, left))),
+             view.keep("cell", right, lambda: rowwise(batch, ("cell", id(other)),
+                                                      lambda rows: placed(other, rows, right))))
     counts = _joint(*cells, (size(one), size(other)))
     share = np.array(rule.detail["share"]).reshape(counts.shape)
     expected = fitted(share, counts) / batch.rows

@@ -13,6 +13,7 @@ import numpy as np
 
 from shipworthy.core.found import Breach, Rule
 from shipworthy.core.table import Floats
+from shipworthy.data.analysis.history import measure_figure
 from shipworthy.data.analysis.view import DAY, View, chance_of, counts_in, distance, family, longest_run
 from shipworthy.metrics.intervals import binomial_tail
 
@@ -269,4 +270,5 @@ MEASURES: dict[str, Callable[[Rule, View], Breach | None]] = {
     "constant": _constant,
     "repeat": _repeat,
     "rows": _rows,
+    "figure": lambda rule, view: measure_figure(rule, view.batch),
 }

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import chdtrc
 
+from shipworthy.core.drawn import Drawn, rowwise
 from shipworthy.core.rows import row_hashes as row_hashes
 from shipworthy.core.table import Floats, Ints, Table, to_words
 
@@ -69,7 +70,8 @@ class View:
 
     def codes(self, name: str) -> Ints:
         """(n,) numbers of the batch's rows, equal where the values are; missing equals missing."""
-        found: Ints = self.keep("codes", name, lambda: _codes(self.batch.data[name].combine_chunks()))
+        found: Ints = self.keep("codes", name, lambda: rowwise(self.batch, ("codes", name), lambda rows: _codes(
+            rows.data[name].combine_chunks())))
         return found
 
     def keep(self, what: str, name: str, compute: Callable[[], Any]) -> Any:
@@ -82,7 +84,7 @@ class View:
         """The finite and infinite numbers of a column, without gaps."""
 
         def known() -> Floats:
-            numbers = self.once.numbers(name)
+            numbers = rowwise(self.once, ("numbers", name), lambda rows: rows.numbers(name))
             found: Floats = numbers[~np.isnan(numbers)]
             return found
 
@@ -91,7 +93,7 @@ class View:
 
     def levels(self, name: str) -> dict[str, int]:
         """The known values of a column as text, in the order of their first row, and how often each occurs."""
-        found: dict[str, int] = self.keep("levels", name, lambda: level_counts(self.once.data[name]))
+        found: dict[str, int] = self.keep("levels", name, lambda: _drawn_levels(self.once, name))
         return found
 
     def part(self, name: str, part: str) -> Ints:
@@ -113,6 +115,19 @@ def level_counts(values: pa.ChunkedArray) -> dict[str, int]:
     known = known if pa.types.is_string(known.type) else pa.chunked_array([pa.array(to_words(known), pa.string())])
     counts = known.value_counts()
     return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+
+
+def _drawn_levels(table: Table, name: str) -> dict[str, int]:
+    """As `level_counts`; of a draw by the codes of the whole, in the whole's order."""
+    if not isinstance(table, Drawn) or table.whole is None or not pa.types.is_string(table.data[name].type):
+        return level_counts(table.data[name])
+    if ("levels", name) not in table.kept:
+        coded = table.whole.data[name].combine_chunks().dictionary_encode()
+        table.kept["levels", name] = np.array(coded.dictionary.to_pylist(), dtype=object)
+        table.kept["level", name] = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    levels = table.kept["levels", name]
+    counts = np.bincount(table.kept["level", name][table.places] + 1, minlength=len(levels) + 1)[1:]
+    return {levels[place]: int(counts[place]) for place in np.flatnonzero(counts)}
 
 
 def level_shares(counts: dict[str, int], levels: tuple[str, ...]) -> Floats:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shipworthy.core.amounts import by_row
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
 from shipworthy.deployment.monitoring import alarm as alarms_
@@ -16,6 +17,7 @@ from shipworthy.deployment.monitoring.incident import Alarm, Harm
 from shipworthy.deployment.monitoring.joined import PER_YEAR, Joined, Served, start_of, window_of
 
 RECENT_WINDOWS = {"hour": 24, "day": 7, "week": 4}
+RIGHT, WRONG = ("true_positive", "true_negative"), ("false_negative", "false_positive")
 FAMILIES = ("broken", "drift", "harm", "outliers")
 
 
@@ -80,12 +82,13 @@ def _estimated_harm(look: Look, rows: slice) -> tuple[Harm, str]:
 
 
 def money_lost(look: Look, at: int) -> tuple[float | None, str]:
-    """What the extra errors per 1,000 decisions cost, in the project's currency; None without labels or a value."""
+    """What the extra errors per 1,000 decisions cost, in the project's currency; None without labels or amounts."""
     value = look.project.value
-    if value is None or look.joined is None or len(look.reference.plan.classes) != 2:
+    if value is None or by_row(value) or look.joined is None or len(look.reference.plan.classes) != 2:
         return None, ""
     risk, _, _, n = recent_risk(replace(look.joined, loss=look.joined.loss[look.joined.arrived <= at]))
     if n < FEWEST_LABELS:
         return None, ""
-    each = ((value.true_positive - value.false_negative) + (value.true_negative - value.false_positive)) / 2
+    right, wrong = ([float(getattr(value, cell)) for cell in cells] for cells in (RIGHT, WRONG))
+    each = (sum(right) - sum(wrong)) / 2
     return round(max(0.0, risk - reference_risk(look.reference)) * 1_000 * each, 2), value.currency

@@ -19,8 +19,7 @@ from shipworthy.learning.privacy.budget import on_record
 from shipworthy.learning.privacy.convolution import epsilon_again
 from shipworthy.learning.privacy.declared import declared, middle
 from shipworthy.learning.privacy.drill import canary_scores
-from shipworthy.learning.privacy.tuned import as_counted
-from shipworthy.learning.selection.finish import tuned
+from shipworthy.learning.selection.finish import finish_private
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson, paired_mean_difference
 
@@ -162,7 +161,7 @@ def _from_rows(project: Project, learned: Learned, model: Model) -> str:
         if learnt:
             return f"how {reading.column} is cleaned"
     spent = learned.chosen.private
-    finished = tuned(learned.chosen.model, *as_counted(spent), project) if spent else model
+    finished = finish_private(learned.chosen.model, spent, project) if spent else model
     if (finished.program.digest, finished.sheet.threshold, finished.sheet.conformal) != (
             model.program.digest, model.sheet.threshold, model.sheet.conformal):
         return "the calibration or the threshold"

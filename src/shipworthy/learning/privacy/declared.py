@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shipworthy.core.amounts import by_row
 from shipworthy.core.features import Category, Encoder, Features, Number
 from shipworthy.core.private import Private
 from shipworthy.core.project import Privacy, Project
@@ -64,6 +65,9 @@ def _by_place(project: Project) -> None:
             project.split.kind == "time" and not (project.split.learn_until and project.split.tune_until)):
         raise BadProject("with [privacy], rows may be divided by their place or by declared dates only",
                          where="[split] kind", hint='write kind = "random", or "time" with learn_until and tune_until')
+    if project.value is not None and by_row(project.value):
+        raise BadProject("with [privacy], no amount may be read from a column of tune rows", where="[value]",
+                         hint="write the amount itself")
     if project.data.group:
         raise BadProject("[privacy] protects a row, and the rows of one group are several", where="[data] group",
                          hint="keep one row of each, and take group out")

@@ -16,6 +16,8 @@ import numpy as np
 from shipworthy.core.learned import Gain, Job
 from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.learning.search.bounds import Bounds, portfolio, ranges, widened
+from shipworthy.learning.search.purse import Purse, poor
+from shipworthy.learning.selection.choice import quality
 from shipworthy.learning.training.boosted import DEFAULT, ONE_THREAD_CELLS, Grown, dataset, grow
 
 PATIENCE = 12
@@ -39,6 +41,7 @@ class Course:
 
     settings: dict[str, Any] = field(default_factory=dict)
     loss: float = math.inf
+    metric: float | None = None
     bounds: Bounds = field(default_factory=dict)
     gains: list[Gain] = field(default_factory=list)
     trials: int = 0
@@ -70,6 +73,7 @@ def search(
     trials: int | None = None,
     most_bytes: float = 0.0,
     warm: Mapping[str, Any] | None = None,
+    purse: Purse | None = None,
 ) -> Course:
     """The best settings of boosted trees found before `end`, by loss on held-back rows of the learning part.
 
@@ -82,13 +86,11 @@ def search(
     begun = time.monotonic()
     ground = _ground(inputs, truth, job, held)
     course = Course(bounds=ranges(len(truth), job.inputs), threads=ground.job.threads)
-    study = _study(job.seed)
-    for known in (*([dict(warm)] if warm else []), *portfolio(len(truth))):
-        study.enqueue_trial({name: known[name] for name in course.bounds if name in known}, skip_if_exists=True)
+    study = _study(job.seed, course.bounds, [*([warm] if warm else []), *portfolio(len(truth))])
     stale, longest, budget = 0, 0.0, max(0.1, end - begun)
     while course.trials == 0 or trials is None or course.trials < trials:
         now = time.monotonic()
-        if _over(course, stale, now + longest > end - course.refit):
+        if _over(course, stale, now + longest > end - course.refit, purse):
             break
         trial = study.ask(_distributions(course.bounds)) if course.trials else None
         settings = {**DEFAULT, **(trial.params if trial else {}), "rounds": MOST_ROUNDS if trial else _rounds(ground)}
@@ -104,17 +106,21 @@ def search(
         if value < course.loss and len(grown) == len(ground.pairs):
             _better(course, ground, settings, grown)
             course.bounds = widened(course.bounds, settings)
-        course.gains.append(Gain(time.monotonic() - clock, course.loss, "boosted"))
+        spent = purse.spent() if purse else (0.0, 0.0)
+        course.gains.append(Gain(time.monotonic() - clock, course.loss, "boosted", course.metric, *spent))
     course.seconds = time.monotonic() - begun
     return course
 
 
-def _over(course: Course, stale: int, late: bool) -> bool:
+def _over(course: Course, stale: int, late: bool, purse: Purse | None) -> bool:
     """Whether the search ends before its next trial, and why, on its course. The first trial is always made."""
     if course.trials and late:
         course.stopped, course.cut = "the budget was used", True
     elif stale >= PATIENCE:
         course.stopped = f"{PATIENCE} trials in a row gained less than {LEAST_GAIN:.2%}"
+    elif course.trials and purse:
+        used = purse.empty(next_cpu_seconds=course.refit * course.threads)
+        course.stopped, course.cut = used or poor(purse.rules, course.gains), course.cut or bool(used)
     return bool(course.stopped)
 
 
@@ -167,15 +173,28 @@ def _better(course: Course, ground: Ground, settings: dict[str, Any], grown: lis
     value, rounds = (float(np.mean([getattr(one, name) for one in grown])) for name in ("loss", "rounds"))
     course.settings = {**settings, "rounds": max(5, round(rounds * more))}
     course.loss, course.kept = value, grown[0]
+    course.metric = _metric(ground, grown[0])
     kept = np.mean([one.rounds / max(1, one.booster.current_iteration()) for one in grown])
     course.refit = float(np.mean([one.seconds for one in grown]) * kept * more / ground.share * 1.4 + 0.2)
 
 
-def _study(seed: int) -> Any:
+def _metric(ground: Ground, grown: Grown) -> float:
+    """AUC, accuracy or R² of a fit on the rows held back from it."""
+    held = ground.pairs[0][1]
+    scores = np.asarray(grown.booster.predict(held.get_data(), num_iteration=grown.rounds,
+                                              num_threads=ground.job.threads), np.float64)
+    return quality(scores, np.asarray(held.get_label(), np.float64), ground.job.task)
+
+
+def _study(seed: int, bounds: Bounds, first: Sequence[Mapping[str, Any]]) -> Any:
+    """A study that asks for the first settings before its own."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True))
+    for known in first:
+        study.enqueue_trial({name: known[name] for name in bounds if name in known}, skip_if_exists=True)
+    return study
 
 
 def _distributions(bounds: Bounds) -> dict[str, Any]:

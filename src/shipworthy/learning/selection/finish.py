@@ -5,16 +5,17 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from shipworthy.core.amounts import CELLS, Amounts, amounts, fixed
 from shipworthy.core.learned import Candidate, Parts
 from shipworthy.core.model import Model
-from shipworthy.core.project import Project, Value
-from shipworthy.core.table import Floats, Ints
+from shipworthy.core.private import Spent
+from shipworthy.core.project import Project
+from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.learning.privacy.tuned import as_counted
 from shipworthy.learning.selection.calibrate import calibration
 from shipworthy.metrics.losses import row_losses
 
 LEAST_GAIN = 0.001
-CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 MOVES = (0.75, 1.25)
 LEAST_SHARE = 0.01
 
@@ -27,12 +28,17 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
     noisy counts say, and no tune row is looked at again.
     """
     if candidate.private is not None:
-        return tuned(candidate.model, *as_counted(candidate.private), project)
-    return tuned(candidate.model, candidate.scores, candidate.model.truth(parts.tune), project)
+        return finish_private(candidate.model, candidate.private, project)
+    paid = None if project.value is None else amounts(project.value, parts.tune)
+    return _tuned(candidate.model, candidate.scores, candidate.model.truth(parts.tune), paid)
 
 
-def tuned(model: Model, scores: Floats, truth: Floats | Ints, project: Project) -> Model:
-    """The model as these scores and truths of tune rows have it finished."""
+def finish_private(model: Model, spent: Spent, project: Project) -> Model:
+    """The model as the noisy counts have it finished; amounts are those of the project file."""
+    return _tuned(model, *as_counted(spent), None if project.value is None else fixed(project.value))
+
+
+def _tuned(model: Model, scores: Floats, truth: Floats | Ints, paid: Amounts | None) -> Model:
     fit, judge = np.arange(len(truth)) % 2 == 1, np.arange(len(truth)) % 2 == 0
     found = calibration(scores[fit], truth[fit], model.task)
     if found is not None:
@@ -41,8 +47,7 @@ def tuned(model: Model, scores: Floats, truth: Floats | Ints, project: Project) 
         if after < before * (1 - LEAST_GAIN):
             model, scores = model.with_program(model.program.calibrated(found)), found(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
-    sheet = msgspec.structs.replace(model.sheet, threshold=threshold(scores, truth, model, project.value),
-                                    conformal=edge)
+    sheet = msgspec.structs.replace(model.sheet, threshold=threshold(scores, truth, model, paid), conformal=edge)
     return Model(sheet, model.program)
 
 
@@ -58,7 +63,7 @@ def conformal_edge(scores: Floats, truth: Floats | Ints, model: Model) -> float:
     return float(np.quantile(strange, rank, method="higher"))
 
 
-def threshold(scores: Floats, truth: Floats | Ints, model: Model, value: Value | None) -> float:
+def threshold(scores: Floats, truth: Floats | Ints, model: Model, paid: Amounts | None) -> float:
     """The cut on the score that stands: its worst regret is least when each declared amount moves by a quarter.
 
     Regret: what the best cut would earn more on these tune rows, as a share of what it earns above deciding for
@@ -68,15 +73,12 @@ def threshold(scores: Floats, truth: Floats | Ints, model: Model, value: Value |
     if model.task != "binary":
         return 0.5
     positive = float(np.mean(truth)) or 0.5
-    balanced = Value(true_positive=1 / positive, true_negative=1 / max(1e-9, 1 - positive))
-    declared = value if value is not None and any(getattr(value, cell) for cell in CELLS) else balanced
-    cases = [declared] + [
-        msgspec.structs.replace(declared, **{cell: factor * getattr(declared, cell)})
-        for cell in CELLS if getattr(declared, cell) for factor in MOVES
-    ]
+    balanced = Amounts({"true_positive": 1 / positive, "true_negative": 1 / max(1e-9, 1 - positive)})
+    declared = paid if paid is not None and set(paid.named) & set(CELLS) else balanced
+    cases = [declared] + [declared.moved(cell, factor) for cell in declared.named if cell in CELLS for factor in MOVES]
     order = np.argsort(-scores, kind="stable")
-    hits, misses = (np.concatenate([[0], np.cumsum(truth[order] == code)]) for code in (1, 0))
-    earned = np.stack([_earned(one, hits, misses) for one in cases])
+    hit = np.asarray(truth)[order] == 1
+    earned = np.stack([_earned(one.take(order), hit) for one in cases])
     gain = earned - earned[:, :1]
     able = np.append(True, np.append(np.diff(scores[order]) != 0, True))
     able[max(1, int(len(scores) * declared.capacity)) + 1 :] = False
@@ -89,8 +91,8 @@ def threshold(scores: Floats, truth: Floats | Ints, model: Model, value: Value |
     return float(scores[order][cut - 1]) if cut else float(np.nextafter(scores.max(), np.inf))
 
 
-def _earned(worth: Value, hits: Ints, misses: Ints) -> Floats:
-    """What is earned when the first 0, 1, …, n rows are decided for, (n + 1,)."""
-    for_them = hits * worth.true_positive + misses * worth.false_positive
-    against = (hits[-1] - hits) * worth.false_negative + (misses[-1] - misses) * worth.true_negative
-    return np.asarray(for_them + against, np.float64)
+def _earned(paid: Amounts, hit: Mask) -> Floats:
+    """What is earned when the first 0, 1, …, n rows are decided for, (n + 1,). hit: (n,) of the second class."""
+    for_them = np.where(hit, paid["true_positive"], paid["false_positive"])
+    against = np.where(hit, paid["false_negative"], paid["true_negative"])
+    return np.asarray(against.sum() + np.concatenate([[0.0], np.cumsum(for_them - against)]), np.float64)

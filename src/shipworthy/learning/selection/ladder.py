@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,8 +29,10 @@ from shipworthy.learning.privacy.noise import SystemNoise
 from shipworthy.learning.privacy.tuned import with_counts
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
+from shipworthy.learning.search.purse import Purse
 from shipworthy.learning.search.search import Course, search
 from shipworthy.learning.selection.choice import choose, quality
+from shipworthy.learning.selection.provable import LEARNERS, shape
 from shipworthy.learning.training.boosted import DEFAULT, dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
 from shipworthy.learning.training.rows import drawn
@@ -81,18 +84,19 @@ def learn(
     clock, meter, rules = time.monotonic(), start(), project.learning
     stage = set_up(parts, features, project)
     end = math.inf if rules.trials else clock + rules.seconds - max(RESERVE * rules.seconds, RESERVE_SECONDS)
+    purse = Purse(rules, partial(meter.spent, rules))
     candidates: list[Candidate] = []
     margins: Margins = {}
     course, skipped = Course(), []
     for marked in rungs(project, stage.task, learners):
-        if candidates and end - time.monotonic() < LEAST_SECONDS:
+        if candidates and (end - time.monotonic() < LEAST_SECONDS or purse.empty()):
             skipped.append(marked.name)
             continue
         progress(f"learning: {marked.name}")
         job = _job(stage, project, seconds=max(0.1, SHARES.get(marked.name, 0.1) * rules.seconds))
         begun, cpu = time.monotonic(), cpu_seconds()
         if marked.name == "boosted":
-            made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm)
+            made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm, purse=purse)
         else:
             made = _counted(stage, marked.function(*stage.learn, job), project)
         candidates.append(_candidate(stage, marked, made, time.monotonic() - begun, cpu_seconds() - cpu))
@@ -121,6 +125,7 @@ def _searched(
     clock: float,
     end: float,
     warm: Mapping[str, Any] | None,
+    purse: Purse,
 ) -> tuple[Fitted, Course]:
     """Boosted trees by the best settings found, fitted again on all rows searched on where there is time.
 
@@ -133,7 +138,7 @@ def _searched(
     held = folds(parts.learn.take(chosen), truth, project)
     course = search(inputs, truth, job, held, clock=clock, end=end,
                     trials=(rules.trials or None) if rules.search else 1,
-                    most_bytes=rules.max_megabytes * 1e6, warm=warm)
+                    most_bytes=rules.max_megabytes * 1e6, warm=warm, purse=purse)
     assert course.kept is not None
     plain = course.settings.items() >= {name: DEFAULT[name] for name in DEFAULT if name != "rounds"}.items()
     last = math.inf if plain else end
@@ -178,7 +183,7 @@ def train(
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
     task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
-    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed,
+    job = Job(task, classes, features.inputs, seconds=seconds, seed=seed, shape=shape(project, features, table.schema),
               settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}),
               private=private(features, project) if hidden else None)
     inputs = features.matrix(table)
@@ -229,7 +234,8 @@ def rungs(project: Project, task: str, learners: Learners | None = None) -> list
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
-    wanted = project.learning.learners or tuple(name for name in known if not known[name].facts["by_name"])
+    usual = LEARNERS if project.learning.profile == "provable" else ()
+    wanted = project.learning.learners or usual or tuple(name for name in known if not known[name].facts["by_name"])
     if project.privacy:
         wanted = _only_private(project, task)
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
@@ -268,7 +274,8 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
     return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
-               seed=project.learning.seed, private=private(stage.features, project) if project.privacy else None,
+               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema),
+               private=private(stage.features, project) if project.privacy else None,
                others=others(stage.features, project))
 
 

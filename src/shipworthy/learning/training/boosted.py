@@ -31,6 +31,7 @@ DEFAULT: dict[str, float | int] = {
 OBJECTIVE = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 FIXED: dict[str, Any] = {"verbose": -1, "max_bin": 255, "feature_pre_filter": False, "min_data_in_bin": 3}
 PATIENCE = 40
+MOST_ROUNDS = 100_000
 ONE_THREAD_CELLS = 200_000
 
 
@@ -66,7 +67,8 @@ def dataset(inputs: Floats, truth: Floats | Ints, job: Job, *, reference: Any = 
     """The rows as LightGBM bins them; with a reference, in its bins."""
     import lightgbm
 
-    places = [place for place, kind in enumerate(job.inputs) if kind.categorical]
+    most = job.shape.coded or math.inf
+    places = [place for place, kind in enumerate(job.inputs) if kind.categorical and kind.levels <= most]
     return lightgbm.Dataset(inputs, np.asarray(truth, np.float64), categorical_feature=places, free_raw_data=False,
                             reference=reference, params=dict(FIXED)).construct()
 
@@ -81,13 +83,28 @@ def grow(data: Any, job: Job, settings: Mapping[str, Any], *, end: float, valid:
         **FIXED, **{key: value for key, value in settings.items() if key != "rounds"},
         "extra_trees": bool(settings["extra_trees"]), "objective": OBJECTIVE[job.task], "seed": job.seed,
         "bagging_freq": 1, "num_threads": job.threads if wide else 1, "deterministic": True, "force_col_wise": True,
-        "max_cat_to_onehot": 8, **({"num_class": len(job.classes)} if job.task == "multiclass" else {}),
+        "max_cat_to_onehot": 8, **shaped(job, settings),
+        **({"num_class": len(job.classes)} if job.task == "multiclass" else {}),
     }
     watch = _Watch(end)
-    booster = lightgbm.train(parameters, data, int(settings["rounds"]), valid_sets=None if valid is None else [valid],
+    most = min(int(settings["rounds"]), job.shape.rounds or MOST_ROUNDS)
+    booster = lightgbm.train(parameters, data, most, valid_sets=None if valid is None else [valid],
                              callbacks=[watch])
     rounds = booster.current_iteration() if valid is None else watch.best + 1
     return Grown(booster, max(1, rounds), watch.loss, time.monotonic() - begun, watch.cut)
+
+
+def shaped(job: Job, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the shape of a job asks of LightGBM."""
+    found: dict[str, Any] = {}
+    if job.shape.leaves:
+        found["num_leaves"] = min(int(settings["num_leaves"]), job.shape.leaves)
+    if any(job.shape.signs):
+        found |= {"monotone_constraints": list(job.shape.signs), "monotone_constraints_method": "basic"}
+    if job.shape.alone:
+        others = [place for place in range(len(job.inputs)) if place not in job.shape.alone]
+        found["interaction_constraints"] = [*([place] for place in job.shape.alone), others]
+    return found
 
 
 def fitted(booster: Any, rounds: int, job: Job, settings: Mapping[str, Any], *, rows: int) -> Fitted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
@@ -12,9 +14,13 @@ from shipworthy.core.project import Project
 from shipworthy.core.table import Floats
 from shipworthy.marks import check
 from shipworthy.verification.formal.bounds import margin_bounds, reach, tree_leaves
+from shipworthy.verification.formal.claims import Budget, Steady
+from shipworthy.verification.formal.families import Prover
+from shipworthy.verification.formal.scope import scope
 
 TRIES = 300
 ROUNDING = 1e-9
+MOVE_SECONDS = 2.0
 
 
 @check("output-range", row="verification.functional")
@@ -100,8 +106,8 @@ def _worst(model: Model, inputs: Floats, low: Floats, high: Floats, limits: tupl
 def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     """Whether no column that was set aside can change an answer: nothing in the program reads it, so none can.
 
-    A protected column that the project lets the model read is named, and the verdict is unknown, because only a
-    proof over the leaves could say how far it moves an answer. Copies of a column are judged by the leakage checks.
+    Of a protected column that the project lets the model read, it is proved how far it alone can move an answer, within
+    two seconds; the verdict is unknown, as nobody declared how far it may. Copies of a column are judged by the leakage checks.
     """
     aside = [name for name in project.data.set_aside if name in parts.learn.schema]
     protected = [c.name for c in parts.learn.schema.protected if c.name not in aside]
@@ -115,17 +121,34 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
                    f"{'was' if len(broken) == 1 else 'were'} set aside.", value=float(len(broken)), limit=0.0, n=n,
                    counterexample={"columns": broken},
                    remedy="train again: shipworthy run builds the features from the roles in the project file")
-    used = [name for name in protected if name in reads]
+    bounded = {claim.column for claim in project.claims if claim.kind == "flip"}  # the check of properties judges them
+    used = [name for name in protected if name in reads and name not in bounded]
     free = [name for name in (*aside, *protected) if name not in reads]
     proof = f"proved for all inputs without effect: {', '.join(free)}" if free else "no column is proved without effect"
     if used:
-        whole = (f"column {used[0]} is read by the model, and how far it moves" if len(used) == 1 else
-                 f"columns {', '.join(used[:-1])} and {used[-1]} are read by the model, and how far they move")
+        moves = {name: _most_moved(project, model, parts, name) for name in used}
+        told = "; ".join(f"{name} moves the margin by {move}" for name, move in moves.items())
         listed = ", ".join(f'"{name}"' for name in dict.fromkeys((*project.data.set_aside, *used)))
-        return say("unknown", f"The protected {whole} an answer is not proved; {proof}.", value=float(len(used)),
-                   limit=0.0, n=n, remedy=f"in [data] write set_aside = [{listed}], or answer for "
-                   f"{'it' if len(used) == 1 else 'them'} in ethics.fairness")
-    return say("pass", f"No part of the program reads them, so {proof}.", value=0.0, limit=0.0, n=n)
+        return say("unknown", f"The model reads what is protected: {told}; {proof}.", value=float(len(used)), limit=0.0,
+                   n=n, remedy=f"in [data] write set_aside = [{listed}]; or declare how far it may move an answer: "
+                   f'[[property]] claim = \'"{used[0]}" alone moves the margin by at most 0.1\'')
+    left = bounded & set(protected) & reads
+    more = f"; what was declared of {', '.join(sorted(left))} is judged as a property" if left else ""
+    return say("pass", f"No part of the program reads them, so {proof}{more}." if free else
+               f"Nothing is set aside{more}.", value=0.0, limit=0.0, n=n)
+
+
+def _most_moved(project: Project, model: Model, parts: Parts, column: str) -> str:
+    """How far a change of one column alone can move the margin, over all other values; proved, in words."""
+    about = scope(model, project, model.inputs(parts.learn), parts.learn.schema)
+    places = about.places(column)
+    if len(places) != 1 or model.program.outputs > 1:
+        return "what is not known of several inputs or classes"
+    verdict = Prover(model.program, about.domain({}, ()))(Steady(places[0], math.inf), Budget(seconds=MOVE_SECONDS))
+    if not math.isfinite(verdict.high):
+        return f"what is not proved ({verdict.why or 'the search ended'})"
+    near = verdict.high - verdict.low <= 1e-3 * max(1.0, verdict.high)
+    return f"at most {verdict.high:.3g}" + ("" if near else f", and by {max(verdict.low, 0):.3g} in one row")
 
 
 def _reads(model: Model) -> frozenset[str]:

@@ -1,18 +1,20 @@
-"""Does deciding with the model earn more than not deciding, and does that stand when the costs move?"""
+"""Does deciding with the model earn more than not deciding and than today's policy, and does that stand?"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from shipworthy.core.amounts import CELLS, Amounts, amounts
 from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Value
-from shipworthy.core.table import Floats, Ints
+from shipworthy.core.rows import groups
+from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.marks import check
 from shipworthy.metrics.agreement import spearman
 from shipworthy.metrics.intervals import paired_mean_difference, percentiles
-from shipworthy.verification.requirements.worth import COSTS, best_threshold, decide, declared, moved, nothing, worth
+from shipworthy.verification.requirements.worth import best_threshold, decide, declared, nothing, today, worth
 
 NO_VALUE = ("No value table is declared, so nobody can say what a decision earns.",
             "declare what decisions earn: [value] true_positive = …, false_positive = … (costs are negative)")
@@ -25,22 +27,50 @@ MOST = 15_000
 def value_above_nothing(project: Project, model: Model, parts: Parts) -> Finding:
     """Whether deciding with the model earns more than not deciding, at the pessimistic end, per 1,000 decisions.
 
-    At the deployed threshold and the declared capacity, paired row by row on the holdout.
+    At the deployed threshold and the declared capacity, paired row by row on the holdout, whole groups where the schema
+    names one.
+    """
+    value, n = project.value, parts.holdout.rows
+    if value is None or not declared(value):
+        return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
+    idle = nothing(value, model, n, model.truth(parts.learn))
+    return _above(value, model, parts, idle, np.ones(n, np.bool_), than="doing nothing")
+
+
+@check("value-above-policy", row="verification.business")
+def value_above_policy(project: Project, model: Model, parts: Parts) -> Finding:
+    """Whether deciding with the model earns more than what is decided today, at the pessimistic end.
+
+    Today's decisions are those of the declared column, on the holdout rows that have one; all else is as for doing
+    nothing. The amounts must be known of every row whatever was decided.
     """
     value = project.value
     if value is None or not declared(value):
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
-    if parts.holdout.rows < LEAST:
-        return say("unknown", f"The holdout has {parts.holdout.rows} rows, fewer than {LEAST}.", n=parts.holdout.rows)
-    truth, score = model.truth(parts.holdout), model.score(parts.holdout)
-    earned = worth(value, model, truth, decide(model, score, capacity=value.capacity))
-    idle = worth(value, model, truth, nothing(model, truth, model.truth(parts.learn)))
-    gain, low, high = (1000 * x for x in paired_mean_difference(earned, idle))
+    if not value.policy:
+        return say("not-applicable", "No column with today's decisions is declared, so there is no policy to be "
+                   "compared with.", remedy="name the column, if there is one: [value] policy = \"…\"")
+    decided = today(value, model, parts.holdout)
+    known = np.isfinite(decided) & (decided >= 0) if model.task != "regression" else np.isfinite(decided)
+    return _above(value, model, parts, decided, np.asarray(known), than=f"today's policy ({value.policy})")
+
+
+def _above(value: Value, model: Model, parts: Parts, other: Floats | Ints, kept: Mask, *, than: str) -> Finding:
+    """The finding about what the model earns more than another way of deciding, (n,) for the holdout, on kept rows."""
+    n = int(kept.sum())
+    if n < LEAST:
+        return say("unknown", f"The holdout has {n} rows to compare with {than}, fewer than {LEAST}.", n=n,
+                   remedy="hold out more rows: [split] holdout")
+    rows = parts.holdout.take(kept)
+    truth, score, paid = model.truth(rows), model.score(rows), amounts(value, rows)
+    earned = worth(paid, model, truth, decide(model, score, capacity=paid.capacity))
+    gain, low, high = (1000 * x for x in paired_mean_difference(earned, worth(paid, model, truth, other[kept]),
+                                                                groups=groups(rows)))
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     assumed = " The amounts are assumed, not measured." if value.assumed else ""
-    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than doing nothing, at "
-               f"the least {low:,.0f}, on {len(truth):,} holdout rows.{assumed}", value=gain, low=low, high=high,
-               limit=0.0, n=len(truth),
+    ends = f"at the least {low:,.0f}" if low == low else "an interval has too few groups"
+    return say(verdict, f"Per 1,000 decisions the model earns {gain:,.0f} {value.currency} more than {than}, {ends}, "
+               f"on {n:,} holdout rows.{assumed}", value=gain, low=low, high=high, limit=0.0, n=n,
                remedy="" if verdict == "pass" else "the model does not pay at this threshold: check the amounts in "
                "[value], or do not deploy")
 
@@ -59,37 +89,63 @@ def threshold_stands(project: Project, model: Model, parts: Parts, *, limit: flo
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     if model.task != "binary":
         return say("not-applicable", f"A {model.task} model has no threshold.")
-    cases = [(name, factor, moved(value, name, factor)) for name in COSTS[:4] if getattr(value, name) for factor in
-             (1 - change, 1 + change)]
-    found = [(*_regret(model, parts, table), name, factor) for name, factor, table in cases]
-    regret, low, high, best, name, factor = max(found, key=lambda one: one[0])
+    seen = _tried(value, model, parts)
+    paid = seen[2]
+    found = [(*_regret(model, seen, paid.moved(name, factor), value), name, factor)
+             for name in paid.named if name in CELLS for factor in (1 - change, 1 + change)]
+    regret, low, high, amount, best, name, factor = max(found, key=lambda one: one[0])
     verdict: Verdict = "pass" if regret <= limit else "fail" if low > limit else "unknown"
-    n = min(MOST, parts.tune.rows) + min(MOST, parts.holdout.rows)
     cut = "no case at all" if best > 1 else f"a threshold of {best:.3f}"
-    return say(verdict, f"With {name.replace('_', ' ')} at {factor:.0%}, {cut} would earn {regret:.1%} more than the "
-               f"deployed {model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, {n:,} rows); {limit:.0%} is allowed.",
-               value=regret, low=low, high=high, limit=limit, n=n,
-               remedy="" if verdict == "pass" else "settle the amounts in [value] and run again, for the threshold is "
-               "chosen from them; or accept more: [checks.threshold-stands] limit")
+    moved = f"{name.replace('_', ' ')} at {factor:.0%}"
+    return say(verdict, f"With {moved}, {cut} would earn {regret:.1%} ({amount:,.0f} {value.currency} per 1,000 "
+               f"decisions) more than the deployed {model.sheet.threshold:.3f} ({low:.1%} to {high:.1%}, "
+               f"{len(seen[0]):,} rows); {limit:.0%} is allowed.",
+               value=regret, low=low, high=high, limit=limit, n=len(seen[0]),
+               remedy=_settle(verdict, name, regret))
 
 
-def _regret(model: Model, parts: Parts, value: Value) -> tuple[float, float, float, float]:
-    """Regret, its interval, and the median of the best thresholds, each chosen on four fifths and paid on the fifth."""
+def _settle(verdict: Verdict, name: str, regret: float) -> str:
+    """What ends the question: the one amount on which most hangs, or rows; running again alone changes nothing."""
+    accept = f"or accept it: [checks.threshold-stands] limit = {np.ceil(100 * regret) / 100:.2f}"
+    if verdict == "fail":
+        return (f"most hangs on what a {name.replace('_', ' ')} costs or earns: measure it, correct [value] {name}; "
+                f"if it is known within less than a quarter, say so: [checks.threshold-stands] change = 0.1; {accept}")
+    return "" if verdict == "pass" else f"more rows tell: [split] tune and holdout, or newer rows; {accept}"
+
+
+Tried = tuple[Ints, Floats, Amounts]
+
+
+def _tried(value: Value, model: Model, parts: Parts) -> Tried:
+    """Truth, score and amounts of the tune and holdout rows together."""
     few = (parts.tune.spread(MOST), parts.holdout.spread(MOST))
-    both = [(np.asarray(model.truth(rows), np.int64), model.score(rows)) for rows in few]
-    truth, score = (np.concatenate([pair[n] for pair in both]) for n in (0, 1))
+    truth, score = (np.concatenate([read(rows) for rows in few]) for read in (model.truth, model.score))
+    each = [amounts(value, rows) for rows in few]
+    return np.asarray(truth, np.int64), score, Amounts(
+        {name: np.concatenate([one.each(name, rows.rows) for one, rows in zip(each, few, strict=True)])
+         for name in each[0].named}, value.capacity)
+
+
+def _regret(model: Model, seen: Tried, paid: Amounts, value: Value) -> tuple[float, float, float, float, float]:
+    """Regret, its interval, the same per 1,000 decisions, and the median of the best thresholds.
+
+    Each is chosen on four fifths and paid on the fifth.
+    """
+    truth, score, _ = seen
     fold = np.random.default_rng(0).integers(FOLDS, size=len(truth))
-    cuts = [best_threshold(value, truth[fold != n], score[fold != n]) for n in range(FOLDS)]
-    best, own, idle = (np.zeros(len(truth)) for _ in range(3))
+    cuts = [best_threshold(paid.take(fold != n), truth[fold != n], score[fold != n]) for n in range(FOLDS)]
+    best, own = np.zeros(len(truth)), np.zeros(len(truth))
     for n, cut in enumerate(cuts):
         at = fold == n
-        best[at] = worth(value, model, truth[at], decide(model, score[at], threshold=cut, capacity=value.capacity))
-        own[at] = worth(value, model, truth[at], decide(model, score[at], capacity=value.capacity))
-        idle[at] = worth(value, model, truth[at], np.zeros(int(at.sum()), np.int64))
+        for earned, threshold in ((best, cut), (own, None)):
+            decided = decide(model, score[at], threshold=threshold, capacity=paid.capacity)
+            earned[at] = worth(paid.take(at), model, truth[at], decided)
+    idle = worth(paid, model, truth, nothing(value, model, len(truth), truth))
     scale = max(abs(float((best - idle).mean())), 0.01 * float(np.abs(own).mean()), 1e-12)
     drawn = _redrawn(np.stack([best - own, best - idle]))
     low, high = percentiles(drawn[0] / np.maximum(np.abs(drawn[1]), scale / 4))
-    return float((best - own).mean()) / scale, low, high, float(np.median(cuts))
+    amount = float((best - own).mean())
+    return amount / scale, low, high, 1000 * amount, float(np.median(cuts))
 
 
 def _redrawn(values: Floats, draws: int = 500) -> Floats:
@@ -135,5 +191,6 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
 
 
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:
-    cut = best_threshold(value, np.asarray(truth, np.int64), scores) if model.task == "binary" else None
-    return worth(value, model, truth, decide(model, scores, threshold=cut, capacity=value.capacity))
+    paid = amounts(value, parts.tune)
+    cut = best_threshold(paid, np.asarray(truth, np.int64), scores) if model.task == "binary" else None
+    return worth(paid, model, truth, decide(model, scores, threshold=cut, capacity=paid.capacity))

@@ -1,152 +1,39 @@
-"""Does every requirement hold at its pessimistic end, on rows that nothing was chosen by?"""
+"""Does the model beat a trivial rule and the champion, on rows that nothing was chosen by, and is it credible?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from shipworthy.core.evidence import Finding, Verdict, held, say, settled
+from shipworthy.core.case import Book
+from shipworthy.core.evidence import Finding, Verdict, say, settled
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
-from shipworthy.core.project import Project, Requirement
-from shipworthy.core.rows import also_in
+from shipworthy.core.project import Project
+from shipworthy.core.rows import also_in, groups
 from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.errors import BadProject, one_of
+from shipworthy.core.words import counted
 from shipworthy.marks import check
-from shipworthy.metrics import METRICS, Metric
-from shipworthy.metrics.arrays import Array
 from shipworthy.metrics.classification import auc
-from shipworthy.metrics.intervals import auc_difference, auc_interval, bootstrap, paired_mean_difference
+from shipworthy.metrics.intervals import auc_difference, paired_mean_difference
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
-from shipworthy.verification.requirements.trivial import trivial
+from shipworthy.verification.requirements.trivial import LAST, last_value, trivial
 
 LEAST = 50
-NEW_ROWS = {
-    "time": "newer rows, with later dates in [split] learn_until, tune_until and holdout_until (a seed changes nothing "
-            "where rows are split in time)",
-    "grouped": "new groups, or others by another [split] seed",
-    "stratified": "new rows, or others by another [split] seed",
-    "random": "new rows, or others by another [split] seed",
-}
+ONE_ERROR = 0.6827  # the level of an interval of one standard error either way
+LATE = ("give the model the last answer as a column, if it is known in time; if it is not, say how late answers come: "
+        "[checks.beats-trivial] delay_hours")
 SINGLE = 20_000
 TRIVIAL = 30_000
-MOST = 20_000
-
-
-@check("requirements", row="verification.performance")
-def requirements(
-    project: Project, model: Model, parts: Parts, metrics: Mapping[str, Metric] = METRICS, *, draws: int = 1000
-) -> Finding:
-    """Whether every declared requirement holds at the pessimistic end of its 95 % interval on the holdout.
-
-    AUC of two classes by DeLong, everything else by bootstrap, whole groups redrawn where the schema names a group.
-    metrics: those that a requirement may name.
-    """
-    if not project.requirement:
-        return say("not-applicable", "No requirement is declared, so the model is held to beating a trivial rule only.",
-                   remedy="declare one: [[requirement]] metric = \"auc\", at_least = 0.8")
-    figures = [_figure(model, parts.holdout, one, metrics, draws) for one in project.requirement]
-    verdicts = [verdict for verdict, *_ in figures]
-    order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
-    worst = next(v for v in order if v in verdicts)
-    first = next(n for n, verdict in enumerate(verdicts) if verdict == worst)
-    _, _, value, low, high, limit, rows = figures[first]
-    told = " ".join(figure[1] for figure in figures)
-    bars = {"kind": "bars", "name": [one.metric for one in project.requirement], "value": [f[2] for f in figures],
-            "low": [f[3] for f in figures], "high": [f[4] for f in figures], "limit": [f[5] for f in figures]}
-    return say(worst, told, value=value, low=low, high=high, limit=limit, n=rows, chart=bars,
-               remedy="" if worst == "pass" else "give it more rows or better features, or argue the requirement: "
-                                                 "shipworthy checklist verification.performance")
-
-
-def _figure(
-    model: Model, holdout: Table, one: Requirement, metrics: Mapping[str, Metric], draws: int
-) -> tuple[Verdict, str, float, float, float, float, int]:
-    metric = metrics.get(one.metric)
-    if metric is None:
-        raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]]",
-                         hint=one_of(one.metric, metrics))
-    if model.task not in metric.task:
-        raise BadProject(f"{one.metric} is not defined for a {model.task} target", where="[[requirement]]",
-                         hint="use one of "
-                              f"{', '.join(sorted(m.name for m in metrics.values() if model.task in m.task))}")
-    rows, name, (limit, at_most) = _segment(holdout, one), _name(one), _limit(one, metric)
-    if rows.rows < LEAST:
-        few = f"{name} rests on {rows.rows} rows, fewer than {LEAST}."
-        return "unknown", few, np.nan, np.nan, np.nan, limit, rows.rows
-    truth, answer = model.truth(rows), asked(model, model.score(rows), metric.needs)
-    value = metric.function(truth, answer)
-    low, high = _ends(metric, truth, answer, _groups(rows), draws)
-    verdict = held(value, limit=limit, low=low, high=high, at_most=at_most)
-    end, sign = (high, "at most") if at_most else (low, "at least")
-    verb = "holds" if verdict == "pass" else "does not hold" if verdict == "fail" else "cannot be told"
-    side = "up to" if at_most else "down to"
-    return verdict, (f"{name} is {value:.3f}, {side} {end:.3f}, on {rows.rows:,} holdout rows; "
-                     f"{sign} {limit:g} {verb}."), value, low, high, limit, rows.rows
-
-
-def _limit(one: Requirement, metric: Metric) -> tuple[float, bool]:
-    """The one limit of a requirement, and whether it is the most allowed.
-
-    Raises BadProject for none, for two, and for one on the wrong side, which every bad model would keep.
-    """
-    side, other = ("at_least", "at_most") if metric.direction == "higher" else ("at_most", "at_least")
-    limit: float | None = getattr(one, side)
-    against: float | None = getattr(one, other)
-    if limit is None and against is None:
-        raise BadProject(f"{one.metric} has no limit", where="[[requirement]]", hint=f"add {side}")
-    if limit is None:
-        raise BadProject(f"of {one.metric} {metric.direction} is better: {other} = {against:g} asks for a bad model",
-                         where="[[requirement]]", hint=f"write {side} = {against:g}")
-    if against is not None:
-        raise BadProject(f"{one.metric} has two limits, {side} = {limit:g} and {other} = {against:g}",
-                         where="[[requirement]]", hint=f"keep {side}: of {one.metric} {metric.direction} is better")
-    return limit, side == "at_most"
-
-
-def asked(model: Model, score: Floats, needs: str) -> Floats | Ints:
-    """The answer that a metric needs: probabilities, class codes at the deployed threshold, or values."""
-    if needs != "decision":
-        return score
-    return model.decide(score)
-
-
-def _ends(
-    metric: Metric, truth: Floats | Ints, answer: Floats | Ints, groups: Array | None, draws: int
-) -> tuple[float, float]:
-    if metric.name == "auc" and np.ndim(answer) == 1:
-        return auc_interval(truth, answer, groups=groups)
-    kept = slice(None) if len(truth) <= MOST else np.random.default_rng(0).permutation(len(truth))[:MOST]
-    chosen = None if groups is None else groups[kept]
-    return bootstrap(metric.function, np.asarray(truth)[kept], np.asarray(answer)[kept], seed=0, draws=draws,
-                     groups=chosen)
-
-
-def _segment(rows: Table, one: Requirement) -> Table:
-    kept = np.ones(rows.rows, np.bool_)
-    for column, value in one.segment.items():
-        kept &= rows.words(column) == value
-    return rows.take(kept)
-
-
-def _name(one: Requirement) -> str:
-    where = " and ".join(f"{column} = {value}" for column, value in one.segment.items())
-    return f"{one.metric} where {where}" if where else one.metric
-
-
-def _groups(rows: Table) -> Array | None:
-    """(n,) the group of every row, whose rows are not independent; None where the schema names no group."""
-    column = rows.schema.one("group")
-    return None if column is None else np.array([str(word) for word in rows.words(column.name)])
 
 
 @check("beats-trivial", row="verification.performance")
-def beats_trivial(model: Model, parts: Parts) -> Finding:
+def beats_trivial(model: Model, parts: Parts, project: Project, *, delay_hours: float = 0.0) -> Finding:
     """Whether the loss is lower than that of every trivial rule, at the pessimistic end of the paired difference.
 
-    Loss: log loss, or squared error. Rules: the prior (or mean), and the best split of one input, fitted on learn rows.
+    Loss: log loss, or squared error. Rules: the prior (or mean), the best split of one input, both fitted on learn
+    rows; and where rows are split in time, the last answer known, of the same group where the schema names one.
+    delay_hours: how long after its row an answer becomes known.
     """
     holdout = parts.holdout
     if holdout.rows < LEAST:
@@ -155,16 +42,18 @@ def beats_trivial(model: Model, parts: Parts) -> Finding:
     own = row_losses(model.score(holdout), truth, model.task)
     learn = parts.learn.spread(TRIVIAL)
     rules = trivial(model, model.inputs(learn), model.truth(learn), model.inputs(holdout))
+    if project.split.kind == "time":
+        rules |= last_value(model, parts, delay_seconds=3_600 * delay_hours)
     theirs = {name: row_losses(score, truth, model.task) for name, score in rules.items()}
     name = min(theirs, key=lambda rule: float(theirs[rule].mean()))
-    gain, low, high = paired_mean_difference(theirs[name], own, groups=_groups(holdout))
+    gain, low, high = paired_mean_difference(theirs[name], own, groups=groups(holdout))
     scale = float(theirs[name].mean()) or 1.0
     verdict: Verdict = "unknown" if low != low else "pass" if low > 0 else "fail"
     loss = "squared error" if model.task == "regression" else "log loss"
     than = f"{abs(gain / scale):.1%} {'lower' if gain >= 0 else 'higher'} than that of the best trivial rule ({name})"
     return say(verdict, f"The model's {loss} is {than}, {_at_least(low / scale)}, on {holdout.rows:,} holdout rows.",
                value=gain, low=low, high=high, limit=0.0, n=holdout.rows,
-               remedy="" if verdict == "pass" else _to_blame(model, parts, gain))
+               remedy="" if verdict == "pass" else LATE if name == LAST else _to_blame(model, parts, gain))
 
 
 def _at_least(low: float) -> str:
@@ -213,30 +102,59 @@ def not_worse_than_champion(
 
 def _against(model: Model, champion: Model, rows: Table) -> tuple[str, tuple[float, float, float]]:
     """What is compared, and how much higher it is for the model, with its interval; groups of rows count as one."""
-    truth, new, old, groups = model.truth(rows), model.score(rows), champion.score(rows), _groups(rows)
+    truth, new, old, alike = model.truth(rows), model.score(rows), champion.score(rows), groups(rows)
     if model.task == "binary":
-        return "AUC", auc_difference(truth, new, old, groups=groups)
+        return "AUC", auc_difference(truth, new, old, groups=alike)
     if model.task == "multiclass":
         right = [np.asarray(one.decide(score) == truth, np.float64) for one, score in ((model, new), (champion, old))]
-        return "share of right decisions", paired_mean_difference(right[0], right[1], groups=groups)
+        return "share of right decisions", paired_mean_difference(right[0], right[1], groups=alike)
     loss = [row_losses(score, truth, model.task) for score in (old, new)]
     scale = float(loss[0].mean()) or 1.0
-    return "relative squared error", paired_mean_difference(loss[0] / scale, loss[1] / scale, groups=groups)
+    return "relative squared error", paired_mean_difference(loss[0] / scale, loss[1] / scale, groups=alike)
 
 
 @check("holdout-untouched", row="verification.performance")
-def holdout_untouched(book: int, project: Project, *, limit: int = 1) -> Finding:
+def holdout_untouched(
+    book: Book, project: Project, model: Model, parts: Parts, *, limit: int = 1, ladder: bool = False
+) -> Finding:
     """Whether the holdout has judged no other model before: rows that helped to choose cannot judge.
 
-    book: how many different models these rows have judged, this one included.
-    Source: Dwork et al. (2015), The reusable holdout.
+    limit: different models that one holdout may judge, this one included. ladder: a model beyond the limit counts all
+    the same if its loss is lower than that of the best before it by more than one standard error of the difference.
+    Source: Dwork et al. (2015), The reusable holdout; Blum and Hardt (2015), The Ladder.
     """
-    verdict: Verdict = "pass" if book <= limit else "fail"
-    told = "this model alone" if book == 1 else f"{book} different models"
-    return say(verdict, f"These holdout rows have judged {told}; {limit} is allowed.", value=float(book),
-               limit=float(limit), n=1, remedy="" if verdict == "pass" else "hold out rows that were never read: "
-               f"{NEW_ROWS[project.split.kind]}; if the score had no part in what you changed, as when a leak is "
-               f"set aside, say so: [checks.holdout-untouched] limit = {book}")
+    told = "this model alone" if book.models == 1 else f"{book.models} different models"
+    life = f"the project has read {counted(book.holdouts, 'holdout')} in its lifetime"
+    about = f"These holdout rows have judged {told}; {limit} is allowed, and {life}."
+    if book.models <= limit:
+        return say("pass", about, value=float(book.models), limit=float(limit), n=1)
+    if ladder and book.best is not None:
+        return _rung(about, model, book.best, parts.holdout)
+    return say("fail", about, value=float(book.models), limit=float(limit), n=1, remedy=_new_rows(project, book.models))
+
+
+def _new_rows(project: Project, models: int) -> str:
+    """How other rows come to judge."""
+    kind, seed = project.split.kind, project.split.seed
+    other = ("take newer rows, with later dates in [split] learn_until, tune_until and holdout_until (a seed changes "
+             "nothing where rows are split in time)" if kind == "time" else
+             f"hold out others by the next seed: [split] seed = {seed + 1}; or add new "
+             f"{'groups' if kind == 'grouped' else 'rows'}")
+    return (f"{other}; then: shipworthy run. If the score had no part in what you changed, as when a leak is set "
+            f"aside, say so: [checks.holdout-untouched] limit = {models}")
+
+
+def _rung(about: str, model: Model, best: Model, holdout: Table) -> Finding:
+    """The finding by the Ladder: whether the loss fell below that of the best before by one standard error."""
+    truth = model.truth(holdout)
+    loss = [row_losses(one.score(holdout), truth, model.task) for one in (best, model)]
+    gain, low, _ = paired_mean_difference(loss[0], loss[1], groups=groups(holdout), level=ONE_ERROR)
+    verdict: Verdict = "pass" if low > 0 else "fail"
+    more = "more" if low > 0 else "not more"
+    return say(verdict, f"{about} By the Ladder it counts if its loss is lower than that of the best before by one "
+               f"standard error: it is lower by {gain:.4f}, which is {more} than that.", value=gain, low=low, limit=0.0,
+               n=len(truth), remedy="" if verdict == "pass" else "keep the best before, or hold out rows that were "
+               "never read")
 
 
 @check("too-good", row="verification.performance")

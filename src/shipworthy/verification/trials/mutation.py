@@ -22,18 +22,25 @@ Operator = Callable[[Table, str, Random], Table | None]
 SENTINEL = -999.0
 
 
-def mutate(batch: Table, name: str, random: Random) -> tuple[Table, str] | None:
+def mutate(batch: Table, name: str, random: Random, column: str | None = None) -> tuple[Table, str] | None:
     """A batch corrupted by one operator, and the column it struck ("" for whole rows).
 
-    None where the operator fits no column of the batch, or changed nothing.
+    column: the one to strike; a random one that the operator fits by default. None where it fits no column of the
+    batch, or changed nothing.
     """
-    operator, kinds = OPERATORS[name]
-    columns = [column.name for column in batch.schema.columns if _fits(batch, column, kinds)]
-    if kinds and not columns:
-        return None
-    column = str(random.choice(columns)) if kinds else ""
-    changed = operator(batch, column, random)
+    if column is None:
+        fitting = applicable(batch, name)
+        if not fitting:
+            return None
+        column = str(random.choice(fitting))
+    changed = OPERATORS[name][0](batch, column, random)
     return None if changed is None or changed.data.equals(batch.data) else (changed, column)
+
+
+def applicable(batch: Table, name: str) -> list[str]:
+    """The columns that an operator fits; [""] where it strikes whole rows."""
+    kinds = OPERATORS[name][1]
+    return [column.name for column in batch.schema.columns if _fits(batch, column, kinds)] if kinds else [""]
 
 
 def _fits(batch: Table, column: Column, kinds: tuple[str, ...]) -> bool:

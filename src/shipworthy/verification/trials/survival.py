@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.amounts import Amounts, amounts
 from shipworthy.core.case import Steps
 from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.found import Contract
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.program import logistic
-from shipworthy.core.project import Project
+from shipworthy.core.project import Project, Value
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.errors import FAULTS, ShipworthyError
 from shipworthy.marks import check
@@ -40,10 +41,13 @@ def outage(
         return say("unknown", f"The holdout has {parts.holdout.rows} rows, fewer than {LEAST}.", n=parts.holdout.rows)
     random, size = np.random.default_rng(0), min(MOST, int(0.8 * parts.holdout.rows))
     truth, seen = model.truth(parts.holdout), model.truth(parts.learn)
+    earning = project.value is not None and declared(project.value)
+    paid = amounts(project.value, parts.holdout).average if project.value and earning else None
     outcomes: dict[str, list[Outcome]] = {}
     for name in SCENARIOS:
         made = [scene(name, parts.holdout, truth, size, random) for _ in range(runs)]
-        outcomes[name] = [_live(project, model, contract, steps, seen=seen, one=one) for one in made if one is not None]
+        outcomes[name] = [_live(project, model, contract, steps, seen=seen, one=one, paid=paid)
+                          for one in made if one is not None]
     calm = outcomes.pop(CALM)
     if sum(outcome == REFUSED for outcome in calm) > len(calm) // 5:
         return say("unknown", f"The contract refuses {calm.count(REFUSED)} of {len(calm)} batches without trouble, so "
@@ -68,7 +72,8 @@ def outage(
 
 
 def _live(
-    project: Project, model: Model, contract: Contract, steps: Steps, *, seen: Floats | Ints, one: Scene
+    project: Project, model: Model, contract: Contract, steps: Steps, *, seen: Floats | Ints, one: Scene,
+    paid: Amounts | None
 ) -> Outcome:
     try:
         if steps.validate(contract, one.rows):
@@ -81,15 +86,17 @@ def _live(
     if predictions.abstain.mean() >= 0.5:
         return "abstained from"
     kept = ~predictions.abstain
-    gain = _gain(project, model, seen, one.truth[kept], predictions.score[kept])
+    gain = _gain(project.value, paid, model, seen, (one.truth[kept], predictions.score[kept]))
     return "still worth it" if gain >= 0 else HARMED
 
 
-def _gain(project: Project, model: Model, seen: Floats | Ints, truth: Floats | Ints, score: Floats) -> float:
-    value = project.value
-    if value is not None and declared(value):
-        own = worth(value, model, truth, decide(model, score, capacity=value.capacity))
-        return float((own - worth(value, model, truth, nothing(model, truth, seen))).mean())
+def _gain(
+    value: Value | None, paid: Amounts | None, model: Model, seen: Floats | Ints, rows: tuple[Floats | Ints, Floats]
+) -> float:
+    truth, score = rows
+    if value is not None and paid is not None:
+        own = worth(paid, model, truth, decide(model, score, capacity=paid.capacity))
+        return float((own - worth(paid, model, truth, nothing(value, model, len(truth), seen))).mean())
     if model.task == "regression":
         prior = np.full(len(truth), float(np.mean(seen)))
     else:

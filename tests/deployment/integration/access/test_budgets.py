@@ -255,3 +255,17 @@ def test_a_cell_that_is_full_stays_full() -> None:
     cell = _plus(_plus(0, 7, MOST), 7, 5)
     assert (cell >> BITS, cell & MOST) == (7, MOST)
     assert cell < 2**63
+
+
+def test_a_process_that_comes_later_is_seen_by_one_that_counted_alone(times: Times, tmp_path: Path) -> None:
+    for limits in (Limits(100, 0), Limits(0, 100)):
+        home = tmp_path / str(limits.day)
+        first = times.budgets(home)
+        assert [first.spend(0, 20, limits) for _ in range(3)] == [None] * 3
+        second = times.budgets(home)
+        assert second.spend(0, 30, limits) is None
+        assert first.spend(0, 11, limits) is not None
+        assert first.spend(0, 10, limits) is None
+        assert [one.spend(0, 1, limits) is None for one in (first, second)] == [False, False]
+        first.close()
+        second.close()

@@ -19,7 +19,7 @@ import yaml
 from shipworthy.core.project import Project, parse
 from shipworthy.deployment.integration.deploy import files, requirements
 from shipworthy.deployment.integration.deploy.plan import Plan
-from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS
+from shipworthy.deployment.integration.serving.job import DRAIN_SECONDS
 from shipworthy.errors import Misuse
 
 from .recipe import Step, stages

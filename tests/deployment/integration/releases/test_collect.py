@@ -20,7 +20,8 @@ from shipworthy.deployment.integration.log.tally import tally
 from shipworthy.deployment.integration.releases.book import held, ledger, put, record
 from shipworthy.deployment.integration.releases.collect import GONE, USED, Fate, collect, collect_tables
 from shipworthy.deployment.integration.releases.history import champion, point, promote, rollback
-from shipworthy.deployment.integration.releases.shelf import in_use, placed, shelf, unused
+from shipworthy.deployment.integration.releases.shelf import placed, shelf
+from shipworthy.deployment.integration.releases.use import in_use, unused
 from shipworthy.deployment.integration.serving.record import Field
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing
 from shipworthy.errors import BadRelease, Misuse, StoreError

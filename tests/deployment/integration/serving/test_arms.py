@@ -19,7 +19,7 @@ from shipworthy.core.program import Lookup, Program, Term
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.read import predictions
-from shipworthy.deployment.integration.releases.shelf import unused
+from shipworthy.deployment.integration.releases.use import unused
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.client import Connection

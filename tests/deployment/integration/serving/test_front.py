@@ -237,6 +237,32 @@ def test_one_request_is_answered_alike_wherever_it_is_cut(ways: tuple[Way, Way])
     assert set(short.logged()) == set(plain.logged())
 
 
+def test_a_head_that_is_known_means_the_same_again(ways: tuple[Way, Way]) -> None:
+    short, plain = ways
+    bodies = [BODY, OTHER, b"{" + BODY[1:].replace(b'"', b"'"), BODY, b" " * len(BODY), b"[" + BODY[1:-1] + b"]", OTHER]
+    for more in ((), ("connection: close",), ("authorization: Bearer none",), ("x-request-id: 4f0c440dabbdd9d4",)):
+        pieces = [post(body, *more) for body in bodies] * 2
+        pieces[5:5] = [pieces[0] + pieces[1], GET, pieces[0] + GET, pieces[1][:-1], pieces[1][-1:]]
+        assert short.talk(pieces) == plain.talk(pieces)
+        assert short.talk(pieces[3:]) == plain.talk(pieces[3:])
+    assert set(short.logged()) == set(plain.logged())
+    heads = short.settings.http_protocol_class.heads  # type: ignore[union-attr]
+    assert [known.size for head, known in heads.items() if post().startswith(head)] == [len(BODY)]
+    assert not any(b"close" in head or GET.startswith(head) for head in heads)
+
+
+def test_what_was_answered_is_sent_before_the_client_that_asks_no_more_is_let_go(ways: tuple[Way, Way]) -> None:
+    async def told() -> bytes:
+        made, wire = ways[0].open()
+        made.data_received(post())
+        made.eof_received()
+        wire.close()
+        return wire.said
+
+    assert statuses(asyncio.run(told())) == [200]
+    assert len(ways[0].logged()) == 1
+
+
 @pytest.mark.parametrize("name", ["one record", "chunks", "a trailer", "CSV", "expecting", "another path"])
 def test_a_client_that_leaves_inside_its_request_is_told_nothing_and_counted(ways: tuple[Way, Way], name: str) -> None:
     short, plain = ways
@@ -328,6 +354,7 @@ def test_connections_beyond_the_most_are_turned_away(release: Release, project: 
         made[1:] = [made[1], found.open()]
         for one, _ in made[1:]:
             one.data_received(post())
+        await _calm()
         return first, [wire.said for _, wire in made[1:]]
 
     first, later = asyncio.run(opened())
@@ -386,6 +413,18 @@ def test_a_client_that_never_finishes_asking_is_cut(
         said, closed = silence(found, *begun, first, b"" if first else HALF, b"" if first else REST[:9], b"")
         assert closed
         assert statuses(said) == [200] * bool(begun) + [408] * (http is None)
+
+
+def test_a_client_that_asks_the_same_again_and_again_stays_and_then_may_be_idle_as_long_as_any(
+    ways: tuple[Way, Way]
+) -> None:
+    for asked in (8, 3):
+        said, closed = silence(ways[0], *[post()] * asked, *[b""] * (4 - asked // 2))
+        assert (statuses(said), closed) == ([200] * asked, False)
+    for found in ways:
+        said, closed = silence(found, *[post()] * 3, *[b""] * 5)
+        assert (statuses(said), closed) == ([200] * 3, True)
+    assert [len(found.logged()) for found in ways] == [14, 3]
 
 
 @pytest.mark.parametrize("body", [HALF + REST[:-9], HALF + REST[:-1]])

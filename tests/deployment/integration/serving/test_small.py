@@ -25,9 +25,9 @@ HEAVY = {"alembic", "deltalake", "duckdb", "fsspec", "interpret", "jinja2", "job
 SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
-from shipworthy.deployment.integration.serving import host, probe, start, worker
+from shipworthy.deployment.integration.serving import host, job, probe, start, worker
 release, log, home, row, label = sys.argv[1:]
-app, _ = worker.made(worker.Job(release, log, None, worker.Serving(), home))
+app, _ = worker.made(job.Job(release, log, None, job.Serving(), home))
 def ask(method, path, body=""):
     sent = []
     async def receive(): return {"type": "http.request", "body": body.encode(), "more_body": False}
@@ -40,6 +40,7 @@ told = [status, ask("POST", "/v1/predict", f"[{row},{row}]")[0], ask("GET", "/me
         ask("POST", "/v1/labels", label.replace("ID", json.loads(body)["prediction_id"]))[0]]
 print(json.dumps({"told": told, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
 """
+ABOVE = "import sys; from shipworthy.deployment.integration.serving import host; print(*sys.modules)"
 LABEL = '[{"prediction_id": "ID", "label": "yes", "observed_at": "2024-07-09T08:00:00Z", "source": "ward"}]'
 
 
@@ -56,6 +57,14 @@ def test_a_server_that_answers_and_takes_labels_has_imported_nothing_heavy(
     assert found["told"] == [200] * 5
     assert HEAVY & set(found["modules"]) == set()
     assert {"shipworthy", "uvicorn", "msgspec", "numpy"} <= set(found["modules"])
+
+
+def test_the_process_above_the_workers_imports_nothing_that_answers() -> None:
+    done = subprocess.run([sys.executable, "-c", ABOVE], capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4] / "src")})
+    found = {name.partition(".")[0] for name in done.stdout.split()}
+    assert {"shipworthy", "msgspec"} <= found
+    assert found & (HEAVY | {"numpy", "uvicorn", "cryptography", "asyncio"}) == set()
 
 
 def test_a_worker_that_answers_has_mapped_nothing_heavy(release: Release, project: Project, tmp_path: Path) -> None:

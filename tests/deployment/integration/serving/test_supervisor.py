@@ -21,7 +21,8 @@ import pytest
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.releases.history import promote
-from shipworthy.deployment.integration.releases.shelf import unlock, unused
+from shipworthy.deployment.integration.releases.shelf import unlock
+from shipworthy.deployment.integration.releases.use import unused
 from shipworthy.deployment.integration.serving.client import Connection
 from shipworthy.deployment.integration.serving.probe import probe
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, write_standing

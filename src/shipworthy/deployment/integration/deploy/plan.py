@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from shipworthy import __version__
 from shipworthy.core.project import Project
-from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS
+from shipworthy.deployment.integration.serving.job import DRAIN_SECONDS
 from shipworthy.errors import Misuse
 
 MODULES = "shipworthy.deployment.integration.serving"

@@ -22,7 +22,8 @@ from shipworthy.deployment.integration.log.tally import KINDS, uncounted
 from shipworthy.deployment.integration.releases.book import held, put, unbroken
 from shipworthy.deployment.integration.releases.history import reach
 from shipworthy.deployment.integration.releases.release import read_manifest
-from shipworthy.deployment.integration.releases.shelf import placed, remove, size, unused
+from shipworthy.deployment.integration.releases.shelf import placed, remove, size
+from shipworthy.deployment.integration.releases.use import unused
 from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.errors import BadRelease, Misuse, StoreError
 from shipworthy.store.files import lock, told

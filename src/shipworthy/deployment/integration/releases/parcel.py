@@ -21,8 +21,9 @@ from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.book import Home, held, put, signing_key
-from shipworthy.deployment.integration.releases.release import MANIFEST, SIGNER, checked
+from shipworthy.deployment.integration.releases.release import SIGNER, checked
 from shipworthy.deployment.integration.releases.shelf import remove
+from shipworthy.deployment.integration.releases.use import MANIFEST
 from shipworthy.errors import BadRelease, Misuse
 
 SUFFIX = ".shipworthy"

@@ -22,6 +22,7 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases import sign
 from shipworthy.deployment.integration.releases.provenance import environment
+from shipworthy.deployment.integration.releases.use import MANIFEST
 from shipworthy.errors import BadModel, BadRelease, Misuse
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ else:
     pa, pq = Lazy("pyarrow"), Lazy("pyarrow.parquet")
 
 FORMAT = 2
-MANIFEST, SIGNER = "release.json", "signer.pem"
+SIGNER = "signer.pem"
 REQUIRES = ("numpy", "pyarrow", "msgspec")
 SCHEMA_KEY = b"shipworthy"
 Result = tuple[str, bool, str]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
@@ -17,8 +14,9 @@ from shipworthy.core.ledger import Line, pointers
 from shipworthy.core.release import Identity, Manifest, Release
 from shipworthy.deployment.integration.releases import folder as folders
 from shipworthy.deployment.integration.releases.book import BRING
-from shipworthy.deployment.integration.releases.release import MANIFEST, SIGNER, open_release, read_manifest
+from shipworthy.deployment.integration.releases.release import SIGNER, open_release, read_manifest
 from shipworthy.deployment.integration.releases.sign import Key, Whose, make_key, read_key, trusted, whose
+from shipworthy.deployment.integration.releases.use import MANIFEST
 from shipworthy.errors import BadRelease, Misuse, StoreError, one_of
 
 
@@ -81,29 +79,6 @@ def find_release(folder: Path, release_id: str = "", *, key: Path | None = None)
     return open_release(found, key=trusted(key) if key else None)
 
 
-def in_use(folder: Path) -> IO[bytes]:
-    """Keep a release from being collected while the file that this gives is open; any number of processes may.
-
-    Raises BadRelease when it is gone. Where files cannot be locked nothing is kept.
-    """
-    try:
-        file = (folder / MANIFEST).open("rb")
-        _locked(file, exclusive=False)
-        if os.path.samestat(os.fstat(file.fileno()), (folder / MANIFEST).stat()):
-            return file
-        file.close()
-    except FileNotFoundError:
-        pass
-    raise BadRelease("the release is gone", where=str(folder), hint="restore it from a copy, or name another")
-
-
-@contextmanager
-def unused(folder: Path) -> Iterator[bool]:
-    """Whether no process has a release in use; none takes it into use while the block runs. Raises OSError."""
-    with (folder / MANIFEST).open("rb") as file:
-        yield _locked(file, exclusive=True)
-
-
 def project_key(path: Path) -> Key:
     """The key that signs a project's releases, made when it is first needed.
 
@@ -127,21 +102,6 @@ def remove(folder: Path) -> None:
     if folder.exists():
         unlock(folder)
         shutil.rmtree(folder)
-
-
-def _locked(file: IO[bytes], *, exclusive: bool) -> bool:
-    """False where another process has an exclusive file in use; one that is shared is waited for."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _meant(folder: Path, release_id: str, key: Path | None) -> Path:

@@ -93,16 +93,14 @@ class App:
         self._told(asked, route, status, headers)
         await _send(send, status, body, headers)
 
-    def at_once(self, given: Headers, body: bytes, began: float) -> tuple[int, bytes, Headers] | None:
-        """Status, body and headers for one record to /v1/predict; None where that takes a wait.
+    def at_once(self, given: Mapping[bytes, bytes], body: bytes, began: float) -> tuple[int, bytes, Headers] | None:
+        """Status, body and headers for one record in plain JSON to /v1/predict; None where that takes a wait.
 
         given: the request's headers, their names in lower case. began: by `time.perf_counter`.
         """
         if self._durable or self.draining:
             return None
-        asked = Asked("/v1/predict", b"", dict(given), began, body)
-        if not plainly_json(asked.headers):
-            return None
+        asked = Asked("/v1/predict", b"", given, began, body)
         general = self.counters.general
         general[count.IN_PROGRESS] += 1
         try:
@@ -228,10 +226,10 @@ class App:
             answered.append((arm, name, chance, places, await _batch(arm, own, contributions=contributions)))
         found: dict[int, dict[str, Any]] = {}
         for arm, name, chance, places, batch in answered:  # only now: all of them, or none
-            arm.keep(batch, [ids[place] for place in places], at, name, chance)
+            named = [ids[place] for place in places]
+            arm.keep(batch, named, at, name, chance)
             asked.wrote.append(arm)
-            found |= zip(places, [{"prediction_id": own, "release": arm.id, **answer} for own, answer in
-                                  zip(map(ids.__getitem__, places), batch.answers, strict=True)], strict=True)
+            found |= zip(places, _named(arm, named, batch), strict=True)
         if shadowed:
             self.arms.shadow(records, ids, at, shape)
         return [found[place] for place in range(len(records))]
@@ -244,8 +242,7 @@ class App:
         batch = await _batch(arm, records, contributions=contributions)
         arm.keep(batch, ids, at, "champion" if arm is self.arms.champion else "challenger", 1.0)
         asked.wrote.append(arm)
-        return [{"prediction_id": place, "release": arm.id, **answer}
-                for place, answer in zip(ids, batch.answers, strict=True)]
+        return _named(arm, ids, batch)
 
     def _infers(self, path: str) -> tuple[str, str, Answer] | None:
         if not path.startswith("/v2/models/") or not path.endswith("/infer"):
@@ -334,6 +331,13 @@ class App:
                 await self.arms.follow()
             except Exception as error:  # the edge: a look that fails is told, and the next one looks again
                 self._faults.tell(error, "looking around")
+
+
+def _named(arm: Arm, ids: list[str], batch: Batch) -> list[dict[str, Any]]:
+    """Answers with the ids under which they are logged."""
+    release = arm.id
+    return [{"prediction_id": own, "release": release, **answer}
+            for own, answer in zip(ids, batch.answers, strict=True)]
 
 
 async def _apart(far: bool, act: Callable[[], T]) -> T:

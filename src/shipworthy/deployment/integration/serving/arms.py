@@ -23,8 +23,8 @@ from shipworthy.deployment.integration.log.recent import Recent
 from shipworthy.deployment.integration.log.told import Rules
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.releases.release import open_release
-from shipworthy.deployment.integration.releases.shelf import in_use
 from shipworthy.deployment.integration.releases.sign import trusted
+from shipworthy.deployment.integration.releases.use import in_use
 from shipworthy.deployment.integration.rollout.calls import Calls, Sampler, add_calls
 from shipworthy.deployment.integration.serving.answerer import Answerer, Batch, Contributions, answerer
 from shipworthy.deployment.integration.serving.counters import (

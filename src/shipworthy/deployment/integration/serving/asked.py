@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from shipworthy.deployment.integration.access.gate import Caller
@@ -20,7 +22,7 @@ class Asked(msgspec.Struct, gc=False):
 
     path: str
     query: bytes
-    headers: dict[bytes, bytes]
+    headers: Mapping[bytes, bytes]
     began: float
     body: bytes = b""
     caller: Caller = ANYONE

@@ -2,7 +2,7 @@
 
 All workers accept from one listening socket, so that none of them takes waiting connections with it when it ends. One
 that is killed is started again; where they end again and again, the server stops with the cause instead of staying up
-and answering nobody.
+and answering nobody. Nothing is imported here that a worker needs and this process does not: it waits most of the time.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from shipworthy.core.project import Project, Serving
-from shipworthy.core.release import Release
-from shipworthy.deployment.integration.releases.shelf import in_use
+from shipworthy.deployment.integration.releases.use import in_use
 from shipworthy.deployment.integration.serving.counters import Board
-from shipworthy.deployment.integration.serving.worker import DRAIN_SECONDS, Job, Saying
+from shipworthy.deployment.integration.serving.job import DRAIN_SECONDS, Job, Saying
 from shipworthy.errors import ShipworthyError, StoreError
+
+if TYPE_CHECKING:
+    from shipworthy.core.release import Release
 
 START_SECONDS = 30.0
 BACKLOG = 2_048
@@ -116,7 +118,7 @@ class Server:
     def __init__(
         self, release: Release | Path, log_folder: Path, project: Project | Serving, *, home: Path | None = None
     ) -> None:
-        folder = release.folder if isinstance(release, Release) else release
+        folder = release if isinstance(release, Path) else release.folder
         serving = project.serve if isinstance(project, Project) else project
         self.serving = msgspec.structs.replace(serving, host="127.0.0.1", port=0)
         self._job = Job(str(folder), str(log_folder), None, self.serving, str(home or ""))

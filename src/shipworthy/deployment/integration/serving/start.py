@@ -18,7 +18,7 @@ from shipworthy.core.project import Serving, read_project
 from shipworthy.deployment.integration.access.tls import tls
 from shipworthy.deployment.integration.releases.history import told
 from shipworthy.deployment.integration.serving.host import serve
-from shipworthy.deployment.integration.serving.worker import Job
+from shipworthy.deployment.integration.serving.job import Job
 from shipworthy.errors import Misuse, ShipworthyError
 
 

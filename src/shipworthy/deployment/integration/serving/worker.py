@@ -18,7 +18,6 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from shipworthy.core.project import Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.access.gate import Gate
 from shipworthy.deployment.integration.access.tls import tls
@@ -26,42 +25,14 @@ from shipworthy.deployment.integration.serving.app import App, app
 from shipworthy.deployment.integration.serving.arms import signed
 from shipworthy.deployment.integration.serving.counters import Board
 from shipworthy.deployment.integration.serving.front import Front, config
+from shipworthy.deployment.integration.serving.job import DRAIN_SECONDS, Job, Saying
 from shipworthy.deployment.integration.serving.reading import READ_SECONDS
 from shipworthy.deployment.integration.serving.standing import read_standing
 from shipworthy.errors import ShipworthyError
 
-DRAIN_SECONDS = 10
 IDLE_SECONDS = 30
 COLLECT = (50_000, 20, 100)  # a batch makes thousands of answers, none of them in a circle
 SWITCH_SECONDS = 0.0005  # so that opening the next release in a thread keeps no request waiting for long
-
-
-class Job(msgspec.Struct, frozen=True):
-    """What a worker is to do. project: or only the settings of serving. home: of the project, whose tokens let in.
-
-    follow: answer with the project's champion, whoever that becomes; else with the release for ever.
-    handle, board: the listening socket and the shared counters, inherited; −1 for own ones. beside: a module and its
-    words, run in a process of its own as long as the server runs; for the server, not its workers.
-    """
-
-    release: str
-    log: str
-    project: Project | None
-    serving: Serving
-    home: str = ""
-    follow: bool = True
-    worker: int = 0
-    workers: int = 1
-    handle: int = -1
-    board: int = -1
-    beside: tuple[str, ...] = ()
-
-
-class Saying(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a worker says on standard output: the port once it answers, or why it cannot go on."""
-
-    port: int = 0
-    failed: str = ""
 
 
 class Listener(uvicorn.Server):
