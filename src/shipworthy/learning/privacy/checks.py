@@ -89,8 +89,7 @@ def canary(project: Project, profile: Profile, learned: Learned, steps: Steps, *
 
 @check("privacy-cost", row="learning.privacy")
 def privacy_cost(
-    project: Project, profile: Profile, learned: Learned, model: Model, parts: Parts, steps: Steps, *,
-    limit: float = 0.05
+    project: Project, profile: Profile, model: Model, parts: Parts, steps: Steps, *, limit: float = 0.05
 ) -> Finding:
     """Whether accuracy lost to privacy on the holdout, against the same kind of model without it, is within the limit.
 

@@ -38,7 +38,7 @@ class Seeds:
         for number, public in publics.items():
             if number != own:
                 secret = self._private.exchange(X25519PublicKey.from_public_bytes(public))
-                self._seeds[number] = HKDF(SHA256(), 32, salt=None, info=b"shipworthy federated sum").derive(secret)
+                self._seeds[number] = HKDF(SHA256(), 32, salt=None, info=b"masks of a federated sum").derive(secret)
 
     def masked(self, values: Floats, turn: int) -> Words:
         """The values as fixed-point integers modulo 2⁶⁴, 24 bits behind the point, under this turn's masks.
