@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -148,10 +149,14 @@ def _noise(told: Private) -> Noise:
 def _afforded(recipe: Recipe, told: Private, rows: int) -> tuple[Recipe, Spent]:
     """The recipe with the least noise by which all releases together keep to the budget, and what one spends."""
     rules = told.rules
+    noisy = msgspec.structs.replace(recipe, sigma=_sigma(recipe, rules.epsilon, rules.delta, rules.releases))
+    return noisy, Spent(noisy.log, rules.epsilon, rules.delta, msgspec.to_builtins(noisy), rows)
 
+
+@cache
+def _sigma(recipe: Descent | Boosting, epsilon: float, delta: float, releases: int) -> float:
     def logged(sigma: float) -> tuple[Step, ...]:
         log = msgspec.structs.replace(recipe, sigma=sigma).log
-        return tuple(msgspec.structs.replace(step, times=step.times * rules.releases) for step in log)
+        return tuple(msgspec.structs.replace(step, times=step.times * releases) for step in log)
 
-    noisy = msgspec.structs.replace(recipe, sigma=sigma_for(logged, rules.epsilon, rules.delta))
-    return noisy, Spent(noisy.log, rules.epsilon, rules.delta, msgspec.to_builtins(noisy), rows)
+    return sigma_for(logged, epsilon, delta)
