@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,15 @@ from shipworthy.core.features import fit
 from shipworthy.core.found import Catalogue, Listed
 from shipworthy.core.learned import Candidate, Cost, Figures, Job, Learned, Parts
 from shipworthy.core.model import Model, Sheet, encode_target
+from shipworthy.core.recourse import recourse
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import contract, validate
+from shipworthy.data.analysis.profile import profile
 from shipworthy.deployment.integration.serving.answerer import answerer
+from shipworthy.deployment.integration.serving.loopback import loopback
+from shipworthy.deployment.integration.serving.reviewed import reviewed
+from shipworthy.deployment.monitoring.drill import first_alarm
+from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
@@ -69,8 +75,9 @@ def answer(model: Model, record: dict[str, Any]) -> dict[str, Any]:
 STEPS = Steps(
     profile=lambda table: None, contract=contract, validate=validate, clean=lambda raw: None, train=train,
     contributions=lambda model, inputs: contributions(model.program, inputs, model.reference),
-    suspect_labels=suspect_labels, reference=lambda model, table: None, discover=lambda tables, project: None,
-    answer=answer,
+    suspect_labels=suspect_labels, reference=reference, discover=lambda tables, project: None,
+    answer=answer, serve=partial(loopback, world_project()), alarm=partial(first_alarm, world_project()),
+    recourse=recourse, review=reviewed,
 )
 
 
@@ -94,10 +101,10 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
     source = Listed("world", "world.parquet", rows, columns, owner="owner@example.org", licence="CC0-1.0")
     return {
         "project": world_project(), "catalogue": Catalogue((source,), trace=dict.fromkeys(columns, "world")),
-        "table": table, "parts": parts, "arrived": parts.holdout,
+        "table": table, "parts": parts, "arrived": parts.holdout, "profile": profile(parts.learn, target="outcome"),
         "learned": Learned((chosen,), chosen, "", Cost()), "model": model,
         "contract": contract(parts.learn), "book": Book(1), "steps": STEPS, "history": (), "seals": (), "code": (),
-        "metrics": METRICS,
+        "metrics": METRICS, "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
     }
 
 

@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "attest": "cli.attest", "build": "flow", "champion": "flow", "checklist": "flow",
     "discover": "data.collection.discovery", "explain": "cli.explain", "gather": "flow", "init": "cli.init",
+    "mitigate": "cli.mitigate", "notice": "cli.notice",
     "open_workspace": "store.workspace", "predict": "cli.predict", "predict_into": "cli.predict",
     "profile": "data.analysis.profile",
     "promote": "flow", "read": "data.collection.read", "recheck": "again", "renew": "flow", "report": "cli.report",
@@ -36,8 +37,9 @@ _PLACES = {
     "read_project": "core.project",
 }
 
-__all__ = ["attest", "build", "champion", "checklist", "discover", "explain", "gather", "init", "predict",
-           "predict_into", "profile", "promote", "read", "recheck", "renew", "report", "rollback", "waive", "watch"]
+__all__ = ["attest", "build", "champion", "checklist", "discover", "explain", "gather", "init", "mitigate", "notice",
+           "predict", "predict_into", "profile", "promote", "read", "recheck", "renew", "report", "rollback", "waive",
+           "watch"]
 
 if TYPE_CHECKING:
     from shipworthy.core.evidence import Evidence as Evidence

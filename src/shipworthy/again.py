@@ -19,6 +19,7 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.ledger import trained_here
 from shipworthy.core.model import Model
 from shipworthy.core.project import RENEWED, Project
+from shipworthy.core.recourse import recourse
 from shipworthy.core.registry import Plugin, Registry, registry
 from shipworthy.core.release import Release
 from shipworthy.core.rows import also_in
@@ -32,6 +33,9 @@ from shipworthy.data.preprocessing.clean import clean
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.book import ledger
 from shipworthy.deployment.integration.serving.answerer import Answerer, answerer
+from shipworthy.deployment.integration.serving.loopback import loopback
+from shipworthy.deployment.integration.serving.reviewed import reviewed
+from shipworthy.deployment.monitoring.drill import first_alarm
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse, ShipworthyError
 from shipworthy.learning.privacy.noise import SystemNoise
@@ -55,6 +59,8 @@ def steps(project: Project, known: Registry) -> Steps:
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
         learn=partial(_learn, known), noise=SystemNoise,
+        serve=partial(loopback, project), alarm=partial(first_alarm, project),
+        recourse=recourse, review=reviewed,
     )
 
 

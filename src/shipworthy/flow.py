@@ -1,7 +1,6 @@
 """The product in order: study, judge, release; then promote, watch, renew. Read this first.
 
-Stages meet here and nowhere else: each function takes nouns and returns nouns. What is costly is kept, so that a
-killed run goes on from its last finished step.
+Stages meet here and nowhere else: each function takes nouns and returns nouns. What is costly is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from shipworthy.again import PLUGINS, learnt, opened_holdout, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.attest import read_attestations
+from shipworthy.assurance.law.drilled import read_drills
+from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
@@ -42,6 +43,7 @@ from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
 from shipworthy.data.preprocessing.same import joined, joined_labels
+from shipworthy.deployment.integration.erasure.subjects import admitted
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
@@ -125,7 +127,7 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     required(place.project)
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
-        case = prepare(place, tables or gather(place), progress=step)
+        case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), progress=step)
         with tempfile.TemporaryDirectory() as draft:
             case["release"] = write(place, Path(draft), case, Evidence(()))
             evidence = judged(place, case, progress=step)
@@ -142,12 +144,14 @@ def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress
     case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
     asked: Table = case["training"]
     version = place.store.tables.write("training", asked.data, mode="overwrite", migration="a new run")
+    history.measuring(place.store, place.project, case["parts"].holdout.digest)
     standing = champion(place)
     return case | {
         "code": place.plugins(), "signer": public_bytes(project_key(place.key)), "history": history.ledger(place.store),
         "seals": history.seals(place.store, standing), "tables": place.store.tables,
+        "drills": read_drills(place.store.home),
         "champion": standing.model if standing else None, "learnt": learnt(place, standing),
-        "attestations": read_attestations(place.folder),
+        "attestations": read_attestations(place.folder), "packs": chosen(place.project, place.folder),
         "book": opened_holdout(place, case["parts"].holdout, case["model"]),
         "training": {"table": "training", "version": version, "schema": asked.schema, "notes": asked.notes},
     }
@@ -205,14 +209,9 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
     """The evidence about a case: every check whose subjects exist, and what was judged while learning."""
     identity = _identity(place, case)
     about = Judged(identity.code, identity.model, identity.data)
-    evidence = judge(case, place.registry.checks, settings=place.project.checks, judged=about,
-                     required=required(place.project), progress=progress,
-                     waivers=history.waived(place.store, trainer=place.project.project.trainer))
-    heard = {finding.check for finding in evidence.findings}
-    more = tuple(msgspec.structs.replace(finding, judged=about) for finding in case["while learning"]
-                 if finding.check not in heard)
-    missing = {row: why for row, why in evidence.missing.items() if row not in {finding.row for finding in more}}
-    return msgspec.structs.replace(evidence, findings=evidence.findings + more, missing=missing)
+    return judge(case, place.registry.checks, settings=place.project.checks, judged=about,
+                 required=required(place.project), progress=progress,
+                 waivers=history.waived(place.store, trainer=place.project.project.trainer))
 
 
 # ── promote, roll back, verify ───────────────────────────────────────────────────────────────────────────────────
@@ -220,8 +219,7 @@ def judged(place: Workspace, case: Case, *, progress: Progress = quiet) -> Evide
 
 def checklist(place: Place, release_id: str = "") -> Evidence:
     """The evidence about a release, the newest if none is named, with the waivers, gate and code as they are today."""
-    place = opened(place)
-    return current_evidence(place, candidate(place, release_id))
+    return current_evidence(opened(place), candidate(place, release_id))
 
 
 def candidate(place: Place, release_id: str = "") -> Release:
@@ -238,7 +236,8 @@ def current_evidence(place: Workspace, release: Release) -> Evidence:
     made = release.manifest.identity
     return msgspec.structs.replace(
         release.evidence, waivers=history.waived(place.store, release=release.id), required=required(place.project),
-        missing=last_said(place.store, release), current=Judged(code_digest(place.registry), made.model, made.data))
+        missing=last_said(place.store, release), current=Judged(
+            code_digest(place.registry), made.model, made.data, digest(chosen(place.project, place.folder))))
 
 
 def promote(place: Place, *, by: str, why: str, release_id: str = "") -> Release:
@@ -341,7 +340,7 @@ def renew(
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
     what = [project.data, project.source, project.join, project.split, project.learning, project.value, project.checks,
-            project.privacy]
+            project.fairness.mitigation, project.privacy]
     if step == "learn":
         compute = within(project, history.ledger(place.store), compute, partial(history.record, place.store))
     return keep(place.store, step, compute, code=code_digest(place.registry), inputs=inputs,

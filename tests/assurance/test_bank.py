@@ -10,25 +10,29 @@ from shipworthy.assurance import (
     antipatterns,
     authorship,
     bias,
+    criterion,
     decisions,
     explainability,
     fairness,
     inversion,
+    loop,
     nontechnical,
     poisoning,
+    reasons,
     teams,
     tooling,
 )
 from shipworthy.core.evidence import Judged
 from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, _marked
-from shipworthy.sabotage import assurance as planted
+from shipworthy.sabotage import assurance, ethics
 
-MODULES = (antipatterns, authorship, bias, decisions, explainability, fairness, inversion, nontechnical, poisoning,
-           teams, tooling)
+MODULES = (antipatterns, authorship, bias, criterion, decisions, explainability, fairness, inversion, loop,
+           nontechnical, poisoning, reasons, teams, tooling)
 CHECKS = {marked.name: marked for module in MODULES for marked in _marked(module)}
-FAULTS = [marked for marked in _marked(planted) if marked.facts["kind"] == "sabotage"]
-TWINS = {marked.facts["check"]: marked for marked in _marked(planted) if marked.facts["kind"] == "twin"}
+PLANTED = [*_marked(assurance), *_marked(ethics)]
+FAULTS = [marked for marked in PLANTED if marked.facts["kind"] == "sabotage"]
+TWINS = {marked.facts["check"]: marked for marked in PLANTED if marked.facts["kind"] == "twin"}
 
 
 def judged(name: str, case: dict[str, Any]) -> Any:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
-from shipworthy.core.judge import REPORT_IT, bind, judge
+from shipworthy.core.judge import REPORT_IT, bind, judge, required
+from shipworthy.core.project import parse
 from shipworthy.core.registry import Marked
 from shipworthy.errors import BadData, BadProject
 from shipworthy.marks import MARK, check
@@ -246,3 +247,12 @@ def test_a_check_that_fails_in_any_way_ends_no_run(function: Any, told: str) -> 
     assert found.verdict == "unknown"
     assert found.sentence.startswith("The check itself failed: ") and told in found.sentence
     assert other.verdict == "pass"
+
+
+def test_a_declared_property_must_be_proved_for_promotion() -> None:
+    head = '[project]\nname = "p"\n[data]\ntarget = "y"\n'
+    claim = '[[property]]\nclaim = "answers stay above 0"\n'
+    assert "verification.functional" not in required(parse(head))
+    assert "verification.functional" in required(parse(head + claim))
+    assert "verification.functional" not in required(parse(
+        f'{head}{claim}[gate]\nwithout = ["verification.functional"]\n'))

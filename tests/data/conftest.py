@@ -55,7 +55,7 @@ def make_case(seed: int, table: Table | None = None, project: Project | None = N
     steps = Steps(
         profile=profile, contract=contract, validate=validate, discover=discover, suspect_labels=suspect_labels,
         clean=lambda rows: clean(rows, profile(rows), project), train=_none, contributions=_none, reference=_none,
-        answer=_none,
+        answer=_none, recourse=_none, review=_none, serve=_none, alarm=_none,
     )
     order = np.random.default_rng(seed).permutation(cleaned.rows)
     ends = (int(0.65 * cleaned.rows), int(0.8 * cleaned.rows))

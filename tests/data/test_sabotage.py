@@ -16,6 +16,7 @@ from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked
 from shipworthy.marks import MARK
 from shipworthy.sabotage import data as faults
+from shipworthy.sabotage import privacy
 
 
 def marked(package: ModuleType, kind: str) -> dict[str, Marked]:
@@ -29,8 +30,8 @@ def marked(package: ModuleType, kind: str) -> dict[str, Marked]:
 
 
 CHECKS = marked(stage, "check")
-FAULTS = marked(faults, "sabotage")
-TWINS = marked(faults, "twin")
+FAULTS = marked(faults, "sabotage") | marked(privacy, "sabotage")
+TWINS = marked(faults, "twin") | marked(privacy, "twin")
 
 
 def test_every_check_of_the_stage_has_a_fault() -> None:

@@ -86,6 +86,8 @@ class Axis:
         """The least and greatest number in the cells of a box."""
         cut = -math.inf if box[0] == 0 else float(self.cuts[box[0] - 1])
         above = cut if cut == -math.inf else cut + 1 if self.whole else math.nextafter(cut, math.inf)
+        if self.zero and abs(above) <= ZERO:
+            above = 1.0 if self.whole else ABOVE
         return max(self.low, above), self.high if box[1] >= len(self.cuts) else min(self.high, float(self.cuts[box[1]]))
 
     def split(self, box: Box, node: Any) -> tuple[Box, Box]:

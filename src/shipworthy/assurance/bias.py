@@ -7,8 +7,19 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, mend, no_people
+from shipworthy.assurance.groups import (
+    Grouping,
+    came_true,
+    enough,
+    favourable,
+    groupings,
+    in_words,
+    mend,
+    unmeasured,
+    wished,
+)
 from shipworthy.core.evidence import Finding, Verdict, say, settled
+from shipworthy.core.found import Profile
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
@@ -34,26 +45,22 @@ class _Gap(NamedTuple):
 
 
 @check("amplification", row="ethics.bias")
-def amplification(project: Project, model: Model, parts: Parts, *, limit: float = 0.02, least: int = 50) -> Finding:
+def amplification(
+    project: Project, profile: Profile, model: Model, parts: Parts, *, limit: float = 0.02, least: int = 50
+) -> Finding:
     """Whether the gap in selection rates exceeds the gap in base rates by at most the limit, at the upper end.
 
-    The group with the higher base rate less the one with the lower, for every protected column and pair of them, on
+    The group with the higher base rate less the one with the lower, for every protected column and intersection, on
     tune and holdout rows together. A figure beyond the limit that chance can explain is unknown.
     Source: Zhao et al. (2017), bias amplification, with rates in place of counts.
     """
     both = Table(pa.concat_tables([parts.tune.data, parts.holdout.data]), parts.holdout.schema, "tune and holdout",
                  parts.holdout.origin)
-    absent = no_people(project, both)
-    if absent:
-        return say("not-applicable", f"Bias between groups of people does not apply: {absent}.")
-    if not both.schema.protected:
-        return say("unknown", "No protected column is declared, so no gap can be measured.",
-                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows '
-                   'are not people')
-    if model.task == "multiclass":
-        return say("unknown", "Which of several classes is favourable is not declared, so no gap can be measured.",
-                   remedy="state the decision as two classes: [data] positive or [data.target_rule]")
-    true, chosen = came_true(model, model.truth(both)), favourable(model, model.score(both))
+    why_not = unmeasured(project, profile, model, both, what="Bias")
+    if why_not is not None:
+        return why_not
+    wish = wished(project, model)
+    true, chosen = came_true(model, model.truth(both), wish), favourable(model, model.score(both), wish)
     gaps = [_gap(way, true, chosen) for way in groupings(both, least=least) if way.groups >= 2]
     if not gaps:
         return say("unknown", f"No two groups have {least} rows each.", n=both.rows, remedy="hold out more rows")
@@ -61,10 +68,13 @@ def amplification(project: Project, model: Model, parts: Parts, *, limit: float 
     order: tuple[Verdict, ...] = ("fail", "unknown", "pass")
     worst = next(v for v in order if v in verdicts)
     gap = max((g for g, v in zip(gaps, verdicts, strict=True) if v == worst), key=lambda g: g.high)
-    return _say(gap, worst, model, limit=limit, groupings=len(gaps), share=both.rows / (both.rows + parts.learn.rows))
+    return _say(gap, worst, model, what=in_words(model, wish), limit=limit, groupings=len(gaps),
+                share=both.rows / (both.rows + parts.learn.rows))
 
 
-def _say(gap: _Gap, verdict: Verdict, model: Model, *, limit: float, groupings: int, share: float) -> Finding:
+def _say(
+    gap: _Gap, verdict: Verdict, model: Model, *, what: str, limit: float, groupings: int, share: float
+) -> Finding:
     rows = int(gap.grouping.kept.sum())
     told, remedy = "", ""
     if verdict == "unknown":
@@ -73,8 +83,6 @@ def _say(gap: _Gap, verdict: Verdict, model: Model, *, limit: float, groupings: 
     if verdict == "fail":
         remedy = mend(gap.grouping, model, "ethics.bias")
     one, other = gap.groups
-    target = model.sheet.target
-    what = f"{target} = {model.classes[1]}" if model.classes else f"a {target} above the median"
     return say(verdict, f"By {gap.grouping.name}, the share of {what} differs by {gap.base:+.3f} in the data and by "
                         f"{gap.selected:+.3f} in decisions, {one} less {other}: the model adds {gap.value:+.3f} "
                         f"({gap.low:+.3f} to {gap.high:+.3f}, {rows:,} rows); {limit:+g} is allowed in {groupings} "

@@ -6,8 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shipworthy.assurance.groups import Grouping, came_true, enough, favourable, groupings, mend, no_people
+from shipworthy.assurance.groups import (
+    Grouping,
+    came_true,
+    enough,
+    favourable,
+    groupings,
+    in_words,
+    mend,
+    unmeasured,
+    wished,
+)
 from shipworthy.core.evidence import Finding, Verdict, say, settled
+from shipworthy.core.found import Profile
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
@@ -21,7 +32,9 @@ from shipworthy.metrics.fairness import (
     selection_rates,
 )
 
-RATIO, ODDS = 0.80, 0.10
+LIMITS = {"impact-ratio": 0.80, "equalised-odds": 0.10}
+NAMES = {"impact-ratio": "impact ratio", "equalised-odds": "equalised odds difference"}
+SHOWN = 6
 
 
 class _Figure(NamedTuple):
@@ -33,38 +46,49 @@ class _Figure(NamedTuple):
 
 
 @check("fairness", row="ethics.fairness")
-def fairness(project: Project, model: Model, parts: Parts, *, least: int = 50) -> Finding:
-    """Whether the criterion of the project file holds for every protected column and every pair of them.
+def fairness(project: Project, profile: Profile, model: Model, parts: Parts, *, least: int = 50) -> Finding:
+    """Whether the criterion of the project file holds for every protected column and every intersection of them.
 
     impact-ratio: lowest over highest selection rate, at least 0.80; equalised-odds: largest gap in true or false
-    positive rate, at most 0.10; the limit can be declared. Groups under `least` holdout rows are reported, not judged.
+    positive rate, at most 0.10; the limit can be declared. The criterion that was not chosen is shown, not judged: no
+    model meets both where base rates differ. Groups under `least` holdout rows are insufficient: named, never a pass.
     A figure within its limit whose interval is not is unknown: there are too few rows to tell.
     """
-    absent = no_people(project, parts.holdout)
-    if absent:
-        return say("not-applicable", f"Fairness between groups does not apply: {absent}.")
-    if not parts.holdout.schema.protected:
-        return say("unknown", "No protected column is declared, so nobody can say who is treated alike.",
-                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows '
-                   'are not people')
-    criterion = project.fairness.criterion
-    if criterion == "none":
-        return say("unknown", "No fairness criterion was chosen before measuring.",
-                   remedy='choose one now: [fairness] criterion = "impact-ratio" or "equalised-odds"')
-    if model.task == "multiclass":
-        return say("unknown", "Which of several classes is favourable is not declared, so no rate can be compared.",
-                   remedy="state the decision as two classes: [data] positive or [data.target_rule]")
-    score = model.score(parts.holdout)
-    chosen, true = favourable(model, score), came_true(model, model.truth(parts.holdout))
-    limit = project.fairness.limit or (RATIO if criterion == "impact-ratio" else ODDS)
+    why_not = unmeasured(project, profile, model, parts.holdout, what="Fairness")
+    if why_not is not None:
+        return why_not
+    criterion, wish = project.fairness.criterion, wished(project, model)
+    chosen = favourable(model, model.score(parts.holdout), wish)
+    true = came_true(model, model.truth(parts.holdout), wish)
+    limit = project.fairness.limit or LIMITS[criterion]
     ways = groupings(parts.holdout, least=least)
-    figures = [_measure(way, criterion, chosen, true, limit) for way in ways if way.groups >= 2]
+    able = [way for way in ways if way.groups >= 2]
     small = [name for way in ways for name in way.small]
-    if not figures:
+    if not able:
         return say("unknown", f"No two groups have {least} holdout rows each, so nothing can be compared "
-                   f"(too small: {', '.join(small[:6]) or 'all'}).", n=parts.holdout.rows, remedy="hold out more rows")
+                   f"(too small: {', '.join(small[:SHOWN]) or 'all'}).", n=parts.holdout.rows,
+                   remedy="hold out more rows")
+    figures = [_measure(way, criterion, chosen, true, limit) for way in able]
     share = parts.holdout.rows / (parts.holdout.rows + parts.tune.rows + parts.learn.rows)
-    return _say(model, figures, criterion, limit, small=small, chosen=chosen, share=share)
+    told = _beside(able, criterion, chosen, true) + _insufficient(small, least)
+    return _say(model, figures, project, what=in_words(model, wish), chosen=chosen, share=share, limit=limit,
+                more=told)
+
+
+def _beside(ways: list[Grouping], criterion: str, chosen: Ints, true: Ints) -> str:
+    """The worst figure of the criterion that was not chosen, in a sentence."""
+    other = next(name for name in LIMITS if name != criterion)
+    figures = [_measure(way, other, chosen, true, LIMITS[other]) for way in ways]
+    worst = (min if other == "impact-ratio" else max)(figures, key=lambda figure: figure.value)
+    return (f" Not chosen, and not judged: the {NAMES[other]} by {worst.grouping.name} is {worst.value:.2f} "
+            f"({worst.low:.2f} to {worst.high:.2f}).")
+
+
+def _insufficient(small: list[str], least: int) -> str:
+    if not small:
+        return ""
+    listed = f"{', '.join(small[:SHOWN])}{' …' if len(small) > SHOWN else ''}"
+    return f" Insufficient, under {least} rows, and not judged: {listed}."
 
 
 def _measure(way: Grouping, criterion: str, chosen: Ints, true: Ints, limit: float) -> _Figure:
@@ -77,22 +101,19 @@ def _measure(way: Grouping, criterion: str, chosen: Ints, true: Ints, limit: flo
 
 
 def _say(
-    model: Model, figures: list[_Figure], criterion: str, limit: float, *, small: list[str], chosen: Ints, share: float
+    model: Model, figures: list[_Figure], project: Project, *, what: str, chosen: Ints, share: float, limit: float,
+    more: str
 ) -> Finding:
-    ratio = criterion == "impact-ratio"
+    ratio = project.fairness.criterion == "impact-ratio"
     order = {"fail": 0, "unknown": 1, "pass": 2}
     worst = min(figures, key=lambda f: (order[f.verdict], f.value if ratio else -f.value))
     rates = selection_rates(chosen[worst.grouping.kept], worst.grouping.label[worst.grouping.kept])
     lowest, highest = int(np.nanargmin(rates.rate)), int(np.nanargmax(rates.rate))
-    what = "impact ratio" if ratio else "equalised odds difference"
     rows = int(worst.grouping.kept.sum())
-    target = model.sheet.target
-    chosen_is = f"{target} = {model.classes[1]}" if model.classes else f"a {target} above the median"
-    tail = f" Too few rows to judge: {', '.join(small[:6])}{' …' if len(small) > 6 else ''}." if small else ""
     few, most = (f"{rates.rate[at]:.0%} of the rows with {rates.group[at]}" for at in (lowest, highest))
-    sentence = (f"By {worst.grouping.name}, the {what} is {worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}, "
-                f"{rows:,} rows): the answer is {chosen_is} for {few} and for {most}; "
-                f"at {'least' if ratio else 'most'} {limit:g} is asked of {len(figures)} groupings.{tail}")
+    sentence = (f"By {worst.grouping.name}, the {NAMES[project.fairness.criterion]} is {worst.value:.2f} "
+                f"({worst.low:.2f} to {worst.high:.2f}, {rows:,} rows): the answer is {what} for {few} and for {most}; "
+                f"at {'least' if ratio else 'most'} {limit:g} is asked of {len(figures)} groupings.{more}")
     remedy = mend(worst.grouping, model, "ethics.fairness") if worst.verdict == "fail" else ""
     if worst.verdict == "unknown":
         inside = (worst.value >= limit) == ratio

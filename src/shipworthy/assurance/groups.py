@@ -1,101 +1,95 @@
-"""The groups that fairness is measured by: every protected column, and their intersections."""
+"""When groups may be measured, what is wished for, and what can be done about a gap."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import combinations, pairwise
-
 import numpy as np
 
+from shipworthy.core.evidence import Finding, say
+from shipworthy.core.found import Profile
+from shipworthy.core.groups import LEAST as LEAST
+from shipworthy.core.groups import Grouping as Grouping
+from shipworthy.core.groups import groupings as groupings
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints, Mask, Table
-from shipworthy.metrics.arrays import Array
+from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.errors import BadProject, one_of
 
-LEAST = 50
-BANDS = 4
 MOST_TIMES = 1_000.0
 MOST_HELD_OUT = 0.5
 
 
-@dataclass(frozen=True)
-class Grouping:
-    """One way to group the rows. label: (n,) group of every row, in words. kept: rows of groups large enough.
-
-    small: the groups under the least number of rows; nothing is said of them.
+def not_people(project: Project, profile: Profile) -> str:
+    """Why no row is about a person: the project declares a thing, nothing is protected or declared personal, and the
+    scanner finds no personal column. Empty if somebody may be concerned; a declaration alone shows nothing.
     """
-
-    columns: tuple[str, ...]
-    label: Array
-    kept: Mask
-    small: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return " × ".join(self.columns)
-
-    @property
-    def groups(self) -> int:
-        return len(np.unique(self.label[self.kept]))
+    if project.project.subject != "thing" or project.data.protected or project.data.personal:
+        return ""
+    if any(column.personal for column in profile.columns):
+        return ""
+    return ('rows are declared to be about things, [project] subject = "thing", no column is protected, and the '
+            "scanner finds no personal data")
 
 
-def no_people(project: Project, table: Table) -> str:
-    """Why fairness does not apply: a declared thing as subject and no protected column; empty if it does apply."""
-    if project.project.subject == "thing" and not table.schema.protected and not project.data.protected:
-        return 'rows are declared to be about things, [project] subject = "thing", and no column is protected'
-    return ""
+def unmeasured(project: Project, profile: Profile, model: Model, table: Table, *, what: str) -> Finding | None:
+    """Why no group may be measured: it does not apply, nothing is protected, or no criterion was chosen; else None.
+
+    what: the subject in words, such as "Fairness". The criterion comes before any figure of a group.
+    """
+    absent = "" if table.schema.protected else not_people(project, profile)
+    if absent:
+        return say("not-applicable", f"{what} between groups does not apply: {absent}.")
+    if not table.schema.protected:
+        return say("unknown", "No protected column is declared, so nobody can say who is treated alike.",
+                   remedy='declare one, [data] protected = ["sex"], or [project] subject = "thing" if rows '
+                   'are not people')
+    if project.fairness.criterion == "none":
+        return say("unknown", "No fairness criterion was chosen before measuring.",
+                   remedy='choose one now: [fairness] criterion = "impact-ratio" or "equalised-odds"')
+    if model.task == "multiclass":
+        return say("unknown", "Which of several classes is favourable is not declared, so no rate can be compared.",
+                   remedy="state the decision as two classes: [data] positive or [data.target_rule]")
+    return None
 
 
-def groupings(table: Table, *, least: int = LEAST, depth: int = 2) -> list[Grouping]:
-    """Groupings by each protected column and by pairs; numbers are cut at their quartiles, missing is a group."""
-    labels = {column.name: _labels(table, column.name) for column in table.schema.protected}
-    sets = [names for size in range(1, depth + 1) for names in combinations(labels, size)]
-    return [_grouping(names, [labels[name] for name in names], least) for names in sets]
+def wished(project: Project, model: Model) -> int:
+    """The code of the class that people wish for: the second of two unless the project names the other.
+
+    Raises BadProject where it names no class.
+    """
+    name = project.fairness.favourable
+    if not name or model.task == "regression":
+        return 1
+    if name not in model.classes:
+        raise BadProject(f'"{name}" is not a value of {model.sheet.target}', where="[fairness] favourable",
+                         hint=one_of(name, model.classes))
+    return model.classes.index(name)
 
 
-def _labels(table: Table, name: str) -> Array:
-    if table.schema[name].kind == "number":
-        values = table.numbers(name)
-        known = values[np.isfinite(values)]
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, BANDS + 1)[1:-1])) if known.size else np.zeros(0)
-        if len(np.unique(known)) > BANDS:
-            cuts = [f"{edge:g}" for edge in edges]
-            told = [f"{name} ≤ {cuts[0]}", *(f"{low} < {name} ≤ {high}" for low, high in pairwise(cuts)),
-                    f"{name} > {cuts[-1]}"]
-            cell = np.searchsorted(edges, values, side="left")
-            return np.array([told[c] if x == x else f"{name} missing" for c, x in zip(cell, values, strict=True)])
-    return np.array([f"{name} missing" if word is None else f"{name} = {word}" for word in table.words(name)])
-
-
-def _grouping(columns: tuple[str, ...], labels: list[Array], least: int) -> Grouping:
-    joined = labels[0] if len(labels) == 1 else np.array([" and ".join(words) for words in zip(*labels, strict=True)])
-    values, place, count = np.unique(joined, return_inverse=True, return_counts=True)
-    return Grouping(columns, joined, np.asarray(count[place] >= least),
-                    tuple(f"{value} ({rows})" for value, rows in zip(values, count, strict=True) if rows < least))
-
-
-def favourable(model: Model, score: Floats) -> Ints:
-    """1 where a row is selected, (n,): decided for the second class; for a regression scored above the median.
+def favourable(model: Model, score: Floats, wish: int = 1) -> Ints:
+    """1 where a row is selected, (n,): decided for the class wished for; for a regression scored above the median.
 
     Source for the median: 6 RCNY 5-301 (New York City), scoring rate.
     """
-    return np.asarray(score > np.median(score), np.int64) if model.task == "regression" else model.decide(score)
+    chosen = score > np.median(score) if model.task == "regression" else model.decide(score) == wish
+    return np.asarray(chosen, np.int64)
 
 
-def came_true(model: Model, truth: Floats | Ints) -> Ints:
-    """1 where the favourable outcome came true, (n,); for a regression above the median."""
-    return np.asarray(truth > np.median(truth) if model.task == "regression" else truth == 1, np.int64)
+def came_true(model: Model, truth: Floats | Ints, wish: int = 1) -> Ints:
+    """1 where the class wished for came true, (n,); for a regression above the median."""
+    return np.asarray(truth > np.median(truth) if model.task == "regression" else truth == wish, np.int64)
+
+
+def in_words(model: Model, wish: int = 1) -> str:
+    """What is wished for, such as "outcome = yes"."""
+    target = model.sheet.target
+    return f"{target} = {model.classes[wish]}" if model.classes else f"a {target} above the median"
 
 
 def mend(way: Grouping, model: Model, row: str) -> str:
-    """What the project file can do about a gap between groups, and how to accept it. row: of the survey."""
+    """What can be done about a gap between groups, and how to accept it. row: of the survey."""
     read = [name for name in way.columns if name in model.features.columns]
-    if read:
-        listed = ", ".join(f'"{name}"' for name in read)
-        first = f"add {listed} to [data] set_aside and run again (the gap is measured all the same)"
-    else:
-        first = f"the model does not read {way.name}: add the columns that stand in for it to [data] set_aside"
-    return f"{first}; or {_waive(row)}"
+    without = f" (to leave {' and '.join(read)} out seldom helps: other columns stand in)" if read else ""
+    return f"see what each mitigation costs: shipworthy mitigate{without}; or {_waive(row)}"
 
 
 def _waive(row: str) -> str:

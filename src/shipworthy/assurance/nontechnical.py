@@ -23,7 +23,7 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
     """
     mine = [one for one in attestations if one.row == ROW]
     today = datetime.now(UTC).date()
-    judged = {topic: _judge([one for one in mine if one.topic == topic], project.project.trainer, today)
+    judged = {topic: judge_topic([one for one in mine if one.topic == topic], project.project.trainer, today)
               for topic in topics}
     wrong = {topic: why for topic, why in judged.items() if why not in ("", "missing")}
     missing = [topic for topic, why in judged.items() if why == "missing"]
@@ -43,7 +43,7 @@ def attested(project: Project, attestations: tuple[Attestation, ...], *, topics:
                value=0.0, limit=0.0, n=len(topics), until=until)
 
 
-def _judge(found: list[Attestation], trainer: str, today: date) -> str:
+def judge_topic(found: list[Attestation], trainer: str, today: date) -> str:
     """Why no statement of a topic counts; empty if one does. The best of several decides."""
     if not found:
         return "missing"
@@ -58,6 +58,11 @@ def _judge(found: list[Attestation], trainer: str, today: date) -> str:
         else:
             return ""
     return reasons[-1]
+
+
+def last_day(found: list[Attestation]) -> date:
+    """The last day of the best of several statements."""
+    return max(map(_day, found))
 
 
 def _day(statement: Attestation) -> date:

@@ -41,7 +41,7 @@ MOST_ROWS = 6_000
 @click.option("--check", "only", multiple=True, help="Only this check; may be repeated.")
 @json_option
 def command(
-    address: str, folder: Path, every: Path | None, twins: int, only: tuple[str, ...], as_json: bool
+    *, address: str, folder: Path, every: Path | None, twins: int, only: tuple[str, ...], as_json: bool
 ) -> None:
     """Run the bank on the clean world, or on TABLE: caught or missed, and what was said of the clean twins.
 

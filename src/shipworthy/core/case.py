@@ -31,6 +31,9 @@ SUBJECTS: dict[str, str] = {
     "history": "the audit ledger of people and pointer moves (list of lines)",
     "seals": "signed heads of that ledger, the newest first (tuple of core.ledger.Seal)",
     "attestations": "what people signed (tuple of core.attested.Attestation)",
+    "packs": "the rule packs that the project names (tuple of core.pack.Pack)",
+    "evidence": "what all checks before this one said (core.evidence.Evidence)",
+    "drills": "what drills found, the newest first (tuple of core.drill.Drill)",
     "grid": "the frozen reference grid (core.grid.Reference)",
     "log": "what was served (Table)",
     "labels": "what came true, late (Table)",
@@ -65,6 +68,10 @@ class Steps:
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     learn: (parts, project) → (Learned, Model), by that project file. noise: () → the noise of private learning.
+    serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
+    alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
+    recourse: (model, row, changes, *, wish) → Recourse, the cheapest change of a row that turns its decision.
+    review: (release, project) → Reviewed, what a live override of one answer came to.
     """
 
     profile: Callable[..., Any]
@@ -77,8 +84,29 @@ class Steps:
     reference: Callable[..., Any]
     discover: Callable[..., Any]
     answer: Callable[..., Any]
+    recourse: Callable[..., Any]
+    review: Callable[..., Any]
+    serve: Callable[..., Any]
+    alarm: Callable[..., Any]
     learn: Callable[..., Any] | None = None
     noise: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What came of overruling one served answer. served, asked, stands: the model's decision, the person's, and what
+    stands afterwards. status, refused: of the request with a token that may overrule, and with one that may not.
+    logged: decisions of people in the log. actors: of its lines in the ledger. broken: what is wrong with the ledger.
+    """
+
+    served: Any
+    asked: Any
+    status: int
+    refused: int
+    stands: Any
+    logged: tuple[Any, ...]
+    actors: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

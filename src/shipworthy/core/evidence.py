@@ -15,15 +15,20 @@ Verdict = Literal["pass", "fail", "unknown", "attested", "not-applicable"]
 VALID_DAYS = 180
 WAIVED_DAYS = 366
 AXES = ("code", "model", "data")
+CAUSES = (*AXES, "pack")
 _WORST: tuple[Verdict, ...] = ("fail", "unknown", "attested", "pass", "not-applicable")
 
 
 class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The digests of what a finding is about; a change of one makes stale what depended on it."""
+    """The digests of what a finding is about; a change of one makes stale what depended on it.
+
+    pack: of the rule packs, where the finding rests on them.
+    """
 
     code: str = ""
     model: str = ""
     data: str = ""
+    pack: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -182,7 +187,7 @@ class Evidence(msgspec.Struct, frozen=True):
     def staleness(self, finding: Finding, now: datetime | None = None) -> str:
         """Why a finding counts no longer: its age, its last day, or other code, model or data; empty if it counts."""
         now = now or datetime.now(UTC)
-        for axis in AXES:
+        for axis in CAUSES:
             told, wanted = getattr(finding.judged, axis), getattr(self.current, axis)
             if told and wanted and told != wanted:
                 return f"it was made of other {axis} than today's"
@@ -191,6 +196,15 @@ class Evidence(msgspec.Struct, frozen=True):
         if finding.at and (age := now - datetime.fromisoformat(finding.at)) > timedelta(days=VALID_DAYS):
             return f"it is {age.days} days old, at most {VALID_DAYS} are allowed"
         return ""
+
+    def causes(self, now: datetime | None = None) -> dict[str, tuple[Finding, ...]]:
+        """Cause → the findings that count no longer because of it: "code", "model", "data", "pack" or "age"."""
+        found: dict[str, list[Finding]] = {}
+        for finding in self.stale(now):
+            axes = [axis for axis in CAUSES if getattr(finding.judged, axis) and getattr(self.current, axis)
+                    and getattr(finding.judged, axis) != getattr(self.current, axis)]
+            found.setdefault(axes[0] if axes else "age", []).append(finding)
+        return {cause: tuple(findings) for cause, findings in found.items()}
 
     def stale(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """The findings that count no longer: a row that rests on one is refused until it is judged again."""

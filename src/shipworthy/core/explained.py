@@ -137,6 +137,11 @@ def _value(encoder: Encoder, number: float, cells: Table | None) -> str:
     return f"{number:,.0f}" if number % 1 == 0 and abs(number) < 1e15 else f"{number:.6g}"
 
 
+def in_words(encoder: Encoder, number: float) -> str:
+    """What an input stands for, such as a level or a weekday."""
+    return _value(encoder, number, None)
+
+
 def _answered(answer: dict[str, Any]) -> str:
     """An answer in one line."""
     prediction = answer["prediction"]

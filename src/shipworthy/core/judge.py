@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shipworthy.core.canon import digest
 from shipworthy.core.evidence import Evidence, Finding, Judged, Waiver, say
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
@@ -61,17 +62,23 @@ def judge(
 ) -> Evidence:
     """Evidence from every check whose subjects are all in the case; the others are listed as missing.
 
-    case: subject name → value; None counts as absent.
+    case: subject name → value; None counts as absent. Checks that judge "evidence" are heard last, on what all others
+    said and on what was judged while learning.
     """
-    given = settings or {}
+    given, about = settings or {}, judged or Judged()
     bind(checks, given)
-    findings = []
-    able = {name: one for name, one in checks.items() if all(case.get(each) is not None for each in one.subjects)}
-    for name, marked in able.items():
+    findings: list[Finding] = []
+    known = {**case, "evidence": Evidence(())}
+    able = {name: one for name, one in checks.items() if all(known.get(each) is not None for each in one.subjects)}
+    for name, marked in sorted(able.items(), key=lambda one: "evidence" in one[1].subjects):
         progress(f"judging {len(able)} checks: {name}")
-        findings.append(run(marked, case, given.get(name, {}), judged or Judged()))
+        if "evidence" in marked.subjects:
+            known["evidence"] = Evidence((*findings, *_earlier(case, findings, about)))
+        of_packs = msgspec.structs.replace(about, pack=digest(case["packs"])) if "packs" in marked.subjects else about
+        findings.append(run(marked, known, given.get(name, {}), of_packs))
+    findings += _earlier(case, findings, about)
     heard = {finding.row for finding in findings}
-    return Evidence(tuple(findings), tuple(required), tuple(waivers), _missing(case, checks, heard))
+    return Evidence(tuple(findings), tuple(required), tuple(waivers), _missing(known, checks, heard))
 
 
 def run(marked: Marked, case: Case, settings: Mapping[str, Any], judged: Judged) -> Finding:
@@ -115,6 +122,13 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200].rstrip(".") or "without a word"
 
 
+def _earlier(case: Case, findings: list[Finding], judged: Judged) -> list[Finding]:
+    """What was judged while learning and has not been judged since."""
+    heard = {finding.check for finding in findings}
+    return [msgspec.structs.replace(finding, judged=judged) for finding in case.get("while learning", ())
+            if finding.check not in heard]
+
+
 def _missing(case: Case, checks: Mapping[str, Marked], heard: set[str]) -> dict[str, str]:
     found = {}
     for row in ROWS:
@@ -127,7 +141,8 @@ def _missing(case: Case, checks: Mapping[str, Marked], heard: set[str]) -> dict[
 
 
 def required(project: Project) -> tuple[str, ...]:
-    """The rows that must hold for promotion: the survey's default, changed by the project's [gate].
+    """The rows that must hold for promotion: the survey's default, changed by the project's [gate]; and that of proofs,
+    where a property is declared.
 
     Raises BadProject for a row that does not exist.
     """
@@ -135,5 +150,6 @@ def required(project: Project) -> tuple[str, ...]:
         if row not in BY_ID:
             raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
     default = {row.id for row in ROWS if row.required}
-    wanted = (default | set(project.gate.also)) - set(project.gate.without)
+    declared = {"verification.functional"} if project.property else set()
+    wanted = (default | declared | set(project.gate.also)) - set(project.gate.without)
     return tuple(row.id for row in ROWS if row.id in wanted)

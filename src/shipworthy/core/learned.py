@@ -12,7 +12,7 @@ from shipworthy.core.features import Input
 from shipworthy.core.model import Model
 from shipworthy.core.private import Message, Others, Private, Spent
 from shipworthy.core.program import Link, Program
-from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.core.table import Floats, Ints, Mask, Table
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Job:
 
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
-    shape: what limits boosted trees. private, others: what a private or a federated learner is told beside this.
+    shape: what limits boosted trees. weights: (n,) of the rows that it is given, or None where all weigh the same.
+    private, others: what a private or a federated learner is told beside this.
     """
 
     task: str
@@ -84,6 +85,11 @@ class Job:
     shape: Shape = Shape()
     private: Private | None = None
     others: Others | None = None
+    weights: Floats | None = None
+
+    def only(self, rows: Ints | Mask) -> Job:
+        """The same for some of the rows."""
+        return self if self.weights is None else replace(self, weights=self.weights[rows])
 
     @property
     def outputs(self) -> int:

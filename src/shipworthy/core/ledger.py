@@ -15,12 +15,14 @@ import msgspec
 
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.evidence import Waiver
+from shipworthy.core.project import Project
 from shipworthy.core.signed import public_of, sign, verifies
 
 Line = dict[str, Any]
 START = "0" * 64
 MOVES = ("promote", "rollback", "point", "drop")
 IMPORT = "import"
+CHOOSE, MEASURE, OVERRIDE = "choose criterion", "measure groups", "override"
 TRAINS = frozenset({"train", "trained", "build", "built", "run", "release", "released"})
 
 
@@ -152,6 +154,15 @@ def trainers(lines: Sequence[Mapping[str, Any]], release: str = "") -> list[str]
     made = [entry for entry in lines if entry.get("action") in TRAINS and released(entry)]
     release = release or (released(made[-1]) if made else "")
     return [trained_by(entry) for entry in trainings(lines, release)]
+
+
+def criterion_of(project: Project) -> dict[str, str]:
+    """What the record of a fairness criterion says; empty where none is chosen or nothing is protected."""
+    chosen = project.fairness
+    if chosen.criterion == "none" or not project.data.protected:
+        return {}
+    return {"criterion": chosen.criterion, "limit": f"{chosen.limit:g}", "favourable": chosen.favourable,
+            "protected": ", ".join(project.data.protected)}
 
 
 def waivers(lines: Sequence[Line], *, but: Sequence[str] = ()) -> tuple[Waiver, ...]:

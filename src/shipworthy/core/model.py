@@ -19,6 +19,7 @@ from shipworthy.core.predictions import Predictions
 from shipworthy.core.program import Program, read_program
 from shipworthy.core.schema import Schema, Task
 from shipworthy.core.table import Floats, Ints, Mask, Table, is_text, to_words
+from shipworthy.core.units import restated
 from shipworthy.errors import BadData, BadModel
 
 
@@ -81,7 +82,11 @@ class Model:
         return cleaning.table(table, [each.column for each in cleaning.readings if each.column not in but])
 
     def inputs(self, table: Table) -> Floats:
-        """Inputs of every row, (rows, inputs), of a table as it arrived: cleaned, then encoded."""
+        """Inputs of every row, (rows, inputs), of a table as it arrived: cleaned, then encoded.
+
+        A column that declares another unit than the model's is restated; BadData where that cannot be.
+        """
+        table = restated(table, self.sheet.schema, self.features.columns)
         coded = {column: read for column, read in self._coded.items()
                  if column in table.schema and is_text(table.data[column].type)}
         others = [column for column in self.features.columns if column not in coded]

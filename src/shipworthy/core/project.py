@@ -15,12 +15,12 @@ import msgspec
 
 from shipworthy.core.canon import digest
 from shipworthy.core.claims import Claim, read_claim
-from shipworthy.core.settings.assurance import Fairness
+from shipworthy.core.settings.assurance import Fairness, Law, Reason, Recourse
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
-from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Value
+from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
 
 __all__ = [
@@ -32,15 +32,19 @@ __all__ = [
     "Federated",
     "Gate",
     "Join",
+    "Law",
     "Learning",
     "Part",
     "Privacy",
     "Project",
     "Property",
     "RENEWED",
+    "Reason",
+    "Recourse",
     "Requirement",
     "Rollout",
     "Serving",
+    "Simulation",
     "Source",
     "Splitting",
     "TargetRule",
@@ -71,7 +75,11 @@ class Project(Part, frozen=True):
     domain: Domain = Domain()
     value: Value | None = None
     fairness: Fairness = Fairness()
+    reasons: dict[str, Reason] = {}
+    recourse: Recourse = Recourse()
+    law: Law = Law()
     gate: Gate = Gate()
+    simulation: Simulation = Simulation()
     watch: Watching = Watching()
     serve: Serving = Serving()
     rollout: Rollout = Rollout()

@@ -30,13 +30,13 @@ TOPICS = ("impact-assessment", "legal-basis", "appeal-contact", "training-record
 @sabotage("one group is held to a higher bar", check="fairness")
 def unequal(case: Case) -> Case:
     """The program takes 1.5 off the log-odds of one protected group."""
-    return {**case, "model": _penalised(case, 1.5)}
+    return {**case, "model": penalised(case, 1.5)}
 
 
 @sabotage("one group's threshold was moved", check="amplification")
 def widened(case: Case) -> Case:
     """The program takes 2 off the log-odds of the group with the lower base rate, which widens the gap."""
-    return {**case, "model": _penalised(case, 2.0)}
+    return {**case, "model": penalised(case, 2.0)}
 
 
 @twin("amplification")
@@ -283,7 +283,7 @@ def _rotated(case: Case) -> Any:
     return replace(steps, contributions=contributions)
 
 
-def _penalised(case: Case, size: float) -> Model:
+def penalised(case: Case, size: float) -> Model:
     """The model with a penalty on the protected group whose base rate is lower."""
     model, learn = case["model"], case["parts"].learn
     if not learn.schema.protected:

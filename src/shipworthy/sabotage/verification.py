@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ from shipworthy.core.model import Model
 from shipworthy.core.program import Linear, Term
 from shipworthy.core.project import Value
 from shipworthy.core.table import Floats, Table
-from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
@@ -97,89 +95,10 @@ def perverse_metric(case: Case) -> Case:
     return {**case, "learned": replace(learned, candidates=tuple(steps))}
 
 
-@sabotage("labels turned in one slice", check="worst-slice")
-def turned_slice(case: Case) -> Case:
-    """In one slice of the holdout, about a tenth of the rows, every label contradicts the model."""
-    model, parts = case["model"], case["parts"]
-    mask, _ = _slice(parts.holdout, model)
-    words = parts.holdout.words(model.sheet.target)
-    against = np.where(model.score(parts.holdout) >= model.sheet.threshold, *model.classes[:2])
-    turned = [str(no) if hit else word for word, no, hit in zip(words, against, mask, strict=True)]
-    return {**case, "parts": replace(parts, holdout=parts.holdout.with_column(model.sheet.target, pa.array(turned)))}
-
-
-@sabotage("a service that crashes on NaN", check="boundary")
-def brittle(case: Case) -> Case:
-    """The answer divides by a number that a hostile record makes zero or NaN."""
-    steps = case["steps"]
-
-    def answer(model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
-        for value in record.values():
-            if isinstance(value, float) and value != value:
-                raise ZeroDivisionError("float division by zero")
-        found: dict[str, Any] = steps.answer(model, record)
-        return found
-
-    return {**case, "steps": replace(steps, answer=answer)}
-
-
-@sabotage("a service that fills a lost column", check="boundary")
-def filling(case: Case) -> Case:
-    """A missing field is filled with zero and answered without a word."""
-    steps = case["steps"]
-
-    def answer(model: Model, record: Mapping[str, Any]) -> dict[str, Any]:
-        whole = {column.name: record.get(column.name) for column in model.sheet.schema.columns}
-        inputs = np.nan_to_num(model.row({k: v if _plain(v) else None for k, v in whole.items()}))
-        return {"prediction": model.answer(model.program.score(inputs[None, :]))[0]["prediction"],
-                "probabilities": dict.fromkeys(model.classes, 0.5)}
-
-    return {**case, "steps": replace(steps, answer=answer)}
-
-
-@dataclass(frozen=True)
-class _ReadsOrder(Model):
-    """A model whose first input leans on the position of the row."""
-
-    def inputs(self, table: Table) -> Floats:
-        found = super().inputs(table)
-        found[:, 0] = found[:, 0] + np.arange(table.rows) / max(1, table.rows)
-        return found
-
-
-@sabotage("a model that reads the row order", check="metamorphic")
-def ordered(case: Case) -> Case:
-    """The position of a row in its batch changes the answer."""
-    model = case["model"]
-    return {**case, "model": _ReadsOrder(model.sheet, model.program)}
-
-
 @sabotage("rules that are always true", check="mutation-score")
 def vacuous(case: Case) -> Case:
     """Every rule of the contract was thrown away."""
     return {**case, "contract": Contract((), case["contract"].batch_rows)}
-
-
-@sabotage("nobody notices an outage", check="outage")
-def fragile(case: Case) -> Case:
-    """No contract, no abstention, and a false alarm costs four times a hit."""
-    value = Value(currency="EUR", true_positive=1.0, false_positive=-4.0)
-    steps = replace(case["steps"], validate=lambda contract, batch: ())
-    return {**case, "project": msgspec.structs.replace(case["project"], value=value), "steps": steps,
-            "model": case["model"].with_sheet(threshold=0.05, conformal=None)}
-
-
-@sabotage("a simulator of another world", check="simulator-fidelity")
-def other_world(case: Case) -> Case:
-    """Every column of the learning rows was shuffled by itself, and numbers were scaled."""
-    parts, random = case["parts"], np.random.default_rng(0)
-    learn = parts.learn
-    for column in learn.schema.features:
-        values = learn.column(column.name).take(pa.array(random.permutation(learn.rows)))
-        if column.kind == "number":
-            values = pa.array(learn.numbers(column.name) * 1.5 + 0.5, from_pandas=True)
-        learn = learn.with_column(column.name, values)
-    return {**case, "parts": replace(parts, learn=learn)}
 
 
 @sabotage("one leaf out of proportion", check="output-range")
@@ -252,26 +171,3 @@ def _leaky(rows: Table, model: Model, seed: int) -> Table:
 def _noisy(scores: Floats, size: float, random: np.random.Generator) -> Floats:
     odds = np.log(np.clip(scores, 1e-6, 1 - 1e-6) / (1 - np.clip(scores, 1e-6, 1 - 1e-6)))
     return np.asarray(1 / (1 + np.exp(-(odds + random.normal(0, size, len(scores))))), np.float64)
-
-
-def _slice(table: Table, model: Model) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], str]:
-    """A slice of at least 60 rows and a twentieth, but at most an eighth, told by one or two columns."""
-    names = [name for name in model.features.columns if table.schema[name].kind == "category"]
-    masks = {name: table.words(name) for name in names}
-    pairs = [((a, x), (b, y)) for n, a in enumerate(names) for b in names[n:]
-             for x in sorted({str(w) for w in masks[a]})
-             for y in sorted({str(w) for w in masks[b]})]
-    least, most = max(60, table.rows // 20), max(90, table.rows // 8)
-    best = None
-    for (a, x), (b, y) in pairs:
-        mask = np.asarray((masks[a] == x) & (masks[b] == y))
-        if least <= mask.sum() <= most and (best is None or mask.sum() < best[0].sum()):
-            best = (mask, f"{a} = {x} and {b} = {y}")
-    if best is None:
-        raise BadData("no slice of the right size can be made", where="the world",
-                      hint="the world needs two category columns")
-    return best
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, int | float) and np.isfinite(value) and abs(value) < 1e300)

@@ -30,6 +30,7 @@ identifiers = ["entity"]
 protected = ["sex"]
 set_aside = ["sex"]
 personal = ["sex"]
+retention_days = 36500
 
 [[source]]
 address = "world.parquet"
@@ -60,6 +61,21 @@ false_positive = -4.0
 [fairness]
 criterion = "impact-ratio"
 limit = 0.8
+
+[recourse.change]
+num1 = "either"
+num2 = "either"
+num3 = "up"
+
+[reasons]
+num1 = {code = "01", text = "the first figure"}
+num2 = {code = "02", text = "the second figure"}
+num3 = {code = "03", text = "the third figure"}
+num4 = {code = "04", text = "the fourth figure"}
+cat1 = {code = "05", text = "the kind"}
+cat2 = {code = "06", text = "the grade"}
+flag = {code = "07", text = "the mark"}
+when = {code = "08", text = "the time"}
 
 [checks.datasheet-filled]
 consent = "everyone agreed, in writing"

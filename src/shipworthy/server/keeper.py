@@ -10,9 +10,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from shipworthy import rollouts
+from shipworthy.deployment.integration.erasure.expire import forget
 from shipworthy.deployment.integration.log.counts import COUNTS
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.tally import Counting, Tallied, counting, tally
@@ -31,6 +33,7 @@ class Keeper:
     def __init__(self, place: Workspace, tell: Tell) -> None:
         self.place, self.tell = place, tell
         self._known: dict[str, Counting | None] = {}
+        self._forgot = date.min
 
     def count(self) -> Tallied:
         """Move what is sealed into the store, and count every row that was served since the last time."""
@@ -49,6 +52,14 @@ class Keeper:
             found = rollouts.step(self.place)
             if found.action != "hold":
                 self.tell(f"rollout of {known.challenger.release[:12]}: {found.action}, {found.reason}")
+        self.forget()
+
+    def forget(self) -> None:
+        """Once a day, remove the rows that have expired, where the project says how long it keeps them."""
+        today = datetime.now(UTC).date()
+        if self.place.project.data.retention_days and self._forgot < today:
+            forget(self.place)
+            self._forgot = today
 
     def run(self, stop: threading.Event, *, every: float = COUNT_SECONDS, look: float = LOOK_SECONDS) -> None:
         """Until told to stop; what one turn could not do, the next tries again. every, look: seconds."""

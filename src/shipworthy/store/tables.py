@@ -135,6 +135,13 @@ class Tables:
         wanted = sorted({_surrogate(i) for i in ids}, key=str)
         return _retried(name, lambda: self._delete_once(name, wanted, column)) if wanted else 0
 
+    def remove(self, name: str, column: str, values: pa.ChunkedArray) -> int:
+        """How many rows were deleted whose value in a column is one of these, of its type; the log names none of them.
+
+        Older versions still hold the rows until `gc`. Raises `BadData` or `StoreError`.
+        """
+        return _retried(name, lambda: self._delete_once(name, values.to_pylist(), column))
+
     def pin(self, name: str, version: int, reason: str) -> Pin:
         """The record that keeps a version readable, whatever `gc` does, until unpinned for that reason."""
         if not reason.strip():
@@ -254,7 +261,7 @@ class Tables:
             found += [log / "_last_checkpoint"]
             files.sync([*(path for path in found if path.is_file()), log, folder, folder.parent])
 
-    def _delete_once(self, name: str, ids: list[int | str], column: str) -> int:
+    def _delete_once(self, name: str, ids: list[Any], column: str) -> int:
         """A merge, not a predicate: the log then holds no id, and 100,000 ids do not crash the SQL parser."""
         with self._held(name, shared=True):
             delta = self._open(name)

@@ -11,7 +11,7 @@ from shipworthy.core.evidence import Finding
 from shipworthy.core.project import Privacy
 from shipworthy.core.registry import registry
 from shipworthy.data.analysis.profile import profile
-from shipworthy.sabotage import privacy as faults
+from shipworthy.sabotage import private_learning as faults
 
 TWINS = {"epsilon": faults.bounded, "canary": faults.noisy, "privacy-cost": faults.cheap, "sums-only": faults.honest}
 FAULTS = {"epsilon": (faults.fitted_outside, faults.tuned_outside, faults.forgotten, faults.twice),

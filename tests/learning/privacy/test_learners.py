@@ -21,7 +21,7 @@ from shipworthy.learning.privacy.learners import private_additive, private_linea
 from shipworthy.learning.privacy.tuned import as_counted, with_counts
 from shipworthy.learning.selection.ladder import encoders, learn
 from shipworthy.learning.training.parity import hostile
-from shipworthy.sabotage.privacy import _declared
+from shipworthy.sabotage.private_learning import _declared
 
 from ..conftest import INPUTS, job, sample
 

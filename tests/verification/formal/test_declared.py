@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-import shipworthy_check
 
+import shipworthy_check
 from shipworthy.core.evidence import Evidence
 from shipworthy.core.model import Model
 from shipworthy.core.project import Domain, Project, Property

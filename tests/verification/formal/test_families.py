@@ -153,3 +153,24 @@ def test_a_claim_without_all_of_its_parts_is_refused(folder: Path) -> None:
     for at in range(len(verdict.certificate.parts)):
         fewer = verdict.certificate.parts[:at] + verdict.certificate.parts[at + 1:]
         assert not accepted(replace(verdict, certificate=replace(verdict.certificate, parts=fewer)), [claim], ours)
+
+
+def test_a_bound_that_rests_on_a_rule_of_the_domain_is_accepted(folder: Path) -> None:
+    seen = 0
+    for seed in range(4 * SEEDS):
+        program, domain, rows, weights = small(seed, "t")
+        tied = replace(domain, at_least=((0, 2),), spans=(*(replace(domain.spans[0], missing=False), domain.spans[1]),
+                                                          replace(domain.spans[2], missing=False)))
+        legal = rows[rows[:, 0] >= rows[:, 2]]
+        legal = legal[~np.isnan(legal).any(axis=1) | np.isnan(legal[:, 1])]
+        if not len(legal):
+            continue
+        most = float((program.margin(legal) @ np.array(weights)).max())
+        verdict = ask(program, tied, Below(most + GAP, weights))
+        if verdict.status == "proved" and "empty" in verdict.certificate.parts[0].tokens:  # type: ignore[union-attr]
+            seen += 1
+            ours, part = released(program, folder), verdict.certificate.parts[0]  # type: ignore[union-attr]
+            assert accepted(verdict, [], ours), seed
+            loose = replace(part, rules=({"at_least": [2, 0]},))
+            assert not accepted(replace(verdict, certificate=replace(verdict.certificate, parts=(loose,))), [], ours)
+    assert seen > 10

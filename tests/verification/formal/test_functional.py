@@ -65,8 +65,8 @@ def test_how_far_a_protected_column_moves_an_answer_is_proved(clean: dict[str, A
     parts = replace(clean["parts"], learn=learn.with_schema(learn.schema.replace("cat2", protected=True)))
     finding = structural_zero(clean["project"], clean["model"], parts)
     assert finding.verdict == "unknown"
-    found = re.fullmatch(r"The model reads what is protected: cat2 moves the margin by at most ([\d.]+); proved for all "
-                         r"inputs without effect: sex\.", finding.sentence)
+    found = re.fullmatch(r"The model reads what is protected: cat2 moves the margin by at most ([\d.]+); proved for "
+                         r"all inputs without effect: sex\.", finding.sentence)
     assert found, finding.sentence
     rows = clean["model"].inputs(learn)
     place = [one.name for one in clean["model"].program.inputs].index("cat2")
@@ -80,7 +80,8 @@ def test_how_far_a_protected_column_moves_an_answer_is_proved(clean: dict[str, A
 def test_a_protected_column_of_which_a_property_is_declared_is_left_to_it(clean: dict[str, Any]) -> None:
     learn = clean["parts"].learn
     parts = replace(clean["parts"], learn=learn.with_schema(learn.schema.replace("cat2", protected=True)))
-    project = msgspec.structs.replace(clean["project"], property=(Property("cat2 alone moves the margin by at most 9"),))
+    claimed = Property("cat2 alone moves the margin by at most 9")
+    project = msgspec.structs.replace(clean["project"], property=(claimed,))
     finding = structural_zero(project, clean["model"], parts)
     assert finding.sentence == ("No part of the program reads them, so proved for all inputs without effect: sex; what "
                                 "was declared of cat2 is judged as a property.")

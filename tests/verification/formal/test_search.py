@@ -101,3 +101,22 @@ def test_codes_beyond_one_word_keep_their_bits():
     assert axis.words == 3
     assert axis.find(np.array([0.0, 129.0, 130.0, -1.0, np.nan, np.inf, -0.5]))[1].tolist() == [1, 130, 0, 0, 0, 0, 1]
     assert cells.joined(np.array(cells.words(axis.bits(Span(missing=False, codes=(129,))), 3), np.uint64)) == 1 << 130
+
+
+@pytest.mark.parametrize(("side", "wrong"), [
+    (0, np.zeros((1, 1), np.int32)), (1, np.zeros((1, 1), np.int64)), (2, np.zeros((9, 9), np.uint64)),
+    (4, np.array([0, 999], np.int64)), (4, np.array([1, 0], np.int64)), (5, np.array([0, 0], np.int64)),
+])
+def test_the_compiled_search_refuses_arrays_that_do_not_fit_each_other(side: int, wrong: np.ndarray) -> None:
+    branch = native.branch()
+    if branch is None:
+        pytest.skip("the compiled kernel is not built or not wanted")
+    _, task, *_ = next(made for made in _tasks(20) if len(made[1].leaves.value) > 2)
+    x, box = task.leaves, task.box
+    sums = [x.lo, x.hi, x.mask, x.value, x.start, x.space.first]
+    near = [np.asarray(part, np.int64) for part in task.near]
+    at, numbers = np.empty((2, len(x.space.axes)), np.int64), (0.0, 0.0, 0.0, -1.0, 1.0)
+    assert branch(tuple(sums), (box.lo, box.hi, box.mask, *near), at, numbers, 10)[0] in (0, 1, 2)
+    sums[side] = wrong
+    with pytest.raises(ValueError, match="search"):
+        branch(tuple(sums), (box.lo, box.hi, box.mask, *near), at, numbers, 10)

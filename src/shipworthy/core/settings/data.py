@@ -83,7 +83,9 @@ class Data(Part, frozen=True):
     set_aside: columns that the model may not see. target_rule: makes the target from a number. kinds: column → kind,
     where the guess is wrong. units: column → unit. missing_codes: column → values that mean "missing". limits:
     column → lowest and highest possible value. same: value of the target → the value that it means, where one class
-    has two spellings. personal: columns with personal data, declared.
+    has two spellings. personal: columns with personal data, declared. quasi_identifiers: columns that together might
+    tell who a row is about. retention_days: `shipworthy forget` removes rows of the tables that are older, by `time`,
+    and what was served and labelled that long ago; 0 says nothing.
     """
 
     target: str
@@ -101,6 +103,8 @@ class Data(Part, frozen=True):
     limits: dict[str, tuple[float, float]] = {}
     same: dict[str, str] = {}
     personal: tuple[str, ...] = ()
+    quasi_identifiers: tuple[str, ...] = ()
+    retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Splitting(Part, frozen=True):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+import msgspec
+
 from shipworthy.core.settings.part import Part
 
 
@@ -75,3 +79,16 @@ class Gate(Part, frozen=True):
 
     also: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+
+
+class Simulation(Part, frozen=True):
+    """[simulation] How the world answers back, for the scenarios that a release must survive.
+
+    alarm_rows: rows within which an alarm must come. delay_rows: rows that are served until a label is known. labels:
+    which come to be known: of all rows, of accepted ones only, or as decided, where a row that was turned away counts
+    as one of the first class.
+    """
+
+    alarm_rows: Annotated[int, msgspec.Meta(ge=300)] = 2_000
+    delay_rows: Annotated[int, msgspec.Meta(ge=0)] = 500
+    labels: Literal["all", "accepted", "as-decided"] = "all"

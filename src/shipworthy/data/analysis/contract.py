@@ -26,6 +26,7 @@ from shipworthy.data.analysis.view import View, row_hashes
 LEAST_BACKTEST = 2_000
 BACKTEST_ROWS = 10_000
 CUTS = (0.5, 0.75)
+SHAPES = ("quantile", "levels")
 
 
 def contract(
@@ -42,9 +43,9 @@ def contract(
     judged = [column.name for column in table.schema.columns if column.role not in ("ignored", "suspect")
               or column.protected]
     table = table.select(judged)
-    broken = _backtest(table) if in_time and table.rows >= LEAST_BACKTEST else set()
-    rules = [_widened(rule) if _key(rule) in broken else rule for rule in infer(table, in_time=in_time)
-             if _key(rule) not in broken or rule.kind == "range"]
+    broken = _backtest(table) if in_time and table.rows >= LEAST_BACKTEST else {}
+    rules = [_relaxed(rule, broken[_key(rule)]) if _key(rule) in broken else rule for rule in infer(
+        table, in_time=in_time) if _key(rule) not in broken or _relaxable(rule)]
     rules = [_declared(rule, limits or {}) for rule in rules]
     if len(broken) >= max(3, 0.05 * len(rules)):
         rules = [_loosened(rule) for rule in rules]
@@ -80,9 +81,12 @@ def validate(promised: Contract, batch: Table, *, previous: Table | None = None)
     return tuple(found)
 
 
-def _backtest(table: Table) -> set[tuple[str, str, str]]:
-    """The rules that training rows break themselves: promised by the earlier ones, not kept by the later ones."""
-    found: set[tuple[str, str, str]] = set()
+def _backtest(table: Table) -> dict[tuple[str, str, str], float]:
+    """The rules that training rows break themselves: promised by the earlier ones, not kept by the later ones.
+
+    With each, how far its distribution moved at the most, for those that have one; else 0.
+    """
+    found: dict[tuple[str, str, str], float] = {}
     for share in CUTS:
         cut = int(share * table.rows)
         early = Table(table.data.slice(0, cut), table.schema, table.name)
@@ -92,7 +96,8 @@ def _backtest(table: Table) -> set[tuple[str, str, str]]:
         batches += spans(late, 1_000)[::12]
         for batch in batches:
             for breach in validate(promised, batch):
-                found.add(_key(breach.rule))
+                far = float(breach.measured) if breach.rule.kind in SHAPES else 0.0
+                found[_key(breach.rule)] = max(far, found.get(_key(breach.rule), 0.0))
     return found
 
 
@@ -106,12 +111,29 @@ def _declared(rule: Rule, limits: Mapping[str, tuple[float, float]]) -> Rule:
                                    detail={**rule.detail, "declared": True})
 
 
+def _relaxable(rule: Rule) -> bool:
+    """Whether a rule that the training rows broke is kept with more room, and not thrown away."""
+    return rule.kind == "range" or (rule.kind in SHAPES and not rule.detail.get("same_period"))
+
+
+def _relaxed(rule: Rule, far: float) -> Rule:
+    """The rule with room for what was seen, and half of what is left: another unit puts all rows elsewhere."""
+    if rule.kind == "range":
+        return _widened(rule)
+    slack = max(rule.detail["slack"], far + max(0.1, 0.5 * (1 - far)))
+    return msgspec.structs.replace(rule, detail={**rule.detail, "slack": slack})
+
+
 def _widened(rule: Rule) -> Rule:
-    """A range that moved within the training rows, with twice its width either side: another unit breaks it still."""
+    """A range that moved within the training rows, with twice its width either side: another unit breaks it still.
+
+    What was never negative may not become so.
+    """
     if rule.low is None or rule.high is None:
         return rule
     room = 2 * (rule.high - rule.low)
-    return msgspec.structs.replace(rule, low=rule.low - room, high=rule.high + room)
+    low = rule.low - room if rule.low < 0 else max(0.0, rule.low - room)
+    return msgspec.structs.replace(rule, low=low, high=rule.high + room)
 
 
 def _loosened(rule: Rule) -> Rule:

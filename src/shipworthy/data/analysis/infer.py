@@ -128,7 +128,7 @@ def _range_rule(name: str, table: Table) -> Rule:
     wide = max(high - low, 1e-9)
     below = min(wide, 2 * max(float(inner[0]) - low, 0.05 * wide))
     above = min(wide, 2 * max(high - float(inner[1]), 0.05 * wide))
-    floor = 0.0 if low >= 0 else low - below
+    floor = max(0.0, low - below) if low >= 0 else low - below
     return Rule("range", name, low=floor, high=high + above, support=len(finite),
                 detail={"infinite": bool(np.isinf(numbers).any())})
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from shipworthy.data.analysis.national import KNOWN
 from shipworthy.data.collection.containment import words_of
 
 LOOK = 1_000
 MOST = 0.5
 SOME = 0.01
+SURE = 0.9
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)*\.[a-zA-Z]{2,}")
 PHONE = re.compile(r"\+?[\d\s().\-/]{7,20}")
 IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 CARD = re.compile(r"[3-6]\d{12,18}")
 SSN = re.compile(r"(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}")
 ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}")
+LANE = re.compile(r"\d{1,5}[a-zA-Z]? (\w+ ){1,3}(street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|court|way)"
+                  r"\.?(,.*)?", re.IGNORECASE)
+INSIDE = {"e-mail": EMAIL, "phone number": re.compile(r"\+\d{1,3}[ \d().-]{7,16}\d"),
+          "bank account": re.compile(r"\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b"),
+          "card number": re.compile(r"\b[3-6]\d{12,18}\b"), "national id": re.compile(rf"\b{SSN.pattern}\b")}
 STREET = re.compile(r"\d{1,5}[a-zA-Z]?[\s,]+\w+|\w+[\s,]+\d{1,5}[a-zA-Z]?")
 PERSON = re.compile(r"(Dr\.? |Mr\.? |Mrs\.? |Ms\.? )?[A-Z][\w'’-]+,? ([A-Z]\.? )?[A-Z][\w'’-]+( Jr\.?| Sr\.?| I+)?")
 NAMES = frozenset(["james", "mary", "john", "patricia", "robert", "jennifer", "michael", "linda", "david", "elizabeth",
@@ -44,6 +51,19 @@ CONTEXT = {
     "nino": "national id",
     "passport": "national id",
     "taxpayer": "national id",
+    "nhs": "national id",
+    "social": "national id",
+    "soc": "national id",
+    "sin": "national id",
+    "bsn": "national id",
+    "aadhaar": "national id",
+    "cpf": "national id",
+    "dni": "national id",
+    "nie": "national id",
+    "curp": "national id",
+    "personnummer": "national id",
+    "pesel": "national id",
+    "steuerid": "national id",
 }
 
 
@@ -106,8 +126,12 @@ def _by_pattern(words: list[str]) -> str:
         return "e-mail"
     if _share(words, lambda word: bool(SSN.fullmatch(word))) >= MOST:
         return "national id"
+    if any(_share(words, holds) >= SURE for holds in KNOWN):
+        return "national id"
     if _share(words, iban) >= MOST:
         return "bank account"
+    if _share(words, lambda word: bool(LANE.fullmatch(word))) >= MOST:
+        return "address"
     if _share(words, _is_card) >= 0.8:
         return "card number"
     if (
@@ -122,8 +146,15 @@ def _by_pattern(words: list[str]) -> str:
         return "network address"
     if _share(words, lambda word: word.startswith("+") and _is_phone(word)) >= MOST:
         return "phone number"
-    inside = sum(bool(EMAIL.search(word)) for word in words)
-    return "e-mail inside text" if inside >= 3 and inside >= SOME * len(words) else ""
+    return next((f"{kind} inside text" for kind in INSIDE if _is_inside(kind, words)), "")
+
+
+def _is_inside(kind: str, words: list[str]) -> bool:
+    """Whether such data stands within longer words, now and then: where a check exists, it must hold."""
+    tests = {"bank account": iban, "card number": luhn}
+    found = [match[0] for word in words if (match := INSIDE[kind].search(word)) and len(match[0]) < len(word)]
+    held = sum(tests.get(kind, bool)(text) for text in found)
+    return held >= 3 and held >= SOME * len(words) and held >= 0.8 * len(found)
 
 
 def _share(words: list[str], test: object) -> float:

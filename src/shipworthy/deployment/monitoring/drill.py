@@ -68,6 +68,29 @@ def first_page(
     return (found[0][0] + 1, found[0][1]) if found else (None, "")
 
 
+def first_alarm(
+    project: Project, model: Model, grid: Reference, table: Table, *, delay: int = 0, accepted: bool = False
+) -> int | None:
+    """How many rows of a labelled stream are served until somebody is called; None if the stream ends before.
+
+    delay: rows served until a label is known. accepted: labels come only for rows of another class than the first.
+    """
+    view, most = seen(model, grid, table), len(table)
+    windows = most // WINDOW_ROWS
+    if not windows:
+        return None
+    drawn = np.arange(windows * WINDOW_ROWS).reshape(windows, -1)
+    found = [WINDOW_ROWS * (at + 1) for at, family, _ in _alarms(project, grid, view, drawn) if family != "harm"]
+    labelled = np.arange(most)
+    if accepted and model.classes:
+        labelled = labelled[model.decide(model.score(table)) > 0]
+    buckets = len(labelled) // WINDOW_ROWS
+    for at in _harms(project, grid, view, labelled[: buckets * WINDOW_ROWS].reshape(buckets, -1)) if buckets else []:
+        found.append(int(labelled[WINDOW_ROWS * (at + 1) - 1]) + 1 + delay)
+    first = min(found, default=most + 1)
+    return first if first <= most else None
+
+
 def first_harm(project: Project, grid: Reference, rows: Rows, windows: int) -> int | None:
     """The first of so many windows in which the rows, in order, page for harm, counted from 1; None if none does."""
     return next((at + 1 for at in _harms(project, grid, rows, np.arange(len(rows)).reshape(windows, -1))), None)
@@ -77,7 +100,8 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
     """Alarms (window, family, level) of daily windows, and of their weekly sums."""
     daily = rows.counts(drawn, grid)
     weeks = len(drawn) // 7
-    weekly = {name: counts[: weeks * 7].reshape(weeks, 7, -1).sum(axis=1) for name, counts in daily.items()}
+    weekly = {name: counts[: weeks * 7].reshape(weeks, 7, counts.shape[1]).sum(axis=1)
+              for name, counts in daily.items()}
     limits = rate_limits(len(grid.strange))
     p = outlier_p(rows.strange[drawn].ravel(), grid.strange).reshape(drawn.shape)
     hits = [(*(int((window <= at + 1e-12).sum()) for at, _ in limits), drawn.shape[1]) for window in p]

@@ -68,6 +68,9 @@ def _by_place(project: Project) -> None:
     if project.value is not None and by_row(project.value):
         raise BadProject("with [privacy], no amount may be read from a column of tune rows", where="[value]",
                          hint="write the amount itself")
+    if project.fairness.mitigation != "none":
+        raise BadProject("private learning does not weigh its rows", where="[fairness] mitigation",
+                         hint='leave [privacy] out, or write mitigation = "none"')
     if project.data.group:
         raise BadProject("[privacy] protects a row, and the rows of one group are several", where="[data] group",
                          hint="keep one row of each, and take group out")

@@ -142,7 +142,7 @@ def _judged(grown: Sequence[Grown], settings: Mapping[str, Any], job: Job, most_
 def _ground(inputs: Floats, truth: Floats | Ints, job: Job, held: Sequence[Mask]) -> Ground:
     pairs = []
     for mask in held:
-        data = dataset(inputs[~mask], truth[~mask], job)
+        data = dataset(inputs[~mask], truth[~mask], job.only(~mask))
         pairs.append((data, dataset(inputs[mask], truth[mask], job, reference=data)))
     return Ground(replace(job, threads=_threads(pairs[0][0], job)), tuple(pairs), 1 - float(held[0].mean()))
 

@@ -35,6 +35,7 @@ from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.selection.provable import LEARNERS, shape
 from shipworthy.learning.training.boosted import DEFAULT, dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
+from shipworthy.learning.training.reweighing import mitigated
 from shipworthy.learning.training.rows import drawn
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
@@ -53,7 +54,7 @@ MANY_CLASSES = 30
 
 @dataclass(frozen=True)
 class Stage:
-    """What every rung is fitted and scored on."""
+    """What every rung is fitted and scored on. weights: of the learn rows, where a gap between groups is mitigated."""
 
     features: Features
     schema: Schema
@@ -63,6 +64,7 @@ class Stage:
     learn: tuple[Floats, Floats | Ints]
     tune: tuple[Floats, Floats | Ints]
     usual: tuple[float | None, ...]
+    weights: Floats | None = None
 
 
 def learn(
@@ -134,7 +136,7 @@ def _searched(
     rules = project.learning
     most = max(LEAST_ROWS, int(SEARCHED * rules.seconds * CELLS_A_SECOND / stage.learn[0].shape[1]))
     chosen = drawn(parts.learn.rows, most, rules.seed)
-    inputs, truth = stage.learn[0][chosen], stage.learn[1][chosen]
+    inputs, truth, job = stage.learn[0][chosen], stage.learn[1][chosen], job.only(chosen)
     held = folds(parts.learn.take(chosen), truth, project)
     course = search(inputs, truth, job, held, clock=clock, end=end,
                     trials=(rules.trials or None) if rules.search else 1,
@@ -184,6 +186,7 @@ def train(
     task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
     job = Job(task, classes, features.inputs, seconds=seconds, seed=seed, shape=shape(project, features, table.schema),
+              weights=mitigated(table, truth, project),
               settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}),
               private=private(features, project) if hidden else None)
     inputs = features.matrix(table)
@@ -205,7 +208,8 @@ def set_up(parts: Parts, features: Features, project: Project) -> Stage:
              for part in (parts.learn, parts.tune)]
     schema = parts.learn.schema.only(features.columns)
     middles = middle(features, project) if project.privacy else usual(sides[0][0], features)
-    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1], middles)
+    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1], middles,
+                 mitigated(parts.learn, sides[0][1], project))
 
 
 def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:
@@ -234,6 +238,9 @@ def rungs(project: Project, task: str, learners: Learners | None = None) -> list
     for name in project.learning.learners:
         if name not in known:
             raise BadProject(f'there is no learner "{name}"', where="[learning] learners", hint=one_of(name, known))
+    if "network" in project.learning.learners and project.fairness.mitigation != "none":
+        raise BadProject("a network does not weigh its rows", where="[fairness] mitigation",
+                         hint="take network out of [learning] learners")
     usual = LEARNERS if project.learning.profile == "provable" else ()
     wanted = project.learning.learners or usual or tuple(name for name in known if not known[name].facts["by_name"])
     if project.privacy:
@@ -274,7 +281,7 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
     return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
-               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema),
+               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema), weights=stage.weights,
                private=private(stage.features, project) if project.privacy else None,
                others=others(stage.features, project))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from shipworthy.core.learned import Fitted, Job
 from shipworthy.core.program import Program
 from shipworthy.core.table import Floats, Ints
 from shipworthy.learning.training.lower_tables import lower_ebm
-from shipworthy.learning.training.rows import at_most
+from shipworthy.learning.training.rows import at_most, weighed
 from shipworthy.learning.training.tree import known_settings
 from shipworthy.marks import learner
 
@@ -30,7 +31,8 @@ def additive(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     Source: Nori et al. (2019), InterpretML.
     """
     cells = max(1, inputs.shape[1] * job.outputs)
-    inputs, truth = at_most(inputs, truth, max(1_000, int(job.seconds * CELLS_A_SECOND / cells)), job.seed)
+    most = max(1_000, int(job.seconds * CELLS_A_SECOND / cells))
+    job, (inputs, truth) = replace(job, weights=weighed(job, most)), at_most(inputs, truth, most, job.seed)
     pairs = 8 if job.outputs == 1 else 0
     step = STEP + STEP_A_ROW * len(truth) * job.outputs
     rounds = SAFETY * job.seconds / (step * (inputs.shape[1] + pairs))
@@ -65,4 +67,4 @@ def _fit(inputs: Floats, truth: Floats | Ints, job: Job, settings: dict[str, Any
                  **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(inputs, truth)
+        return model.fit(inputs, truth, sample_weight=job.weights)

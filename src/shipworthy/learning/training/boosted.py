@@ -64,12 +64,13 @@ def boosted(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
 
 
 def dataset(inputs: Floats, truth: Floats | Ints, job: Job, *, reference: Any = None) -> Any:
-    """The rows as LightGBM bins them; with a reference, in its bins."""
+    """The rows as LightGBM bins them, weighed; with a reference, in its bins, and all of one weight."""
     import lightgbm
 
     most = job.shape.coded or math.inf
     places = [place for place, kind in enumerate(job.inputs) if kind.categorical and kind.levels <= most]
-    return lightgbm.Dataset(inputs, np.asarray(truth, np.float64), categorical_feature=places, free_raw_data=False,
+    return lightgbm.Dataset(inputs, np.asarray(truth, np.float64), weight=job.weights if reference is None else None,
+                            categorical_feature=places, free_raw_data=False,
                             reference=reference, params=dict(FIXED)).construct()
 
 

@@ -11,7 +11,7 @@ from shipworthy.core.learned import Fitted, Job
 from shipworthy.core.program import Program
 from shipworthy.core.table import Floats, Ints
 from shipworthy.learning.training.lower_linear import design, lower_linear, moments
-from shipworthy.learning.training.rows import at_most
+from shipworthy.learning.training.rows import at_most, weighed
 from shipworthy.learning.training.tree import known_settings
 from shipworthy.marks import learner
 
@@ -29,13 +29,14 @@ def linear(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
 
     columns = sum(kind.levels or 2 for kind in job.inputs) * job.outputs
     most = max(2_000, int(job.seconds * CELLS_A_SECOND / columns))
+    weights = weighed(job, min(MOST_ROWS, most))
     inputs, truth = at_most(inputs, truth, min(MOST_ROWS, most), job.seed)
     usual = moments(inputs, job.inputs)
     matrix = design(inputs, job.inputs, *usual)
     default: dict[str, Any] = {"alpha": 1.0} if job.task == "regression" else {"C": 1.0, "max_iter": 200, "tol": 1e-3}
     settings = known_settings(default, job, "linear")
     model = (Ridge if job.task == "regression" else LogisticRegression)(**settings)
-    _fit(model, matrix, truth)
+    _fit(model, matrix, truth, weights)
     coefficients = np.atleast_2d(np.asarray(model.coef_, np.float64)).T
     intercept = np.atleast_1d(np.asarray(model.intercept_, np.float64))
     if job.task == "multiclass":
@@ -50,13 +51,13 @@ def linear(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     return Fitted(program, margin, settings, rows=len(truth))
 
 
-def _fit(model: Any, matrix: Floats, truth: Floats | Ints) -> None:
+def _fit(model: Any, matrix: Floats, truth: Floats | Ints, weights: Floats | None) -> None:
     """Fit for at most `max_iter` rounds; not having converged by then is no fault."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(matrix, truth)
+        model.fit(matrix, truth, sample_weight=weights)
 
 
 def _every_class(model: Any, coefficients: Floats, intercept: Floats, classes: int) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from shipworthy.core.learned import Job
 from shipworthy.core.table import Floats, Ints
 
 
@@ -13,6 +14,11 @@ def at_most(inputs: Floats, truth: Floats | Ints, rows: int, seed: int) -> tuple
         return inputs, truth
     chosen = drawn(len(truth), rows, seed)
     return inputs[chosen], truth[chosen]
+
+
+def weighed(job: Job, rows: int) -> Floats | None:
+    """The weights of the rows that `at_most` leaves; None where all weigh the same."""
+    return None if job.weights is None else job.weights[drawn(len(job.weights), rows, job.seed)]
 
 
 def drawn(rows: int, most: int, seed: int) -> Ints:

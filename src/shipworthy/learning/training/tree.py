@@ -13,7 +13,7 @@ from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import Misuse, nearest
 from shipworthy.learning.training.lower_trees import lower_sklearn
 from shipworthy.learning.training.orders import ordered, orders
-from shipworthy.learning.training.rows import at_most
+from shipworthy.learning.training.rows import at_most, weighed
 from shipworthy.marks import learner
 
 CELLS_A_SECOND = 1_000_000
@@ -38,10 +38,11 @@ def fit_tree(inputs: Floats, truth: Floats | Ints, job: Job, *, label: str, **de
 
     settings = known_settings(default, job, label)
     most = max(2_000, int(job.seconds * CELLS_A_SECOND / max(1, inputs.shape[1])))
+    weights = weighed(job, most)
     inputs, truth = at_most(inputs, truth, most, job.seed)
     ranks = orders(inputs, truth, job.inputs, len(job.classes))
     kind = DecisionTreeRegressor if job.task == "regression" else DecisionTreeClassifier
-    model = kind(random_state=job.seed, **settings).fit(ordered(inputs, ranks), truth)
+    model = kind(random_state=job.seed, **settings).fit(ordered(inputs, ranks), truth, sample_weight=weights)
     if job.task != "regression":
         _smooth(model)
     return share_program([model], model, job, label, settings, ranks=ranks, rows=len(truth))

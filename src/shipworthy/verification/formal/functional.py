@@ -107,7 +107,8 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     """Whether no column that was set aside can change an answer: nothing in the program reads it, so none can.
 
     Of a protected column that the project lets the model read, it is proved how far it alone can move an answer, within
-    two seconds; the verdict is unknown, as nobody declared how far it may. Copies of a column are judged by the leakage checks.
+    two seconds; the verdict is unknown, as nobody declared how far it may. Copies of a column are judged by the leakage
+    checks.
     """
     aside = [name for name in project.data.set_aside if name in parts.learn.schema]
     protected = [c.name for c in parts.learn.schema.protected if c.name not in aside]

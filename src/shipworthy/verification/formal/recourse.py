@@ -53,7 +53,7 @@ class _Walk:
     pushed: int = 0
     row: Floats | None = None
     price: float = math.inf
-    doubtful: bool = False
+    doubt: float = math.inf  # the price of the cheapest box that the rules may leave empty, or not
 
     def run(self, budget: Budget) -> Verdict:
         space, stop = self.ensemble.space, time.monotonic() + budget.seconds
@@ -73,25 +73,26 @@ class _Walk:
         self.enter(box, ids)
         nodes = 0
         while self.heap:
-            price = self.heap[0][0]
+            price, _, box, ids = self.heap[0]
             if price >= self.price:
-                return self.told(price, nodes)
+                return self.told(nodes)
             if nodes >= budget.nodes or (nodes % 16 == 15 and time.monotonic() > stop):
                 return Verdict("unknown", price, self.price, self.row, nodes=nodes,
                                why="the budget ended before the cheapest row was known")
-            _, _, box, ids = heapq.heappop(self.heap)
+            heapq.heappop(self.heap)
             nodes += 1
-            self.open(box, ids)
-        return self.told(self.price, nodes)
+            self.open(price, box, ids)
+        return self.told(nodes)
 
-    def told(self, price: float, nodes: int) -> Verdict:
-        if self.row is not None:
-            return Verdict("proved", self.price, self.price, self.row, nodes=nodes)
-        if self.doubtful:
-            return Verdict("unknown", price, math.inf, nodes=nodes, why="a row comes within rounding of the goal")
-        return Verdict("refuted", math.inf, math.inf, nodes=nodes)
+    def told(self, nodes: int) -> Verdict:
+        if self.doubt < self.price:
+            return Verdict("unknown", self.doubt, self.price, self.row, nodes=nodes,
+                           why="no row was found in a box that the rules may leave empty")
+        if self.row is None:
+            return Verdict("refuted", math.inf, math.inf, nodes=nodes)
+        return Verdict("proved", self.price, self.price, self.row, nodes=nodes)
 
-    def open(self, box: Box, ids: Ints) -> None:
+    def open(self, paid: float, box: Box, ids: Ints) -> None:
         """Try the nearest row of a box, then divide it."""
         price, row = self.nearest(box)
         if row is not None and price < self.price and (
@@ -101,7 +102,8 @@ class _Walk:
         if cut is None and row is None and self.rules is not None:
             cut = self.rules.split(box)
         if cut is None:
-            self.doubtful |= self.row is None
+            if row is None:
+                self.doubt = min(self.doubt, paid)
             return
         for side in divided(self.ensemble.space, box, cut):
             self.enter(side, ids[self.search.meets(side, ids, cut[1])])

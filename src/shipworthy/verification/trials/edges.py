@@ -9,14 +9,15 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Table
 from shipworthy.marks import check
-from shipworthy.verification.trials.slices import COLUMNS, Found, Literals, find, literals, thin_slices
+from shipworthy.verification.trials.slices import COLUMNS, Found, Literals, find, literals
 
 MOST = 10_000
+NAMED = 5
 
 
 @check("worst-slice", row="verification.edge-cases")
 def worst_slice(
-    model: Model, parts: Parts, *, limit: float = 2.0, cap: float = 1.0, depth: int = 2, support: int = 50
+    model: Model, parts: Parts, *, limit: float = 2.0, cap: float = 1.0, depth: int = 3, support: int = 50
 ) -> Finding:
     """Whether the worst significantly weak slice of the holdout has at most `limit` times the error to be expected.
 
@@ -32,18 +33,25 @@ def worst_slice(
     if holdout.rows < 2 * least:
         return say("unknown", f"The holdout has {holdout.rows} rows, too few for two slices of {least}.",
                    n=holdout.rows)
-    told = literals(holdout, _columns(model, parts), parts.learn.spread(MOST))
+    told = literals(holdout, _columns(model, parts, error(model, parts.tune)), parts.learn.spread(MOST))
     found = find(error(model, holdout), told, depth=depth, support=least)
-    few = thin_slices(told, least)
-    note = f" {len(few)} single-column slices have under {least} rows: nothing can be said of them." if few else ""
+    few = told.insufficient(least)
     if not found.slices:
         return say("pass", f"None of {found.tested:,} slices is significantly weak; the overall error is "
-                   f"{found.overall:.3f} on {holdout.rows:,} holdout rows.{note}", value=1.0, limit=limit,
-                   n=holdout.rows)
-    return _held(found, _foretold(model, holdout, told, found), model, limit=limit, cap=cap, note=note)
+                   f"{found.overall:.3f} on {holdout.rows:,} holdout rows.{_thin(few, least)}", value=1.0, limit=limit,
+                   n=holdout.rows, counterexample={"insufficient": few} if few else {})
+    return _held(found, _foretold(model, holdout, told, found), model, limit=limit, cap=cap,
+                 few=few, note=_thin(few, least))
 
 
-def _held(found: Found, foretold: Floats, model: Model, *, limit: float, cap: float, note: str) -> Finding:
+def _thin(few: tuple[str, ...], least: int) -> str:
+    more = f", and {len(few) - NAMED} more" if len(few) > NAMED else ""
+    return f" Under {least} rows, so that nothing can be said of them: {', '.join(few[:NAMED])}{more}." if few else ""
+
+
+def _held(
+    found: Found, foretold: Floats, model: Model, *, limit: float, cap: float, few: tuple[str, ...], note: str
+) -> Finding:
     """The finding about the weak slices; the worst is the one furthest above what is to be expected in it."""
     expected = np.maximum(foretold, found.overall)
     loss = np.array([one.loss for one in found.slices])
@@ -58,7 +66,8 @@ def _held(found: Found, foretold: Floats, model: Model, *, limit: float, cap: fl
                f"rows, {times[at]:.2f} times the {bar:.3f} {source}; {limit:g} times is allowed.{note}",
                value=float(times[at]), low=worst.low / bar if bar else None, high=worst.high / bar if bar else None,
                limit=limit, n=worst.rows,
-               counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss},
+               counterexample={"slice": dict(worst.told), "rows": worst.rows, "error": worst.loss, "p": worst.p,
+                               "survived": found.survived, "insufficient": few},
                chart={"kind": "bars", "name": [str(found.slices[n]) for n in top],
                       "value": [float(loss[n]) for n in top], "low": [found.slices[n].low for n in top],
                       "high": [found.slices[n].high for n in top], "limit": [limit * float(expected[n]) for n in top]},
@@ -73,8 +82,7 @@ def _foretold(model: Model, rows: Table, told: Literals, found: Found) -> Floats
         return np.zeros(len(found.slices))
     score = model.score(rows)
     sure = score.max(axis=1) if score.ndim == 2 else np.where(model.decide(score), score, 1 - score)
-    place = {name: n for n, name in enumerate(told.names)}
-    inside = np.stack([told.rows[:, [place[one] for one in each.told]].all(axis=1) for each in found.slices])
+    inside = np.stack([told.mask(each.places) for each in found.slices])
     return np.asarray(inside @ (1 - sure) / inside.sum(axis=1), np.float64)
 
 
@@ -86,19 +94,17 @@ def error(model: Model, rows: Table) -> Floats:
     return np.asarray(model.decide(score) != truth, np.float64)
 
 
-def _columns(model: Model, parts: Parts) -> tuple[str, ...]:
-    """The model's columns and the protected ones; over 40, those whose slices differ most on the tune rows."""
+def _columns(model: Model, parts: Parts, loss: Floats) -> tuple[str, ...]:
+    """The model's columns and the protected ones; over 40, those whose slices differ most by the loss of tune rows."""
     schema = parts.holdout.schema
     asked = dict.fromkeys((*model.features.columns, *(column.name for column in schema.protected)))
     names = tuple(name for name in asked if name in schema and schema[name].kind != "text")
     if len(names) <= COLUMNS:
         return names
-    loss = error(model, parts.tune)
     return tuple(sorted(names, key=lambda name: -_differs(parts, name, loss))[:COLUMNS])
 
 
 def _differs(parts: Parts, name: str, loss: Floats) -> float:
-    rows = literals(parts.tune, [name], parts.learn.spread(MOST)).rows
-    count = rows.sum(axis=0)
-    gap = np.abs(rows.T @ loss / np.maximum(count, 1) - loss.mean()) * np.sqrt(count)
-    return float(gap.max()) if len(gap) else 0.0
+    told = literals(parts.tune, [name], parts.learn.spread(MOST))
+    masks = [told.mask((place,)) for place in range(len(told.names))]
+    return max((float(abs(loss[mask].mean() - loss.mean()) * np.sqrt(mask.sum())) for mask in masks), default=0.0)

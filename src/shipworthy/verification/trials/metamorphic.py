@@ -18,12 +18,12 @@ from shipworthy.errors import ShipworthyError
 from shipworthy.marks import check
 
 ROWS = 1_000
-SINGLES = 100
 
 
 @check("metamorphic", row="verification.edge-cases")
 def metamorphic(model: Model, parts: Parts, *, limit: float = 1e-9) -> Finding:
-    """Whether scores stay the same under row order, column order, repetition, an extra column, and one row at a time.
+    """Whether scores stay the same under row order, column order, repetition, an extra column, another unit that the
+    schema declares, and one row at a time.
 
     limit: largest difference of a score on up to 1,000 holdout rows.
     """
@@ -72,14 +72,22 @@ def _extra(model: Model, rows: Table) -> tuple[Floats, slice]:
 
 
 def _single(model: Model, rows: Table) -> tuple[Floats, slice]:
-    few = rows.head(SINGLES)
-    records = few.select(list(model.features.columns)).records()
-    inputs = np.stack([model.row(record) for record in records])
-    alone = [model.program.score(row[None, :])[0] for row in inputs]
-    return np.array(alone), slice(0, few.rows)
+    records = rows.select(list(model.features.columns)).records()
+    alone = [model.program.score(np.array([model.row(record)]))[0] for record in records]
+    return np.array(alone), slice(None)
+
+
+def _unit(model: Model, rows: Table) -> tuple[Floats, slice]:
+    """Every number in a thousandth of the unit in which the model reads it, and the schema says so."""
+    told = model.sheet.schema
+    for name in model.features.columns:
+        if told[name].kind == "number" and rows.schema[name].kind == "number":
+            told = told.replace(name, unit="kg")
+            rows = rows.with_column(name, pa.array(rows.numbers(name) * 1000, from_pandas=True), unit="g")
+    return model.with_sheet(schema=told).score(rows), slice(None)
 
 
 RELATIONS: dict[str, Callable[[Model, Table], tuple[Floats, slice]]] = {
     "row order": _row_order, "column order": _column_order, "repeated rows": _twice, "an extra column": _extra,
-    "one row at a time": _single,
+    "one row at a time": _single, "another unit, declared": _unit,
 }

@@ -251,6 +251,17 @@ def test_a_head_that_is_known_means_the_same_again(ways: tuple[Way, Way]) -> Non
     assert not any(b"close" in head or GET.startswith(head) for head in heads)
 
 
+@pytest.mark.parametrize("listed", [b"[]", b"[%s]" % BODY, b"[%s,%s]" % (BODY, OTHER)])
+def test_a_list_under_a_head_that_is_known_of_a_record_is_answered_as_a_list(
+    ways: tuple[Way, Way], listed: bytes
+) -> None:
+    short, plain = ways
+    size = max(len(listed), len(BODY))
+    pieces = [post(BODY.ljust(size)), post(listed.ljust(size)), post(BODY.ljust(size))]
+    assert short.talk(pieces) == plain.talk(pieces)
+    assert short.logged() == plain.logged()
+
+
 def test_what_was_answered_is_sent_before_the_client_that_asks_no_more_is_let_go(ways: tuple[Way, Way]) -> None:
     async def told() -> bytes:
         made, wire = ways[0].open()

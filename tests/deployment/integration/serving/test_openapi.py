@@ -33,7 +33,7 @@ def test_the_document_describes_every_path_and_points_nowhere_in_vain(served: Ap
     assert all(found(document, reference) for reference in references(document))
     for path, methods in document["paths"].items():
         status = ask(served, "GET" if "get" in methods else "POST", path, b"")[0]
-        assert status in (200, 400), path
+        assert status in ((404,) if "{" in path else (200, 400)), path
 
 
 def test_the_record_s_type_is_that_of_the_release(served: App) -> None:

@@ -62,11 +62,19 @@ def test_a_body_that_holds_no_record_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [
-    b"", b"{", b'{"age":NaN}', b"\xff\xfe", b'{"ward":"\xff"}', b'{"ward":"\\ud800"}', b"[1", b'{"age": 1}}'])
+    b"", b"{", b"\xff\xfe", b'{"ward":"\xff"}', b'{"ward":"\\ud800"}', b"[1", b'{"age": 1}}'])
 def test_malformed_json_is_told_apart_from_a_wrong_value(body: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)) as caught:
         SHAPE.decode(body)
     assert not isinstance(caught.value, BadData)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_know_is_refused_by_its_field(word: str) -> None:
+    field, told, hint = refused(b'[{"age": 3}, {"age":%s}]' % word.encode())
+    assert field == "age"
+    assert "is not a finite number" in told
+    assert hint == "send null if the value is unknown"
 
 
 def test_infinity_and_nan_in_plain_values_are_refused() -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from shipworthy.core.evidence import Waiver
 from shipworthy.core.ledger import (
+    CHOOSE,
+    MEASURE,
     Line,
+    criterion_of,
     moves,
     pointers,
     same,
@@ -21,6 +24,7 @@ from shipworthy.core.ledger import (
     trainings,
     waivers,
 )
+from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases.book import Home as Home
 from shipworthy.deployment.integration.releases.book import can_sign as can_sign
@@ -167,6 +171,21 @@ def not_by_trainer(store: Home, by: str, *, trainer: str, act: str) -> None:
     if any(same(by, who) for who in (trainer, *trainers(ledger(store)))):
         raise NotFit(f"{by} trained this model and may not {act}", where="the ledger",
                      hint="someone else does: --by NAME")
+
+
+def measuring(store: Home, project: Project, rows: str) -> None:
+    """Put on record the fairness criterion of a project, and then that groups of some rows are measured; each once.
+
+    rows: digest of the table. To be called before the first figure of a group exists. Nothing where no criterion is
+    chosen, for then no group is measured.
+    """
+    chosen, by = criterion_of(project), project.project.trainer
+    if not chosen:
+        return
+    with held(store) as lines:
+        for action, subject in ((CHOOSE, chosen), (MEASURE, {"rows": rows})):
+            if not any(entry["action"] == action and entry["subject"] == subject for entry in lines):
+                put(store, lines, actor=by, role="trainer", action=action, subject=subject)
 
 
 def champion(store: Home) -> Release | None:

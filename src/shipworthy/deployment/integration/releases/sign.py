@@ -141,16 +141,19 @@ def sign(files: Mapping[str, str], *, name: str, key: Key) -> bytes:
             "resources": [{"name": path, "algorithm": "sha256", "digest": files[path]} for path in _in_order(files)],
         },
     }
-    payload = msgspec.json.encode(statement)
-    signature = key.sign(_envelope(payload), ec.ECDSA(hashes.SHA256()))
     return msgspec.json.encode({
         "mediaType": MEDIA,
         "verificationMaterial": {"publicKey": {"hint": fingerprint(public_bytes(key))}, "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD,
-            "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
-        },
+        "dsseEnvelope": envelope(statement, key=key),
     })
+
+
+def envelope(statement: Mapping[str, Any], *, key: Key, keyid: str = "") -> dict[str, Any]:
+    """An in-toto statement in a DSSE envelope, signed. Source: DSSE 1.0, protocol and envelope."""
+    payload = msgspec.json.encode(statement)
+    signature = key.sign(_envelope(payload), ec.ECDSA(hashes.SHA256()))
+    return {"payload": base64.b64encode(payload).decode(), "payloadType": PAYLOAD,
+            "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": keyid}]}
 
 
 def verify_signature(files: Mapping[str, str], bundle: bytes, public: bytes) -> bytes:

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 from shipworthy.core.cleaning import Numbers, Reading, parsed
 from shipworthy.core.contributions import contributions as core_contributions
 from shipworthy.core.encode import swift_reader
-from shipworthy.core.features import Category
+from shipworthy.core.features import Category, Number
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Floats, word
@@ -30,8 +30,8 @@ SINGLE = 4
 class Batch:
     """Answers to n records. score: (n,) value, probability of the second class, or of the class decided on (k > 2).
 
-    columns: what was asked, by field. unseen: values of categories that training did not have. outside: numbers beyond
-    declared limits.
+    columns: what was asked, by field. unseen: values of categories that training did not have. outside: numbers outside
+    the limits that are declared, or else expected.
     """
 
     answers: list[dict[str, Any]]
@@ -71,6 +71,9 @@ class Answerer:
                        for e in model.features.encoders]
         self._limits = [(keys[name].key, name, self._reading(name), *told.limits[name])
                         for name in model.features.columns if name in told.limits]
+        plain = {e.column: at for at, e in enumerate(model.features.encoders) if isinstance(e, Number)}
+        self._within = [(plain.get(name, 0), low, high) for _, name, _, low, high in self._limits]
+        self._looked = all(name in plain for _, name, *_ in self._limits)
 
     def _reading(self, column: str) -> Reading | None:
         return self.model.sheet.cleaning.of(column)
@@ -79,7 +82,7 @@ class Answerer:
         """One answer per record: prediction, probabilities, set or interval, abstain; contributions if asked.
 
         unseen names the fields whose value training did not have, missing those whose value it took for none, outside
-        those beyond the limits that the project declares.
+        those beyond the limits that the project declares, or else the contract expects.
 
         Raises BadData naming record and field: what came, what was expected.
         """
@@ -117,7 +120,7 @@ class Answerer:
             notes = self._notes((record,), gaps).get(0, {}) if gaps else {}
             answer.update(notes)
             unseen = len(notes.get("unseen", ()))
-        if self._limits:
+        if self._limits and not (self._looked and all(low <= row[at] <= high for at, low, high in self._within)):
             beyond = self._outside((record,)).get(0, {})
             answer.update(beyond)
             outside = len(beyond.get("outside", ()))
@@ -198,7 +201,7 @@ class Answerer:
         return found
 
     def _outside(self, records: Sequence[Any]) -> dict[int, dict[str, list[str]]]:
-        """Record → its fields whose number lies beyond what the project declares possible (outside)."""
+        """Record → its fields whose number lies beyond what is declared possible, or else expected (outside)."""
         found: dict[int, dict[str, list[str]]] = {}
         for key, name, reading, low, high in self._limits:
             for place, record in enumerate(records):

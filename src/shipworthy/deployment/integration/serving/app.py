@@ -36,6 +36,7 @@ from shipworthy.deployment.integration.serving.dialects.table import dialect, pl
 from shipworthy.deployment.integration.serving.faults import JSON, Faults, refused
 from shipworthy.deployment.integration.serving.reading import Reading
 from shipworthy.deployment.integration.serving.refusals import Headers, Refused
+from shipworthy.deployment.integration.serving.review import PREDICTIONS, Reviews
 from shipworthy.deployment.integration.serving.routes import Routes
 from shipworthy.errors import BadData, ShipworthyError
 
@@ -56,6 +57,7 @@ class App:
     def __init__(self, arms: Arms, serving: Serving, counters: Counters, gate: Gate | None = None) -> None:
         self.arms, self.serving, self.counters, self.gate = arms, serving, counters, gate
         self.log = arms.champion.log
+        self.reviews = Reviews(self.log.folder, gate.home if gate else None)
         self.draining = False
         self._faults = Faults()
         self._reading = Reading(serving.max_megabytes)
@@ -63,6 +65,7 @@ class App:
         self.routes = Routes(self)
         self._posts: dict[str, tuple[str, str, Answer]] = {
             "/v1/predict": ("predict", "predict", self._predict), "/v1/labels": ("labels", "label", self._label),
+            "/v1/overrides": ("overrides", "approve", self._override),
             "/invocations": ("invocations", "predict", partial(self._spoken, "invocations")),
             "/v2/repository/index": ("infer", "predict", self._index)}
         self.journal: Teller | None = journal(serving, count.ROUTES)
@@ -285,6 +288,9 @@ class App:
         waiting = await asyncio.to_thread(champion.recent.waiting, labels) if named else 0
         return _encode({"kept": new, "corrected": corrected, "known": known, "waiting": waiting})
 
+    async def _override(self, asked: Asked) -> bytes:
+        return _encode(await asyncio.to_thread(self.reviews.overrule, asked.body, asked.caller))
+
     async def _other(self, scope: Scope, send: Send) -> int:
         """Everything that is no request for answers; its status."""
         path, method = scope["path"], scope["method"]
@@ -292,7 +298,11 @@ class App:
         try:
             if path not in OPEN:
                 self._let_in(dict(scope["headers"]))
-            status, kind, body, extra = self.routes.answer(path, method, known)
+            if path.startswith(PREDICTIONS) and method in ("GET", "HEAD"):
+                found = await asyncio.to_thread(self.reviews.standing, path[len(PREDICTIONS) :])
+                status, kind, body, extra = 200, JSON, _encode(found), list[tuple[bytes, bytes]]()
+            else:
+                status, kind, body, extra = self.routes.answer(path, method, known)
         except ShipworthyError as error:
             status, body, (kind, *extra) = refused(error, "infer" if path.startswith("/v2") else "other")
         await _send(send, status, b"" if method == "HEAD" else body, [kind, *extra])

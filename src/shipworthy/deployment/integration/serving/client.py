@@ -16,13 +16,17 @@ SECONDS = 30.0
 
 
 class Connection:
-    """Sends requests one after another over one connection. address: http://127.0.0.1:port; no other machine."""
+    """Sends requests one after another over one connection. address: http://127.0.0.1:port; no other machine.
 
-    def __init__(self, address: str) -> None:
+    token: sent with each of them, if there is one.
+    """
+
+    def __init__(self, address: str, *, token: str = "") -> None:
         parts = urlsplit(address)
         if parts.scheme != "http" or parts.hostname not in LOCAL or not parts.port:
             raise Misuse("only a server on this machine can be asked", where=address, hint="such as http://127.0.0.1:8000")
         self._host = f"{parts.hostname}:{parts.port}".encode()
+        self._known = f"authorization: Bearer {token}\r\n".encode() if token else b""
         try:
             self._socket = socket.create_connection((parts.hostname, parts.port), SECONDS)
         except OSError as error:
@@ -30,14 +34,14 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
 
-    def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer to a POST. Raises StoreError when the server went away."""
-        head = b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        return self._ask(head % (path.encode(), self._host, len(body)) + body)
+    def post(self, path: str, body: bytes, kind: str = "application/json") -> tuple[int, bytes]:
+        """Status and body of the answer to a POST. kind: of the body. Raises StoreError when the server went away."""
+        head = b"POST %s HTTP/1.1\r\nhost: %s\r\n%scontent-type: %s\r\ncontent-length: %d\r\n\r\n"
+        return self._ask(head % (path.encode(), self._host, self._known, kind.encode(), len(body)) + body)
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of the answer to a GET. Raises StoreError when the server went away."""
-        return self._ask(b"GET %s HTTP/1.1\r\nhost: %s\r\n\r\n" % (path.encode(), self._host))
+        return self._ask(b"GET %s HTTP/1.1\r\nhost: %s\r\n%s\r\n" % (path.encode(), self._host, self._known))
 
     def json(self, path: str) -> Any:
         """The JSON of a GET."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from shipworthy.deployment.integration.rollout.calls import EDGES
 
 SHOWN = 8  # of the fine edges every eighth is shown: each twice the one before
-ROUTES = ("predict", "infer", "invocations", "labels", "other")
+ROUTES = ("predict", "infer", "invocations", "labels", "overrides", "other")
 ANSWERS = ROUTES[:3]
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 431, 500, 503)
 OWN = {"shipworthy_labels_total": ("counter", "Labels kept."),
@@ -22,7 +22,7 @@ OWN = {"shipworthy_labels_total": ("counter", "Labels kept."),
        "rest_server_requests_in_progress": ("gauge", "Requests under way.")}
 PER_RELEASE = {"shipworthy_predictions_total": "Rows answered.",
                "shipworthy_unseen_categories_total": "Values new to the model.",
-               "shipworthy_outside_limits_total": "Numbers beyond declared limits.",
+               "shipworthy_outside_limits_total": "Numbers beyond what is declared, or else expected.",
                "shipworthy_abstentions_total": "Rows without a decision.",
                "shipworthy_unusable_scores_total": "Rows whose score is no finite number.",
                "shipworthy_release_failures_total": "Requests that a release failed to answer."}

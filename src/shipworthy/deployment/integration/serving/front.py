@@ -37,6 +37,7 @@ HELD_BYTES = HEAD_BYTES = 64 * 1024
 CONNECTIONS = 4096
 HEADS, KNOWN_BYTES = 256, 4096
 END = b"\r\n\r\n"
+RECORD = ord("{")
 JSON = (b"content-type", b"application/json")
 _LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _OWN = ("connection_lost", "expect_100_continue", "on_body", "on_message_begin", "on_message_complete",
@@ -226,7 +227,8 @@ class Front(HttpToolsProtocol):
     def _knows(self, data: bytes, known: Known) -> bool:
         """Answer a whole request with a known head; whether that could be done."""
         size, cycle = known.size, self.cycle
-        if (len(data) != data.find(END) + 4 + size or (cycle is not None and not cycle.response_complete)
+        if (len(data) != data.find(END) + 4 + size or data[-size] != RECORD
+                or (cycle is not None and not cycle.response_complete)
                 or self.flow.write_paused or self.timeout_keep_alive_task is None or self.transport.is_closing()):
             return False
         answer = self.application.at_once(known.headers, data[-size:], time.perf_counter())

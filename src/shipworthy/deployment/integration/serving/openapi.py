@@ -13,6 +13,7 @@ from shipworthy.core.contributions import closed
 from shipworthy.core.features import Category
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases.example import example
+from shipworthy.deployment.integration.serving import review
 from shipworthy.deployment.integration.serving.answerer import Answerer
 from shipworthy.deployment.integration.serving.dialects import mlflow, oip, tensors
 from shipworthy.deployment.integration.serving.dialects.asked import NOTES, About, about_of
@@ -56,7 +57,7 @@ def document(release: Release, answerer: Answerer) -> Json:
         "info": {"title": title, "version": about.version,
                  "description": f"Served by Shipworthy {__version__}. Every answer has a prediction id, under which "
                                 "the log keeps it and labels may follow."},
-        "paths": _own(answerer) | _mlflow(answerer) | _protocol(answerer, about) | _health(),
+        "paths": _own(answerer) | _reviews() | _mlflow(answerer) | _protocol(answerer, about) | _health(),
         "components": {"schemas": _schemas(answerer, about), "responses": _refusals()},
     }
 
@@ -90,6 +91,19 @@ def _own(answerer: Answerer) -> Json:
         "/v1/labels": {"post": _operation("label", "Keep what came true.", _json(labels), _json(_ref("Kept")))},
         "/v1/schema": {"get": _read("schema", "What a record holds.")},
     }
+
+
+def _reviews() -> Json:
+    """Asked with a token of scope approve; what stands may be read by whoever may ask anything."""
+    lost = {"404": {"description": "No answer of this id is here.", "content": _json(_ref("Refusal"))}}
+    over = _operation("override", "Decide otherwise than the model did; it is kept in the audit ledger.",
+                      _json(_ref("Override")), _json(_ref("Standing")))
+    over["responses"] |= lost
+    stands = _read("standing", "What stands under a prediction id: the decision, what was served, and overrides.")
+    stands["responses"] |= {"200": {"description": "OK", "content": _json(_ref("Standing"))}, **lost,
+                            **{code: {"$ref": f"#/components/responses/{code}"} for code in ("401", "403")}}
+    stands["parameters"] = [{"name": "prediction_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    return {"/v1/overrides": {"post": over}, "/v1/predictions/{prediction_id}": {"get": stands}}
 
 
 def _mlflow(answerer: Answerer) -> Json:
@@ -168,9 +182,19 @@ def _schemas(answerer: Answerer, about: About) -> Json:
     label = {"enum": list(about.classes)} if about.classes else {"type": "number"}
     kept = {name: {"type": "integer", "minimum": 0} for name in ("kept", "corrected", "known", "waiting")}
     return {"Record": _record(answerer), "Answer": _answer(about), **_tensors(answerer, about),
-            "Label": _label(answerer, label), "Kept": _object(kept, list(kept)),
+            "Label": _label(answerer, label), "Kept": _object(kept, list(kept)), **_overrides(label),
             "Refusal": _object({"error": error}, ["error"]),
             "TextRefusal": _object({"error": {"type": "string"}}, ["error"])}
+
+
+def _overrides(decision: Json) -> Json:
+    text: Json = {"type": "string"}
+    asked = {"prediction_id": {"type": "string", "minLength": 36, "maxLength": 36}, "decision": decision,
+             "why": {"type": "string", "minLength": 1, "maxLength": review.LONGEST, "pattern": r"\S"}}
+    made = {"decision": decision, "before": decision, "by": text, "why": text, "at": text}
+    stands = {"prediction_id": text, "release": text, "at": text, "decision": decision, "served": decision,
+              "abstain": {"type": "boolean"}, "overrides": {"type": "array", "items": _object(made, list(made))}}
+    return {"Override": _object(asked, list(asked)), "Standing": _object(stands, list(stands))}
 
 
 def _label(answerer: Answerer, label: Json) -> Json:

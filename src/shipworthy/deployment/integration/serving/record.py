@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from math import isfinite
 from typing import Annotated, Any
 
 import msgspec
@@ -100,6 +101,8 @@ class Shape:
             found = self._json.decode(body)
         except msgspec.ValidationError as error:
             raise self._refusal(_loose(body, error), error) from error
+        except msgspec.DecodeError as error:
+            raise _named_constant(body) or error from None
         records, single = (found, False) if isinstance(found, list) else ([found], True)
         keys = body.count(b'":')
         if keys != self._least * len(records) and keys != sum(map(self._named, records)):
@@ -181,6 +184,19 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
         if name in seen:
             raise BadData(f'field "{name[:SHOWN]}" is sent twice', where=name[:SHOWN], hint="send it once")
         seen.add(name)
+
+
+def _named_constant(body: bytes) -> BadData | None:
+    """The first field that holds NaN or Infinity, which many clients write and JSON does not know; else None."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    for place, record in enumerate(found if isinstance(found, list) else [found]):
+        for name, value in record.items() if isinstance(record, dict) else ():
+            if isinstance(value, float) and not isfinite(value):
+                return _bad(name[:SHOWN], value, place, "is not a finite number", "send null if the value is unknown")
+    return None
 
 
 def _is_kept(column: Column) -> bool:
