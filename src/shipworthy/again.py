@@ -41,7 +41,9 @@ from shipworthy.deployment.integration.serving.reviewed import reviewed
 from shipworthy.deployment.monitoring.drill import first_alarm
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse, ShipworthyError
-from shipworthy.learning.selection.ladder import train
+from shipworthy.learning.privacy.noise import SystemNoise
+from shipworthy.learning.selection.finish import finish
+from shipworthy.learning.selection.ladder import encoders, learn, train
 from shipworthy.metrics.losses import row_losses
 from shipworthy.store.records import HoldoutRead
 from shipworthy.store.workspace import Workspace
@@ -59,6 +61,7 @@ def steps(project: Project, known: Registry) -> Steps:
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
+        learn=partial(_learn, known), noise=SystemNoise,
         serve=partial(loopback, project), alarm=partial(first_alarm, project),
         recourse=recourse, review=reviewed,
     )
@@ -163,6 +166,12 @@ def _not_run(finding: Finding, recorded: tuple[Plugin, ...]) -> releases.Result:
     lacks = (f"it is code of the project's, run only if you name its file: --plugin {home.file} "
              f"(SHA-256 {home.digest[:16]}…)" if home else "no installed package has this check")
     return finding.id, False, f"was {finding.verdict}, not judged again: {lacks}"
+
+
+def _learn(known: Registry, parts: Parts, project: Project) -> Any:
+    """The ladder as that project file asks for it, and its choice finished: for drills, not for releases."""
+    found = learn(parts, encoders(parts.learn, project), project, learners=known.of("learner"))[0]
+    return found, finish(found.chosen, parts, project)
 
 
 def _contract(project: Project, table: Table) -> Contract:

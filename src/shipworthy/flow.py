@@ -23,10 +23,10 @@ from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
-from shipworthy.core.features import fit
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
+from shipworthy.core.packing import whole as _whole
 from shipworthy.core.progress import Progress
 from shipworthy.core.progress import progress as shown_progress
 from shipworthy.core.project import Project
@@ -57,8 +57,9 @@ from shipworthy.deployment.monitoring.watch import watch as watch_log
 from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
+from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
-from shipworthy.learning.selection.ladder import learn
+from shipworthy.learning.selection.ladder import encoders, learn
 from shipworthy.learning.training.split import parts, split
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
@@ -337,24 +338,22 @@ def renew(
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
     what = [project.data, project.source, project.join, project.split, project.learning, project.value, project.checks,
-            project.fairness.mitigation]
+            project.fairness.mitigation, project.privacy]
+    if step == "learn":
+        compute = within(project, history.ledger(place.store), compute, partial(history.record, place.store))
     return keep(place.store, step, compute, code=code_digest(place.registry), inputs=inputs,
                 settings={"settings": digest(what), "environment": digest(environment())}).outputs
 
 
-def _whole(table: Table) -> str:
-    """The digest of a table's values and of what its columns are."""
-    return digest([table.digest, table.schema])
-
-
 def _cleaned(raw: Table, seen: Any, project: Project, rows: Any) -> dict[str, Any]:
-    table, ledger = clean(raw, seen, project, rows)
+    table, ledger = clean(raw, seen, project, rows[:0] if project.privacy else rows)
     return {**pack_table(table), **pack_ledger(ledger)}
 
 
 def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, at_hand: Case) -> dict[str, Any]:
     """What was learnt, and what only the library models can show, judged while they are at hand."""
-    learned, margins = learn(cut, fit(cut.learn), project, learners=known.of("learner"), progress=progress)
+    ready = encoders(cut.learn, project)
+    learned, margins = learn(cut, ready, project, learners=known.of("learner"), progress=progress)
     at_hand["library"] = margins[learned.chosen.learner]
     case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}
     able = [m for m in known.checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]

@@ -15,6 +15,8 @@ from shipworthy.core.learned import Job
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, _marked, registry
 from shipworthy.core.table import Floats, Table
+from shipworthy.learning.privacy import learners as private_learners
+from shipworthy.learning.privacy.federated import rungs
 from shipworthy.learning.selection import ladder
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.training import additive, boosted, forest, linear, network, tree, trivial
@@ -63,7 +65,8 @@ def with_roles(table: Table, project: Project) -> Table:
 @pytest.fixture(scope="session", autouse=True)
 def learners() -> Iterator[None]:
     """The built-in learners, also where the package is not installed and has no entry points."""
-    found = {one.name: one for function in LEARNERS.values() for one in _marked(sys.modules[function.__module__])}
+    modules = [sys.modules[function.__module__] for function in LEARNERS.values()]
+    found = {one.name: one for module in (*modules, private_learners, rungs) for one in _marked(module)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ladder, "registry", lambda: Registry({"learner": found}))
         yield

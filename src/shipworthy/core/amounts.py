@@ -61,6 +61,11 @@ def amounts(value: Value, rows: Table) -> Amounts:
                     for name, amount in given.items() if amount}, value.capacity)
 
 
+def fixed(value: Value) -> Amounts:
+    """The same where no amount is read from a column."""
+    return Amounts({name: float(getattr(value, name)) for name in AMOUNTS if getattr(value, name)}, value.capacity)
+
+
 def by_row(value: Value) -> bool:
     """Whether any amount is read from a column."""
     return any(isinstance(getattr(value, name), str) for name in AMOUNTS)

@@ -72,6 +72,7 @@ class Steps:
     contributions: (model, inputs) → (n, d) exact shares of the margin against `model.reference`.
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
+    learn: (parts, project) → (Learned, Model), by that project file. noise: () → the noise of private learning.
     serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
     alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
     recourse: (model, row, changes, *, wish) → Recourse, the cheapest change of a row that turns its decision.
@@ -92,6 +93,8 @@ class Steps:
     review: Callable[..., Any]
     serve: Callable[..., Any]
     alarm: Callable[..., Any]
+    learn: Callable[..., Any] | None = None
+    noise: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

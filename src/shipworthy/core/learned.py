@@ -10,6 +10,7 @@ import numpy as np
 
 from shipworthy.core.features import Input
 from shipworthy.core.model import Model
+from shipworthy.core.private import Message, Others, Private, Spent
 from shipworthy.core.program import Link, Program
 from shipworthy.core.table import Floats, Ints, Mask, Table
 
@@ -70,6 +71,7 @@ class Job:
     classes: names in the order of the codes, empty for a regression. seconds: how long it may take at most.
     valid: (inputs, truth) for early stopping, or None. settings: of this learner; unknown ones are an error.
     shape: what limits boosted trees. weights: (n,) of the rows that it is given, or None where all weigh the same.
+    private, others: what a private or a federated learner is told beside this.
     """
 
     task: str
@@ -81,6 +83,8 @@ class Job:
     valid: tuple[Floats, Floats | Ints] | None = None
     settings: Mapping[str, float | int | str] = field(default_factory=dict)
     shape: Shape = Shape()
+    private: Private | None = None
+    others: Others | None = None
     weights: Floats | None = None
 
     def only(self, rows: Ints | Mask) -> Job:
@@ -101,7 +105,8 @@ class Fitted:
     """A fitted learner: its program, and the library's own margin for comparison.
 
     margin: inputs (n, d) → (n, outputs), before the link. bounds: the range searched of each setting.
-    rows: how many training rows it saw.
+    rows: how many training rows it saw. private: what a private learner spent.
+    transcript: what other parties sent.
     """
 
     program: Program
@@ -109,6 +114,8 @@ class Fitted:
     settings: dict[str, float | int | str] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     rows: int = 0
+    private: Spent | None = None
+    transcript: tuple[Message, ...] = ()
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -137,7 +144,10 @@ class Figures(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted rung of the ladder. scores: its predictions on the tune part, in order."""
+    """A fitted rung of the ladder. scores: its predictions on the tune part, in order.
+
+    private: what it spent, if it is a private one. transcript: what other parties sent, if it is a federated one.
+    """
 
     learner: str
     glass_box: bool
@@ -146,6 +156,8 @@ class Candidate:
     scores: Floats
     settings: dict[str, float | int | str] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    private: Spent | None = None
+    transcript: tuple[Message, ...] = ()
 
     @property
     def recipe(self) -> Recipe:

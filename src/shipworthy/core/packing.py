@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from shipworthy.core.canon import canonical
+from shipworthy.core.canon import canonical, digest
 from shipworthy.core.found import Ledger
 from shipworthy.core.learned import Candidate, Cost, Figures, Gain, Learned
 from shipworthy.core.model import read_model
+from shipworthy.core.private import Message, Spent
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
 
@@ -33,6 +34,8 @@ class _Rung(msgspec.Struct, frozen=True):
     figures: Figures
     settings: dict[str, float | int | str]
     bounds: dict[str, tuple[float, float]]
+    private: Spent | None = None
+    transcript: tuple[Message, ...] = ()
 
 
 class _Ladder(msgspec.Struct, frozen=True):
@@ -56,6 +59,11 @@ def unpack_table(pack: Mapping[str, Any], key: str = "table") -> Table:
     return Table(data, about.schema, about.name, about.origin, about.notes)
 
 
+def whole(table: Table) -> str:
+    """The digest of a table's values and of what its columns are."""
+    return digest([table.digest, table.schema])
+
+
 def pack_ledger(ledger: Ledger) -> Pack:
     """One entry: every change as JSON."""
     return {"ledger": canonical(ledger)}
@@ -68,7 +76,8 @@ def unpack_ledger(pack: Mapping[str, Any]) -> Ledger:
 
 def pack_learned(learned: Learned) -> Pack:
     """One entry for the ladder, one for the scores, and the files of every candidate's model."""
-    rungs = tuple(_Rung(c.learner, c.glass_box, c.figures, c.settings, c.bounds) for c in learned.candidates)
+    rungs = tuple(_Rung(c.learner, c.glass_box, c.figures, c.settings, c.bounds, c.private, c.transcript)
+                  for c in learned.candidates)
     place = next(n for n, candidate in enumerate(learned.candidates) if candidate is learned.chosen)
     scores: dict[str, Any] = {str(n): candidate.scores for n, candidate in enumerate(learned.candidates)}
     packed = io.BytesIO()
@@ -85,7 +94,8 @@ def unpack_learned(pack: Mapping[str, Any]) -> Learned:
     with np.load(io.BytesIO(pack["scores"]), allow_pickle=False) as packed:
         scores = [packed[str(n)] for n in range(len(ladder.rungs))]
     candidates = tuple(Candidate(rung.learner, rung.glass_box, read_model(_files(pack, n)), rung.figures, scores[n],
-                                 rung.settings, rung.bounds) for n, rung in enumerate(ladder.rungs))
+                                 rung.settings, rung.bounds, rung.private, rung.transcript)
+                       for n, rung in enumerate(ladder.rungs))
     return Learned(candidates, candidates[ladder.chosen], ladder.why, ladder.cost, ladder.course)
 
 

@@ -18,7 +18,7 @@ from shipworthy.core.claims import Claim, read_claim
 from shipworthy.core.settings.assurance import Fairness, Law, Reason, Recourse
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
-from shipworthy.core.settings.learning import Learning
+from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
 from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
@@ -29,11 +29,13 @@ __all__ = [
     "Domain",
     "FILE",
     "Fairness",
+    "Federated",
     "Gate",
     "Join",
     "Law",
     "Learning",
     "Part",
+    "Privacy",
     "Project",
     "Property",
     "RENEWED",
@@ -66,6 +68,8 @@ class Project(Part, frozen=True):
     join: tuple[Join, ...] = ()
     split: Splitting = Splitting()
     learning: Learning = Learning()
+    privacy: Privacy | None = None
+    federated: Federated = Federated()
     requirement: tuple[Requirement, ...] = ()
     property: tuple[Property, ...] = ()
     domain: Domain = Domain()

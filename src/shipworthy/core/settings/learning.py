@@ -48,3 +48,31 @@ class Learning(Part, frozen=True):
     grid: str = "world average 2024"
     grid_as_of: str = "2024-12-31"
     profile: Literal["usual", "provable"] = "usual"
+
+
+class Privacy(Part, frozen=True):
+    """[privacy] Bounds what can be known of a row from the model: differential privacy, of learning and of tuning.
+
+    epsilon, delta: the bound, for a row more or less; it holds of all trainings together. releases: how many trainings
+    share it. learner: the only one that is fitted; a choice between several would cost. levels: column → its values;
+    numbers have [data.limits] instead. Neither is ever read from the rows. heavy: columns that are mostly small and
+    sometimes very large, put on a logarithmic scale.
+    """
+
+    epsilon: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    delta: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 1e-5
+    releases: Annotated[int, msgspec.Meta(gt=0)] = 1
+    learner: Literal["private-additive", "private-linear"] = "private-additive"
+    levels: dict[str, tuple[str, ...]] = {}
+    heavy: tuple[str, ...] = ()
+
+
+class Federated(Part, frozen=True):
+    """[federated] Other parties with rows of the same columns, who send sums only.
+
+    parties: their Parquet files, by absolute path; each is read by a process of its own on this machine, and one more
+    party is this project with its learn rows. At least two. The learners federated-linear, federated-additive and
+    federated-trees, named in [learning] learners, then learn from all; numbers need [data.limits].
+    """
+
+    parties: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ def clean(raw: Table, profile: Profile, project: Project, train_rows: Ints | Non
     Rows without a label are dropped, and rows that repeat another with the same identifier. Cells become null (missing
     codes, impossible values), a number (text such as "1,234"), or the frequent spelling; each change names the voters
     that asked for it. Identifiers, groups and times of rows are never changed, and the target only by [data.same].
-    train_rows: positions to learn from; all if None.
+    train_rows: positions to learn from; all if None, and where there are none only what the project file says is done.
     """
     seen = np.arange(raw.rows) if train_rows is None else np.asarray(train_rows, np.int64)
     before, changes = joined(raw, project), same.changes(raw, project)
@@ -289,11 +289,11 @@ def _dropped(raw: Table) -> list[tuple[int, str]]:
 def _set_aside(table: Table, profile: Profile, seen: Ints) -> tuple[Schema, list[tuple[str, str]]]:
     schema, found = table.schema, []
     learnt = table.data if len(seen) == table.rows else table.data.take(pa.array(seen))
-    for column in table.schema.features:
+    for column in table.schema.features if len(seen) else ():
         if len(learnt[column.name].unique()) <= 1:
             found.append((column.name, "constant in the training rows"))
     gone = {name for name, _ in found}
-    for first, second in profile.copies:
+    for first, second in profile.copies if len(seen) else ():
         names = {column.name for column in table.schema.features} - gone
         if first in names and second in names:
             found.append((second, f"says the same as {first}"))

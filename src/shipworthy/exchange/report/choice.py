@@ -23,4 +23,6 @@ def ladder(learned: Learned) -> dict[str, Any]:
         ("Carbon", f"{cost.grams_low:.2f} to {cost.grams_high:.2f} g CO2e ({cost.grid})"),
         ("Money", f"{cost.money:.4f} {cost.currency}"),
     ]
-    return {"chosen": learned.why, "metric": metric, "candidates": figures, "cost": words}
+    spent = learned.chosen.private
+    told = {"privacy": msgspec.to_builtins(spent)} if spent else {}
+    return {"chosen": learned.why, "metric": metric, "candidates": figures, "cost": words, **told}

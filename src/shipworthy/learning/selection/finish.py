@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from shipworthy.core.amounts import CELLS, Amounts, amounts
+from shipworthy.core.amounts import CELLS, Amounts, amounts, fixed
 from shipworthy.core.learned import Candidate, Parts
 from shipworthy.core.model import Model
+from shipworthy.core.private import Spent
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Mask
+from shipworthy.learning.privacy.tuned import as_counted
 from shipworthy.learning.selection.calibrate import calibration
 from shipworthy.metrics.losses import row_losses
 
@@ -22,10 +24,21 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
     """The candidate's model, calibrated if that lowers the loss, with its threshold and its conformal edge.
 
     Odd rows of the tune part fit the calibration, even rows judge it and set the conformal edge (90 % coverage;
-    Vovk et al., 2005), so that neither has seen its own judge.
+    Vovk et al., 2005), so that neither has seen its own judge. Of a private candidate, the rows are those that its
+    noisy counts say, and no tune row is looked at again.
     """
-    model, scores = candidate.model, candidate.scores
-    truth = model.truth(parts.tune)
+    if candidate.private is not None:
+        return finish_private(candidate.model, candidate.private, project)
+    paid = None if project.value is None else amounts(project.value, parts.tune)
+    return _tuned(candidate.model, candidate.scores, candidate.model.truth(parts.tune), paid)
+
+
+def finish_private(model: Model, spent: Spent, project: Project) -> Model:
+    """The model as the noisy counts have it finished; amounts are those of the project file."""
+    return _tuned(model, *as_counted(spent), None if project.value is None else fixed(project.value))
+
+
+def _tuned(model: Model, scores: Floats, truth: Floats | Ints, paid: Amounts | None) -> Model:
     fit, judge = np.arange(len(truth)) % 2 == 1, np.arange(len(truth)) % 2 == 0
     found = calibration(scores[fit], truth[fit], model.task)
     if found is not None:
@@ -34,7 +47,6 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
         if after < before * (1 - LEAST_GAIN):
             model, scores = model.with_program(model.program.calibrated(found)), found(scores)
     edge = conformal_edge(scores[judge], truth[judge], model)
-    paid = None if project.value is None else amounts(project.value, parts.tune)
     sheet = msgspec.structs.replace(model.sheet, threshold=threshold(scores, truth, model, paid), conformal=edge)
     return Model(sheet, model.program)
 

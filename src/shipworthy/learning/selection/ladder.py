@@ -23,6 +23,10 @@ from shipworthy.core.schema import Schema, Task, task_of
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.core.words import counted
 from shipworthy.errors import BadProject, nearest, one_of
+from shipworthy.learning.privacy.declared import declared, middle, private, rules_of
+from shipworthy.learning.privacy.federated.rungs import others
+from shipworthy.learning.privacy.noise import SystemNoise
+from shipworthy.learning.privacy.tuned import with_counts
 from shipworthy.learning.search.folds import folds
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.search.purse import Purse
@@ -59,6 +63,7 @@ class Stage:
     classes: tuple[str, ...]
     learn: tuple[Floats, Floats | Ints]
     tune: tuple[Floats, Floats | Ints]
+    usual: tuple[float | None, ...]
     weights: Floats | None = None
 
 
@@ -97,7 +102,7 @@ def learn(
         elif marked.name == "boosted":
             made, course = _searched(stage, parts, project, job, clock=clock, end=end, warm=warm, purse=purse)
         else:
-            made = marked.function(*stage.learn, job)
+            made = _counted(stage, marked.function(*stage.learn, job), project)
         candidates.append(_candidate(stage, marked, made, time.monotonic() - begun, cpu_seconds() - cpu))
         margins[marked.name] = made.margin
     chosen, why = choose(candidates, stage.tune[1], rules, stage.task)
@@ -175,7 +180,8 @@ def train(
     seconds: float = 20.0,
 ) -> Model:
     """One learner fitted on a whole table, its encoders too; not calibrated. For drills, sabotages and quick looks."""
-    features = fit_features(table)
+    hidden = project.privacy is not None and learner.startswith("private-")
+    features = encoders(table, project) if hidden else fit_features(table)
     known = _installed() if learners is None else learners
     if learner not in known:
         raise BadProject(f'there is no learner "{learner}"', where="learner", hint=one_of(learner, known))
@@ -183,12 +189,18 @@ def train(
     truth = encode_target(table, project.data.target, classes)
     job = Job(task, classes, features.inputs, seconds=seconds, seed=seed, shape=shape(project, features, table.schema),
               weights=mitigated(table, truth, project),
-              settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}))
+              settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}),
+              private=private(features, project) if hidden else None)
     inputs = features.matrix(table)
     made: Fitted = known[learner].function(inputs, truth, job)
     sheet = Sheet(features, table.schema.only(features.columns), task, project.data.target, classes,
                   reference=usual(inputs, features))
     return Model(sheet, made.program)
+
+
+def encoders(table: Table, project: Project) -> Features:
+    """The way from a row to the inputs: fitted on these rows, or with [privacy] as the project file declares it."""
+    return declared(table.schema, project) if project.privacy else fit_features(table)
 
 
 def set_up(parts: Parts, features: Features, project: Project) -> Stage:
@@ -197,7 +209,8 @@ def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     sides = [(features.matrix(part), encode_target(part, project.data.target, classes))
              for part in (parts.learn, parts.tune)]
     schema = parts.learn.schema.only(features.columns)
-    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1],
+    middles = middle(features, project) if project.privacy else usual(sides[0][0], features)
+    return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1], middles,
                  mitigated(parts.learn, sides[0][1], project))
 
 
@@ -232,8 +245,22 @@ def rungs(project: Project, task: str, learners: Learners | None = None) -> list
                          hint="take network out of [learning] learners")
     usual = LEARNERS if project.learning.profile == "provable" else ()
     wanted = project.learning.learners or usual or tuple(name for name in known if not known[name].facts["by_name"])
+    if project.privacy:
+        wanted = _only_private(project, task)
     chosen = [known[name] for name in wanted if task in known[name].facts["tasks"]]
     return sorted(chosen, key=lambda marked: int(marked.facts["order"]))
+
+
+def _only_private(project: Project, task: str) -> tuple[str, ...]:
+    """The private learner alone: another would look at rows outside the budget."""
+    rules = rules_of(project)
+    if project.learning.learners not in ((), (rules.learner,)):
+        raise BadProject("with [privacy], only its own learner may look at the rows", where="[learning] learners",
+                         hint=f'leave it out; [privacy] learner = "{rules.learner}" says which')
+    if task != "binary":
+        raise BadProject("private learning needs a target of two classes", where="[privacy]",
+                         hint="leave [privacy] out, or make two classes: [data.target_rule]")
+    return (rules.learner,)
 
 
 def _installed() -> Learners:
@@ -256,7 +283,18 @@ def usual(inputs: Floats, features: Features) -> tuple[float | None, ...]:
 
 def _job(stage: Stage, project: Project, *, seconds: float) -> Job:
     return Job(stage.task, stage.classes, stage.features.inputs, seconds=seconds, threads=project.learning.threads,
-               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema), weights=stage.weights)
+               seed=project.learning.seed, shape=shape(project, stage.features, stage.schema), weights=stage.weights,
+               private=private(stage.features, project) if project.privacy else None,
+               others=others(stage.features, project))
+
+
+def _counted(stage: Stage, made: Fitted, project: Project) -> Fitted:
+    """A private learner's fit with the noisy counts of tune rows from which it will be tuned; any other as it is."""
+    if made.private is None:
+        return made
+    truth = np.asarray(stage.tune[1], np.int64)
+    return replace(made, private=with_counts(made.private, _scores(stage, made), truth, SystemNoise(),
+                                             releases=rules_of(project).releases))
 
 
 def _scores(stage: Stage, made: Fitted) -> Floats:
@@ -266,8 +304,7 @@ def _scores(stage: Stage, made: Fitted) -> Floats:
 
 def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: float) -> Candidate:
     scores = _scores(stage, made)
-    sheet = Sheet(stage.features, stage.schema, stage.task, stage.target, stage.classes,
-                  reference=usual(stage.learn[0], stage.features))
+    sheet = Sheet(stage.features, stage.schema, stage.task, stage.target, stage.classes, reference=stage.usual)
     model = Model(sheet, made.program)
     sample = stage.tune[0][:200]
     metric = r2(stage.tune[1], scores) if stage.task == "regression" else quality(scores, stage.tune[1], stage.task)
@@ -277,4 +314,4 @@ def _candidate(stage: Stage, marked: Marked, made: Fitted, wall: float, cpu: flo
                       library_difference=float(
                           np.max(np.abs(made.program.margin(sample) - made.margin(sample)), initial=0.0)))
     return Candidate(marked.name, bool(marked.facts["glass_box"]), model, figures, scores, dict(made.settings),
-                     dict(made.bounds))
+                     dict(made.bounds), made.private, made.transcript)

@@ -1,0 +1,1 @@
+"""Learning that bounds what it gives away: differential privacy, federated sums, encrypted scoring."""

@@ -1,0 +1,1 @@
+"""Learning from the rows of several parties, who send masked sums and nothing else."""

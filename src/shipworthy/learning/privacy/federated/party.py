@@ -1,0 +1,100 @@
+"""A party as a process of its own: reads its Parquet rows, and answers over a socket with masked sums until stopped.
+
+    python -m shipworthy.learning.privacy.federated.party HOST PORT ROWS
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from shipworthy.core.features import Features
+from shipworthy.core.model import encode_target
+from shipworthy.core.table import Table
+from shipworthy.errors import Misuse
+from shipworthy.learning.privacy.federated.asked import Asked, Start, Stop
+from shipworthy.learning.privacy.federated.masks import Seeds
+from shipworthy.learning.privacy.federated.rows import Rows
+
+HEAD = 8
+
+
+def answering(encoded: Callable[[Start], Rows]) -> Callable[[bytes], bytes]:
+    """The function from a request to the reply of a party, whatever carries them.
+
+    encoded: what a start says → the rows of the party. The first reply is a public key; every other one is a masked
+    sum, under masks that are never used again.
+    """
+    seeds, turn = Seeds(), 0
+    state: list[Rows] = []
+
+    def answer(request: bytes) -> bytes:
+        nonlocal turn
+        asked = msgspec.msgpack.decode(request, type=Asked) if request else None
+        if asked is None or isinstance(asked, Stop):
+            return seeds.public
+        turn += 1
+        if isinstance(asked, Start):
+            state[:] = [encoded(asked)]
+            seeds.agree(asked.own, asked.publics)
+            return b""
+        if not state:
+            raise Misuse("a sum was asked for before the parties had agreed on keys", where="federated training",
+                         hint="begin with a start")
+        return seeds.masked(state[0].answer(asked), turn).tobytes()
+
+    return answer
+
+
+def from_table(table: Table, asked: Start) -> Rows:
+    """The rows of a table, encoded as every party's are."""
+    features = msgspec.json.decode(asked.features, type=Features)
+    truth = encode_target(table, asked.target, asked.classes)
+    return Rows(features.matrix(table), np.asarray(truth, np.int64), features.inputs)
+
+
+def send(to: socket.socket, message: bytes) -> None:
+    """One message, after its length."""
+    to.sendall(len(message).to_bytes(HEAD, "little") + message)
+
+
+def receive(of: socket.socket) -> bytes:
+    """One message. Raises ConnectionError where the other end is gone."""
+    return _exactly(of, int.from_bytes(_exactly(of, HEAD), "little"))
+
+
+def _exactly(of: socket.socket, count: int) -> bytes:
+    parts = []
+    while count:
+        part = of.recv(min(count, 1 << 20))
+        if not part:
+            raise ConnectionError("the other end is gone")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def main(host: str, port: str, rows: str) -> None:
+    """Answer until told to stop, or until the other end is gone."""
+    import pyarrow.parquet as pq
+
+    table = Table.of(pq.read_table(rows), name=Path(rows).stem, origin=rows)
+    answer = answering(lambda asked: from_table(table, asked))
+    with socket.create_connection((host, int(port))) as line:
+        while True:
+            try:
+                request = receive(line)
+            except ConnectionError:
+                return
+            if request and isinstance(msgspec.msgpack.decode(request, type=Asked), Stop):
+                return
+            send(line, answer(request))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
