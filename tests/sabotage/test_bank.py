@@ -68,14 +68,49 @@ def test_a_twin_without_the_subject_is_unknown() -> None:
     assert bank_of(check) == {"caught": False, "cries": 0, "unknown": 3, "quiet": 0}
 
 
-def test_the_page_shows_caught_false_alarms_and_unknown(tmp_path: Path) -> None:
-    one = {"check": "c", "row": ROW, "sabotage": "s", "caught": True, "false_alarms": 1, "unknown": 2, "twins": 5}
+def test_the_page_shows_every_ground_and_what_was_missed(tmp_path: Path) -> None:
+    one = {"check": "c", "row": ROW, "sabotage": "s", "caught": True, "false_alarms": 1, "unknown": 2, "twins": 5,
+           "table": "", "outcome": "caught", "seconds": 0.5}
+    real = [{**one, "table": "adult", "caught": False, "outcome": word, "unknown": 5, "false_alarms": 0}
+            for word in ("missed", "not judged")]
     told = tmp_path / "bank.json"
-    told.write_text(json.dumps({"checks": [one], "caught": 1, "planted": 1}), encoding="utf-8")
+    told.write_text(json.dumps({"checks": [one, *real]}), encoding="utf-8")
     code = (f"import runpy; page = runpy.run_path({str(PAGE_MAKER)!r})['page']; import json; "
             f"print(page(json.load(open({str(told)!r}))))")
     page = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "1 false alarm (20.00%), 2 times unknown, and quiet and judged 2 of 5 times." in page
-    assert "| row | check | planted fault | caught | false alarms | unknown |" in page
-    assert f"| `{ROW}` | `c` | s | yes | 1 of 5 | 2 of 5 |" in page
+    assert "1 checks, each with its planted faults, on the clean world and 1 real tables: `adult`." in page
+    assert "| the clean world | 1 | 0 | 0 | 1 (33.33%) | 3 of 5 |" in page
+    assert "| `adult` | 0 | 1 | 1 | 0 (–) | 0 of 5 |" in page
+    assert "- adult: `c`, s." in page
+    assert f"| `{ROW}` | `c` | s | yes | 1 of 5 | 2 of 5 | 0.50 |" in page
     assert all(f"- `{name}`: " in page for name in MAY_BE_UNKNOWN)
+
+
+def test_what_fails_of_a_real_table_is_not_judged_there() -> None:
+    def check(broken: bool) -> Finding:
+        return say("fail", "A true failure.")
+
+    def broken(case: dict[str, Any]) -> dict[str, Any]:
+        return {**case, "broken": True}
+
+    known = Registry({"check": {"c": Marked("c", check, {"row": ROW}, "here")},
+                      "sabotage": {"s": Marked("s", broken, {"check": "c"}, "here")}})
+    [real] = run_bank(lambda seed: {"broken": False}, known, table="adult", twins=2)
+    assert (real.outcome, real.false_alarms, real.unknown) == ("not judged", 0, 2)
+    [world] = run_bank(lambda seed: {"broken": False}, known, twins=2)
+    assert (world.outcome, world.false_alarms) == ("caught", 2)
+
+
+def test_a_fault_that_a_ground_cannot_hold_is_not_judged_there() -> None:
+    def check(broken: bool) -> Finding:
+        return say("pass", "A sentence.")
+
+    def nowhere(case: dict[str, Any]) -> dict[str, Any]:
+        raise BadData("no column is a number")
+
+    known = Registry({"check": {"c": Marked("c", check, {"row": ROW}, "here")},
+                      "sabotage": {"s": Marked("s", nowhere, {"check": "c"}, "here")}})
+    [real] = run_bank(lambda seed: {"broken": False}, known, table="adult", twins=1)
+    assert real.outcome == "not judged"
+    [world] = run_bank(lambda seed: {"broken": False}, known, twins=1)
+    assert world.outcome == "missed"
