@@ -102,8 +102,8 @@ def test_checks_that_judge_what_others_say_come_last_and_hear_all() -> None:
     known = {"late": Marked("late", late, row, "here"), "zed": Marked("zed", early, row, "here")}
     learnt = Finding("learnt", "", "pass", "")
     found = judge({"project": 1, "while learning": (learnt,)}, known)
-    assert [one.check for one in found.findings] == ["zed", "late"]
-    assert found.findings[1].sentence == "2: learnt, zed"
+    assert [one.check for one in found.findings] == ["zed", "late", "learnt"]
+    assert found.findings[1].sentence == "2: zed, learnt"
 
 
 # ── debt ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,18 +27,18 @@ def test_rows_that_nothing_judged_are_one_last_line_unless_all_are_asked_for(mad
     last = next(line for line in lines if "rows that nothing has judged" in line)
     assert lines[lines.index(last) + 1] == ""
     assert last.startswith("? unknown  ") and last.endswith("; why: shipworthy checklist --all")
-    assert "trust.involvement" in last and sum("trust.involvement" in line for line in lines) == 1
+    assert "trust.experience" in last and sum("trust.experience" in line for line in lines) == 1
     assert not any("is not in this release" in line for line in lines)
     everything = call("checklist", "-p", folder, "--all").out
-    assert "review sessions are not in this release of the tool" in everything
+    assert "page checks are not in this release of the tool" in everything
     assert "nothing has judged" not in everything
 
 
 def test_a_required_row_that_nothing_judged_keeps_its_line() -> None:
-    evidence = Evidence((), required=("trust.involvement",), missing={"trust.involvement": "no sessions"})
+    evidence = Evidence((), required=("trust.experience",), missing={"trust.experience": "no sessions"})
     lines = checklist(evidence)
-    assert any(line.endswith("* trust.involvement") for line in lines)
-    assert "trust.involvement" not in lines[-1]
+    assert any(line.endswith("* trust.experience") for line in lines)
+    assert "trust.experience" not in lines[-1]
 
 
 def test_one_row_in_depth_tells_all_that_is_behind_it(made: Any, call: Any) -> None:
@@ -59,9 +59,9 @@ def test_one_row_in_depth_tells_all_that_is_behind_it(made: Any, call: Any) -> N
 
 
 def test_a_row_that_nothing_judged_says_what_it_waits_for(made: Any, call: Any) -> None:
-    told = call("checklist", "trust.involvement", "-p", made[0])
+    told = call("checklist", "trust.experience", "-p", made[0])
     assert told.code == 1
-    assert told.out.splitlines()[-1] == "  review sessions are not in this release of the tool"
+    assert told.out.splitlines()[-1] == "  page checks are not in this release of the tool"
 
 
 def test_settings_counterexample_and_chart_are_plain_lines() -> None:

@@ -11,7 +11,7 @@ from shipworthy.core.case import BankResult
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, Registry
-from shipworthy.errors import BadData
+from shipworthy.errors import ShipworthyError
 
 Case = Mapping[str, Any]
 Heard = Literal["quiet", "cry", "unknown"]
@@ -47,12 +47,12 @@ def run_bank(
         progress(f"clean twin {seed} of {twins}")
         case = make(seed)
         for marked, _, own in plans:
-            heard[marked.name][_heard(marked, own[0].function(case, seed) if own else case)] += 1
+            heard[marked.name][_heard(_clean(marked, own, case, seed))] += 1
     results = []
     for marked, faults, own in plans:
         progress(marked.name)
         began = perf_counter()
-        before = _finding(marked, own[0].function(base, 0) if own else base)
+        before = _clean(marked, own, base, 0)
         told: dict[str, Any] = {
             "table": table, "before": before.verdict if before else "", "seconds": perf_counter() - began,
             "false_alarms": heard[marked.name]["cry"], "unknown": heard[marked.name]["unknown"], "twins": twins}
@@ -70,7 +70,7 @@ def _of(registry: Registry, kind: str, check: str) -> list[Marked]:
 def _plant(marked: Marked, fault: Marked, base: Case, told: dict[str, Any]) -> BankResult:
     try:
         finding = _finding(marked, fault.function(base))
-    except BadData as error:  # this ground has nowhere to plant it
+    except ShipworthyError as error:  # this ground has nowhere to plant it
         return BankResult(marked.name, marked.facts["row"], fault.name, False, sentence=str(error),
                           **told | {"before": ""})
     failed = finding is not None and finding.verdict == "fail"
@@ -79,8 +79,15 @@ def _plant(marked: Marked, fault: Marked, base: Case, told: dict[str, Any]) -> B
     return BankResult(marked.name, marked.facts["row"], fault.name, caught, sentence=sentence, **told)
 
 
-def _heard(marked: Marked, case: Case) -> Heard:
-    finding = _finding(marked, case)
+def _clean(marked: Marked, own: list[Marked], case: Case, seed: int) -> Finding | None:
+    """What a check says of a clean case, or of its own twin of it."""
+    try:
+        return _finding(marked, own[0].function(case, seed) if own else case)
+    except ShipworthyError:  # this ground has none
+        return None
+
+
+def _heard(finding: Finding | None) -> Heard:
     if finding is None:
         return "unknown"
     if finding.verdict == "fail":

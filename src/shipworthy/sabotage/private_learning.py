@@ -13,6 +13,7 @@ from shipworthy.core.learned import Learned
 from shipworthy.core.private import Message
 from shipworthy.core.project import Federated, Privacy, Project
 from shipworthy.core.table import Floats, Table
+from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 
 Case = dict[str, Any]
@@ -53,6 +54,8 @@ def forgotten(case: Case) -> Case:
 @sabotage("a training beyond the budget", check="epsilon")
 def twice(case: Case) -> Case:
     """The whole budget was spent once before, as the ledger says."""
+    if case["model"].task != "binary":
+        raise BadData("the target has not two classes", where="the table", hint="private learning needs two")
     case = _private(case, Privacy())
     spent = msgspec.structs.replace(case["learned"].chosen.private, rows=1)
     line = {"action": "spend privacy", "subject": {"spent": canonical(spent).decode()}}

@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.evidence import Evidence
+from shipworthy.core.features import Number
 from shipworthy.core.model import Model
 from shipworthy.core.program import Program, Term
 from shipworthy.core.project import Property
 from shipworthy.core.release import Identity, Manifest, Release
+from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
 from shipworthy.sabotage.verification import with_column
 
@@ -31,25 +33,37 @@ def beyond(case: Case) -> Case:
 
 @sabotage("one leaf against the declared order", check="property")
 def fallen(case: Case) -> Case:
-    """The answer was declared never to fall when num1 rises, and falls at one leaf of many rows."""
+    """The answer was declared never to fall when a number rises, and falls at one leaf of many rows."""
     model: Model = case["steps"].train(case["parts"].learn)
-    return {**_declaring(case, "never falls when num1 rises"), "model": _with_leaf(model, -20.0)}
+    return {**_declaring(case, f'never falls when "{_number(model)}" rises'), "model": _with_leaf(model, -20.0)}
 
 
 @sabotage("a column that was declared to change no decision", check="property")
 def leaning(case: Case) -> Case:
-    """Sex was declared never to change the decision, and the program leans on it."""
-    model = with_column(case["model"], case["parts"].learn, "sex", weight=3.0)
-    return {**_declaring(case, "sex alone never changes the decision"), "model": model}
+    """A protected column was declared never to change the decision, and the program leans on it."""
+    name = _protected(case)
+    model = with_column(case["model"], case["parts"].learn, name, weight=3.0)
+    return {**_declaring(case, f'"{name}" alone never changes the decision'), "model": model}
 
 
 @twin("property")
 def holding(case: Case, seed: int) -> Case:
-    """The same properties of a line that rises in num1, is bounded, and does not read sex."""
-    model: Model = case["steps"].train(case["parts"].learn, learner="linear")
-    return {**_declaring(case, "never falls when num1 rises", "sex alone never changes the decision",
-                         "answers stay between 0 and 1", "never decides no when num1 is above 3 and num2 is below -3"),
-            "model": model.with_sheet(cleaning=case["model"].sheet.cleaning)}
+    """The same properties of a line, which goes one way in every number, is bounded, and reads what is protected as
+    nothing.
+    """
+    aside = [column.name for column in case["parts"].learn.schema.protected]
+    learn = case["parts"].learn
+    read = learn.select([one.name for one in learn.schema.columns if one.name not in aside])
+    model: Model = case["steps"].train(read, learner="linear")
+    number = _number(model)
+    values = learn.numbers(number)
+    ends = learn.take(np.array([np.nanargmin(values)] * 2))
+    ends = ends.with_column(number, np.array([np.nanmin(values), np.nanmax(values)]))
+    low, high = model.program.margin(model.inputs(ends))[:, 0]
+    way = "falls" if high >= low else "rises"
+    claims = [f'never {way} when "{number}" rises', "answers stay between 0 and 1"]
+    claims += [f'"{name}" alone never changes the decision' for name in aside[:1]]
+    return {**_declaring(case, *claims), "model": model.with_sheet(cleaning=case["model"].sheet.cleaning)}
 
 
 @sabotage("one cut moved", check="certificate")
@@ -80,6 +94,24 @@ def overclaimed(case: Case) -> Case:
 def sound(case: Case, seed: int) -> Case:
     """The same proof untouched."""
     return _released(case)
+
+
+def _number(model: Model) -> str:
+    """A number that a model of two classes reads. Raises BadData where there is none."""
+    found: list[str] = [one.column for one in model.features.encoders if isinstance(one, Number)]
+    if not found or model.task != "binary":
+        raise BadData("the model reads no number, or has not two classes", where="the model",
+                      hint="the fault needs both")
+    return found[0]
+
+
+def _protected(case: Case) -> str:
+    """A protected column that is a category. Raises BadData where there is none."""
+    found: list[str] = [column.name for column in case["parts"].learn.schema.protected if column.kind == "category"]
+    if not found or case["model"].task != "binary":
+        raise BadData("no category is protected, or there are not two classes", where="the table",
+                      hint="the fault needs both")
+    return found[0]
 
 
 def _declaring(case: Case, *claims: str) -> Case:

@@ -163,8 +163,8 @@ def _denied(model: Model, arrived: Table, steps: Steps, local: Local) -> dict[st
             continue
         before = arrived.data.select(model.features.columns).slice(at, 1).to_pylist()[0]
         after = {**before, **{one.column: float(value) for one, value, was in
-                              zip(model.features.encoders, verdict.row, local.rows[at], strict=True) if value != was
-                              and isinstance(one, Number)}}
+                              zip(model.features.encoders, verdict.row, local.rows[at], strict=True)
+                              if value == value and value != was and isinstance(one, Number)}}
         same = [np.array_equal(model.row(record), row, equal_nan=True)
                 for record, row in ((before, local.rows[at]), (after, verdict.row))]
         if not all(same):

@@ -96,10 +96,13 @@ class App:
         self._told(asked, route, status, headers)
         await _send(send, status, body, headers)
 
-    def at_once(self, given: Mapping[bytes, bytes], body: bytes, began: float) -> tuple[int, bytes, Headers] | None:
+    def at_once(
+        self, given: Mapping[bytes, bytes], body: bytes, began: float, *, look: bool = True
+    ) -> tuple[int, bytes, Headers] | None:
         """Status, body and headers for one record in plain JSON to /v1/predict; None where that takes a wait.
 
-        given: the request's headers, their names in lower case. began: by `time.perf_counter`.
+        given: the request's headers, their names in lower case. began: by `time.perf_counter`. look: whether the tokens
+        may have changed since the last request.
         """
         if self._durable or self.draining:
             return None
@@ -107,7 +110,7 @@ class App:
         general = self.counters.general
         general[count.IN_PROGRESS] += 1
         try:
-            self._admitted(asked, "predict")
+            self._admitted(asked, "predict", look=look)
             records, _ = self.arms.champion.answers.shape.decode(body)
             asked.spend(1, 1)
             status, answer, headers = 200, self._one(asked, records[0]), [JSON]
@@ -133,21 +136,21 @@ class App:
         finally:
             general[count.IN_PROGRESS] -= 1
 
-    def _admitted(self, asked: Asked, right: str) -> None:
+    def _admitted(self, asked: Asked, right: str, *, look: bool = True) -> None:
         """Let a request in, or raise: 429 while the server is busy, 401 or 403 for whoever may not ask."""
         general = self.counters.general
         if general[count.IN_PROGRESS] > self._busy:
             general[count.REFUSED] += 1
             raise Refused(429, "the server is busy", hint="try again in a second")
         if self.gate is not None:
-            asked.caller = self._let_in(asked.headers, right)
+            asked.caller = self._let_in(asked.headers, right, look=look)
 
-    def _let_in(self, headers: Mapping[bytes, bytes], right: str = "") -> Caller:
+    def _let_in(self, headers: Mapping[bytes, bytes], right: str = "", *, look: bool = True) -> Caller:
         """Who asks, if they have a right, or any. Raises Denied, 401 or 403; Refused for a page without a token."""
         if self.gate is None:
             return ANYONE
         given = headers.get(b"authorization")
-        caller = self.gate.allows(given, right) if right else self.gate.caller(given)
+        caller = self.gate.allows(given, right, look=look) if right else self.gate.caller(given)
         if not caller.token and b"origin" in headers:
             raise Refused(403, "a web page asks without a token", field="origin",
                               hint="a page that somebody happens to look at must not reach what is open to this "

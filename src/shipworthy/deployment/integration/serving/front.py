@@ -231,7 +231,7 @@ class Front(HttpToolsProtocol):
                 or (cycle is not None and not cycle.response_complete)
                 or self.flow.write_paused or self.timeout_keep_alive_task is None or self.transport.is_closing()):
             return False
-        answer = self.application.at_once(known.headers, data[-size:], time.perf_counter())
+        answer = self.application.at_once(known.headers, data[-size:], time.perf_counter(), look=not self.later)
         if answer is None:
             return False
         self.since, self.heard = self.loop.time(), 0

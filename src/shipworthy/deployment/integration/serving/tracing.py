@@ -50,7 +50,7 @@ class Traced:
         ) as span:
             await self._app(scope, receive, _noting(send, span, self._trace))
 
-    def at_once(self, given: Any, body: bytes, began: float) -> None:
+    def at_once(self, given: Any, body: bytes, began: float, *, look: bool = True) -> None:
         """Nothing is answered by the short way in, for it would be no span."""
 
     def _route(self, path: str) -> str:
