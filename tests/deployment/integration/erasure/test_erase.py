@@ -18,6 +18,7 @@ from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.evidence import Evidence
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.backups.backup import back_up, restore
+from shipworthy.deployment.integration.checks import tables_reopen
 from shipworthy.deployment.integration.erasure.erase import erase
 from shipworthy.deployment.integration.erasure.expire import forget, retention
 from shipworthy.deployment.integration.erasure.subjects import admitted, remembered, wanted
@@ -212,3 +213,10 @@ def test_rows_without_a_time_are_unknown_until_somebody_else_than_the_trainer_si
     for signed in ((), (given["tom"],), (msgspec.structs.replace(given["ida"], sentence="never"),)):
         assert retention(project, profile, tables, signed).verdict == "unknown"
     assert retention(project, profile, tables, (given["ida"],)).verdict == "attested"
+
+
+def test_versions_that_an_erasure_took_away_are_no_loss_of_the_store(place: Workspace) -> None:
+    for _ in range(2):
+        place.store.tables.write("training", people().data)
+    erase(place, [IDS[0]], by="ida", why="a request")
+    assert tables_reopen(place.store.tables).verdict == "pass"
