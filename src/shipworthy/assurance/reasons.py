@@ -94,7 +94,7 @@ def faults(
 
 @check("recourse", row="ethics.decisions")
 def recourse(
-    project: Project, profile: Profile, model: Model, parts: Parts, steps: Steps, *, rows: int = 200,
+    project: Project, profile: Profile, model: Model, parts: Parts, steps: Steps, *, rows: int = 150,
     limit: float = 0.95
 ) -> Finding:
     """Whether refused people have something they can do: the share of sampled refused rows with a cheapest change,
