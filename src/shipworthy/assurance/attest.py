@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,12 @@ def attest(
 
 def duties(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """Row → topics that its checks ask somebody to sign, by the project's settings; no topics where any will do."""
-    return {one.facts["row"]: tuple({**one.settings, **settings.get(name, {})}.get("topics", ()))
-            for name, one in checks.items() if "attestations" in one.subjects}
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for name, one in checks.items():
+        if "attestations" in one.subjects:
+            asks = tuple({**one.settings, **settings.get(name, {})}.get("topics", ()))
+            found.setdefault(one.facts["row"], []).append(asks)
+    return {row: tuple(chain.from_iterable(asked)) if all(asked) else () for row, asked in found.items()}
 
 
 def asked(row: str, topic: str, wanted: Mapping[str, tuple[str, ...]]) -> None:

@@ -78,8 +78,17 @@ def extraction(
                value=gain, low=low, high=high, limit=limit, n=len(best.agrees),
                counterexample={"copy": [f"{one.learner}, {one.queries}" for one in found],
                                "agrees": [round(float(one.agrees.mean()), 4) for one in found]},
-               remedy="" if verdict == "pass" else "ask for less a day: [serve] rows_a_day, and open = false, so that "
-               "everybody needs a token; rounding the scores is no defence")
+               remedy="" if verdict == "pass" else _defence(quota))
+
+
+def _defence(quota: int) -> str:
+    """What helps against copies: a budget of answers, or to own that the model can be copied."""
+    if not quota:
+        return ("limit what one caller may ask: [serve] rows_a_day = 500, and open = false, so that everybody needs a "
+                "token; rounding the scores is no defence")
+    return (f"ask for less than {quota:,} a day: [serve] rows_a_day, and the budgets of the tokens; a simple model is "
+            "copied all the same: then own that it is public, [serve] open_weights = true, or accept it for a time: "
+            "shipworthy waive security.stealing --by WHO --reason WHY --until DAY")
 
 
 def copies(model: Model, parts: Parts, asked: int, *, public: bool = False) -> list[Copy]:

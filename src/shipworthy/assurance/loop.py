@@ -83,13 +83,21 @@ def gap_slope(
     slope, low, high, verdict = found[at]
     mean = gaps[:, :, at].mean(axis=0)
     one, other = pairs[at][2]
-    remedy = "" if verdict == "pass" else (
-        "accept a share of the refused at random and learn from them, [fairness] explore = 0.05; and record an outcome "
-        "that nobody saw as unseen, not as unfavourable")
+    remedy = "" if verdict == "pass" else _remedy(project)
     return say(verdict, f"By {ways[at].name}, retraining on its own decisions moves the gap in {in_words(model, wish)} "
                f"({one} less {other}) by {slope:+.4f} a round ({low:+.4f} to {high:+.4f}, {seeds} simulated loops), "
                f"from {mean[0]:+.3f} to {mean[-1]:+.3f} in {rounds} rounds; {limit:+g} a round is allowed.",
                value=slope, low=low, high=high, limit=limit, n=seeds, remedy=remedy)
+
+
+def _remedy(project: Project) -> str:
+    """What breaks the loop and is not done yet."""
+    rules = project.fairness
+    if rules.unseen_outcome == "unfavourable":
+        return 'record an outcome that nobody saw as unseen, not as unfavourable: [fairness] unseen_outcome = "dropped"'
+    more = "0.05" if not rules.explore else f"{min(2 * rules.explore, 1.0):g}, twice as many as now"
+    return (f"accept a share of the refused at random and learn from them: [fairness] explore = {more}; or accept it "
+            "for a time: shipworthy waive ethics.bias --by WHO --reason WHY --until DAY")
 
 
 def _ground(project: Project, model: Model, parts: Parts, wish: int) -> _Ground:

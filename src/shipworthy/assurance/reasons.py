@@ -94,7 +94,7 @@ def faults(
 
 @check("recourse", row="ethics.decisions")
 def recourse(
-    project: Project, profile: Profile, model: Model, parts: Parts, steps: Steps, *, rows: int = 100,
+    project: Project, profile: Profile, model: Model, parts: Parts, steps: Steps, *, rows: int = 150,
     limit: float = 0.95
 ) -> Finding:
     """Whether refused people have something they can do: the share of sampled refused rows with a cheapest change,
@@ -131,8 +131,9 @@ def recourse(
                f"{', '.join(project.recourse.change)} that turns the decision{middle}; for {counted['none']} it is "
                f"proved that none does, {counted['unknown']} are undecided; {limit:.0%} is asked.", value=share,
                low=low, high=high, limit=limit, n=len(found),
-               remedy="" if verdict == "pass" else "what people can change hardly counts in this model: offer other "
-               "columns, or let a person decide about those who have no way")
+               remedy="" if verdict == "pass" else f"more refused rows tell: [checks.recourse] rows = {4 * rows}"
+               if verdict == "unknown" and share >= limit else "what people can change hardly counts in this model: "
+               "offer other columns, or let a person decide about those who have no way")
 
 
 def _undecided(project: Project, profile: Profile, model: Model) -> Finding | None:

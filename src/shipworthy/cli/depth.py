@@ -60,9 +60,9 @@ def told(finding: Finding, checks: Mapping[str, Marked] = MappingProxyType({}), 
     known += [f"n {finding.n:,}"] if finding.n is not None else []
     if known:
         yield f"    figures: {', '.join(known)}"
-    if finding.counterexample:
+    if lines := plain(finding.counterexample):
         yield "    counterexample:"
-        yield from (f"      {line}" for line in plain(finding.counterexample))
+        yield from (f"      {line}" for line in lines)
     if finding.chart:
         yield "    chart:"
         yield from (f"      {line}" for line in plain({k: v for k, v in finding.chart.items() if k != "kind"}))

@@ -124,7 +124,7 @@ def _keeps(case: Case, *, oldest: int) -> Case:
     rows = pa.table({"when": pa.array([datetime.now(UTC) - day for day in days], pa.timestamp("us", "UTC"))})
     data = msgspec.structs.replace(case["project"].data, retention_days=400)
     return {**case, "project": msgspec.structs.replace(case["project"], data=data), "tables": _Shelf(training=rows),
-            "profile": case.get("profile") or Profile(3, ())}
+            "profile": case.get("profile") or Profile(3, ()), "attestations": ()}
 
 
 @twin("retention")

@@ -138,6 +138,9 @@ def test_encoders_are_what_the_project_file_declares() -> None:
 @pytest.mark.parametrize(("text", "kinds", "problem"), [
     (TEXT, {"income": "number"}, 'the column "income" has no declared bounds, and none may be read from its rows'),
     (TEXT, {"street": "category"}, 'the column "street" has no declared levels, and none may be read from its rows'),
+    (TEXT, {"income": "number", "age": "number", "street": "category"},
+     'the column "income" has no declared bounds, and none may be read from its rows; bounds or levels are also '
+     "missing for street"),
     (TEXT.replace('kind = "random"', ""), {"age": "number"},
      "with [privacy], rows may be divided by their place or by declared dates only"),
     (TEXT.replace('target = "y"', 'target = "y"\ngroup = "who"'), {"age": "number"},
@@ -172,6 +175,13 @@ def test_every_training_is_on_record_and_none_begins_beyond_the_budget(clean: di
     assert list(on_record(lines)) == [unpack_learned(outputs).chosen.private]
     with pytest.raises(Misuse, match="the privacy budget is spent: 1 of 1 trainings were made"):
         within(project, lines, compute, record)()
+
+
+def test_no_privacy_is_spent_on_a_release_that_nobody_may_promote(clean: dict[str, Any]) -> None:
+    project = _declared(clean["project"], clean["parts"].learn, Privacy(), ())
+    nameless = msgspec.structs.replace(project, project=msgspec.structs.replace(project.project, trainer=""))
+    with pytest.raises(Misuse, match="no trainer is named"):
+        within(nameless, [], dict, dict)()
 
 
 def test_a_reference_row_is_the_middle_of_what_is_declared(clean: dict[str, Any]) -> None:

@@ -37,6 +37,13 @@ def boosted(clean: dict[str, Any]) -> Model:
     return model
 
 
+def boosted_without(clean: dict[str, Any], column: str) -> Model:
+    """A boosted model that could read the column, with no tree that does."""
+    model = boosted(clean)
+    assert column not in {model.program.inputs[place].name for term in model.program.terms for place in term.places}
+    return model
+
+
 def test_a_project_without_properties_has_none_to_prove(clean: dict[str, Any]) -> None:
     finding = declared(clean["project"], clean["model"], clean["parts"], clean["steps"])
     assert (finding.verdict, finding.sentence) == ("not-applicable", "The project declares no property.")
@@ -48,6 +55,13 @@ def test_properties_that_hold_are_proved(clean: dict[str, Any]) -> None:
     assert finding.verdict == "pass"
     assert finding.sentence == f"Proved for all inputs: {RISES}; sex alone never changes the decision."
     assert finding.n == 2
+
+
+def test_a_column_that_no_part_reads_needs_no_certificate(clean: dict[str, Any]) -> None:
+    claim = "sex alone moves the margin by at most 0.2"
+    project, model = declaring(clean, claim), boosted_without(clean, "sex")
+    assert proofs(project, model, clean["parts"])[0].status == "proved"
+    assert certificates(project, model, clean["parts"]) == {}
 
 
 def test_a_refuted_property_is_shown_by_rows_that_the_server_answers(clean: dict[str, Any]) -> None:

@@ -217,9 +217,14 @@ def _shown(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chosen(history: list[Any], count: int) -> list[Any]:
-    """The newest versions, the oldest, and those that are pinned."""
-    ends = {*range(count - 1), len(history) - 1}
-    return [version for place, version in enumerate(history) if place in ends or version.pins]
+    """The newest versions, the oldest, and those that are pinned.
+
+    What nobody pinned need not outlive a clean-up, for an erasure takes it away on purpose.
+    """
+    cleaned = max((version.version for version in history if version.operation == "vacuum end"), default=0)
+    owed = [version for version in history if version.version >= cleaned or version.pins]
+    ends = {*range(count - 1), len(owed) - 1}
+    return [version for place, version in enumerate(owed) if place in ends or version.pins]
 
 
 def _rows(history: list[Any], version: int) -> tuple[int, float]:

@@ -35,6 +35,10 @@ def within(project: Project, lines: Lines, compute: Compute, record: Callable[..
                          where="[privacy] releases",
                          hint="go on with the release that there is; more trainings need a larger epsilon, declared "
                          "before the first")
+        if not project.project.trainer:
+            raise Misuse("this training would spend privacy on a release that nobody may promote, as no trainer is "
+                         "named", where="[project] trainer",
+                         hint="name trainer, owner and approver, and the owner and licence of each source, first")
         outputs = compute()
         spent = unpack_learned(outputs).chosen.private
         record(actor=project.project.trainer, role="trainer", action=ACTION,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shipworthy.core.amounts import by_row
 from shipworthy.core.features import Category, Encoder, Features, Number
 from shipworthy.core.private import Private
 from shipworthy.core.project import Privacy, Project
-from shipworthy.core.schema import Schema
+from shipworthy.core.schema import Column, Schema
 from shipworthy.errors import BadProject
 
 TRUTHS = (0.0, 1.0)
@@ -23,6 +25,7 @@ def declared(schema: Schema, project: Project) -> Features:
     data = project.data
     kept_out = {data.target, data.time, data.group, *data.identifiers, *data.set_aside}
     encoders: list[Encoder] = []
+    unbounded: list[Column] = []
     for column in schema.columns:
         if column.name in kept_out:
             continue
@@ -31,7 +34,9 @@ def declared(schema: Schema, project: Project) -> Features:
         elif column.name in data.limits or (column.kind == "boolean" and column.role == "feature"):
             encoders.append(Number(column.name))
         elif column.role == "feature":
-            raise _unbounded(column.name, column.kind)
+            unbounded.append(column)
+    if unbounded:
+        raise _unbounded(unbounded)
     if not encoders:
         raise BadProject("no column has declared bounds or levels to learn from", where="[privacy]",
                          hint="write them in [data.limits] and [privacy.levels]")
@@ -76,8 +81,11 @@ def _by_place(project: Project) -> None:
                          hint="keep one row of each, and take group out")
 
 
-def _unbounded(name: str, kind: str) -> BadProject:
-    missing, hint = ("bounds", f"[data.limits] {name} = [lowest, highest]") if kind == "number" else (
+def _unbounded(columns: Sequence[Column]) -> BadProject:
+    """What is missing of the first column, and the names of all others that lack the same."""
+    name, *others = (column.name for column in columns)
+    missing, hint = ("bounds", f"[data.limits] {name} = [lowest, highest]") if columns[0].kind == "number" else (
         "levels", f'[privacy.levels] {name} = ["…"]')
-    return BadProject(f'the column "{name}" has no declared {missing}, and none may be read from its rows',
+    rest = f"; bounds or levels are also missing for {', '.join(others)}" if others else ""
+    return BadProject(f'the column "{name}" has no declared {missing}, and none may be read from its rows{rest}',
                       where="[privacy]", hint=f'write {hint}, or set it aside: [data] set_aside = ["{name}"]')

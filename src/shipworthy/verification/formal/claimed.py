@@ -44,14 +44,24 @@ def declared(project: Project, model: Model, parts: Parts, steps: Steps) -> Find
         told = f'Refuted: "{one.text}": {one.why}{confirmed}; {settled}.'
         return say("fail", told, value=float(len(tally["refuted"])), limit=0.0, n=len(found),
                    counterexample={"property": one.text, "records": one.records, "inputs": one.inputs},
-                   remedy='train within the property: [learning] profile = "provable"; or correct the claim')
+                   remedy=_remedy(project, 'train within the property: [learning] profile = "provable"; or correct the '
+                                  "claim"))
     if tally["unknown"]:
         one = tally["unknown"][0]
         return say("unknown", f'Open: "{one.text}": {one.why}; {settled}.', value=float(len(tally["unknown"])),
                    limit=0.0, n=len(found), counterexample={"open": [each.text for each in tally["unknown"]]},
-                   remedy='make the model provable: [learning] profile = "provable"')
+                   remedy=_remedy(project, 'make the model provable: [learning] profile = "provable"'))
     return say("pass", f"Proved for all inputs: {'; '.join(one.text for one in found)}.", value=0.0, limit=0.0,
                n=len(found))
+
+
+def _remedy(project: Project, first: str) -> str:
+    """The first thing to try; what is left where the model is trained within the properties already."""
+    if project.learning.profile == "usual":
+        return first
+    return ("the provable profile builds in orders and columns without effect, no bounds and no forbidden decisions: "
+            "correct the claim, narrow it by when …, or accept it for a time: shipworthy waive verification.functional "
+            "--by WHO --reason WHY --until DAY")
 
 
 def _confirmed(one: Proof, model: Model, steps: Steps) -> str:

@@ -94,7 +94,7 @@ class _Case:
         rows = () if verdict is None or status != "refuted" else tuple(
             row for row in (verdict.row, verdict.moved) if row is not None)
         raw = b""
-        if status == "proved" and verdict is not None and verdict.certificate is not None:
+        if status == "proved" and verdict is not None and verdict.certificate is not None and verdict.certificate.parts:
             raw = canonical({**json.loads(verdict.certificate.text()), "claims": list(claims),
                              "text": self.claim.text})
         inputs = tuple(tuple(None if math.isnan(x) else float(x) for x in row) for row in rows)

@@ -154,6 +154,15 @@ def _redrawn(values: Floats, draws: int = 500) -> Floats:
     return np.stack([values[:, random.integers(n, size=n)].mean(axis=1) for _ in range(draws)], axis=1)
 
 
+def _more(project: Project) -> str:
+    """How there come to be more candidates, or what to do where the project itself allows one learner only."""
+    if project.privacy is None and project.learning.profile == "usual":
+        return "let the ladder try more learners: [learning] learners, or search = true"
+    cause = "[privacy]" if project.privacy is not None else f'[learning] profile = "{project.learning.profile}"'
+    return (f"{cause} fits one learner only, so there is no choice that could be wrong; accept it for a time: "
+            "shipworthy waive verification.business --by WHO --reason WHY --until DAY")
+
+
 @check("metric-tracks-value", row="verification.business")
 def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, limit: float = 0.6) -> Finding:
     """Whether candidates that score better by the metric also earn more: Spearman correlation over all candidates.
@@ -167,7 +176,7 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
     n = len(learned.candidates)
     if n < 5:
         return say("unknown", f"{n} of 5 candidates are too few to tell whether the metric follows the value.", n=n,
-                   remedy="let the ladder try more learners: [learning] learners, or search = true")
+                   remedy=_more(project))
     truth = learned.chosen.model.truth(parts.tune)
     earned = np.stack([_earned(value, one.model, truth, one.scores, parts) for one in learned.candidates])
     metric = np.array([one.figures.metric for one in learned.candidates])

@@ -7,15 +7,18 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from shipworthy import flow
 from shipworthy.core.absence import search
+from shipworthy.core.attested import Attestation, signed_by
 from shipworthy.core.evidence import Evidence
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.backups.backup import back_up, restore
+from shipworthy.deployment.integration.checks import tables_reopen
 from shipworthy.deployment.integration.erasure.erase import erase
 from shipworthy.deployment.integration.erasure.expire import forget, retention
 from shipworthy.deployment.integration.erasure.subjects import admitted, remembered, wanted
@@ -182,11 +185,11 @@ def test_the_job_that_forgets_removes_what_has_expired_at_every_version(place: W
     rows = people(days=800).data
     place.store.tables.write("training", rows)
     profile = flow.profile(people())
-    assert retention(place.project, profile, place.store.tables).verdict == "fail"
+    assert retention(place.project, profile, place.store.tables, ()).verdict == "fail"
     done = forget(place)
     assert sum(done.rows.values()) == len(rows) - len(place.store.tables.read("training")) > 90
     assert search(place.store.home / "tables", [IDS[-1]]).hits == ()
-    finding = retention(place.project, profile, place.store.tables)
+    finding = retention(place.project, profile, place.store.tables, ())
     assert finding.sentence == "No row of 1 stored tables is older than 400 days."
     assert forget(place).rows == {}
 
@@ -198,3 +201,22 @@ def writable(place: Workspace) -> object:
     for folder in place.releases.glob("*"):
         remove(folder)
     shutil.rmtree(place.folder.parent / "again", ignore_errors=True)
+
+
+def test_rows_without_a_time_are_unknown_until_somebody_else_than_the_trainer_signs_for_them(place: Workspace) -> None:
+    project = msgspec.structs.replace(place.project, data=msgspec.structs.replace(place.project.data, time=""))
+    place.store.tables.write("training", people().data.drop_columns(["seen"]))
+    until = (datetime.now(UTC) + timedelta(days=90)).date().isoformat()
+    given = {by: signed_by(Attestation("law.legislation", "retention", by, "officer", "deleted every January",
+                                       "2026-01-01", until), bytes(range(32))) for by in ("tom", "ida")}
+    profile, tables = flow.profile(people()), place.store.tables
+    for signed in ((), (given["tom"],), (msgspec.structs.replace(given["ida"], sentence="never"),)):
+        assert retention(project, profile, tables, signed).verdict == "unknown"
+    assert retention(project, profile, tables, (given["ida"],)).verdict == "attested"
+
+
+def test_versions_that_an_erasure_took_away_are_no_loss_of_the_store(place: Workspace) -> None:
+    for _ in range(2):
+        place.store.tables.write("training", people().data)
+    erase(place, [IDS[0]], by="ida", why="a request")
+    assert tables_reopen(place.store.tables).verdict == "pass"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.attested import Attestation, genuine
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.found import Profile
+from shipworthy.core.ledger import same
 from shipworthy.core.project import Project
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.tables import ENTITY_TABLE, LABEL_TABLE, STORED
@@ -22,6 +24,7 @@ from shipworthy.store.erasing import quiet
 from shipworthy.store.records import Pin
 from shipworthy.store.workspace import Workspace
 
+ROW, TOPIC = "law.legislation", "retention"
 UTC_TIME = pa.timestamp("us", "UTC")
 
 
@@ -75,12 +78,15 @@ def time_of(project: Project, name: str) -> str:
     return "at" if name.startswith(tuple(f"{kind}-" for kind in STORED.values())) else project.data.time
 
 
-@check("retention", row="law.legislation")
-def retention(project: Project, profile: Profile, tables: Any) -> Finding:
+@check("retention", row=ROW)
+def retention(
+    project: Project, profile: Profile, tables: Any, attestations: tuple[Attestation, ...], *,
+    topics: tuple[str, ...] = (TOPIC,),
+) -> Finding:
     """Whether no stored row is older than [data] retention_days, in any table of the store.
 
     tables: `names()` and `read(name, columns=…)`, as `store.Tables` has them. Unknown while nobody said how long rows
-    are kept, or a table does not say when its rows came to be.
+    are kept, or a table does not say when its rows came to be and nobody else than the trainer signed for it.
     """
     days, personal = project.data.retention_days, [one.name for one in profile.columns if one.personal]
     if not days:
@@ -99,9 +105,23 @@ def retention(project: Project, profile: Profile, tables: Any) -> Finding:
                    remedy="shipworthy forget", counterexample={"rows": old}, **facts)
     if timeless or not names:
         which = f"{', '.join(timeless)} does not say when its rows came to be" if timeless else "no table is stored yet"
-        return say("unknown", f"No stored row is known to be older than {days} days, but {which}.",
-                   remedy="name the column of time: [data] time", **facts)
+        return _timeless(f"No stored row is known to be older than {days} days, but {which}", project, attestations,
+                         facts)
     return say("pass", f"No row of {len(names)} stored tables is older than {days} days.", **facts)
+
+
+def _timeless(told: str, project: Project, attestations: tuple[Attestation, ...], facts: dict[str, Any]) -> Finding:
+    """Attested where somebody signed how rows without a time are kept no longer than needed, else unknown."""
+    signed = [one for one in attestations if (one.row, one.topic) == (ROW, TOPIC) and genuine(one)
+              and date.fromisoformat(one.expires) >= datetime.now(UTC).date()
+              and not same(one.by, project.project.trainer)]
+    if not signed:
+        return say("unknown", f"{told}.", remedy="name the column of time: [data] time; if there is none, sign how "
+                   f"they are forgotten: shipworthy attest {ROW} --topic {TOPIC} --by NAME --role ROLE "
+                   "--sentence HOW --until DAY", **facts)
+    last = max(signed, key=lambda one: one.expires)
+    return say("attested", f"{told}. {last.by} ({last.role}) signed for it: {last.sentence}.",
+               until=date.fromisoformat(last.expires), **facts)
 
 
 def _old(tables: Any, name: str, project: Project, edge: datetime) -> tuple[str, pa.ChunkedArray, int] | None:
