@@ -30,7 +30,7 @@ def main(grid, context):
     job = msgspec.msgpack.decode((folder / "job.msgpack").read_bytes())
     features = msgspec.json.decode(job["features"], type=Features)
     try:
-        parties = over(grid, 3, seconds=90)
+        parties = over(grid, 3, seconds=45)
         parties.start(features, job["target"], tuple(job["classes"]))
         program = fit_linear(parties, features, job["bounds"], tuple(job["classes"]))
         inputs = np.array(json.loads((folder / "inputs.json").read_text()), np.float64)
@@ -78,22 +78,23 @@ def main():
         f'[superlink]\ndefault = "here"\n[superlink.here]\naddress = "127.0.0.1:{port}"\ninsecure = true\n')
     env = {**os.environ, "FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1",
            "PATH": f"{here}:{os.environ['PATH']}"}
-    bare = ["--insecure", "--disable-runtime-dependency-installation"]
     log, made = (folder / "flower.log").open("wb"), []
 
     def start(*command):
-        made.append(subprocess.Popen([str(one) for one in command], env=env, stdout=log, stderr=log, start_new_session=True))
+        made.append(subprocess.Popen([str(one) for one in command], env=env, stdout=log, stderr=log,
+                                     start_new_session=True))
 
     try:
-        start(here / "flower-superlink", *bare, "--host", "127.0.0.1", "--port", port)
+        start(here / "flower-superlink", "--insecure", "--disable-runtime-dependency-installation", "--host", "127.0.0.1",
+              "--port", port)
         for n in range(PARTIES):
             near = free_port()
             start(sys.executable, "-m", "shipworthy.learning.privacy.federated.flower", near, folder / f"{n}.parquet")
-            start(here / "flower-supernode", *bare, "--superlink", f"127.0.0.1:{port}", "--host", "127.0.0.1",
+            start(here / "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}", "--host", "127.0.0.1",
                   "--port", free_port(), "--node-config", f"party-port={near}")
         waited(port)
-        subprocess.run([here / "flwr", "run", folder / "app", "here", "--stream"], env=env, stdout=log, stderr=log, check=True,
-                       timeout=280)
+        subprocess.run([here / "flwr", "run", folder / "app", "here", "--stream"], env=env, stdout=log, stderr=log,
+                       check=True, timeout=280)
         print((folder / "told.json").read_text())
     finally:
         for one in made:
