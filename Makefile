@@ -32,4 +32,4 @@ clients:
 	PYTHON=$(PYTHON) bash .ci/clients
 
 clean:
-	rm -rf $(VENV) .venv-clients shipworthy-demo build src/shipworthy/kernels/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-clients .venv-flower shipworthy-demo build src/shipworthy/kernels/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -41,6 +41,7 @@ from shipworthy.deployment.integration.serving.reviewed import reviewed
 from shipworthy.deployment.monitoring.drill import first_alarm
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import BadRelease, Misuse, ShipworthyError
+from shipworthy.learning.privacy.encrypted import Client
 from shipworthy.learning.privacy.noise import SystemNoise
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn, train
@@ -61,7 +62,7 @@ def steps(project: Project, known: Registry) -> Steps:
         clean=partial(_clean, project), train=partial(train, project=project, learners=known.of("learner")),
         contributions=shares, suspect_labels=partial(suspect_labels, target=project.data.target),
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
-        learn=partial(_learn, known), noise=SystemNoise,
+        learn=partial(_learn, known), noise=SystemNoise, client=Client,
         serve=partial(loopback, project), alarm=partial(first_alarm, project),
         recourse=recourse, review=reviewed,
     )

@@ -140,7 +140,7 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
 
 def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
     """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
-    case = study(place.project, tables, known=place.registry, kept=partial(_keep, place), progress=progress)
+    case = study(place.located(), tables, known=place.registry, kept=partial(_keep, place), progress=progress)
     asked: Table = case["training"]
     version = place.store.tables.write("training", asked.data, mode="overwrite", migration="a new run")
     history.measuring(place.store, place.project, case["parts"].holdout.digest)
@@ -338,7 +338,7 @@ def renew(
 def _keep(place: Workspace, step: str, compute: Callable[[], Mapping[str, Any]], inputs: Mapping[str, str]) -> Any:
     project = place.project
     what = [project.data, project.source, project.join, project.split, project.learning, project.value, project.checks,
-            project.fairness.mitigation, project.privacy]
+            project.fairness.mitigation, project.privacy, project.federated]
     if step == "learn":
         compute = within(project, history.ledger(place.store), compute, partial(history.record, place.store))
     return keep(place.store, step, compute, code=code_digest(place.registry), inputs=inputs,

@@ -34,4 +34,5 @@ def test_a_server_scores_what_it_cannot_read(clients: Path, tmp_path: Path) -> N
     assert np.abs(found - plain).max() <= 1e-3
     assert np.array_equal(found >= 0, plain >= 0)
     assert "doesn't hold a secret_key" in told["refused"]
+    assert told["secret seen"] == [False, True]
     assert told["with the key"] == "the context carries the client's secret key"

@@ -50,6 +50,7 @@ VERBS = {
     "renew": "Train a challenger on newer data; it must earn its place.",
     "verify": "Re-check a release's digests and re-execute its evidence, offline.",
     "sabotage": "Plant every fault and see whether its check catches it.",
+    "party": "Answer for rows that another project learns from, with masked sums only.",
     "sign": "Sign a table that is sent, so that its reader knows who sent it.",
     "drill": "Attack a release as an enemy would, and say what helps.",
     "doctor": "Say what this installation can do; rebuild the index.",

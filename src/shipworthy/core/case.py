@@ -73,6 +73,7 @@ class Steps:
     suspect_labels: table → ranking of rows, most suspicious label first.
     reference: (model, edges, sample) → Reference grid. answer: (model, record) → the answer that serving gives.
     learn: (parts, project) → (Learned, Model), by that project file. noise: () → the noise of private learning.
+    client: () → who sends rows encrypted; its `public` is what a server is handed.
     serve: (model, contract) → a context manager: a connection to a server of this machine that answers for the model.
     alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
     recourse: (model, row, changes, *, wish) → Recourse, the cheapest change of a row that turns its decision.
@@ -95,6 +96,7 @@ class Steps:
     alarm: Callable[..., Any]
     learn: Callable[..., Any] | None = None
     noise: Callable[..., Any] | None = None
+    client: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

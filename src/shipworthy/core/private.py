@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from shipworthy.core.features import Features
-from shipworthy.core.settings.learning import Privacy
+from shipworthy.core.settings.learning import Federated, Privacy
 from shipworthy.core.table import Floats
 
 Part = Literal["learn", "tune"]
@@ -76,10 +76,10 @@ class Private:
 class Others:
     """The other parties of a federated training, and what they are told to make inputs of their rows.
 
-    files: Parquet, absolute. bounds: lowest and highest value of every input; (0, 0) of a category.
+    rules: whose paths are absolute. bounds: lowest and highest value of every input; (0, 0) of a category.
     """
 
-    files: tuple[str, ...]
+    rules: Federated
     features: Features
     target: str
     bounds: tuple[tuple[float, float], ...]

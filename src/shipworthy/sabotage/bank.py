@@ -17,6 +17,7 @@ Case = Mapping[str, Any]
 Heard = Literal["quiet", "cry", "unknown"]
 TWINS = 20
 MAY_BE_UNKNOWN = {
+    "encrypted-scoring": "TenSEAL, which encrypts, is an extra; without it only the secret key is looked for",
     "estimated-performance": "an estimate without labels has a wide interval; on some draws it reaches the tolerance",
     "fairness": "on some draws of 600 holdout rows the interval of the ratio reaches the limit",
     "threshold-stands": "on some draws of 1,050 rows chance can explain the regret",

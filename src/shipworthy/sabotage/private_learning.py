@@ -158,5 +158,5 @@ def _together(case: Case, last: int) -> Case:
     sent[-1] = msgspec.structs.replace(sent[-1], values=last)
     learned: Learned = case["learned"]
     chosen = replace(learned.chosen, transcript=tuple(sent))
-    project = msgspec.structs.replace(case["project"], federated=Federated(("/a.parquet", "/b.parquet")))
+    project = msgspec.structs.replace(case["project"], federated=Federated(("a.parquet", "b.parquet")))
     return {**case, "project": project, "learned": replace(learned, candidates=(chosen,), chosen=chosen)}

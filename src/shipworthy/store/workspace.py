@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
+
 from shipworthy.core.canon import digest_parts
 from shipworthy.core.project import Project, read_project
 from shipworthy.core.registry import Registry, registry
@@ -54,6 +56,16 @@ class Workspace:
     def resolve(self, address: str) -> str:
         """A source address: URLs as they are, paths from the project folder."""
         return address if "://" in address else str((self.folder / address).resolve())
+
+    def located(self) -> Project:
+        """The project with the paths of [federated] from its folder; as it is where it names no other party."""
+        rules = self.project.federated
+        if not (rules.parties or rules.callers):
+            return self.project
+        found = msgspec.structs.replace(
+            rules, parties=tuple(map(self.resolve, rules.parties)), callers=tuple(map(self.resolve, rules.callers)),
+            key=self.resolve(rules.key) if rules.key else "")
+        return msgspec.structs.replace(self.project, federated=found)
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.folder)!r})"

@@ -14,7 +14,7 @@ import numpy as np
 
 from shipworthy.core.program import read_program
 from shipworthy.errors import Misuse
-from shipworthy.learning.privacy.encrypted import Client, Server
+from shipworthy.learning.privacy.encrypted import Client, Server, carries_secret
 
 
 def main():
@@ -30,12 +30,14 @@ def main():
     done = subprocess.run(command, input=lines, capture_output=True, check=True)
     *answers, refused = done.stdout.splitlines()
     scores = [client.decrypt(base64.b64decode(each)) for each in answers]
+    whole = client._context.serialize(save_secret_key=True)
+    seen = [carries_secret(client.public), carries_secret(whole)]
     try:
-        Server(program, client._context.serialize(save_secret_key=True))
+        Server(program, whole)
         kept = ""
     except Misuse as error:
         kept = error.problem
-    print(json.dumps({"scores": scores, "refused": refused.decode(), "with the key": kept}))
+    print(json.dumps({"scores": scores, "refused": refused.decode(), "with the key": kept, "secret seen": seen}))
     return None
 
 

@@ -11,10 +11,11 @@ import pytest
 
 from shipworthy.core.features import Features, fit
 from shipworthy.core.private import Others
+from shipworthy.core.project import Federated
 from shipworthy.core.table import Table
 from shipworthy.errors import BadData, BadProject
 from shipworthy.learning.privacy.federated.asked import Cells, Leaf, Pull, Spread, Start
-from shipworthy.learning.privacy.federated.federation import Federation, processes
+from shipworthy.learning.privacy.federated.federation import Federation, gathered
 from shipworthy.learning.privacy.federated.learners import fit_additive, fit_linear, fit_trees
 from shipworthy.learning.privacy.federated.masks import Seeds, opened
 from shipworthy.learning.privacy.federated.party import answering, from_table
@@ -124,13 +125,14 @@ def test_processes_answer_over_sockets_and_a_lost_one_ends_the_training(ready: A
     files = [tmp_path / f"{n}.parquet" for n in range(3)]
     for n, path in enumerate(files):
         pq.write_table(table.take(np.arange(n, 3_000, 3)).data, path)
-    with processes(files) as asked:
+    rules = Federated(tuple(map(str, files)))
+    with gathered(rules) as asked:
         asked.start(features, "outcome", CLASSES)
         found = fit_additive(asked, features, bounds, CLASSES, rounds=2)
         assert found.label == "federated-additive"
     files[1].unlink()
-    with pytest.raises(BadData, match="is lost, and without it no sum can be opened"), processes(
-            files) as asked:
+    with pytest.raises(BadData, match="is lost, and without it no sum can be opened"), gathered(
+            rules) as asked:
         asked.start(features, "outcome", CLASSES)
 
 
@@ -142,7 +144,7 @@ def test_a_federated_rung_is_an_ordinary_fit(ready: Any, tmp_path: Path) -> None
     for n, path in enumerate(files):
         pq.write_table(table.take(np.arange(n, 3_000, 3)).data, path)
     own = table.take(np.arange(2, 3_000, 3))
-    told = Others(tuple(map(str, files)), features, "outcome", tuple(bounds))
+    told = Others(Federated(tuple(map(str, files))), features, "outcome", tuple(bounds))
     truth = (own.words("outcome") == "yes").astype(np.int64)
     asked = replace(job("binary", rounds=2), inputs=features.inputs, classes=CLASSES, others=told)
     made = federated_additive(features.matrix(own), truth, asked)

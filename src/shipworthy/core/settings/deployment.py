@@ -24,6 +24,7 @@ class Serving(Part, frozen=True):
     the answer may lie that a label means which is given by entity and time. traces: address of an OpenTelemetry
     collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none. open_weights: whether the
     model itself is published, so that nobody needs to steal it. feedback: whether /v1/feedback takes what users say.
+    encrypted: whether clients send rows that the server cannot read, by `learning.privacy.encrypted`.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +45,7 @@ class Serving(Part, frozen=True):
     traces: str = ""
     open_weights: bool = False
     feedback: bool = True
+    encrypted: bool = False
 
 
 class Rollout(Part, frozen=True):

@@ -70,9 +70,16 @@ class Privacy(Part, frozen=True):
 class Federated(Part, frozen=True):
     """[federated] Other parties with rows of the same columns, who send sums only.
 
-    parties: their Parquet files, by absolute path; each is read by a process of its own on this machine, and one more
-    party is this project with its learn rows. At least two. The learners federated-linear, federated-additive and
-    federated-trees, named in [learning] learners, then learn from all; numbers need [data.limits].
+    parties: their Parquet files, by path from the project folder; each is read by a process of its own on this machine.
+    callers: certificates of parties elsewhere, who call by `shipworthy party join`; paths from the project folder.
+    listen: host and port where they call. key: PEM file of this project's own key and certificate. seconds: how long a
+    party may be silent or late. One more party is this project with its learn rows, so at least two are named. The
+    learners federated-linear, federated-additive and federated-trees, named in [learning] learners, then learn from
+    all; numbers need [data.limits].
     """
 
     parties: tuple[str, ...] = ()
+    callers: tuple[str, ...] = ()
+    listen: str = "0.0.0.0:7443"
+    key: str = ""
+    seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0

@@ -121,7 +121,7 @@ def sums_only(project: Project, learned: Learned) -> Finding:
     """
     sent = [message for candidate in learned.candidates for message in candidate.transcript]
     if not sent:
-        if project.federated.parties:
+        if project.federated.parties or project.federated.callers:
             return say("unknown", "Other parties are named, and no message of theirs is on record.",
                        remedy='name a federated learner: [learning] learners = ["federated-additive"]')
         return say("not-applicable", "One controller holds every row: no other party is named in [federated].")

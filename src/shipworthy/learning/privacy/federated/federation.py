@@ -9,20 +9,23 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 import numpy as np
 
 from shipworthy.core.features import Features
 from shipworthy.core.private import Message
+from shipworthy.core.project import Federated
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadData
 from shipworthy.learning.privacy.federated.asked import Asked, Start, Stop
+from shipworthy.learning.privacy.federated.lines import address, context, pinned, ready
 from shipworthy.learning.privacy.federated.masks import opened
 from shipworthy.learning.privacy.federated.party import receive, send
 
 Carry = Callable[[Sequence[bytes]], list[bytes]]
-SECONDS, LOOK_SECONDS = 60.0, 0.5
+LOOK_SECONDS, HELLO_SECONDS = 0.5, 5.0
 FEWEST = 3
 
 
@@ -67,39 +70,80 @@ class Federation:
 
 
 @contextmanager
-def processes(
-    files: Sequence[Path], *, own: Callable[[bytes], bytes] | None = None, seconds: float = SECONDS
-) -> Iterator[Federation]:
-    """A federation of processes of this machine, one for each Parquet file; ended with the block.
+def gathered(rules: Federated, *, own: Callable[[bytes], bytes] | None = None) -> Iterator[Federation]:
+    """A federation of a process of this machine for each Parquet file and of callers by TLS; ended with the block.
 
-    own: answers for the rows of this process, which are one party more.
+    rules: with absolute paths. own: answers for the rows of this process, which are one party more.
 
-    Raises BadData when one is lost or silent for so many seconds: masks no longer cancel, so the training is over.
+    Raises BadData when one is lost or silent for too long: masks no longer cancel, so the training is over.
     """
+    made: list[subprocess.Popen[bytes]] = []
+    lines: list[socket.socket] = []
+    try:
+        lines += _local(rules, made)
+        lines += _called(rules, len(lines))
+        here = [own] if own else []
+
+        def carry(requests: Sequence[bytes]) -> list[bytes]:
+            sent = _carried(lines, requests[len(here) :])
+            return [answer(request) for answer, request in zip(here, requests, strict=False)] + sent
+
+        yield Federation(carry, len(here) + len(lines))
+        for line in lines:
+            send(line, msgspec.msgpack.encode(Stop()))
+    finally:
+        for line in lines:
+            line.close()
+        for process in made:
+            process.terminate()
+            process.wait()
+
+
+def _local(rules: Federated, made: list[subprocess.Popen[bytes]]) -> Iterator[socket.socket]:
+    """The lines of processes of this machine, which are put into `made` as soon as they are started."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         door.settimeout(LOOK_SECONDS)
         host, port = door.getsockname()[:2]
         command = [sys.executable, "-m", "shipworthy.learning.privacy.federated.party", host, str(port)]
-        made = [subprocess.Popen([*command, str(path)], env={**os.environ, "OMP_NUM_THREADS": "1"}) for path in files]
-        lines: list[socket.socket] = []
-        try:
-            for place in range(len(files)):
-                lines.append(_accepted(door, made, place, seconds))
-            here = [own] if own else []
+        for path in rules.parties:
+            made.append(subprocess.Popen([*command, path], env={**os.environ, "OMP_NUM_THREADS": "1"}))
+        for place in range(len(made)):
+            yield ready(_accepted(door, made, place, rules.seconds), rules.seconds)
 
-            def carry(requests: Sequence[bytes]) -> list[bytes]:
-                sent = _carried(lines, requests[len(here) :])
-                return [answer(request) for answer, request in zip(here, requests, strict=False)] + sent
 
-            yield Federation(carry, len(here) + len(lines))
-            for line in lines:
-                send(line, msgspec.msgpack.encode(Stop()))
-        finally:
-            for line in lines:
+def _called(rules: Federated, before: int) -> list[socket.socket]:
+    """The lines of the parties elsewhere, in the order in which they are named; whoever else calls is hung up on.
+
+    Raises BadData where one has not called in time.
+    """
+    if not rules.callers:
+        return []
+    named = [Path(one) for one in rules.callers]
+    tls = context(Path(rules.key), named, server=True)
+    lines: dict[int, socket.socket] = {}
+    until = monotonic() + rules.seconds
+    with socket.create_server(address(rules.listen, "[federated] listen")) as door:
+        door.settimeout(LOOK_SECONDS)
+        while len(lines) < len(named):
+            if monotonic() > until:
+                for line in lines.values():
+                    line.close()
+                raise _lost(before + min(set(range(len(named))) - set(lines)))
+            try:
+                plain = door.accept()[0]
+            except TimeoutError:
+                continue
+            try:
+                line = tls.wrap_socket(ready(plain, min(rules.seconds, HELLO_SECONDS)), server_side=True)
+            except OSError:
+                plain.close()
+                continue
+            which = pinned(line, named)
+            if which < 0 or which in lines:
                 line.close()
-            for process in made:
-                process.terminate()
-                process.wait()
+                continue
+            lines[which] = ready(line, rules.seconds)
+    return [lines[which] for which in range(len(named))]
 
 
 def _accepted(
@@ -108,14 +152,10 @@ def _accepted(
     """The line of the next party to call. Raises BadData where a process ended before, or none calls in time."""
     for _ in range(max(1, int(seconds / LOOK_SECONDS))):
         try:
-            line = door.accept()[0]
+            return door.accept()[0]
         except TimeoutError:
             if any(process.poll() is not None for process in made):
                 break
-            continue
-        line.settimeout(seconds)
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return line
     raise _lost(place)
 
 

@@ -9,6 +9,9 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from ssl import SSLContext, SSLEOFError, SSLError, SSLZeroReturnError
+from threading import Event
+from time import monotonic
 
 import msgspec
 import numpy as np
@@ -16,12 +19,14 @@ import numpy as np
 from shipworthy.core.features import Features
 from shipworthy.core.model import encode_target
 from shipworthy.core.table import Table
-from shipworthy.errors import Misuse
+from shipworthy.errors import BadData, Misuse
 from shipworthy.learning.privacy.federated.asked import Asked, Start, Stop
+from shipworthy.learning.privacy.federated.lines import ready
 from shipworthy.learning.privacy.federated.masks import Seeds
 from shipworthy.learning.privacy.federated.rows import Rows
 
 HEAD = 8
+PAUSE_SECONDS = 0.5
 
 
 def answering(encoded: Callable[[Start], Rows]) -> Callable[[bytes], bytes]:
@@ -79,21 +84,61 @@ def _exactly(of: socket.socket, count: int) -> bytes:
     return b"".join(parts)
 
 
-def main(host: str, port: str, rows: str) -> None:
-    """Answer until told to stop, or until the other end is gone."""
+def answer_line(line: socket.socket, answer: Callable[[bytes], bytes]) -> bool:
+    """Answer until told to stop, then True; False where the other end is gone before."""
+    while True:
+        try:
+            request = receive(line)
+        except ConnectionError:
+            return False
+        if request and isinstance(msgspec.msgpack.decode(request, type=Asked), Stop):
+            return True
+        send(line, answer(request))
+
+
+def read(rows: Path) -> Callable[[], Callable[[bytes], bytes]]:
+    """Answers from a Parquet file, read once; with keys of its own for every training. Raises BadData."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = Table.of(pq.read_table(rows), name=Path(rows).stem, origin=rows)
-    answer = answering(lambda asked: from_table(table, asked))
+    try:
+        table = Table.of(pq.read_table(rows), name=rows.stem, origin=str(rows))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadData("the file is missing or no Parquet", where=str(rows), hint="a party's rows are one Parquet file"
+                      ) from error
+    return lambda: answering(lambda asked: from_table(table, asked))
+
+
+def join(rows: Path, to: tuple[str, int], tls: SSLContext, *, seconds: float, told: Callable[[str], None]) -> int:
+    """Call a project elsewhere and answer, training after training, until it has not listened for so many seconds.
+
+    told: hears a sentence when a training begins and ends. Returns how many ended as they should. Raises BadData where
+    the other end is not who it should be.
+    """
+    answers, ended, patience = read(rows), 0, Event()
+    until = monotonic() + seconds
+    while monotonic() < until:
+        try:
+            with socket.create_connection(to, timeout=seconds) as plain, tls.wrap_socket(plain) as line:
+                told("a line is open")
+                ended += answer_line(ready(line, seconds), answers())
+                told(f"{ended} trainings ended as they should")
+                until = monotonic() + seconds
+        except (SSLEOFError, SSLZeroReturnError):
+            patience.wait(PAUSE_SECONDS)
+        except SSLError as error:
+            raise BadData(f"the other end is not who it should be, or does not know us: {error.reason}",
+                          where=f"{to[0]}:{to[1]}", hint="exchange certificates again: the .crt files") from error
+        except OSError:
+            patience.wait(PAUSE_SECONDS)
+    return ended
+
+
+def main(host: str, port: str, rows: str) -> None:
+    """Answer a project of this machine until told to stop, or until it is gone."""
+    answer = read(Path(rows))()
     with socket.create_connection((host, int(port))) as line:
-        while True:
-            try:
-                request = receive(line)
-            except ConnectionError:
-                return
-            if request and isinstance(msgspec.msgpack.decode(request, type=Asked), Stop):
-                return
-            send(line, answer(request))
+        answer_line(line, answer)
 
 
 if __name__ == "__main__":

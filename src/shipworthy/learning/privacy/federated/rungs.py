@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from shipworthy.core.program import Program
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import BadProject
-from shipworthy.learning.privacy.federated.federation import processes
+from shipworthy.learning.privacy.federated.federation import gathered
 from shipworthy.learning.privacy.federated.learners import fit_additive, fit_linear, fit_trees
 from shipworthy.learning.privacy.federated.party import answering
 from shipworthy.learning.privacy.federated.rows import Rows
@@ -46,30 +45,31 @@ def federated_trees(inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
 def others(features: Features, project: Project) -> Others | None:
     """What the federated learners are told of the other parties; None where the project names none.
 
-    Raises BadProject for a relative path, and for a number without [data.limits]: its range is not asked of rows.
+    Raises BadProject for a number without [data.limits], as its range is not asked of rows, and for callers without a
+    key.
     """
-    named = project.federated.parties
-    for path in named:
-        if not Path(path).is_absolute():
-            raise BadProject(f'the party "{path}" is no absolute path', where="[federated] parties",
-                             hint="write the whole path of its Parquet file")
+    rules = project.federated
+    if not (rules.parties or rules.callers):
+        return None
+    if rules.callers and not rules.key:
+        raise BadProject("parties elsewhere are named, and no key to meet them with", where="[federated] key",
+                         hint='make one with: shipworthy party key NAME, and write key = "NAME.pem"')
     limits = project.data.limits
     free = [one.column for one in features.encoders if not isinstance(one, Category) and one.column not in limits]
-    if named and free:
+    if free:
         raise BadProject(f'the column "{free[0]}" has no declared bounds, and none may be read from the rows of others',
                          where="[federated]", hint=f"write [data.limits] {free[0]} = [lowest, highest]")
-    bounds = tuple((0.0, 0.0) if isinstance(one, Category) else limits[one.column] for one in features.encoders) \
-        if named else ()
-    return Others(named, features, project.data.target, bounds) if named else None
+    bounds = tuple((0.0, 0.0) if isinstance(one, Category) else limits[one.column] for one in features.encoders)
+    return Others(rules, features, project.data.target, bounds)
 
 
 def _fitted(fit: Callable[..., Program], inputs: Floats, truth: Floats | Ints, job: Job) -> Fitted:
     told = job.others
     if told is None:
         raise BadProject("a federated learner needs other parties", where="[learning] learners",
-                         hint="name at least two: [federated] parties")
+                         hint="name at least two: [federated] parties or callers")
     own = Rows(inputs, np.asarray(truth, np.int64), job.inputs)
-    with processes([Path(one) for one in told.files], own=answering(lambda asked: own)) as parties:
+    with gathered(told.rules, own=answering(lambda asked: own)) as parties:
         parties.start(told.features, told.target, job.classes)
         program = fit(parties, told.features, told.bounds, job.classes)
     return Fitted(program, program.margin, dict(job.settings), rows=len(truth), transcript=tuple(parties.transcript))
