@@ -4,7 +4,6 @@ Arguments: folder with job.msgpack (features, bounds, target, classes) and 0.par
 margins of the program for inputs.json, and what of Flower's telemetry was seen.
 """
 
-import json
 import os
 import signal
 import socket
