@@ -84,8 +84,8 @@ def main():
                                      start_new_session=True))
 
     try:
-        start(here / "flower-superlink", "--insecure", "--disable-runtime-dependency-installation", "--host", "127.0.0.1",
-              "--port", port)
+        start(here / "flower-superlink", "--insecure", "--disable-runtime-dependency-installation",
+              "--host", "127.0.0.1", "--port", port)
         for n in range(PARTIES):
             near = free_port()
             start(sys.executable, "-m", "shipworthy.learning.privacy.federated.flower", near, folder / f"{n}.parquet")
