@@ -21,6 +21,7 @@ from shipworthy.core.proof import Proof
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadProject
 from shipworthy.metrics.intervals import clopper_pearson
+from shipworthy.verification.formal.bounds import margin_bounds
 from shipworthy.verification.formal.claims import Below, Budget, Monotone, Robust, Steady, Verdict
 from shipworthy.verification.formal.decision import least_margin, margin_cut
 from shipworthy.verification.formal.families import Prover
@@ -82,6 +83,14 @@ class _Case:
     def prover(self) -> Prover:
         usual = np.nan_to_num(self.model.reference) if len(self.model.reference) else None
         return Prover(self.model.program, self.scope.domain(self.one.within, self.claim.when), near=usual)
+
+    @cached_property
+    def fine(self) -> float:
+        """A fall of the margin that is none: a billionth of what answers span, where that is more than one."""
+        spans = np.array([(np.nanmin(column), np.nanmax(column)) if np.isfinite(column).any() else (0.0, 0.0)
+                          for column in np.where(np.isfinite(self.rows[0]), self.rows[0], np.nan).T])
+        least, most = margin_bounds(self.model.program, spans[:, 0], spans[:, 1])
+        return TOLERANCE * max(1.0, float(np.abs(most - least).max()))
 
     def one_margin(self) -> None:
         if self.model.program.outputs > 1:
@@ -204,12 +213,12 @@ def _monotone(case: _Case) -> Proof:
     if case.model.program.inputs[place].categorical:
         raise BadProject(f'"{claim.column}" holds words, and does not rise', where="[[property]]",
                          hint="claim an order of numbers")
-    verdict = case.prover(Monotone(place, claim.sign > 0, TOLERANCE), case.budget)
+    verdict = case.prover(Monotone(place, claim.sign > 0, case.fine), case.budget)
     if verdict.status != "proved":
         fall = f"the margin {'falls' if claim.sign > 0 else 'rises'} by {verdict.low:.4g} from one row to another"
         return case.say(verdict.status, fall if verdict.status == "refuted" else verdict.why, verdict,
                         value=verdict.low)
-    told = {"kind": "monotone", "place": place, "sign": claim.sign, "weights": [1.0], "goal": TOLERANCE}
+    told = {"kind": "monotone", "place": place, "sign": claim.sign, "weights": [1.0], "goal": case.fine}
     return case.say("proved", "", verdict, _moving(told, verdict))
 
 
@@ -227,7 +236,7 @@ def _flip(case: _Case) -> Proof:
         return case.say("proved", "no part of the program reads it")
     if claim.limit is None and (flipped := _flipped(case, place, missing)) is not None:
         return flipped
-    limit = TOLERANCE if claim.limit is None else claim.limit + _tiny(claim.limit)
+    limit = case.fine if claim.limit is None else claim.limit + _tiny(claim.limit)
     told = {"kind": "steady", "place": place, "goal": limit, "only_missing": missing}
     outputs = case.model.program.outputs
     found = []
