@@ -128,28 +128,33 @@ def structural_zero(project: Project, model: Model, parts: Parts) -> Finding:
     proof = f"proved for all inputs without effect: {', '.join(free)}" if free else "no column is proved without effect"
     if used:
         moves = {name: _most_moved(project, model, parts, name) for name in used}
-        told = "; ".join(f"{name} moves the margin by {move}" for name, move in moves.items())
+        told = "; ".join(f"{name} moves the margin by {move}" for name, (move, _) in moves.items())
+        first = moves[used[0]][1]
+        size = f"{math.ceil(100 * first) / 100:g}" if math.isfinite(first) else "A NUMBER"
         listed = ", ".join(f'"{name}"' for name in dict.fromkeys((*project.data.set_aside, *used)))
         return say("unknown", f"The model reads what is protected: {told}; {proof}.", value=float(len(used)), limit=0.0,
                    n=n, remedy=f"in [data] write set_aside = [{listed}]; or declare how far it may move an answer: "
-                   f'[[property]] claim = \'"{used[0]}" alone moves the margin by at most 0.1\'')
+                   f'[[property]] claim = \'"{used[0]}" alone moves the margin by at most {size}\'')
     left = bounded & set(protected) & reads
     more = f"; what was declared of {', '.join(sorted(left))} is judged as a property" if left else ""
     return say("pass", f"No part of the program reads them, so {proof}{more}." if free else
                f"Nothing is set aside{more}.", value=0.0, limit=0.0, n=n)
 
 
-def _most_moved(project: Project, model: Model, parts: Parts, column: str) -> str:
-    """How far a change of one column alone can move the margin, over all other values; proved, in words."""
+def _most_moved(project: Project, model: Model, parts: Parts, column: str) -> tuple[str, float]:
+    """How far a change of one column alone can move the margin, over all other values; proved, in words, and the bound
+    of it.
+    """
     about = scope(model, project, model.inputs(parts.learn), parts.learn.schema)
     places = about.places(column)
     if len(places) != 1 or model.program.outputs > 1:
-        return "what is not known of several inputs or classes"
+        return "what is not known of several inputs or classes", math.inf
     verdict = Prover(model.program, about.domain({}, ()))(Steady(places[0], math.inf), Budget(seconds=MOVE_SECONDS))
     if not math.isfinite(verdict.high):
-        return f"what is not proved ({verdict.why or 'the search ended'})"
+        return f"what is not proved ({verdict.why or 'the search ended'})", math.inf
     near = verdict.high - verdict.low <= 1e-3 * max(1.0, verdict.high)
-    return f"at most {verdict.high:.3g}" + ("" if near else f", and by {max(verdict.low, 0):.3g} in one row")
+    also = "" if near else f", and by {max(verdict.low, 0):.3g} in one row"
+    return f"at most {verdict.high:.3g}{also}", verdict.high
 
 
 def _reads(model: Model) -> frozenset[str]:
