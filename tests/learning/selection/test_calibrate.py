@@ -111,3 +111,11 @@ def test_a_finished_model_scores_through_its_slope(clean: dict[str, Any]) -> Non
     made = finish(replace(chosen, scores=logistic(4 * odds)), parts, clean["project"])
     assert isinstance(made.program.calibration, Scaling)
     assert made.program.calibration.slope < 0.5
+
+
+def test_scores_that_differ_by_rounding_alone_are_calibrated() -> None:
+    for few, many in ((530, 716), (527, 701), (541, 733), (500, 660)):
+        scores = np.repeat([0.27, 0.95], [few, many])
+        found = isotonic(scores, np.repeat([1, 0], [few, many]))
+        assert np.isfinite([*found.score, *found.value]).all()
+        np.testing.assert_allclose(found(scores), few / (few + many), atol=0.01)
