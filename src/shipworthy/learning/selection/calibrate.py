@@ -45,7 +45,8 @@ def isotonic(scores: Floats, truth: Floats | Ints) -> Calibration:
     share = np.array([truth[group].mean() for group in groups])
     weight = np.array([len(group) for group in groups], np.float64)
     smooth = (share * weight + 0.5) / (weight + 1)
-    value = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(middle, smooth, sample_weight=weight).predict(middle)
+    steps = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")  # equal but for rounding is not beyond
+    value = steps.fit(middle, smooth, sample_weight=weight).predict(middle)
     knots, first = np.unique(middle, return_index=True)
     return Calibration(tuple(map(float, knots)), tuple(map(float, np.maximum.accumulate(value[first]))))
 
