@@ -111,7 +111,7 @@ RATE = (Bar("one row, 16 connections: rate over that of a bare uvicorn echo", No
         Bar("one row, 16 connections: rate over that of FastAPI, pandas and scikit-learn", None, 100, "higher"),
         Bar("one row, 16 connections: rate over that of FastAPI with a model that does nothing", None, 5, "higher"),
         Bar("one row, 16 connections: rate over that of an echo on httptools alone", None, 0.3, "higher"),
-        Bar("memory of the server's workers under load (PSS), MB", None, 60, "lower"),
+        Bar("memory of the server under load, all its processes (PSS), MB", None, 60, "lower"),
         Bar("cold start to the first answer, s", None, 0.5, "lower"),
         Bar("largest difference from scikit-learn's probability, asked under load", None, 1e-12, "lower"))
 PATHS = (Bar("a request refused with 422: processor time over that of an answer", None, 1.0, "lower"),
@@ -203,8 +203,7 @@ def _rates(bench: Bench) -> list[tuple[float, str]]:
     return [(mine / other.rate(16), f"{mine:,.0f} against {other.rate(16):,.0f} a second; processor time "
              f"{own.cpu(16):.0f} against {other.cpu(16):,.0f} µs") for other in (echo, fast, null)] + [
         (mine / low, f"{mine:,.0f} against {low:,.0f} a second; the same HTTP parser and loop, and nothing else"),
-        (min(own.memory), "one worker, with log, counters, token and budgets on; the process that keeps it running "
-         "has as much again"),
+        (min(own.memory), "one worker and the process above it, with log, counters, token and budgets on"),
         (min(own.cold), "from the start of the process"), (own.apart, f"{CHECKED} answers while wrk asked too")]
 
 

@@ -26,6 +26,7 @@ $ python -m benchmarks house            # some ten minutes; the real tables lie 
 $ python -m benchmarks house --quick    # at most two minutes; says what it skipped or shrunk
 $ python -m benchmarks kernel           # some seconds
 $ python -m benchmarks batch            # a minute
+$ python -m benchmarks case             # half an hour; groups: formal, law, properties, trials, and more
 $ python -m benchmarks serving          # a quarter of an hour, once the environments of the peers are made; needs wrk
 ```
 """
