@@ -67,6 +67,31 @@ def data_folder() -> Path:
     return Path(given).resolve() if given else ROOT.parent / "shared" / "data"
 
 
+def real_data(place: str) -> Path | None:
+    """A real table or folder by its place in the data folder; None if it is not here."""
+    path = data_folder() / place
+    return path if path.exists() else None
+
+
+def no_data(bars: Sequence[Bar]) -> list[tuple[float | None, str]]:
+    """No value for any bar, for want of the real tables."""
+    return [(None, "not measured: the real tables are not in the folder that SHIPWORTHY_DATA names")] * len(bars)
+
+
+def oracle() -> Path | None:
+    """The python of the environment that has the libraries we are measured beside; None if none is named.
+
+    SHIPWORTHY_ORACLES is its folder, as `python -m venv` makes it.
+    """
+    given = os.environ.get("SHIPWORTHY_ORACLES", "")
+    return Path(given) / "bin" / "python" if given else None
+
+
+def no_oracle(library: str) -> str:
+    """Why a bar beside a library has no value."""
+    return f"not measured: SHIPWORTHY_ORACLES names no environment with {library}"
+
+
 def unmeasured(bars: Sequence[Bar], why: str) -> list[Bar]:
     """The same bars, without a value, for a stated reason."""
     return [Bar(bar.what, None, bar.limit, bar.better, why) for bar in bars]

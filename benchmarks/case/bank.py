@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.frame import Bar, data_folder, run, shipworthy
+from benchmarks.frame import Bar, data_folder, no_data, run, shipworthy
 from benchmarks.projects import FILE, init
 
 TWINS = 3
@@ -45,7 +45,7 @@ def projects(folder: Path) -> None:
 def measured() -> list[tuple[float | None, str]]:
     """The rate of faults caught, and of twins on which a check cried."""
     if not data_folder().is_dir():
-        return [(None, "the real tables are not here; SHIPWORTHY_DATA says where")] * len(BARS)
+        return no_data(BARS)
     with tempfile.TemporaryDirectory() as name:
         projects(Path(name))
         ran = run(shipworthy("sabotage", "--all", name, "--twins", str(TWINS), "--json")).fine(0, 1)

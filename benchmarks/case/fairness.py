@@ -9,14 +9,13 @@ own, named by SHIPWORTHY_ORACLES, and are given the same rows, decisions and tre
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import Bar, no_data, no_oracle, oracle, real_data
 
 BARS = (
     Bar("trees: accuracy (notes .872)", None, 0.865, "higher"),
@@ -49,8 +48,6 @@ BARS = (
     Bar("explainability: seconds of the slowest", None, 5.0, "lower"),
 )
 Measure = tuple[float | None, str]
-ABSENT = "not measured: Adult is not at SHIPWORTHY_DATA"
-NO_ORACLE = "not measured: SHIPWORTHY_ORACLES names no environment with fairlearn, shap and lightgbm"
 CHANGE = {"education-num": "up", "hours-per-week": "either", "capital-gain": "up", "occupation": "either"}
 
 
@@ -66,10 +63,10 @@ class Ground(NamedTuple):
 
 def measured() -> list[Measure]:
     """Every bar; not measured where Adult, or the environment of the oracles, is absent."""
-    folder = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness" / "adult"
-    if not (folder / "adult.parquet").is_file():
-        return [(None, ABSENT)] * len(BARS)
-    table = _table(folder / "adult.parquet")
+    path = real_data("fairness/adult/adult.parquet")
+    if path is None:
+        return no_data(BARS)
+    table = _table(path)
     ground = _ground(table)
     own, found = _prices(ground)
     return [*own, *_beside(ground, found), *_reasons(table), *_scores(table)]
@@ -210,14 +207,14 @@ def _beside(ground: Ground, found: dict[str, Any]) -> list[Measure]:
     shares = contributions(program, asked, reference)
     missing = program.margin(asked)[:, 0] - program.margin(reference[None])[0, 0] - shares.sum(axis=1)
     added: Measure = (float(np.abs(missing).max()), "")
-    python = os.environ.get("SHIPWORTHY_ORACLES", "")
-    if not python:
-        return [*[(None, NO_ORACLE)] * 4, added]
+    python = oracle()
+    if python is None:
+        return [*[(None, no_oracle("fairlearn, shap and lightgbm"))] * 4, added]
     with tempfile.TemporaryDirectory() as place:
         booster.save_model(f"{place}/trees.txt")
         np.savez(f"{place}/rows.npz", inputs=ground.inputs, outcome=ground.outcome, sex=ground.sex, learn=learn,
                  decided=decided, asked=asked, reference=reference)
-        ran = subprocess.run([f"{python}/bin/python", "-c", ORACLE, f"{place}/rows.npz", f"{place}/trees.txt",
+        ran = subprocess.run([python, "-c", ORACLE, f"{place}/rows.npz", f"{place}/trees.txt",
                               f"{place}/shap.npy"], capture_output=True, text=True, check=True)
         theirs, values = json.loads(ran.stdout.splitlines()[-1]), np.load(f"{place}/shap.npy")
     outcome, sex = ground.outcome[~learn], ground.sex[~learn]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import Bar, no_data, real_data
 
 BARS = (
     Bar("local queries on adult decided, of 600", None, 600, "higher"),
@@ -49,10 +49,10 @@ class Adult:
 
 def measured() -> list[tuple[float | None, str]]:
     """A (value, note) for each bar."""
-    folder = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness" / "adult"
-    if not (folder / "adult.parquet").is_file():
-        return [(None, "not measured: the table adult is not in the folder that SHIPWORTHY_DATA names")] * len(BARS)
-    rows = adult(folder / "adult.parquet")
+    path = real_data("fairness/adult/adult.parquet")
+    if path is None:
+        return no_data(BARS)
+    rows = adult(path)
     return [*_local(rows), *_sex(rows), *_order(rows), *_range(rows)]
 
 

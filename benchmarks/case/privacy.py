@@ -10,7 +10,6 @@ environment of their own, whose python is in SHIPWORTHY_ORACLES (a folder made b
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import Bar, data_folder, no_data, no_oracle, oracle, real_data
 
 LIMITS = {"age": (17, 90), "fnlwgt": (0, 1_500_000), "education-num": (1, 16), "capital-gain": (0, 100_000),
           "capital-loss": (0, 5_000), "hours-per-week": (1, 99)}
@@ -43,22 +42,19 @@ BARS = (
     Bar("encrypted: milliseconds of the server for a row of 20 numbers", None, 18.0, "lower"),
 )
 Measure = tuple[float | None, str]
+ADULT = "fairness/adult/adult.parquet"
 
 
 def measured() -> list[Measure]:
     """Every bar; not measured where Adult or an oracle is absent."""
-    if not _path().is_file():
-        return [(None, "not measured: Adult is not at SHIPWORTHY_DATA")] * len(BARS)
+    if real_data(ADULT) is None:
+        return no_data(BARS)
     lines = {epsilon: _private("private-linear", epsilon) for epsilon, _, _ in PLACES}
     tables = {epsilon: _private("private-additive", epsilon) for epsilon, _, _ in TABLES}
     found: list[Measure] = [(value, "") for each in (*lines.values(), *tables.values()) for value in each]
     plain = _open_line()
     found.append(((plain[0] - lines[1.0][0]) * 100, f"without privacy {plain[0]:.3f}/{plain[1]:.3f}"))
     return [*found, *_reckoned(), *_federated(), *_encrypted()]
-
-
-def _path() -> Path:
-    return Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness/adult/adult.parquet"
 
 
 @cache
@@ -72,7 +68,7 @@ def _adult() -> tuple[Any, Any, Any, Any]:
     from shipworthy.core.table import Table
     from shipworthy.learning.privacy.declared import declared
 
-    table = Table.of(pq.read_table(_path()), name="adult").drop("part")
+    table = Table.of(pq.read_table(data_folder() / ADULT), name="adult").drop("part")
     table = table.with_column("income", pa.array([str(word).rstrip(".") for word in table.words("income")]))
     levels = {column.name: sorted({word for word in table.words(column.name) if word not in (None, "?")})
               for column in table.schema.columns if column.kind == "category" and column.name != "income"}
@@ -149,10 +145,10 @@ def _reckoned() -> list[Measure]:
     from shipworthy.core.private import Step
     from shipworthy.learning.privacy.convolution import epsilon_again
 
-    oracle = os.environ.get("SHIPWORTHY_ORACLES")
-    if not oracle:
-        return [(None, "not measured: SHIPWORTHY_ORACLES names no environment with dp-accounting")] * 2
-    done = subprocess.run([Path(oracle) / "bin" / "python", "-c", ORACLE], input=json.dumps(SIGMAS), text=True,
+    python = oracle()
+    if python is None:
+        return [(None, no_oracle("dp-accounting"))] * 2
+    done = subprocess.run([python, "-c", ORACLE], input=json.dumps(SIGMAS), text=True,
                           capture_output=True, check=False)
     if done.returncode:
         return [(None, f"not measured: {done.stderr.strip().splitlines()[-1][:80]}")] * 2
@@ -218,8 +214,8 @@ def _encrypted() -> list[Measure]:
     from shipworthy.core.program import Linear, Program, Term
     from shipworthy.learning.privacy.encrypted import Client, Server
 
-    oracle = os.environ.get("SHIPWORTHY_ORACLES")
-    sys.path.extend(str(one) for one in Path(oracle or "/nowhere").glob("lib/python*/site-packages"))
+    python = oracle()
+    sys.path.extend(map(str, python.parents[1].glob("lib/python*/site-packages")) if python else ())
     try:
         import tenseal  # type: ignore[import-not-found]  # noqa: F401
     except ImportError:

@@ -7,13 +7,12 @@ provable profile.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar
+from benchmarks.frame import ROOT, Bar, no_data, real_data
 
 BARS = (
     Bar("declared properties proved in the provable profile, of 5", None, 5, "higher"),
@@ -46,9 +45,9 @@ whole = ["age", "education-num", "hours-per-week", "capital-gain", "capital-loss
 
 def measured() -> list[tuple[float | None, str]]:
     """A (value, note) for each bar."""
-    path = Path(os.environ.get("SHIPWORTHY_DATA", ROOT.parent / "shared" / "data")) / "fairness/adult/adult.parquet"
-    if not path.is_file():
-        return [(None, "not measured: the table adult is not there; SHIPWORTHY_DATA names the folder")] * len(BARS)
+    path = real_data("fairness/adult/adult.parquet")
+    if path is None:
+        return no_data(BARS)
     from sklearn.metrics import roc_auc_score
 
     from shipworthy.core.project import parse

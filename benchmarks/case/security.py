@@ -9,7 +9,6 @@ SHIPWORTHY_ORACLES, ranks the same labels by the same out-of-fold probabilities.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import Bar, data_folder
+from benchmarks.frame import Bar, no_data, no_oracle, oracle, real_data
 
 TREES: dict[str, float | int | str] = {"num_leaves": 31, "rounds": 100, "learning_rate": 0.1}
 BARS = (
@@ -40,9 +39,9 @@ Measure = tuple[float | None, str]
 
 def measured() -> list[Measure]:
     """Every bar; not measured where Adult is absent."""
-    path = data_folder() / "fairness" / "adult" / "adult.parquet"
-    if not path.is_file():
-        return [(None, "the real tables are not here; SHIPWORTHY_DATA says where")] * len(BARS)
+    path = real_data("fairness/adult/adult.parquet")
+    if path is None:
+        return no_data(BARS)
     table, project = _adult(path)
     return [*_membership(table, project), *_extraction(table, project), *_triggers(table), *_flips(table)]
 
@@ -148,10 +147,10 @@ def _flips(table: Any) -> list[Measure]:
     looked = int(0.05 * rows.rows)
     given = share[np.arange(len(turned)), turned]
     recall = _recall(np.argsort(given - share[np.arange(len(turned)), 1 - turned], kind="stable"), chosen, looked)
-    python = os.environ.get("SHIPWORTHY_ORACLES", "")
-    if not python:
-        return [(recall, ""), (None, "not measured: SHIPWORTHY_ORACLES names no environment with cleanlab")]
-    theirs = np.array(_cleanlab(Path(python) / "bin" / "python", turned.tolist(), share.tolist()))
+    python = oracle()
+    if python is None:
+        return [(recall, ""), (None, no_oracle("cleanlab"))]
+    theirs = np.array(_cleanlab(python, turned.tolist(), share.tolist()))
     other = _recall(theirs, chosen, looked)
     return [(recall, ""), (recall - other, f"cleanlab {other:.3f}")]
 

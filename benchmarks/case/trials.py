@@ -7,14 +7,13 @@ that SHIPWORTHY_ORACLES names, mines the same slices.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import ROOT, Bar, data_folder, python, run
+from benchmarks.frame import ROOT, Bar, data_folder, no_data, no_oracle, oracle, python, run
 from benchmarks.projects import init, setting
 
 Measured = tuple[float | None, str]
@@ -42,7 +41,7 @@ BARS = (Bar("slices of three columns on the adult holdout, s", None, 3, "lower")
 def measured() -> list[Measured]:
     """A value and a note for every bar."""
     if not data_folder().is_dir():
-        return [(None, "the real tables are not here; SHIPWORTHY_DATA says where")] * len(BARS)
+        return no_data(BARS)
     with tempfile.TemporaryDirectory() as name:
         cases = {table: _case(Path(name), table) for table in TABLES}
     adult = cases["adult"]
@@ -94,9 +93,9 @@ def _mined(told: Any, loss: Any, support: int) -> Measured:
 
     from shipworthy.verification.trials.slices import _tried
 
-    there = os.environ.get("SHIPWORTHY_ORACLES", "")
-    if not there:
-        return None, "not measured: SHIPWORTHY_ORACLES names no environment with divexplorer"
+    beside = oracle()
+    if beside is None:
+        return None, no_oracle("divexplorer")
     masks = {f"{column}={words}": told.mask((n,)) for n, (column, words) in enumerate(told.names)}
     cells = {column: [""] * told.rows for column, _ in told.names}
     for (column, words), mask in zip(told.names, masks.values(), strict=True):
@@ -113,7 +112,7 @@ def _mined(told: Any, loss: Any, support: int) -> Measured:
             "min_support=d['support'], boolean_outcomes=['loss']); t = time.perf_counter() - t; "
             "print(json.dumps([t, [[sorted(map(str, i)), float(s), float(l)] for i, s, l in "
             "zip(p['itemset'], p['support'], p['loss']) if 0 < len(i) <= 3]]))")
-    ran = subprocess.run([str(Path(there) / "bin" / "python"), "-W", "ignore", "-c", code], text=True, check=True,
+    ran = subprocess.run([beside, "-W", "ignore", "-c", code], text=True, check=True,
                          input=json.dumps({"cells": cells, "loss": loss.tolist(), "support": support / told.rows}),
                          capture_output=True)
     seconds, theirs = json.loads(ran.stdout.splitlines()[-1])

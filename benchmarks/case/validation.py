@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import Bar, data_folder
+from benchmarks.frame import Bar, data_folder, no_data, real_data
 
 BARS = (
     Bar("census: caught, lower end, every operator × column × 20 seeds", None, 0.95, "higher"),
@@ -34,11 +34,11 @@ Found = list[tuple[float | None, str]]
 
 def measured() -> Found:
     """Every bar."""
-    data = data_folder()
-    if not (data / "cleaning" / "fbposts_weekly").is_dir():
-        return [(None, "no shared data: set SHIPWORTHY_DATA")] * len(BARS)
-    return [*_census(data / "fairness/adult/adult.parquet"), *_posts(data / "cleaning/fbposts_weekly"),
-            *_loans(data / "monitoring/nannyml_car_loan_dq"), *_taxi(data / "stream/yellow_taxi_monthly")]
+    if real_data("cleaning/fbposts_weekly") is None:
+        return no_data(BARS)
+    tables = data_folder()
+    return [*_census(tables / "fairness/adult/adult.parquet"), *_posts(tables / "cleaning/fbposts_weekly"),
+            *_loans(tables / "monitoring/nannyml_car_loan_dq"), *_taxi(tables / "stream/yellow_taxi_monthly")]
 
 
 def _census(path: Path) -> Found:

@@ -7,13 +7,12 @@ named by SHIPWORTHY_ORACLES.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame import Bar, data_folder
+from benchmarks.frame import Bar, data_folder, no_data, no_oracle, oracle, real_data
 
 BARS = (
     Bar("metrics: largest difference from scikit-learn", None, 1e-9, "lower"),
@@ -70,10 +69,9 @@ Found = list[tuple[float | None, str]]
 
 def measured() -> Found:
     """Every bar."""
-    data = data_folder()
-    if not (data / "business").is_dir():
-        return [_metrics(), *[(None, "no shared data: set SHIPWORTHY_DATA")] * 6, *_cost()]
-    cases = {name: _case(data / place, text) for name, (place, text) in TABLES.items()}
+    if real_data("business") is None:
+        return [_metrics(), *no_data(BARS)[:6], *_cost()]
+    cases = {name: _case(data_folder() / place, text) for name, (place, text) in TABLES.items()}
     return [_metrics(), *(_regret(cases[name]) for name in ("german", "default", "churn")),
             *(_above(cases[name]) for name in ("churn", "default")), _tracks(cases["default"]), *_cost()]
 
@@ -174,9 +172,9 @@ def _cost() -> Found:
 
 def _energy() -> tuple[float | None, str]:
     """CodeCarbon's energy for the processor beside ours, for the same seconds of one busy core."""
-    there = os.environ.get("SHIPWORTHY_ORACLES", "")
-    if not there:
-        return None, "not measured: SHIPWORTHY_ORACLES names no environment with codecarbon"
+    python = oracle()
+    if python is None:
+        return None, no_oracle("codecarbon")
     from shipworthy.core.project import Learning
     from shipworthy.learning.training.cost import start, stop
 
@@ -193,7 +191,7 @@ tracker.stop()
 print(tracker.final_emissions_data.cpu_energy)
 """
     meter = start()
-    ran = subprocess.run([f"{there}/bin/python", "-c", code], capture_output=True, text=True, check=False)
+    ran = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     cost = stop(meter, Learning(watts_per_core=4.0))
     if ran.returncode:
         return None, f"not measured: {ran.stderr.strip().splitlines()[-1][:120]}"

@@ -11,7 +11,7 @@ import pytest
 
 from shipworthy.assurance.guidelines import Rule, ml_test_score, rules, state, topics
 from shipworthy.core.attested import Attestation, signed_by
-from shipworthy.core.evidence import Finding, Judged, Verdict, say
+from shipworthy.core.evidence import Evidence, Finding, Judged, Verdict, say
 from shipworthy.core.judge import judge, run
 from shipworthy.core.registry import Marked, _marked, registry
 from shipworthy.deployment.integration.access.issue import create
@@ -87,16 +87,17 @@ def test_a_signature_of_the_trainer_or_of_yesterday_or_that_does_not_fit_counts_
 
 def test_a_test_that_somebody_signed_for_counts_half(clean: dict[str, Any]) -> None:
     case = TWINS["ml-test-score"].function(clean, 1)
-    assert ml_test_score(case["project"], case["findings"], case["attestations"]).value == 6.5
-    assert ml_test_score(case["project"], case["findings"], ()).value == 6.0
+    assert ml_test_score(case["project"], case["evidence"], case["attestations"]).value == 6.5
+    assert ml_test_score(case["project"], case["evidence"], ()).value == 6.0
 
 
 def test_checks_that_judge_what_others_say_come_last_and_hear_all() -> None:
     def early(project: int) -> Finding:
         return say("pass", "One.")
 
-    def late(findings: tuple[Finding, ...]) -> Finding:
-        return say("pass", f"{len(findings)}: {', '.join(one.check for one in findings)}")
+    def late(evidence: Evidence) -> Finding:
+        heard = evidence.findings
+        return say("pass", f"{len(heard)}: {', '.join(one.check for one in heard)}")
 
     row = {"row": "solutions.guidelines"}
     known = {"late": Marked("late", late, row, "here"), "zed": Marked("zed", early, row, "here")}

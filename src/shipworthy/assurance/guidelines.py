@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from shipworthy.core.attested import Attestation, genuine
-from shipworthy.core.evidence import Finding, Verdict, say
+from shipworthy.core.evidence import Evidence, Finding, Verdict, say
 from shipworthy.core.ledger import same
 from shipworthy.core.project import Project
 from shipworthy.marks import check
@@ -48,7 +48,7 @@ def rules() -> tuple[Rule, ...]:
 
 @check("guidelines", row=ROW)
 def guidelines(
-    project: Project, findings: tuple[Finding, ...], attestations: tuple[Attestation, ...], *,
+    project: Project, evidence: Evidence, attestations: tuple[Attestation, ...], *,
     sets: tuple[str, ...] = SETS
 ) -> Finding:
     """Whether every rule of the guidelines is kept, by the checks that judge it or by somebody who signed for it.
@@ -57,7 +57,7 @@ def guidelines(
     its set as the topic, of somebody other than the trainer. Attested where people signed for some.
     """
     chosen = [rule for rule in rules() if rule.set in sets]
-    signed = topics(attestations, ROW, project.project.trainer)
+    signed, findings = topics(attestations, ROW, project.project.trainer), evidence.findings
     states = {rule.id: state(rule, findings, {*signed, *(rule.id for rule in chosen if rule.set in signed)})
               for rule in chosen}
     by = {name: [rule for rule in chosen if states[rule.id] == name] for name in ("kept", "attested", "broken", "open")}
@@ -75,7 +75,7 @@ def guidelines(
 
 @check("ml-test-score", row=SCORE_ROW)
 def ml_test_score(
-    project: Project, findings: tuple[Finding, ...], attestations: tuple[Attestation, ...], *, limit: float = 3.0
+    project: Project, evidence: Evidence, attestations: tuple[Attestation, ...], *, limit: float = 3.0
 ) -> Finding:
     """Whether the ML test score is at least the limit: the smallest of the sums of its four sections of seven tests.
 
@@ -88,7 +88,7 @@ def ml_test_score(
     lacking: dict[str, list[Rule]] = {}
     for rule in rules():
         if rule.set == SCORE:
-            found = points[state(rule, findings, signed)]
+            found = points[state(rule, evidence.findings, signed)]
             sums[rule.section] = sums.get(rule.section, 0.0) + found
             lacking.setdefault(rule.section, []).extend([rule] if found < 1 else [])
     least = min(sums, key=lambda section: sums[section])

@@ -18,8 +18,7 @@ from shipworthy.errors import BadProject, ShipworthyError, nearest, one_of
 from shipworthy.survey import BY_ID, ROWS
 
 Case = Mapping[str, Any]
-LAST, WHOLE, EARLIER = "findings", "evidence", "while learning"
-LATE = frozenset({LAST, WHOLE})
+SAID, EARLIER = "evidence", "while learning"
 """Checks that judge what the others said come last; some findings were made while learning."""
 REPORT_IT = "a check must not fail itself: report it to whoever wrote the check"
 
@@ -71,13 +70,12 @@ def judge(
     given, about = settings or {}, judged or Judged()
     bind(checks, given)
     findings: list[Finding] = []
-    known = {**case, WHOLE: Evidence(()), LAST: ()}
+    known = {**case, SAID: Evidence(())}
     able = {name: one for name, one in checks.items() if all(known.get(each) is not None for each in one.subjects)}
-    for name, marked in sorted(able.items(), key=lambda one: not LATE.isdisjoint(one[1].subjects)):
+    for name, marked in sorted(able.items(), key=lambda one: SAID in one[1].subjects):
         progress(f"judging {len(able)} checks: {name}")
-        if not LATE.isdisjoint(marked.subjects):
-            known[LAST] = (*findings, *_earlier(case, findings, about))
-            known[WHOLE] = Evidence(known[LAST])
+        if SAID in marked.subjects:
+            known[SAID] = Evidence((*findings, *_earlier(case, findings, about)))
         of_packs = msgspec.structs.replace(about, pack=digest(case["packs"])) if "packs" in marked.subjects else about
         findings.append(run(marked, known, given.get(name, {}), of_packs))
     findings += _earlier(case, findings, about)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.attested import Attestation, signed_by
-from shipworthy.core.evidence import Finding
+from shipworthy.core.evidence import Evidence, Finding
 from shipworthy.core.features import Number
 from shipworthy.core.found import Catalogue, JoinPath, Listed
 from shipworthy.core.ledger import Line, line
@@ -54,7 +54,8 @@ def unwatched(case: Case) -> Case:
     """No check of monitoring has judged anything, nor has anybody signed."""
     told = _heard(case, "pass", "served-equals-batch")
     watched = {"alarm-drill", "mutation-score", "drift-drill", "served-equals-batch", "boundary"}
-    return {**told, "findings": tuple(one for one in told["findings"] if one.check not in watched), "attestations": ()}
+    left = tuple(one for one in told["evidence"].findings if one.check not in watched)
+    return {**told, "evidence": Evidence(left), "attestations": ()}
 
 
 @twin("ml-test-score")
@@ -146,7 +147,7 @@ def _heard(case: Case, verdict: Any, check: str) -> Case:
                                          date(2024, 1, 1).isoformat(), later), KEY)
                    for row, topic in (("solutions.guidelines", "zinkevich"), ("solutions.guidelines", "vdi"),
                                       ("deployment.anti-patterns", "data-6")))
-    return {**case, "findings": findings, "attestations": signed}
+    return {**case, "evidence": Evidence(findings), "attestations": signed}
 
 
 def _consumers(case: Case, names: tuple[str, ...]) -> Case:
