@@ -50,7 +50,7 @@ def _canaries() -> tuple[int, float, int]:
 
 def _false_alarms() -> int:
     from shipworthy.data.analysis.profile import profile
-    from shipworthy.sabotage.privacy import codes_of_goods
+    from shipworthy.sabotage.personal import codes_of_goods
     from shipworthy.sabotage.world import world
 
     known = {"raw": world(0, rows=600), "steps": SimpleNamespace(profile=profile)}

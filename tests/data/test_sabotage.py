@@ -16,7 +16,7 @@ from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked
 from shipworthy.marks import MARK
 from shipworthy.sabotage import data as faults
-from shipworthy.sabotage import privacy
+from shipworthy.sabotage import personal
 
 
 def marked(package: ModuleType, kind: str) -> dict[str, Marked]:
@@ -30,8 +30,8 @@ def marked(package: ModuleType, kind: str) -> dict[str, Marked]:
 
 
 CHECKS = marked(stage, "check")
-FAULTS = marked(faults, "sabotage") | marked(privacy, "sabotage")
-TWINS = marked(faults, "twin") | marked(privacy, "twin")
+FAULTS = marked(faults, "sabotage") | marked(personal, "sabotage")
+TWINS = marked(faults, "twin") | marked(personal, "twin")
 
 
 def test_every_check_of_the_stage_has_a_fault() -> None:

@@ -9,7 +9,7 @@ import pytest
 from shipworthy.core.evidence import Judged
 from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, _marked
-from shipworthy.sabotage import properties, requirements, trials, verification
+from shipworthy.sabotage import formal, requirements, trials, verification
 from shipworthy.verification.formal import claimed, functional
 from shipworthy.verification.requirements import business, performance, required
 from shipworthy.verification.trials import boundary, edges, fidelity, loop, metamorphic, survival, validation
@@ -17,7 +17,7 @@ from shipworthy.verification.trials import boundary, edges, fidelity, loop, meta
 MODULES = (performance, required, business, functional, claimed, edges, boundary, metamorphic, validation, survival,
            fidelity, loop)
 CHECKS = {marked.name: marked for module in MODULES for marked in _marked(module)}
-PLANTED = [marked for module in (verification, properties, requirements, trials) for marked in _marked(module)
+PLANTED = [marked for module in (verification, formal, requirements, trials) for marked in _marked(module)
            if marked.facts["check"] in CHECKS]
 FAULTS = [marked for marked in PLANTED if marked.facts["kind"] == "sabotage"]
 TWINS = {marked.facts["check"]: marked for marked in PLANTED if marked.facts["kind"] == "twin"}

@@ -1,4 +1,4 @@
-"""Faults that the checks of private learning must catch, planted in a case that learns by [privacy]."""
+"""Faults that the checks of private learning and encrypted scoring must catch, in a case that asks for them."""
 
 from __future__ import annotations
 
@@ -117,6 +117,19 @@ class _Silent:
         return np.full(size, loc)
 
 
+@twin("encrypted-scoring")
+def sealed(case: Case, seed: int) -> Case:
+    """A line, and a client that hands over the public context."""
+    return _encrypted(case)
+
+
+@sabotage("a context that carries the secret key", check="encrypted-scoring")
+def opened(case: Case) -> Case:
+    """The client sends the whole context, its private part with it."""
+    case = _encrypted(case)
+    return {**case, "steps": replace(case["steps"], client=_Careless)}
+
+
 def _silenced(case: Case) -> Case:
     return {**case, "steps": replace(case["steps"], noise=_Silent)}
 
@@ -160,3 +173,16 @@ def _together(case: Case, last: int) -> Case:
     chosen = replace(learned.chosen, transcript=tuple(sent))
     project = msgspec.structs.replace(case["project"], federated=Federated(("a.parquet", "b.parquet")))
     return {**case, "project": project, "learned": replace(learned, candidates=(chosen,), chosen=chosen)}
+
+
+class _Careless:
+    """Hands over parameters, public part and private part, laid out as TenSEAL does, each with eight bytes inside."""
+
+    public = b"".join(bytes([field << 3 | 2, 8]) + b"\0" * 8 for field in (1, 2, 3))
+
+
+def _encrypted(case: Case) -> Case:
+    """The case with encrypted scoring declared, and a line for a model, fitted quickly."""
+    project = case["project"]
+    project = msgspec.structs.replace(project, serve=msgspec.structs.replace(project.serve, encrypted=True))
+    return {**case, "project": project, "model": case["steps"].train(case["parts"].learn, learner="linear")}

@@ -11,7 +11,7 @@ import pytest
 from shipworthy.core.evidence import Finding
 from shipworthy.core.registry import registry
 from shipworthy.learning.privacy.encrypted import Client, carries_secret
-from shipworthy.sabotage import sealed as faults
+from shipworthy.sabotage import private_learning as faults
 
 
 def judge(case: dict[str, Any]) -> Finding:
