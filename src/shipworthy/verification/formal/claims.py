@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shipworthy.core.program import Program
@@ -141,20 +141,4 @@ class Near:
     weights: tuple[float, ...] = (1.0,)
 
 
-@dataclass(frozen=True)
-class Recourse:
-    """P7: there is a way to a margin of at least a goal. `Verdict.row`: the cheapest; `low`: no row costs less.
-
-    Proved: it is `row`, for `high`. Refuted: there is none at any cost. cost: (inputs,) of one unit of change of a
-    number, and of any change of a category or to or from missing; inf for what cannot be changed. only_up: inputs that
-    can rise only.
-    """
-
-    row: Floats
-    goal: float
-    cost: Sequence[float]
-    weights: tuple[float, ...] = (1.0,)
-    only_up: frozenset[int] = field(default_factory=frozenset)
-
-
-Claim = Below | Within | Monotone | Robust | Steady | Near | Recourse
+Claim = Below | Within | Monotone | Robust | Steady | Near

@@ -27,7 +27,6 @@ from shipworthy.verification.formal.claims import (
     Domain,
     Monotone,
     Near,
-    Recourse,
     Robust,
     Span,
     Status,
@@ -37,7 +36,6 @@ from shipworthy.verification.formal.claims import (
 )
 from shipworthy.verification.formal.contrast import At, change, gap, positions
 from shipworthy.verification.formal.ensemble import Ensemble, Quantity, only, view, weighted, without
-from shipworthy.verification.formal.recourse import cheapest
 from shipworthy.verification.formal.search import Found
 
 FEW_POSITIONS = 3
@@ -288,11 +286,6 @@ def around(ensemble: Ensemble, row: Floats, reach: Sequence[float]) -> Domain | 
     return replace(box, spans=tuple(spans))
 
 
-def _recourse(ensemble: Ensemble, claim: Recourse, budget: Budget) -> Verdict:
-    return cheapest(ensemble, claim, budget)
-
-
 _PROVERS: dict[type, Callable[[Ensemble, Any, Budget], Verdict]] = {
     Below: _below, Within: _within, Monotone: _monotone, Robust: _robust, Steady: _steady, Near: _near,
-    Recourse: _recourse,
 }
