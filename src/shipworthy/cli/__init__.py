@@ -14,47 +14,62 @@ import click
 from shipworthy import __version__
 from shipworthy.errors import FAULTS, Misuse, ShipworthyError, nearest
 
-VERBS = {
-    "demo": "The whole way on bundled flight data, in under four minutes.",
-    "init": "Write shipworthy.toml for a table: every guess with its reason.",
-    "discover": "List tables, keys and joins of a folder or project.",
-    "profile": "Look at a table once: types, gaps, suspects, personal data.",
-    "contract": "Show the rules that a batch must keep, and judge one.",
-    "run": "Table to release candidate, with the checklist at the end.",
-    "checklist": "Every row: verdict, number, limit, and the command that helps.",
-    "report": "Write the release report as one HTML page.",
-    "promote": "Make a release candidate the champion; refused until it is fit.",
-    "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
-    "attest": "Sign what only a person can say.",
-    "evidence": "Give evidence to other tools: in-toto, SLSA, CycloneDX; why it is stale.",
-    "law": "Every clause of the chosen rule packs: evidence, verdict, what is open.",
-    "erase": "Erase people from tables, log, caches, releases and backups.",
-    "forget": "Remove rows that are older than the project may keep them.",
-    "review": "Record what users said about a requirement; list their feedback.",
-    "rollout": "Let a challenger take over share by share, or take it back.",
-    "rollback": "Make the previous champion the champion again.",
-    "releases": "List, show, name, export, import and clear away releases.",
-    "serve": "Answer requests and log what was served.",
-    "token": "Say who may ask: make, list, rotate and revoke API tokens.",
-    "labels": "Keep what came true, from a table.",
-    "control": "Serve the control API: runs, releases, evidence, promotion.",
-    "worker": "Do the runs that the control API queued.",
-    "deploy": "Write what Docker, Kubernetes, KServe or systemd need to run the server.",
-    "backup": "Copy a project into one file, safe while servers answer.",
-    "restore": "Make a project again from such a file, every byte checked.",
-    "predict": "Score a table with a release.",
-    "explain": "Say why a release answers one row as it does.",
-    "notice": "Say why somebody was refused, by code, and what they can do.",
-    "mitigate": "What closing a gap between groups would cost, method by method.",
-    "watch": "Evidence about traffic: what moved, and whether it harms.",
-    "renew": "Train a challenger on newer data; it must earn its place.",
-    "verify": "Re-check a release's digests and re-execute its evidence, offline.",
-    "sabotage": "Plant every fault and see whether its check catches it.",
-    "party": "Answer for rows that another project learns from, with masked sums only.",
-    "sign": "Sign a table that is sent, so that its reader knows who sent it.",
-    "drill": "Attack a release as an enemy would, and say what helps.",
-    "doctor": "Say what this installation can do; rebuild the index.",
+SECTIONS: dict[str, dict[str, str]] = {
+    "From a table to a release": {
+        "demo": "The whole way on bundled flight data, in under four minutes.",
+        "init": "Write shipworthy.toml for a table: every guess with its reason.",
+        "discover": "List tables, keys and joins of a folder or project.",
+        "profile": "Look at a table once: types, gaps, suspects, personal data.",
+        "contract": "Show the rules that a batch must keep, and judge one.",
+        "run": "Table to release candidate, with the checklist at the end.",
+    },
+    "Is it fit": {
+        "checklist": "Every row: verdict, number, limit, and the command that helps.",
+        "report": "Write the release report as one HTML page.",
+        "evidence": "Give evidence to other tools: in-toto, SLSA, CycloneDX; why it is stale.",
+        "law": "Every clause of the chosen rule packs: evidence, verdict, what is open.",
+        "verify": "Re-check a release's digests and re-execute its evidence, offline.",
+        "drill": "Attack a release, or erase made-up people, and say what came of it.",
+        "mitigate": "What closing a gap between groups would cost, method by method.",
+        "sabotage": "Plant every fault and see whether its check catches it.",
+    },
+    "What people decide": {
+        "promote": "Make a release candidate the champion; refused until it is fit.",
+        "rollback": "Make the previous champion the champion again.",
+        "rollout": "Let a challenger take over share by share, or take it back.",
+        "waive": "Accept a row that is not proved, by name, with a reason and an expiry.",
+        "attest": "Sign what only a person can say.",
+        "review": "Record what users said about a requirement; list their feedback.",
+    },
+    "Releases and answers": {
+        "releases": "List, show, name, export, import and clear away releases.",
+        "predict": "Score a table with a release.",
+        "explain": "Say why a release answers one row as it does.",
+        "notice": "Say why somebody was refused, by code, and what they can do.",
+    },
+    "In use": {
+        "serve": "Answer requests and log what was served.",
+        "token": "Say who may ask: make, list, rotate and revoke API tokens.",
+        "labels": "Keep what came true, from a table.",
+        "watch": "Evidence about traffic: what moved, and whether it harms.",
+        "renew": "Train a challenger on newer data; it must earn its place.",
+        "deploy": "Write what Docker, Kubernetes, KServe or systemd need to run the server.",
+    },
+    "Whose rows they are": {
+        "erase": "Erase people from tables, log, caches, releases and backups.",
+        "forget": "Remove rows that are older than the project may keep them.",
+        "sign": "Sign a table that is sent, so that its reader knows who sent it.",
+        "party": "Answer for rows that another project learns from, with masked sums only.",
+    },
+    "Running it": {
+        "control": "Serve the control API: runs, releases, evidence, promotion.",
+        "worker": "Do the runs that the control API queued.",
+        "backup": "Copy a project into one file, safe while servers answer.",
+        "restore": "Make a project again from such a file, every byte checked.",
+        "doctor": "Say what this installation can do; rebuild the index.",
+    },
 }
+VERBS = {verb: told for section in SECTIONS.values() for verb, told in section.items()}
 
 
 class Verbs(click.Group):
@@ -72,8 +87,10 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+        width = max(map(len, VERBS))
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.ljust(width), told) for verb, told in verbs.items()])
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,4 +1,4 @@
-"""`shipworthy drill`: attack a release as an enemy would, say what came of it, and what helps."""
+"""`shipworthy drill`: attack a release as an enemy would, or erase made-up people; what came of it, and what helps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ release_option = click.option("--release", "release_id", default="",
 
 @click.group()
 def command() -> None:
-    """Attack a release as an enemy would: what came of it, and what helps. Exit 1 if a drill fails."""
+    """Attack a release as an enemy would, or erase made-up people: what came of it, and what helps.
+
+    Exit 1 if a drill fails.
+    """
 
 
 @command.command()
