@@ -7,6 +7,7 @@
     python -m benchmarks house --only start    only this group; may be repeated
     python -m benchmarks kernel                the compiled kernel beside the pure one and LightGBM, in seconds
     python -m benchmarks case                  proofs, drills, trials and the bank beside their oracles
+    python -m benchmarks watch                 alarms, estimates without labels, renewal and rollout beside peers
     python -m benchmarks batch                 rows a minute and memory of scoring Parquet to Parquet
 """
 
@@ -18,11 +19,11 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from benchmarks import batch, case, house, kernel, serving
+from benchmarks import batch, case, house, kernel, serving, watch
 from benchmarks.frame import Bar, environment
 
 BENCHMARKS: dict[str, ModuleType] = {"house": house, "kernel": kernel, "serving": serving, "batch": batch,
-                                     "case": case}
+                                     "case": case, "watch": watch}
 
 
 def main(words: Sequence[str] | None = None) -> int:
