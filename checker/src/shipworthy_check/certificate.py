@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy_check import network
 from shipworthy_check.covered import covered
 from shipworthy_check.program import Program, Rejected
 from shipworthy_check.space import Axis, Box, trees
@@ -59,6 +60,11 @@ def check(text: bytes | str, programs: list[Program]) -> dict[str, Any]:
 
 def _part(part: dict[str, Any], programs: list[Program]) -> None:
     spans = part["query"]
+    if any(network.dense(programs[view["program"]]) for view in part["sum"]):
+        if not all(network.dense(programs[view["program"]]) for view in part["sum"]):
+            raise Rejected("a network stands beside a program of another kind")
+        network.part(part, programs)
+        return
     used = [programs[view["program"]] for view in part["sum"]]
     if not used or any(len(program.levels) != len(spans) for program in used):
         raise Rejected("the query does not have a span for every input")

@@ -14,8 +14,9 @@ import numpy as np
 
 from shipworthy.core.table import Floats
 from shipworthy.verification.formal.layers import TINY, UNIT, Lines, Net, Sums, steepness
+from shipworthy.verification.formal.regions import Flags
 
-Added = tuple[Floats, Floats]  # (k, n, units) what an input adds to the first sums, and (k, n) whether it can
+Added = tuple[Floats, Flags]  # (k, n, units) what an input adds to the first sums, and (k, n) whether it can
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ def slope(net: Net, place: int, sums: Sums, weights: Sequence[float]) -> Floats:
     """(n,) above which weights · margin never rises with a number's own column, for each unit of it."""
     read = next(one for one in net.reads if one.place == place)
     count = len(sums.mass[0])
-    still, own = np.zeros((1, count, 1)), np.ones((1, count), np.bool_)
+    own = np.ones((1, count), np.bool_)
     step = np.broadcast_to(net.layers[0][0][read.column], (1, count, net.layers[0][0].shape[1]))
-    return Move(net, (np.zeros_like(step) + still, own), (step, own),
+    return Move(net, (np.zeros_like(step), own), (step, own),
                 tuple(zip(sums.low, sums.high, strict=True))).most(weights)
 
 

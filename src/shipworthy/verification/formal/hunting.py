@@ -23,9 +23,11 @@ RELATIVE = 1e-3
 
 
 class Sought(Protocol):
-    """What is bounded. guard: how far bounds may lie from what the kernel says, for a second reader of a proof."""
+    """What is bounded."""
 
-    guard: float
+    @property
+    def guard(self) -> float:
+        """How far the kernel may lie from the real network: once in the bounds, once more for who reads a proof."""
 
     def bounds(self, boxes: Boxes) -> tuple[Floats, Floats, Floats]:
         """(n,) above what the kernel can say in each box; rows (n, inputs) to try; (n, inputs) which to cut first."""
@@ -102,7 +104,7 @@ class Hunt:
                 continue
             self.splits += [None, None]
             children = [len(self.splits) - 2, len(self.splits) - 1]
-            self.splits[node] = (split, *children)  # type: ignore[assignment]
+            self.splits[node] = split, children[0], children[1]
             sides, nodes = [*sides, *box.sides(0, split)], [*nodes, *children]
         if sides:
             self.enter(sides, nodes, above)
@@ -110,9 +112,9 @@ class Hunt:
     def enter(self, parts: list[Boxes], nodes: list[int], above: float) -> None:
         """Bound boxes that were just made, and keep those that may reach what is wanted."""
         boxes = joined(parts)
-        for at, rule in enumerate(broken(self.domain, boxes)):
-            if rule is not None:
-                self.empties[nodes[at]] = rule
+        for at, node in enumerate(nodes):
+            if (rule := broken(self.domain, boxes, at)) is not None:
+                self.empties[node] = rule
         kept = [at for at, node in enumerate(nodes) if node not in self.empties]
         if not kept:
             return

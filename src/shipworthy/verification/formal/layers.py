@@ -22,7 +22,7 @@ import numpy as np
 from shipworthy.core.program import Dense, Program
 from shipworthy.core.table import Floats
 from shipworthy.kernels import dense
-from shipworthy.verification.formal.regions import Boxes
+from shipworthy.verification.formal.regions import Boxes, Flags
 
 UNIT, TINY = 2.0**-53, 1e-290
 ACTIVATED = 2e-15  # tanh and the logistic of the kernel lie within it of the true ones
@@ -95,7 +95,7 @@ class Net:
     def gamma(self) -> float:
         """Twice γ for the longest sum there is on the way."""
         longest = max(max(weight.shape) for weight, _ in self.layers) + len(self.reads) + 12 * len(self.layers)
-        return 2 * longest * UNIT / (1 - longest * UNIT)
+        return float(2 * longest * UNIT / (1 - longest * UNIT))
 
     def at(self, place: int, other: int) -> Net:
         """The same network that reads another input in place of one."""
@@ -111,7 +111,7 @@ class Net:
                 found[:, one.column] = np.maximum(ends.max(axis=0), abs(one.filled))
         return found
 
-    def added(self, one: Read, boxes: Boxes) -> tuple[Floats, Floats]:
+    def added(self, one: Read, boxes: Boxes) -> tuple[Floats, Flags]:
         """What an input adds to the first sums: (k, n, units) at its extreme values, (k, n) which of these it has."""
         weight, place = self.layers[0][0], one.place
         if one.levels:
@@ -223,7 +223,7 @@ def highest(parts: Sequence[tuple[Net, Above]], boxes: Boxes) -> Floats:
     return np.asarray(total + TINY)
 
 
-def extremes(parts: Sequence[tuple[Net, Above]], boxes: Boxes) -> list[tuple[Floats, Floats, Floats]]:
+def extremes(parts: Sequence[tuple[Net, Above]], boxes: Boxes) -> list[tuple[Floats, Floats, Flags]]:
     """Of every input that is read: (k, n, r) what it adds at each value that may be extreme, these values (k, n), NaN
     for missing, and (k, n) which of them the boxes have."""
     found = []
@@ -233,7 +233,7 @@ def extremes(parts: Sequence[tuple[Net, Above]], boxes: Boxes) -> list[tuple[Flo
     return found
 
 
-def _numbers(own: Sequence[tuple[Read, Above]], boxes: Boxes, place: int) -> tuple[Floats, Floats, Floats]:
+def _numbers(own: Sequence[tuple[Read, Above]], boxes: Boxes, place: int) -> tuple[Floats, Floats, Flags]:
     low, high = boxes.low[:, place], boxes.high[:, place]
     kinks = {(one.low, one.high) for one, _ in own}
     inner = sorted({end for ends in kinks for end in ends}) if len(kinks) > 1 else []
@@ -248,7 +248,7 @@ def _numbers(own: Sequence[tuple[Read, Above]], boxes: Boxes, place: int) -> tup
             np.concatenate([has, boxes.gone[None, :, place]]))
 
 
-def _codes(own: Sequence[tuple[Read, Above]], boxes: Boxes, place: int) -> tuple[Floats, Floats, Floats]:
+def _codes(own: Sequence[tuple[Read, Above]], boxes: Boxes, place: int) -> tuple[Floats, Floats, Flags]:
     codes = boxes.of(place)
     shares = np.zeros((codes.shape[1] + 1, len(boxes), own[0][1].share.shape[1]))
     for one, above in own:
@@ -296,5 +296,5 @@ def _times(rows: Floats, column: Floats) -> Floats:
     return np.asarray((rows @ column[..., None])[..., 0])
 
 
-def _most(share: Floats, has: Floats) -> Floats:
+def _most(share: Floats, has: Flags) -> Floats:
     return np.asarray(np.where(has[..., None], share, -np.inf).max(axis=0))

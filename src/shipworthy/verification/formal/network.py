@@ -32,8 +32,9 @@ from shipworthy.verification.formal.claims import (
     Within,
     rivals,
 )
+from shipworthy.verification.formal.ensemble import without
 from shipworthy.verification.formal.hunting import Hunt, Hunted, Sought
-from shipworthy.verification.formal.layers import Net, extremes, highest, network, steepness
+from shipworthy.verification.formal.layers import Above, Net, extremes, highest, network, steepness
 from shipworthy.verification.formal.linear import near_span
 from shipworthy.verification.formal.regions import Boxes, region
 
@@ -106,11 +107,11 @@ class Total:
                                for side in self.sides), np.zeros(len(rows))))
 
 
-def _corners(parts: Sequence[tuple[Net, object]], boxes: Boxes) -> Floats:
+def _corners(parts: Sequence[tuple[Net, Above]], boxes: Boxes) -> Floats:
     """(n, inputs) where the sum of lines is greatest."""
     rows = boxes.middle()
     places = sorted({one.place for net, _ in parts for one in net.reads})
-    for place, (shares, values, has) in zip(places, extremes(parts, boxes), strict=True):  # type: ignore[arg-type]
+    for place, (shares, values, has) in zip(places, extremes(parts, boxes), strict=True):
         at = np.where(has, shares[..., 0], -np.inf).argmax(axis=0)
         rows[:, place] = values[at, np.arange(len(boxes))]
     return rows
@@ -193,17 +194,9 @@ class _Asked:
         goal = self.goal if math.isfinite(self.goal) else sure
         rules = tuple([{"one_of": list(group)} for group in self.domain.one_of]
                       + [{"at_least": list(pair)} for pair in self.domain.at_least])
-        query = tuple(_written(span, one.levels) for span, one in zip(self.domain.spans, self.inputs, strict=True))
+        levels = np.diff(self.root.first).tolist()
+        query = tuple(_written(span, count) for span, count in zip(self.domain.spans, levels, strict=True))
         return found, Part(self.views, query, rules, goal, 0.0, found.tokens)
-
-    @property
-    def inputs(self) -> list[_Kind]:
-        return [_Kind(int(self.root.first[n + 1] - self.root.first[n])) for n in range(self.root.width)]
-
-
-@dataclass(frozen=True)
-class _Kind:
-    levels: int
 
 
 def _written(span: Span, levels: int) -> list[object]:
@@ -269,7 +262,7 @@ class _Claims:
         root, side = self.root(domain, [self.net]), Side(self.net, self.program, weights)
         return _Asked(Total((side,), root), root, domain, goal, (side.view,))
 
-    def all(self, asked: Sequence[_Asked], *, first: bool = True) -> Verdict:
+    def all(self, asked: Sequence[_Asked]) -> Verdict:
         """Proved if every bound is; refuted as soon as one is reached. One budget for all."""
         stop, nodes, low, high = time.monotonic() + self.budget.seconds, 0, -math.inf, -math.inf
         parts, row, why, whole = list[Part](), None, "", True
@@ -280,8 +273,7 @@ class _Claims:
             if found.best > low:
                 low, row = found.best, found.row
             if found.state == "reached":
-                return Verdict("refuted", found.best, math.inf if math.isinf(found.upper) else found.upper, found.row,
-                               nodes=nodes)
+                return Verdict("refuted", found.best, found.upper, found.row, nodes=nodes)
             if found.state == "unknown":
                 why = why or (WITHIN_ROUNDING if found.stuck else BUDGET_ENDED)
             whole = whole and (part is not None or not found.ends)
@@ -316,7 +308,7 @@ class _Claims:
             return Verdict("proved", 0.0, 0.0)
         if read.levels:
             return Verdict("unknown", -math.inf, math.inf, why="a category has no order")
-        domain, span = _without(self.domain, claim.place), self.domain.spans[claim.place]
+        domain, span = without(self.domain, claim.place), self.domain.spans[claim.place]
         domain = domain.but({claim.place: replace(span, missing=False)})
         root, sign = self.root(domain, [self.net]), -1.0 if claim.rising else 1.0
         if root.empty[0]:
@@ -338,7 +330,7 @@ class _Claims:
         place, count = claim.place, len(self.program.inputs)
         if all(one.place != place for one in self.net.reads):
             return Verdict("proved", 0.0, 0.0)
-        domain, span = _without(self.domain, place), self.domain.spans[place]
+        domain, span = without(self.domain, place), self.domain.spans[place]
         if claim.only_missing and not span.missing:
             return Verdict("proved", 0.0, 0.0)
         asked = []
@@ -370,9 +362,3 @@ class _Claims:
         found = self.all(asked)
         both = found.certificate and replace(found.certificate, programs=(self.program.digest, claim.other.digest))
         return replace(found, certificate=both)
-
-
-def _without(domain: Domain, place: int) -> Domain:
-    """The domain without the rules that tie one input."""
-    return replace(domain, one_of=tuple(group for group in domain.one_of if place not in group),
-                   at_least=tuple(pair for pair in domain.at_least if place not in pair))

@@ -1,9 +1,9 @@
-"""Boxes of a network's inputs, many at once: of every input a range of numbers, codes, and whether it may be missing."""
+"""Boxes of a network's inputs, many at once: of each a range of numbers, or codes, and whether it may be missing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,7 @@ class Boxes:
     @property
     def width(self) -> int:
         """How many inputs there are."""
-        return self.low.shape[1]
+        return int(self.low.shape[1])
 
     def of(self, place: int) -> Flags:
         """(n, codes of an input)."""
@@ -122,9 +122,9 @@ class Boxes:
 
 def joined(parts: Sequence[Boxes]) -> Boxes:
     """Boxes of the same inputs, one after the other."""
-    sides = (np.concatenate([getattr(part, key) for part in parts])
-             for key in ("low", "high", "number", "gone", "codes"))
-    return Boxes(*sides, parts[0].first, parts[0].whole)  # type: ignore[arg-type]
+    low, high, number, gone, codes = (np.concatenate([getattr(part, key) for part in parts])
+                                      for key in ("low", "high", "number", "gone", "codes"))
+    return Boxes(low, high, number, gone, codes, parts[0].first, parts[0].whole)
 
 
 def region(spans: Sequence[Span], levels: Sequence[int], held: Sequence[tuple[float, float]]) -> Boxes:
@@ -160,19 +160,17 @@ def _ends(span: Span, coded: bool, held: tuple[float, float]) -> tuple[float, fl
     return min(max(low, least), max(high, least)), max(min(high, most), min(low, most)), low <= high
 
 
-def broken(domain: Domain, boxes: Boxes) -> Iterator[int | None]:
-    """Of every box, the first rule of a domain that leaves it without a row; groups are numbered before orders."""
-    for at in range(len(boxes)):
-        yield next((number for number, group in enumerate(domain.one_of) if _ungrouped(boxes, at, group)), None) \
-            if domain.one_of and any(_ungrouped(boxes, at, group) for group in domain.one_of) else next(
-                (number for number, (a, b) in enumerate(domain.at_least, len(domain.one_of))
-                 if not (boxes.gone[at, a] or boxes.gone[at, b]) and boxes.high[at, a] < boxes.low[at, b]), None)
-
-
-def _ungrouped(boxes: Boxes, at: int, group: tuple[int, ...]) -> bool:
-    can = [[bool(boxes.number[at, place] and boxes.low[at, place] <= value <= boxes.high[at, place])
-            for place in group] for value in (0.0, 1.0)]
-    return (not any(can[1]) or not all(a or b for a, b in zip(*can, strict=True)) or can[0].count(False) > 1)
+def broken(domain: Domain, boxes: Boxes, at: int) -> int | None:
+    """The first rule of a domain that leaves a box without a row; groups are numbered before orders."""
+    for rule, group in enumerate(domain.one_of):
+        can = [[bool(boxes.number[at, place] and boxes.low[at, place] <= value <= boxes.high[at, place])
+                for place in group] for value in (0.0, 1.0)]
+        if not any(can[1]) or not all(a or b for a, b in zip(*can, strict=True)) or can[0].count(False) > 1:
+            return rule
+    for rule, (a, b) in enumerate(domain.at_least, len(domain.one_of)):
+        if not (boxes.gone[at, a] or boxes.gone[at, b]) and boxes.high[at, a] < boxes.low[at, b]:
+            return rule
+    return None
 
 
 def lawful(domain: Domain, rows: Floats) -> Flags:
