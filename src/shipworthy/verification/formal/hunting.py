@@ -10,13 +10,14 @@ import heapq
 import math
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
 
 from shipworthy.core.table import Floats
 from shipworthy.verification.formal.claims import Budget, Domain
-from shipworthy.verification.formal.regions import Boxes, Split, broken, joined, lawful
+from shipworthy.verification.formal.regions import Boxes, Flags, Split, broken, joined, lawful
 
 BATCH = 64
 RELATIVE = 1e-3
@@ -89,6 +90,12 @@ class Hunt:
             return self.found("reached")
         return self.found("unknown" if self.ended + self.sought.guard >= self.wanted else "below")
 
+    @cached_property
+    def tied(self) -> Flags:
+        """(inputs,) which of them a rule ties to others."""
+        places = {place for tie in (*self.domain.one_of, *self.domain.at_least) for place in tie}
+        return np.isin(np.arange(len(self.domain.spans)), sorted(places))
+
     @property
     def reached(self) -> bool:
         return math.isfinite(self.goal) and self.best >= self.goal
@@ -123,11 +130,15 @@ class Hunt:
         upper, corners, order = self.sought.bounds(boxes)
         upper = np.minimum(upper, above)
         self.meet(np.concatenate([corners, boxes.middle()]))
+        flat = (upper - self.sought.values(corners) <= 4 * self.sought.guard) & lawful(self.domain, corners)
         for at, node in enumerate(nodes):
             if upper[at] + self.sought.guard < self.wanted:
                 self.ended = max(self.ended, float(upper[at]))
+            elif flat[at]:  # no cut can tell more than rounding does
+                self.ended, self.stuck = max(self.ended, float(upper[at])), True
             else:
-                first = np.argsort(-order[at], kind="stable")[: int((order[at] > 0).sum())].tolist()
+                useful = (order[at] > 0) | self.tied
+                first = np.flatnonzero(useful)[np.argsort(-order[at][useful], kind="stable")].tolist()
                 heapq.heappush(self.heap, (-float(upper[at]), node, boxes.take(slice(at, at + 1)), first))
 
     def meet(self, rows: Floats) -> None:

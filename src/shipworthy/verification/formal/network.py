@@ -256,6 +256,11 @@ class _Claims:
             levels[place] = max([levels[place], *(one.levels for one in mine)])
             if mine and not levels[place]:
                 held[place] = min(one.low for one in mine), max(one.high for one in mine)
+        for tie in (*domain.one_of, *domain.at_least):  # drawn in together, so that no order is turned around
+            ends = [end for place in tie for end in (*held[place], domain.spans[place].low, domain.spans[place].high)]
+            known = [end for end in (*ends, 0.0, 1.0) if math.isfinite(end)]
+            for place in tie:
+                held[place] = min(known), max(known)
         return region(domain.spans, levels, held)
 
     def total(self, weights: tuple[float, ...], domain: Domain, goal: float) -> _Asked:

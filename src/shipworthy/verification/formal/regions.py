@@ -139,7 +139,7 @@ def region(spans: Sequence[Span], levels: Sequence[int], held: Sequence[tuple[fl
     for place, span in enumerate(spans):
         listed = range(levels[place]) if span.codes is None else span.codes
         codes[[int(first[place]) + code for code in listed if code < levels[place]]] = True
-    ends = np.array([(low, high) if some else (0.0, 0.0) for low, high, some in found]).reshape(-1, 2).T
+    ends = np.array([(low, high) for low, high, _ in found]).reshape(-1, 2).T
     unknown = [bool(count) and any(code >= count for code in span.codes or ())
                for span, count in zip(spans, levels, strict=True)]
     gone = np.array([span.missing for span in spans], np.bool_) | np.array(unknown, np.bool_)
@@ -157,7 +157,10 @@ def _ends(span: Span, coded: bool, held: tuple[float, float]) -> tuple[float, fl
     if span.whole:
         low, high = (math.ceil(low) if math.isfinite(low) else low), (math.floor(high) if math.isfinite(high) else high)
     least, most = (math.floor(held[0]), math.ceil(held[1])) if span.whole or span.codes is not None else held
-    return min(max(low, least), max(high, least)), max(min(high, most), min(low, most)), low <= high
+    if not low <= high:
+        return 0.0, 0.0, False
+    low, high = (min(max(min(max(end, least), most), low), high) for end in (low, high))
+    return low, high, True
 
 
 def broken(domain: Domain, boxes: Boxes, at: int) -> int | None:
