@@ -17,6 +17,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.program import TINY, Calibration, Linear, Program, Scaling, Term
 from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.errors import Misuse, NotFit
+from shipworthy.metrics.classification import auc
 
 LEAST_ROWS, LEAST_OVERLAP, MOST_CONDITION = 200, 0.2, 20.0
 CLIPPED_AT, KNOWN, BORNE_GAP = 0.99, 0.02, 0.02
@@ -189,13 +190,21 @@ def _many(program: Program, shift: Floats) -> Program:
 @dataclass(frozen=True)
 class Importance:
     """How much likelier each reference row is in the traffic. weights: (n,) mean 1, clipped. overlap: effective share
-    of the rows, (Σw)² / (n Σw²), in (0, 1]. most: the largest weight that any row can have. of: the weights of others.
+    of the rows, (Σw)² / (n Σw²), in (0, 1]. most: the largest weight that any row can have. auc: of telling the two
+    apart, with its standard error if they are alike. of: the weights of other rows.
     """
 
     weights: Floats
     overlap: float
     most: float
+    auc: float
+    error: float
     of: Callable[[Floats], Floats]
+
+    @property
+    def moved(self) -> bool:
+        """Whether traffic can be told from the reference at all, by three standard errors."""
+        return self.auc - 0.5 > 3 * self.error
 
     @property
     def refusal(self) -> str:
@@ -239,10 +248,10 @@ def importance(before: Floats, now: Floats, *, seed: int = 0) -> Importance:
         told = np.clip(np.asarray(model.predict(rows, num_threads=1), np.float64), KNOWN, 1 - KNOWN)
         return np.asarray(told / (1 - told) * prior)
 
-    raw = np.zeros(len(before))
+    every = np.zeros(len(x))
     for k in (0, 1):
-        mine = fold[: len(before)] == k
-        raw[mine] = odds(before[mine], fitted[k])
+        every[fold == k] = odds(x[fold == k], fitted[k])
+    raw = every[: len(before)]
     weights, cut = clipped(raw), float(np.quantile(raw, CLIPPED_AT))
     scale = float(np.minimum(raw, cut).mean())
 
@@ -250,7 +259,8 @@ def importance(before: Floats, now: Floats, *, seed: int = 0) -> Importance:
         both = (odds(rows, fitted[0]) + odds(rows, fitted[1])) / 2
         return np.asarray(np.minimum(both, cut) / scale)
 
-    return Importance(weights, effective(weights), cut / scale, of)
+    error = float(np.sqrt((1 / len(before) + 1 / len(now)) / 12))
+    return Importance(weights, effective(weights), cut / scale, float(auc(side, every)), error, of)
 
 
 def weighted_quantile(scores: Floats, weights: Floats, *, level: float, own: float = 0.0) -> float:
