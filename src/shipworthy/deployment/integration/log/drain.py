@@ -96,7 +96,7 @@ def _moved(path: Path, name: str, tables: Tables, before: Drained) -> Drained:
 def _answers(path: Path, name: str, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
     places, tables = where
     heading = msgspec.msgpack.decode(blocks[0], type=Heading)
-    layout = Layout(heading.fields, bool(heading.classes))
+    layout = Layout.of(heading)
     told = path.parent / f"{layout.name}.json"
     if not told.exists():  # before the rows: without it they could not be read
         write_bytes(told, canonical(layout))

@@ -150,7 +150,7 @@ def _from_files(
         if heading.release not in releases:
             unknown.add(heading.release)
             continue
-        layout = Layout(heading.fields, bool(heading.classes))
+        layout = Layout.of(heading)
         for blocks, behind in pieces(path, places.get(path.stem, 0), size=PIECE):
             data = served_rows(heading, answers(block for _, block in blocks))
             yield Table(data, schema(data, [layout]), "log", str(path)), heading.release, path.stem, behind
@@ -177,7 +177,7 @@ def _from_tables(
                 unknown.add(release)
                 continue
             data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
-            data = data.drop_columns(list(PLACE)).rename_columns([*OWN, *layout.stored])
+            data = data.drop_columns(list(PLACE)).rename_columns(layout.columns)
             if len(data):
                 yield Table(data, schema(data, [layout]), "log", name), release, segment, end + 1
         yield {name: seen}
