@@ -125,8 +125,8 @@ def parse(text: str, *, where: str = FILE) -> Project:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
     _named_once(project.source, where)
-    if project.feedback.why_not:
-        raise BadProject(project.feedback.why_not, where=f"{where}, [feedback]",
+    if why_not := project.feedback.why_not(project.law.uses):
+        raise BadProject(why_not, where=f"{where}, [feedback]",
                          hint='write randomise = 0.0 and policy = "previous", or regulated = false if none is')
     for number, one in enumerate(project.property, 1):
         _claimed(one, f"{where}, [[property]] {number}")

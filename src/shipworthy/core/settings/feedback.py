@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,7 +21,8 @@ class Feedback(Part, frozen=True):
     with each class as likely. unit: columns whose values name an entity; if empty, those of [rollout] unit. salt:
     changing it draws other entities. randomise: standard deviation of the noise that is put on every score, in its
     units; small, such as 0.01; 0 puts none. regulated: the law says how these decisions are made, so that none is left
-    to chance: scores get no noise, and only the previous champion may answer for a holdback.
+    to chance: scores get no noise, and only the previous champion may answer for a holdback. If not said, they are
+    wherever [law] uses names more than "other".
     """
 
     influenced: Literal["unknown", "all"] | tuple[str, ...] = "unknown"
@@ -29,13 +31,13 @@ class Feedback(Part, frozen=True):
     unit: tuple[str, ...] = ()
     salt: str = "holdback"
     randomise: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    regulated: bool = False
+    regulated: bool | None = None
 
-    @property
-    def why_not(self) -> str:
-        """Why these settings contradict each other; empty if they do not."""
-        if self.regulated and self.randomise:
+    def why_not(self, uses: Sequence[str] = ()) -> str:
+        """Why these settings may not be; empty if they may. uses: those that [law] names."""
+        regulated = any(use != "other" for use in uses) if self.regulated is None else self.regulated
+        if regulated and self.randomise:
             return "a decision that is regulated gets no noise"
-        if self.regulated and self.holdback and self.policy == "random":
+        if regulated and self.holdback and self.policy == "random":
             return "a decision that is regulated is not made by chance"
         return ""
