@@ -10,6 +10,7 @@ from math import erf, sqrt
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 
 from shipworthy.core.project import Feedback, Project, Serving
@@ -19,13 +20,14 @@ from shipworthy.deployment.integration.serving.standing import place
 from shipworthy.errors import Misuse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from shipworthy.deployment.integration.serving.arms import Arm
 
 HELD = "holdback"
 WIDE = 3.0  # noise is at most so many standard deviations, so that a score far enough inside [0, 1] stays there
 STEPS = 1024  # of the noise in a standard deviation, so that its sums are whole numbers
+Left = tuple[float, float, bool]  # chance of the action taken, noise, and whether the action could have been another
 
 
 class Drawn(NamedTuple):
@@ -45,14 +47,6 @@ class Drawn(NamedTuple):
         self.arm.keep(batch, *place, self.name, self.chance, blocks=blocks)
 
 
-class Left(NamedTuple):
-    """What chance did to one answer. chance: of the action taken. explored: whether it could have been another."""
-
-    chance: float
-    noise: float = 0.0
-    explored: bool = False
-
-
 class Exploring:
     """What is left to chance while a champion answers alone. Made by `exploring`.
 
@@ -69,8 +63,7 @@ class Exploring:
         self._held = Drawn(previous or champion, HELD, held, self)
         self._model = Drawn(champion, "champion", 1.0 - held + by_chance, self)
         self._other = by_chance or held
-        random = Random()
-        self._gauss, self._random = random.gauss, random.random
+        self._random, self._noise = Random().random, _noises(self._scale).__next__
 
     def drawn(self, entity: str) -> Drawn:
         """Who answers an entity, always the same."""
@@ -79,17 +72,17 @@ class Exploring:
     def row(self, place: tuple[str, int], drawn: Drawn, found: One, record: Any) -> ExploredRow:
         """The log's row of an answer, which is changed as chance will have it. place: id and time. record: as asked."""
         answer = found.answer
-        left = self._left(drawn, answer, found.score, record)
-        return ExploredRow(*place, drawn.name, left.chance, found.score, answer["prediction"], answer["abstain"],
-                           found.values, left.noise, left.explored)
+        chance, noise, explored = self._left(drawn, answer, found.score, record)
+        return ExploredRow(*place, drawn.name, chance, found.score, answer["prediction"], answer["abstain"],
+                           found.values, noise, explored)
 
     def blocks(self, place: tuple[list[str], int], drawn: Drawn, batch: Batch, records: Sequence[Any]) -> list[Explored]:
         """The log's rows of several answers, likewise; each block of one chance."""
         ids, at = place
         apart: dict[tuple[float, bool], list[tuple[int, float]]] = {}
         for row, (answer, score, record) in enumerate(zip(batch.answers, batch.score, records, strict=True)):
-            left = self._left(drawn, answer, score, record)
-            apart.setdefault((left.chance, left.explored), []).append((row, left.noise))
+            chance, noise, explored = self._left(drawn, answer, score, record)
+            apart.setdefault((chance, explored), []).append((row, noise))
         return [Explored([ids[row] for row, _ in rows], at, drawn.name, chance, [batch.score[row] for row, _ in rows],
                          [batch.answers[row]["prediction"] for row, _ in rows],
                          [batch.answers[row]["abstain"] for row, _ in rows],
@@ -98,34 +91,38 @@ class Exploring:
                 for (chance, explored), rows in apart.items()]
 
     def _left(self, drawn: Drawn, answer: dict[str, Any], score: float, record: Any) -> Left:
+        """What chance does to an answer."""
         if drawn.name == HELD:
             return self._held_back(answer, record)
-        if self._scale:
-            return self._noisy(drawn.chance, answer, score)
-        return Left(drawn.chance)
+        return self._noisy(drawn.chance, answer, score) if self._scale else (drawn.chance, 0.0, False)
 
     def _held_back(self, answer: dict[str, Any], record: Any) -> Left:
         """The chance of the action is certain only where both policies come to it, so the champion is asked too."""
         if self.previous is not None:
             same = self._champion.answers.one(record).answer["prediction"] == answer["prediction"]
-            return Left(1.0) if same else Left(self._other, explored=True)
+            return (1.0, 0.0, False) if same else (self._other, 0.0, True)
         own, answer["prediction"] = answer["prediction"], self._classes[int(self._random() * len(self._classes))]
-        return Left(self._model.chance if own == answer["prediction"] else self._other, explored=True)
+        return self._model.chance if own == answer["prediction"] else self._other, 0.0, True
 
     def _noisy(self, chance: float, answer: dict[str, Any], score: float) -> Left:
-        scale = self._scale
-        reach = WIDE * scale
+        reach = WIDE * self._scale
         if self._classes and not reach <= score <= 1.0 - reach:  # nor where the score is no number
-            return Left(chance)
-        drawn = self._gauss(0.0, 1.0)
-        drawn = WIDE if drawn > WIDE else -WIDE if drawn < -WIDE else drawn
-        noise = round(drawn * STEPS) / STEPS * scale
+            return chance, 0.0, False
+        noise = self._noise()
         answer.update(self._plain(score + noise))
         away = score - self._cut
         if not self._classes or not -reach < away < reach:
-            return Left(chance, noise)
-        above = 0.5 * (1.0 + erf(away / (scale * sqrt(2.0))))
-        return Left(chance * (above if score + noise >= self._cut else 1.0 - above), noise, True)
+            return chance, noise, False
+        above = 0.5 * (1.0 + erf(away / (self._scale * sqrt(2.0))))
+        return chance * (above if score + noise >= self._cut else 1.0 - above), noise, True
+
+
+def _noises(scale: float) -> Iterator[float]:
+    """Normal noise, in whole steps, for ever."""
+    random = np.random.default_rng()
+    while True:
+        drawn = np.clip(random.standard_normal(STEPS), -WIDE, WIDE)
+        yield from (np.rint(drawn * STEPS) / STEPS * scale).tolist()
 
 
 def exploring(champion: Arm, previous: Arm | None, rules: Feedback) -> Exploring | None:
