@@ -14,7 +14,10 @@ from shipworthy.deployment.integration.serving.record import Field
 
 
 class Heading(msgspec.Struct, frozen=True):
-    """The first block of a file of predictions: what every block in it shares. influenced: as [feedback] declares it."""
+    """The first block of a file of predictions: what every block in it shares.
+
+    influenced: as [feedback] declares it.
+    """
 
     release: str
     classes: tuple[str, ...]

@@ -31,6 +31,7 @@ else:
 PLACE = ("segment", "offset")
 FIRST_OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
 OWN = (*FIRST_OWN, "explored", "influenced", "noise")
+HELD = "holdback"  # the arm of entities that another policy answers
 LABEL_TABLE, ENTITY_TABLE = "labels", "entity-labels"
 STORED = {"predictions": "served", "shadows": "shadow"}
 

@@ -39,13 +39,14 @@ from shipworthy.deployment.integration.serving.counters import (
     spent,
     timed,
 )
-from shipworthy.deployment.integration.serving.exploring import Drawn, Exploring, exploring
+from shipworthy.deployment.integration.serving.exploring import Drawn, exploring
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, read_standing, stamp
 from shipworthy.errors import BadRelease, ShipworthyError
 
 CLOSE_SECONDS, AGAIN_SECONDS = 30.0, 2.0
 APART = 256
+NOTHING = Feedback()
 MOST_WAITING = 1_000
 
 
@@ -118,7 +119,7 @@ class Arms:
 
     def __init__(
         self, champion: Arm, make: Callable[[Release], Arm], counters: Counters, home: Path | None,
-        rules: Feedback = Feedback(),
+        rules: Feedback = NOTHING,
     ) -> None:
         self.champion, self._rules = champion, rules
         self.challenger: Arm | None = None

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from shipworthy.core.project import Feedback, Project, Serving
 from shipworthy.deployment.integration.log.answers import Explored, ExploredRow
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.serving.answerer import Batch, One
 from shipworthy.deployment.integration.serving.standing import place
 from shipworthy.errors import Misuse
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from shipworthy.deployment.integration.serving.arms import Arm
 
-HELD = "holdback"
 WIDE = 3.0  # noise is at most so many standard deviations, so that a score far enough inside [0, 1] stays there
 STEPS = 1024  # of the noise in a standard deviation, so that its sums are whole numbers
 Left = tuple[float, float, bool]  # chance of the action taken, noise, and whether the action could have been another
@@ -70,13 +70,15 @@ class Exploring:
         return self._held if self._share and place(entity, self._rules.salt) < self._share else self._model
 
     def row(self, place: tuple[str, int], drawn: Drawn, found: One, record: Any) -> ExploredRow:
-        """The log's row of an answer, which is changed as chance will have it. place: id and time. record: as asked."""
+        """The log's row of an answer, which is changed as chance will have it. place: id and time."""
         answer = found.answer
         chance, noise, explored = self._left(drawn, answer, found.score, record)
         return ExploredRow(*place, drawn.name, chance, found.score, answer["prediction"], answer["abstain"],
                            found.values, noise, explored)
 
-    def blocks(self, place: tuple[list[str], int], drawn: Drawn, batch: Batch, records: Sequence[Any]) -> list[Explored]:
+    def blocks(
+        self, place: tuple[list[str], int], drawn: Drawn, batch: Batch, records: Sequence[Any]
+    ) -> list[Explored]:
         """The log's rows of several answers, likewise; each block of one chance."""
         ids, at = place
         apart: dict[tuple[float, bool], list[tuple[int, float]]] = {}
