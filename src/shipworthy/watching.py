@@ -6,7 +6,7 @@ Beside the flow, for it joins the store, the log and the monitor.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.release import Release
@@ -62,7 +62,8 @@ def count(place: Workspace, known: Callable[[str], Counter | None] | None = None
     """Move what is sealed of the log into the store, and count what was served and came true since the last time."""
     store = place.store
     drain(place.log, store.tables)
-    return tally(place.log, store.home / COUNTS, known or counters(place), store.tables, project=place.project)
+    return tally(place.log, store.home / COUNTS, known or counters(place), store.tables,
+                 spelled=partial(joined_labels, project=place.project))
 
 
 def counters(place: Workspace, tell: Callable[[str], None] = lambda text: None) -> Callable[[str], Counter | None]:

@@ -22,7 +22,6 @@ from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import Tallies, add
-from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
 from shipworthy.deployment.integration.log.counts import Book, Change, read_counts, write_change
@@ -70,6 +69,7 @@ class Tallied(msgspec.Struct, frozen=True):
 
 
 Known = Callable[[str], Counter | None]
+Spelled = Callable[[Table], Table]
 
 
 def counter(release: Release, project: Project) -> Counter | None:
@@ -81,13 +81,13 @@ def counter(release: Release, project: Project) -> Counter | None:
 
 
 def tally(
-    log: Path, state: Path, known: Known, tables: Tables, *, project: Project | None = None, now: int = 0
+    log: Path, state: Path, known: Known, tables: Tables, *, spelled: Spelled = lambda labels: labels, now: int = 0
 ) -> Tallied:
     """Count every row and label of a log that was not counted yet; read the outcome with `counts.read_counts(state)`.
 
     log: the folder of a log that servers may be writing. state: the folder of counts. known: how to count a release,
-    by its full id; None for one that is not here. tables: of the store into which the log is drained. project: which
-    says what spellings of a label mean. now: microseconds since 1970, by default those of the clock.
+    by its full id; None for one that is not here. tables: of the store into which the log is drained. spelled:
+    labels in the spelling that the models learnt. now: microseconds since 1970, by default those of the clock.
     What was counted by other meters is counted anew. Raises StoreError.
     """
     now = now or now_us()
@@ -97,7 +97,7 @@ def tally(
         for change in _changes(Path(log), book, known, (tables, unknown)):
             book = write_change(Path(state), book, change, now)
             rows += change.rows
-        late = _labels(Path(log), tables, known, (project, book))
+        late = _labels(Path(log), tables, known, (spelled, book))
         book = msgspec.structs.replace(book, unknown=tuple(sorted(unknown)))
         write_change(Path(state), book, late, now)
         labels += late.rows
@@ -157,9 +157,9 @@ def _counted(change: Change, rows: Table, release: str, known: Known) -> None:
     change.rows += rows.rows
 
 
-def _labels(log: Path, tables: Tables, known: Known, more: tuple[Project | None, Book]) -> Change:
+def _labels(log: Path, tables: Tables, known: Known, more: tuple[Spelled, Book]) -> Change:
     """What labels that arrived since the last time add; one that corrects another takes away what that had added."""
-    project, book = more
+    spelled, book = more
     found = news(log, tables, book.places, book.tables)
     change = Change(places=found.places, tables=found.tables)
     if not found.after.rows:
@@ -169,8 +169,7 @@ def _labels(log: Path, tables: Tables, known: Known, more: tuple[Project | None,
         how = known(release)
         if how is not None:
             rows = served.take(served.words("release") == release)
-            labels = _spelled(found.before, project), _spelled(found.after, project)
-            change.add(release, _difference(how, rows, labels))
+            change.add(release, _difference(how, rows, (spelled(found.before), spelled(found.after))))
             change.plans[release] = how.digest
     change.rows = found.after.rows
     return change
@@ -187,10 +186,6 @@ def _difference(how: Counter, rows: Table, labels: tuple[Table, Table]) -> Talli
     return add(found, replace(gone, **minus, orphans=0, foreign=0))
 
 
-def _spelled(labels: Table, project: Project | None) -> Table:
-    return labels if project is None else joined_labels(labels, project)
-
-
 def _from_files(
     log: Path, places: Mapping[str, int], known: Known, unknown: set[str]
 ) -> Iterator[tuple[Table, str, str, int]]:
@@ -203,7 +198,7 @@ def _from_files(
         if known(heading.release) is None:
             unknown.add(heading.release)
             continue
-        columns = Layout(heading.fields, bool(heading.classes))
+        columns = Layout.of(heading)
         for blocks, behind in pieces(path, places.get(path.stem, 0), size=PIECE):
             data = served_rows(heading, answers(block for _, block in blocks))
             yield Table(data, schema(data, [columns]), "log", str(path)), heading.release, path.stem, behind
@@ -230,7 +225,7 @@ def _from_tables(
                 unknown.add(release)
                 continue
             data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
-            data = data.drop_columns(list(PLACE)).rename_columns([*OWN, *columns.stored])
+            data = data.drop_columns(list(PLACE)).rename_columns(columns.columns)
             if len(data):
                 yield Table(data, schema(data, [columns]), "log", name), release, segment, end + 1
         yield {name: seen}
