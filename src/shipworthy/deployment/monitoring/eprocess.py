@@ -44,7 +44,7 @@ def log_bets(loss: Floats, limit: float) -> Ints:
 def log_bets_of(wrong: Ints, n: Ints, limit: float) -> Ints:
     """The sum of `log_bets` over buckets of labels that are right or wrong, (buckets, 4). wrong, n: (buckets,)."""
     right, error = log_bets(np.array([0.0, 1.0]), limit)
-    return np.multiply.outer(n - wrong, right) + np.multiply.outer(wrong, error)
+    return np.asarray(np.multiply.outer(n - wrong, right) + np.multiply.outer(wrong, error))
 
 
 def follow(state: Ints, growth: Ints) -> tuple[Ints, Floats]:

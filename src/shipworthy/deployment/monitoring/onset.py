@@ -42,7 +42,8 @@ def rises(state: Onset, loss: Floats, *, bar: float) -> tuple[Onset, tuple[Rise,
     The usual loss is the mean of all labels since the last alarm; the first 200 teach it and cannot alarm.
     Source: Shin, Ramdas and Rinaldo (2024), e-detectors, with the mean of the past in place of a known limit.
     """
-    found, start = [], 0
+    found: list[Rise] = []
+    start = 0
     while start < len(loss):
         after, hit = _until(state, loss[start:], bar)
         if hit is None:
