@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shipworthy import watching
 from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
@@ -50,10 +51,9 @@ from shipworthy.deployment.integration.releases.card import model_card
 from shipworthy.deployment.integration.releases.provenance import environment, provenance
 from shipworthy.deployment.integration.releases.shelf import find_release, project_key, unlock
 from shipworthy.deployment.integration.releases.sign import public_bytes
-from shipworthy.deployment.monitoring.memory import last_said, remembered
+from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.deployment.monitoring.watch import State, Watched
-from shipworthy.deployment.monitoring.watch import watch as watch_log
+from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
@@ -278,18 +278,7 @@ def watch(place: Place, *, log: Table | None = None, labels: Table | None = None
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
-    release = _standing(place)
-    labels = None if labels is None else joined_labels(labels, place.project)
-    look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
-                   release=release.id)
-    if log is not None:
-        return look(log, labels)
-
-    def own(state: State) -> Watched:
-        served, known = drained_log(place.log, place.store.tables, release=release.id)
-        return look(served, joined_labels(known, place.project) if labels is None else labels, state=state)
-
-    return remembered(place.store, release.id, own)
+    return watching.look(place, _standing(place), log=log, labels=labels)
 
 
 def renew(

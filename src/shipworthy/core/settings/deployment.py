@@ -82,10 +82,12 @@ class Watching(Part, frozen=True):
     """[watch] When somebody is called.
 
     pages_per_year: budget of false pages. effect: change in the shares of a column's values that matters, Cohen's w.
-    tolerance: rise of the loss that is borne. window: how much traffic is judged at a time.
+    tolerance: rise of the loss that is borne. window: how much traffic is judged at a time. segments: columns by each
+    of whose values traffic is counted apart, the twenty most frequent of each.
     """
 
     pages_per_year: float = 1.0
     effect: float = 0.1
     tolerance: float = 0.02
     window: Literal["hour", "day", "week"] = "day"
+    segments: tuple[str, ...] = ()

@@ -88,12 +88,14 @@ def share_m(hits: Floats, n: Floats, limit: float) -> float:
 BETS = (0.05, 0.15, 0.4, 0.8)
 
 
-def bets(loss: Floats, limit: float) -> Floats:
+def bets(loss: Floats, limit: float, rows: Ints | None = None) -> Floats:
     """Log of Π(1 + λ(loss − limit)) over these losses for four fixed bets λ below 1 / limit, (4,); sums merge.
 
-    loss: (n,) in [0, 1]. Source: Waudby-Smith and Ramdas (2024), estimating means by betting.
+    loss: (n,) in [0, 1]. rows: (n,) how many have each, by default one.
+    Source: Waudby-Smith and Ramdas (2024), estimating means by betting.
     """
-    return np.array([np.log1p(share / limit * (loss - limit)).sum() for share in BETS])
+    count = np.ones(len(loss)) if rows is None else rows
+    return np.array([np.log1p(share / limit * (loss - limit)) @ count for share in BETS])
 
 
 def bets_m(log_e: Floats) -> float:

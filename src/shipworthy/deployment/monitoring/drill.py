@@ -15,6 +15,7 @@ from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.harm import bucket_evidence, harm_m, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.look import FAMILIES
+from shipworthy.deployment.monitoring.meters import loss_cells
 from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
 from shipworthy.deployment.monitoring.watch import column_evidence, strange_m
@@ -123,7 +124,8 @@ def _harms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[i
     bar = alarms_.threshold(per_year=PER_YEAR["day"], families=len(FAMILIES),
                             pages_per_year=project.watch.pages_per_year)
     limit = risk_limit(grid, project.watch.tolerance)
-    past, start, found = [bucket_evidence(grid, loss, limit) for loss in rows.loss[drawn]], 0, []
+    past = [bucket_evidence(grid, loss_cells(loss), limit) for loss in rows.loss[drawn]]
+    start, found = 0, []
     for at in range(len(drawn)):
         if harm_m(grid, past[start : at + 1], limit) >= bar:
             found.append(at)
