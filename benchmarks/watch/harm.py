@@ -25,7 +25,7 @@ LOOK, RUNS, PEER_RUNS, PEER_LABELS, HEALTHY = 100, 200, 5, 2_800, 10_000
 A = 1_000.0
 BARS = (*(Bar(f"labels to the page at risk {risk:.2f}, median", None, most, "lower")
           for risk, most in zip(RISKS, AT_MOST, strict=True)),
-        Bar("pages at risks 0.15 and 0.18, 40,000 labels each, of 100 runs, at an hourly watch's bar", None, 0, "lower"),
+        Bar("pages at risks 0.15 and 0.18, 40,000 labels in 100 runs, at the bar of an hourly watch", None, 0, "lower"),
         Bar("pages in 1,000,000 labels at risk 0.15", None, 0, "lower"),
         Bar("risk 0.25 after 10,000 healthy labels: labels to the page over those on day 0", None, 1.2, "lower"),
         Bar("a look after 1,000,000 labels, ms", None, 0.1, "lower"),
@@ -66,9 +66,9 @@ def _wrong(risk: float, looks: int, seed: int, healthy: int = 0) -> Any:
 
 
 def _path(limit: float, wrong: Any) -> Any:
-    from shipworthy.deployment.monitoring.eprocess import follow, fresh, log_bets_of
+    from shipworthy.deployment.monitoring.eprocess import follow, fresh, share_growth
 
-    return follow(fresh(), log_bets_of(wrong, np.full(len(wrong), LOOK), limit))[1]
+    return follow(fresh(), share_growth(wrong, np.full(len(wrong), LOOK), limit))[1]
 
 
 def _first(passed: Any, healthy: int) -> float:
@@ -101,7 +101,7 @@ def _silent(limit: float) -> Measured:
     bar = threshold(per_year=8_760, families=len(FAMILIES))
     cried = {risk: sum(bool((_path(limit, _wrong(risk, 400, seed)) >= bar).any()) for seed in range(100))
              for risk in (0.15, 0.18)}
-    return float(sum(cried.values())), f"M ≥ {bar:,.0f}; " + ", ".join(f"{risk}: {n} of 100 runs" for risk, n in cried.items())
+    return float(sum(cried.values())), f"page at M ≥ {bar:,.0f}; runs that did, by risk: {cried}"
 
 
 def _million(limit: float) -> Measured:
@@ -110,9 +110,9 @@ def _million(limit: float) -> Measured:
 
 
 def _cost(limit: float) -> Measured:
-    from shipworthy.deployment.monitoring.eprocess import follow, fresh, log_bets_of
+    from shipworthy.deployment.monitoring.eprocess import follow, fresh, share_growth
 
-    growth = log_bets_of(_wrong(0.15, 10_000, 0), np.full(10_000, LOOK), limit)
+    growth = share_growth(_wrong(0.15, 10_000, 0), np.full(10_000, LOOK), limit)
     spent = []
     for looks in (1, 10_000):
         state = follow(fresh(), growth[:looks])[0]

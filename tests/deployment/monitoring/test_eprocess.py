@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shipworthy.core.grid import FIXED
-from shipworthy.deployment.monitoring.eprocess import WEIGHTS, follow, fresh, log_bets, log_bets_of, stakes
+from shipworthy.deployment.monitoring.eprocess import WEIGHTS, crossings, follow, fresh, log_bets, share_growth, stakes
 
 LIMIT = 0.1802
 
@@ -12,7 +12,7 @@ LIMIT = 0.1802
 def windows_to_alarm(risk: float, *, seed: int, healthy: int = 100, bar: float = 1_000.0) -> float:
     random = np.random.default_rng(seed)
     wrong = np.r_[random.binomial(100, 0.15, healthy), random.binomial(100, risk, 200)]
-    path = follow(fresh(), log_bets_of(wrong, np.full(len(wrong), 100), LIMIT))[1]
+    path = follow(fresh(), share_growth(wrong, np.full(len(wrong), 100), LIMIT))[1]
     passed = np.flatnonzero(path >= bar)
     return float(passed[0] + 1 - healthy) if passed.size else np.inf
 
@@ -26,7 +26,7 @@ def test_one_label_by_hand() -> None:
 
 
 def test_the_state_is_sixteen_bytes_after_any_number_of_labels() -> None:
-    state = follow(fresh(), log_bets_of(np.full(2_000, 30), np.full(2_000, 100), LIMIT))[0]
+    state = follow(fresh(), share_growth(np.full(2_000, 30), np.full(2_000, 100), LIMIT))[0]
     assert fresh().nbytes == state.nbytes == 16
 
 
@@ -44,11 +44,11 @@ def test_a_bet_does_not_grow_on_average_while_the_mean_loss_is_the_limit() -> No
 def test_buckets_of_labels_add_up_to_the_same_bits() -> None:
     loss = (np.random.default_rng(0).random(500) < 0.3).astype(np.float64)
     summed = log_bets(loss, LIMIT).sum(axis=0)
-    assert (summed == log_bets_of(np.array([int(loss.sum())]), np.array([500]), LIMIT)[0]).all()
+    assert (summed == share_growth(np.array([int(loss.sum())]), np.array([500]), LIMIT)[0]).all()
 
 
 def test_any_cut_into_calls_gives_the_same_bits() -> None:
-    growth = log_bets_of(np.random.default_rng(1).binomial(50, 0.2, 300), np.full(300, 50), LIMIT)
+    growth = share_growth(np.random.default_rng(1).binomial(50, 0.2, 300), np.full(300, 50), LIMIT)
     whole, path = follow(fresh(), growth)
     state, parts = fresh(), []
     for start, end in ((0, 1), (1, 120), (120, 120), (120, 300)):
@@ -71,7 +71,7 @@ def test_harm_after_ten_thousand_healthy_labels_is_found_as_fast_as_on_day_one()
 
 def test_a_million_healthy_labels_never_page() -> None:
     wrong = np.random.default_rng(0).binomial(100, 0.15, 10_000)
-    assert follow(fresh(), log_bets_of(wrong, np.full(10_000, 100), LIMIT))[1].max() < 100
+    assert follow(fresh(), share_growth(wrong, np.full(10_000, 100), LIMIT))[1].max() < 100
 
 
 @pytest.mark.parametrize("risk", [0.15, 0.18])
@@ -83,7 +83,7 @@ def test_at_the_limit_the_statistic_grows_by_at_most_one_a_window_on_average() -
     random, last = np.random.default_rng(3), []
     for _ in range(2_000):
         wrong = random.binomial(100, LIMIT, 20)
-        last.append(follow(fresh(), log_bets_of(wrong, np.full(20, 100), LIMIT))[1][-1])
+        last.append(follow(fresh(), share_growth(wrong, np.full(20, 100), LIMIT))[1][-1])
     assert 5 < np.mean(last) < 24
 
 
@@ -97,6 +97,10 @@ def test_a_bounded_loss_is_bet_on_too() -> None:
 
 
 def test_capital_beyond_all_bounds_is_held_and_finite() -> None:
-    state, path = follow(fresh(), log_bets_of(np.full(50, 10_000), np.full(50, 10_000), 0.01))
+    state, path = follow(fresh(), share_growth(np.full(50, 10_000), np.full(50, 10_000), 0.01))
     assert np.isfinite(path).all()
     assert (state > 0).all()
+
+
+def test_after_an_alarm_the_evidence_begins_afresh() -> None:
+    assert crossings(share_growth(np.full(12, 30), np.full(12, 100), LIMIT), 1_000.0) == [2, 5, 8, 11]

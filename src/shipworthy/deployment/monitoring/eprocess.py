@@ -14,7 +14,6 @@ from shipworthy.core.table import Floats, Ints
 
 RATIOS = np.array([1.12, 1.35, 1.8, 4.0])
 WEIGHTS = np.array([0.4, 0.3, 0.2, 0.1])
-LARGEST = 1e290
 _TOP = 600 * FIXED  # far beyond every threshold; the capital of a bet is capped there
 
 
@@ -41,21 +40,40 @@ def log_bets(loss: Floats, limit: float) -> Ints:
     return np.asarray(np.floor(growth * FIXED), np.int64)
 
 
-def log_bets_of(wrong: Ints, n: Ints, limit: float) -> Ints:
-    """The sum of `log_bets` over buckets of labels that are right or wrong, (buckets, 4). wrong, n: (buckets,)."""
-    right, error = log_bets(np.array([0.0, 1.0]), limit)
-    return np.asarray(np.multiply.outer(n - wrong, right) + np.multiply.outer(wrong, error))
+def growth(counts: Ints, loss: Floats, limit: float) -> Ints:
+    """The growth of every bet in buckets of labels, (buckets, 4); that of two buckets adds up.
+
+    counts: (buckets, cells) labels by loss. loss: (cells,) the smallest loss in each cell, so that no alarm is early.
+    """
+    return np.asarray(counts @ log_bets(loss, limit), np.int64)
 
 
-def follow(state: Ints, growth: Ints) -> tuple[Ints, Floats]:
+def share_growth(hits: Ints, rows: Ints, limit: float) -> Ints:
+    """The same of buckets of rows that are hits or not, (buckets, 4). hits, rows: (buckets,)."""
+    return growth(np.stack([rows - hits, hits], axis=1), np.array([0.0, 1.0]), limit)
+
+
+def follow(state: Ints, grown: Ints) -> tuple[Ints, Floats]:
     """The state after these buckets, and the alarm statistic M after each of them, (buckets,).
 
-    growth: (buckets, 4) sums of log bets, in order of arrival. While the mean loss is at most the limit, an alarm at
-    M ≥ A comes on average after A buckets or later; then start `fresh`. Any cut of the buckets into calls gives the
-    same bits. Source: Shin, Ramdas and Rinaldo (2024), e-detectors: Mₜ = (1 + Mₜ₋₁) eₜ for each bet, and a mixture.
+    grown: (buckets, 4) as `growth` makes them, in order of arrival. While the mean loss is at most the limit, an alarm
+    at M ≥ A comes on average after A buckets or later; then start `fresh`. Any cut of the buckets into calls gives
+    the same bits. Source: Shin, Ramdas and Rinaldo (2024), e-detectors: Mₜ = (1 + Mₜ₋₁) eₜ for each bet, and a mixture.
     """
-    path, now = np.empty((len(growth), len(RATIOS))), np.asarray(state, np.int64)
-    for k, grown in enumerate(np.clip(growth, -_TOP, _TOP)):
-        now = np.minimum(np.floor(np.logaddexp(0.0, (now + grown) / FIXED) * FIXED), _TOP).astype(np.int64)
+    path, now = np.empty((len(grown), len(RATIOS))), np.asarray(state, np.int64)
+    for k, more in enumerate(np.clip(grown, -_TOP, _TOP)):
+        now = np.minimum(np.floor(np.logaddexp(0.0, (now + more) / FIXED) * FIXED), _TOP).astype(np.int64)
         path[k] = now
     return now.astype(np.int32), np.asarray((np.expm1(path / FIXED) * WEIGHTS).sum(axis=1))
+
+
+def crossings(grown: Ints, bar: float) -> list[int]:
+    """The buckets at which the statistic reaches the bar, each time begun afresh after it."""
+    found: list[int] = []
+    state = fresh()
+    for at in range(len(grown)):
+        state, path = follow(state, grown[at : at + 1])
+        if path[0] >= bar:
+            found.append(at)
+            state = fresh()
+    return found
