@@ -25,6 +25,7 @@ from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.deployment.updating.adwin import window as adaptive
 from shipworthy.deployment.updating.contest import Contest, contest, last_losses, losses
 from shipworthy.deployment.updating.shift import constant, corrected, estimated
+from shipworthy.deployment.updating.unbiased import WEIGHT
 from shipworthy.errors import BadData
 from shipworthy.learning.search.hardware import row_microseconds
 from shipworthy.learning.selection.choice import quality
@@ -41,6 +42,7 @@ FEWEST = 60
 LEAST_WINDOW = 500
 ONLINE_ROWS = 5_000
 CAP = 0.9
+ONE: Floats = np.ones(1)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def refit(ground: Ground) -> Made | None:
     """The champion's recipe, trained on the rows since the last change; with too few of them on all rows, which weigh
     less the older they are; without a change on all rows alike.
     """
-    changed, since, weights = ground.window < ground.recent.rows, ground.fresh_newest, None
+    changed, since, decay = ground.window < ground.recent.rows, ground.fresh_newest, ONE
     if changed and since.rows >= LEAST_WINDOW:
         tables, told = [since], f"trained on the {since.rows:,} rows since the last change"
     else:
@@ -165,12 +167,12 @@ def refit(ground: Ground) -> Made | None:
         told = f"trained on {n:,} rows"
         if changed:
             half = max(since.rows, LEAST_WINDOW)
-            weights = 0.5 ** (np.arange(n)[::-1] / half)
+            decay = 0.5 ** (np.arange(n)[::-1] / half)
             told = f"{told}, of which one {half:,} rows older weighs half"
     inputs, truth = _rows(ground.champion, tables)
     if not _learnable(ground.champion, truth) or ground.recipe.learner not in ground.learners:
         return None
-    job = replace(ground.job, settings=ground.recipe.settings, weights=weights)
+    job = replace(ground.job, settings=ground.recipe.settings, weights=_weights(tables, decay))
     made: Fitted = ground.learners[ground.recipe.learner].function(inputs, truth, job)
     return _finished("window", ground, made, ground.recipe, told)
 
@@ -182,7 +184,7 @@ def warmed(ground: Ground) -> Made | None:
     shaped = ground.job.shape
     if not _learnable(ground.champion, truth) or shaped.rounds or shaped.leaves:
         return None
-    made = warm(ground.champion.program, inputs, truth, ground.job)
+    made = warm(ground.champion.program, inputs, truth, replace(ground.job, weights=_weights([rows])))
     recipe = Recipe("boosted", dict(made.settings)) if made else ground.recipe
     told = f"grown on the champion from {rows.rows:,} rows"
     return _finished("warm", ground, made, recipe, told) if made else None
@@ -220,7 +222,8 @@ def able(project: Project) -> tuple[str, ...]:
     None beside a full search where rows are private, elsewhere or weighed for fairness: only learning itself knows how.
     """
     rules = project.renew
-    closed = project.privacy or project.federated.parties or project.federated.callers or project.fairness.mitigation != "none"
+    elsewhere = project.federated.parties or project.federated.callers
+    closed = project.privacy or elsewhere or project.fairness.mitigation != "none"
     return () if closed or rules.search == "always" else tuple(name for name in CHEAP if name in rules.candidates)
 
 
@@ -238,9 +241,9 @@ def tried(
             made[name] = found
     scores = {name: scored(one, tail, continual=rules.continual) for name, one in made.items()}
     last = last_losses(ground.champion, before, tail, lag)
-    return Tried(contest(losses(ground.champion, tail),
-                         {name: losses(one.model, tail, scores[name]) for name, one in made.items()}, last,
-                         alpha=rules.alpha, of=len(made) + (rules.search != "never")), made)
+    each = {name: losses(one.model, tail, scores[name]) for name, one in made.items()}
+    return Tried(contest(losses(ground.champion, tail), each, last, alpha=rules.alpha,
+                         of=len(made) + (rules.search != "never")), made)
 
 
 def scored(made: Made, rows: Table, *, continual: bool) -> Floats:
@@ -249,7 +252,7 @@ def scored(made: Made, rows: Table, *, continual: bool) -> Floats:
 
 
 def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[Learned, Margin]], list[Made]]:
-    """How the case learns: the named candidate made again from its learn and tune rows. And where that is put.
+    """How the case learns: the named candidate made again from its learn and tune rows; and where that is put.
 
     known: how many rows of the case's table the champion was made from; newer ones follow.
     """
@@ -311,6 +314,13 @@ def _plain(model: Model) -> Margin:
 def _rows(model: Model, tables: list[Table]) -> tuple[Floats, Any]:
     return (np.concatenate([model.inputs(one) for one in tables]),
             np.concatenate([np.asarray(model.truth(one)) for one in tables]))
+
+
+def _weights(tables: list[Table], decay: Floats = ONE) -> Floats | None:
+    """What every row weighs: as `unbiased` says of newer ones, times the decay; None where all weigh the same."""
+    told = [one.numbers(WEIGHT) if WEIGHT in one.schema else np.ones(one.rows) for one in tables]
+    weights = np.concatenate(told) * decay
+    return weights if len(weights) and np.ptp(weights) > 0 else None
 
 
 def _learnable(model: Model, truth: Floats | Ints) -> bool:

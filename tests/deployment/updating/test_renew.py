@@ -10,7 +10,8 @@ from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Program, Term
 from shipworthy.core.project import parse
 from shipworthy.core.table import Table
-from shipworthy.deployment.updating.renew import admit, compare, next_rows, next_training, renewed
+from shipworthy.deployment.updating.contest import compare
+from shipworthy.deployment.updating.renew import admit, next_rows, next_training, renewed
 
 START = 1_720_000_000_000_000
 
@@ -58,7 +59,7 @@ def test_new_rows_have_the_columns_of_the_training_table_and_the_labels_of_their
     rows = table(200, seed=1)
     log, labels = served(rows)
     found = next_rows(log, labels.take(np.arange(199, 49, -1)), model(2.0), table(10))
-    assert found.schema.names == ("x", "z", "when", "y", "label_source", "label_week")
+    assert found.schema.names == ("x", "z", "when", "y", "label_source", "label_week", "loop_weight")
     assert found.rows == 150
     assert found.words("y").tolist() == rows.words("y")[50:].tolist()
     assert found.schema["y"].role == "target"

@@ -21,7 +21,7 @@ LEAST, FEWEST = 5, 10  # rows of a part, rows of a window
 class Adwin:
     """A window of losses in [0, 1] that shrinks when their mean changes.
 
-    delta: chance of a false cut at one look. rows, total: of the window, with the sum of squared deviations in `spread`.
+    delta: chance of a false cut at one look. rows, total: of the window; spread: the sum of its squared deviations.
     buckets: oldest first, each (rows, sum, sum of squared deviations from its own mean); sizes are powers of 2.
     """
 

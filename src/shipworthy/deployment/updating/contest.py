@@ -48,7 +48,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Contest:
-    """What came of it. winner: a name, empty where the champion stays. naive: whether "as last time" beats everything."""
+    """What came of it. winner: a name, empty where the champion stays. naive: whether "as last time" beats all."""
 
     finding: Finding
     winner: str
@@ -99,7 +99,8 @@ def _said(winner: str, rivals: tuple[Rival, ...], n: int, naive: bool) -> Findin
                    high=taken.high, **facts)
     if naive:
         return say("fail", f'"As last time" beats the champion and every candidate ({n:,} newest labelled rows): '
-                           f"{told}.", remedy="add the last known outcome as a feature, or stop and answer by it", **facts)
+                           f"{told}.", remedy="add the last known outcome as a feature, or stop and answer by it",
+                   **facts)
     return say("unknown", f"No candidate is shown to be better than no update ({n:,} newest labelled rows): {told}.",
                remedy="keep the champion", **facts)
 

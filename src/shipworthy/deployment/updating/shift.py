@@ -1,4 +1,4 @@
-"""Label shift: the shares of the classes moved and nothing else. Today's shares, from scores, and the model for them."""
+"""Label shift: the shares of the classes moved and nothing else. Today's shares from scores, and the model for them."""
 
 from __future__ import annotations
 
