@@ -19,7 +19,7 @@ from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.metrics.classification import auc
 
-LEAST_ROWS, LEAST_OVERLAP, MOST_CONDITION = 200, 0.2, 20.0
+LEAST_ROWS, LEAST_OVERLAP, LEAST_REACHED, MOST_CONDITION = 200, 0.2, 0.5, 20.0
 CLIPPED_AT, KNOWN, BORNE_GAP = 0.99, 0.02, 0.02
 ROUNDS, CLOSE = 2_000, 1e-9
 KNOT_STEP = 1 / 256
@@ -190,12 +190,14 @@ def _many(program: Program, shift: Floats) -> Program:
 @dataclass(frozen=True)
 class Importance:
     """How much likelier each reference row is in the traffic. weights: (n,) mean 1, clipped. overlap: effective share
-    of the rows, (Σw)² / (n Σw²), in (0, 1]. most: the largest weight that any row can have. auc: of telling the two
-    apart, with its standard error if they are alike. of: the weights of other rows.
+    of the rows, (Σw)² / (n Σw²), in (0, 1]. reached: share of the traffic that lies where the reference has rows, the
+    mean ratio. most: the largest weight that any row can have. auc: of telling the two apart, with its standard error
+    if they are alike. of: the weights of other rows.
     """
 
     weights: Floats
     overlap: float
+    reached: float
     most: float
     auc: float
     error: float
@@ -209,6 +211,8 @@ class Importance:
     @property
     def refusal(self) -> str:
         """Why nothing may be concluded from the weights; empty if they may be used."""
+        if self.reached < LEAST_REACHED:
+            return f"{1 - self.reached:.0%} of the traffic lies where the reference has no rows"
         if self.overlap < LEAST_OVERLAP:
             return f"traffic and reference overlap too little: the weights leave {self.overlap:.0%} of the rows, " \
                    f"{LEAST_OVERLAP:.0%} are needed"
@@ -260,7 +264,7 @@ def importance(before: Floats, now: Floats, *, seed: int = 0) -> Importance:
         return np.asarray(np.minimum(both, cut) / scale)
 
     error = float(np.sqrt((1 / len(before) + 1 / len(now)) / 12))
-    return Importance(weights, effective(weights), cut / scale, float(auc(side, every)), error, of)
+    return Importance(weights, effective(weights), float(raw.mean()), cut / scale, float(auc(side, every)), error, of)
 
 
 def weighted_quantile(scores: Floats, weights: Floats, *, level: float, own: float = 0.0) -> float:
@@ -301,24 +305,33 @@ def strangeness(model: Model, scores: Floats, truth: Floats | Ints) -> Floats:
 
 
 def recalibrated(model: Model, scores: Floats, truth: Ints, weights: Floats) -> Model:
-    """The binary model with slope and intercept of its log-odds fitted on weighted rows.
+    """The binary model with slope and intercept of its log-odds fitted on weighted rows; itself where no slope above 0
+    fits.
 
     scores: (n,) that it gives. Knots are kept, and moved by the line. Source: Platt (1999), with weights.
     """
     chance = np.clip(scores, TINY, 1 - TINY)
-    given = np.stack([np.log(chance / (1 - chance)), np.ones(len(chance))], axis=1)
-    line, share = np.array([1.0, 0.0]), weights / weights.sum()
+    odds, share = np.log(chance / (1 - chance)), weights / weights.sum()
+    given = np.stack([odds, np.ones(len(odds))], axis=1)
+    line = np.array([1.0, 0.0])
     for _ in range(50):
         p = 1 / (1 + np.exp(-(given @ line)))
-        bend = (given * (share * p * (1 - p))[:, None]).T @ given + 1e-6 * np.eye(2)
-        step = np.linalg.solve(bend, given.T @ (share * (p - truth)))
-        line = line - step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-9:
+        bend = (given * (share * p * (1 - p))[:, None]).T @ given + 1e-9 * np.eye(2)
+        step, size = np.linalg.solve(bend, given.T @ (share * (p - truth))), 1.0
+        while size > 1e-6 and _cost(given @ (line - size * step), truth, share) > _cost(given @ line, truth, share):
+            size /= 2
+        line = line - size * step
+        if np.abs(size * step).max() < 1e-9:
             break
     if not (np.isfinite(line).all() and line[0] > 0):
         return model
-    return model.with_program(model.program.calibrated(_lined(model.program.calibration, float(line[0]),
-                                                              float(line[1]))))
+    moved = _lined(model.program.calibration, float(line[0]), float(line[1]))
+    return model.with_program(model.program.calibrated(moved))
+
+
+def _cost(odds: Floats, truth: Ints, share: Floats) -> float:
+    """Mean log loss of log-odds under weights that add up to 1."""
+    return float(share @ (np.logaddexp(0, odds) - truth * odds))
 
 
 def _lined(calibration: Calibration | Scaling | None, slope: float, shift: float) -> Calibration | Scaling:
