@@ -348,4 +348,4 @@ def thinned(weights: Floats, *, seed: int = 0) -> Mask:
     Every row is kept at most once, so that checks that hold out rows stay honest. Source: von Neumann (1951).
     """
     chance = weights / weights.max()
-    return np.asarray(np.random.default_rng(seed).random(len(weights)) < chance)
+    return np.asarray(np.random.default_rng([1951, seed]).random(len(weights)) < chance)
