@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.rollout.calls import Calls
 from shipworthy.deployment.monitoring.joined import join, micros, served
 from shipworthy.metrics.arrays import Mask
@@ -107,7 +108,7 @@ def arms(traffic: Traffic, *, champion: str, challenger: str, since: int, unit: 
     rows = traffic.predictions
     arm, release = rows.words("arm"), rows.words("release")
     recent = micros(rows, "at") >= since if rows.rows else np.zeros(0, np.bool_)
-    own = rows.take(recent & (arm != "challenger") & (release == champion))
+    own = rows.take(recent & (arm != "challenger") & (arm != HELD) & (release == champion))
     drawn = numbers([rows], "propensity") < 1 if 1.0 not in shares else np.ones(rows.rows, np.bool_)
     other = rows.take(recent & drawn & (arm == "challenger") & (release == challenger))
     shadow = other.head(0)
