@@ -20,8 +20,8 @@ from shipworthy.deployment.updating.mitigation import (
     importance,
     new_priors,
     new_shares,
+    nonconformity,
     recalibrated,
-    strangeness,
     thinned,
     weighted_edge,
 )
@@ -174,4 +174,4 @@ def _edged(model: Model, tune: Table, weights: Floats, most: float) -> Model:
 
 def _coverage(model: Model, scores: Floats, truth: Floats | Ints) -> float:
     edge = model.sheet.conformal
-    return float(np.mean(strangeness(model, scores, truth) <= edge)) if edge is not None else float("nan")
+    return float(np.mean(nonconformity(model, scores, truth) <= edge)) if edge is not None else float("nan")

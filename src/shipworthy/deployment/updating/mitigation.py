@@ -82,7 +82,7 @@ def new_priors(counts: Ints, reference: Reference) -> Priors:
     came, counted = came[:half] + came[half:], cells[:half] + cells[half:]
     high = g >= came[:, 1].sum() / max(1.0, came.sum())  # at the usual share the two are told apart best
     joint = np.stack([came[~high].sum(axis=0), came[high].sum(axis=0)])
-    return _priors(chance, counted, came, joint, np.array([counted[~high].sum(), counted[high].sum()]))
+    return _priors(chance, counted, came, joint=joint, decided=np.array([counted[~high].sum(), counted[high].sum()]))
 
 
 def new_shares(scores: Floats, before: Floats, truth: Ints) -> Priors:
@@ -94,10 +94,10 @@ def new_shares(scores: Floats, before: Floats, truth: Ints) -> Priors:
     once = np.eye(k)
     joint = once[before.argmax(axis=1)].T @ once[truth]
     decided = once[scores.argmax(axis=1)].sum(axis=0)
-    return _priors(scores, np.ones(len(scores)), None, joint, decided, shares=once[truth].mean(axis=0))
+    return _priors(scores, np.ones(len(scores)), None, joint=joint, decided=decided, shares=once[truth].mean(axis=0))
 
 
-def _priors(chance: Floats, counts: Floats, came: Floats | None, joint: Floats, decided: Floats,
+def _priors(chance: Floats, counts: Floats, came: Floats | None, *, joint: Floats, decided: Floats,
             shares: Floats | None = None) -> Priors:
     """chance: (b, k) of each class by cell, and counts (b,) of traffic. came: (b, k) reference rows by cell and class.
 
@@ -290,12 +290,12 @@ def weighted_edge(model: Model, scores: Floats, truth: Floats | Ints, weights: F
     scores, truth, weights: of (n,) rows that it has not learnt from. An edge that is nowhere reached is none at all:
     every class is in the set, and every answer abstains; a regression's is the largest finite number.
     """
-    found = weighted_quantile(strangeness(model, scores, truth), weights, level=model.sheet.level, own=most)
+    found = weighted_quantile(nonconformity(model, scores, truth), weights, level=model.sheet.level, own=most)
     largest = 1.0 if model.classes else float(np.finfo(np.float64).max)
     return model.with_sheet(conformal=min(found, largest))
 
 
-def strangeness(model: Model, scores: Floats, truth: Floats | Ints) -> Floats:
+def nonconformity(model: Model, scores: Floats, truth: Floats | Ints) -> Floats:
     """How far each truth lies from its answer, (n,): 1 − its probability, or the absolute residual."""
     if not model.classes:
         return np.abs(scores - np.asarray(truth, np.float64))
