@@ -24,6 +24,7 @@ from shipworthy.core.settings.renewing import CHEAP
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.deployment.updating.adwin import window as adaptive
 from shipworthy.deployment.updating.contest import Contest, contest, last_losses, losses
+from shipworthy.deployment.updating.renew import EXTRA, TAIL_SHARE
 from shipworthy.deployment.updating.shift import constant, corrected, estimated
 from shipworthy.deployment.updating.unbiased import WEIGHT
 from shipworthy.errors import BadData
@@ -39,10 +40,9 @@ from shipworthy.metrics.regression import r2
 
 Margin = Callable[[Floats], Floats]
 FEWEST = 60
-LEAST_WINDOW = 500
+LEAST_WINDOW, LEAST_TAIL = 500, 300
 ONLINE_ROWS = 5_000
 CAP = 0.9
-ONE: Floats = np.ones(1)
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,13 @@ class Ground:
     def judge(self) -> Table:
         """The rows to calibrate and tune on."""
         return self.recent.take(np.flatnonzero(self.judging))
+
+    @property
+    def judge_newest(self) -> Table:
+        """Of them those since the last change, or all where that leaves few."""
+        at = np.flatnonzero(self.judging)
+        since = at[at >= self.recent.rows - self.window]
+        return self.recent.take(since if len(since) >= FEWEST else at)
 
     @property
     def fresh(self) -> Table:
@@ -156,25 +163,36 @@ def label_shift(ground: Ground) -> Made | None:
 
 
 def refit(ground: Ground) -> Made | None:
-    """The champion's recipe, trained on the rows since the last change; with too few of them on all rows, which weigh
-    less the older they are; without a change on all rows alike.
+    """The champion's recipe, trained on as many of the newest rows as answer the rows to judge on best.
+
+    Tried are the rows since the last change, and 500, 1,000, 2,000 … of the newest, up to all, old ones included.
+    Source: Klinkenberg (2004), the adaptive window; Bifet and Gavaldà (2007) for the last change.
     """
-    changed, since, decay = ground.window < ground.recent.rows, ground.fresh_newest, ONE
-    if changed and since.rows >= LEAST_WINDOW:
-        tables, told = [since], f"trained on the {since.rows:,} rows since the last change"
-    else:
-        tables, n = [ground.old, ground.fresh], ground.old.rows + ground.fresh.rows
-        told = f"trained on {n:,} rows"
-        if changed:
-            half = max(since.rows, LEAST_WINDOW)
-            decay = 0.5 ** (np.arange(n)[::-1] / half)
-            told = f"{told}, of which one {half:,} rows older weighs half"
+    tables = [ground.old, ground.fresh]
     inputs, truth = _rows(ground.champion, tables)
-    if not _learnable(ground.champion, truth) or ground.recipe.learner not in ground.learners:
+    weights, judge, best = _weights(tables), ground.judge_newest, None
+    if ground.recipe.learner not in ground.learners or not judge.rows:
         return None
-    job = replace(ground.job, settings=ground.recipe.settings, weights=_weights(tables, decay))
-    made: Fitted = ground.learners[ground.recipe.learner].function(inputs, truth, job)
-    return _finished("window", ground, made, ground.recipe, told)
+    for rows in _windows(ground.fresh_newest.rows, len(truth)):
+        if not _learnable(ground.champion, truth[-rows:]):
+            continue
+        job = replace(ground.job, settings=ground.recipe.settings, weights=None if weights is None else weights[-rows:])
+        made: Fitted = ground.learners[ground.recipe.learner].function(inputs[-rows:], truth[-rows:], job)
+        told = f"trained on the newest {rows:,} of {len(truth):,} rows"
+        found = _finished("window", ground, made, ground.recipe, told)
+        loss = float(losses(found.model, judge).mean())
+        best = (loss, found) if best is None or loss < best[0] else best
+    return best[1] if best else None
+
+
+def _windows(since: int, rows: int) -> list[int]:
+    """How many of the newest rows to try."""
+    sizes = {rows, *(since,) * (since >= FEWEST)}
+    size = LEAST_WINDOW
+    while size < rows:
+        sizes.add(size)
+        size *= 2
+    return sorted(sizes)
 
 
 def warmed(ground: Ground) -> Made | None:
@@ -205,7 +223,7 @@ def online(ground: Ground) -> Made | None:
         inputs, truth = _rows(model, [rows])
         return model.program.calibrated(None).finish(deepcopy(found).run(inputs, truth))
 
-    done = finished(model, ground.judge, ground.project)
+    done = finished(model, ground.judge_newest, ground.project)
     return Made("online", done, _plain(model), Recipe("online"), f"went through {len(truth):,} rows one by one", along)
 
 
@@ -287,6 +305,14 @@ def fifth(rows: int) -> Mask:
     return np.asarray(np.arange(rows) % 5 == 4)
 
 
+def newest_share(champion: Model, fresh: Table) -> float:
+    """The share of new rows that is kept back to compare on: 30 % of those since the last change of the loss."""
+    if not fresh.rows:
+        return TAIL_SHARE
+    since = adaptive(bounded(champion, champion.cleaned(fresh.drop(*EXTRA))))
+    return max(TAIL_SHARE * since, min(LEAST_TAIL, TAIL_SHARE * fresh.rows)) / fresh.rows
+
+
 def bounded(model: Model, rows: Table) -> Floats:
     """(n,) loss of every row in [0, 1]: what a coin of its probability gets wrong, or a capped absolute error."""
     if not rows.rows:
@@ -316,10 +342,10 @@ def _rows(model: Model, tables: list[Table]) -> tuple[Floats, Any]:
             np.concatenate([np.asarray(model.truth(one)) for one in tables]))
 
 
-def _weights(tables: list[Table], decay: Floats = ONE) -> Floats | None:
-    """What every row weighs: as `unbiased` says of newer ones, times the decay; None where all weigh the same."""
+def _weights(tables: list[Table]) -> Floats | None:
+    """What every row weighs, as `unbiased` says of newer ones; None where all weigh the same."""
     told = [one.numbers(WEIGHT) if WEIGHT in one.schema else np.ones(one.rows) for one in tables]
-    weights = np.concatenate(told) * decay
+    weights = np.concatenate(told)
     return weights if len(weights) and np.ptp(weights) > 0 else None
 
 
@@ -328,7 +354,7 @@ def _learnable(model: Model, truth: Floats | Ints) -> bool:
 
 
 def _finished(name: str, ground: Ground, made: Fitted, recipe: Recipe, told: str) -> Made:
-    model = finished(ground.champion.with_program(made.program), ground.judge, ground.project)
+    model = finished(ground.champion.with_program(made.program), ground.judge_newest, ground.project)
     return Made(name, model, made.margin, recipe, told)
 
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shipworthy.again import learnt, stored, training
-from shipworthy.challengers import Ground, Made, fifth, scored, taught, tried
+from shipworthy.challengers import Ground, Made, fifth, newest_share, scored, taught, tried
 from shipworthy.core.evidence import Finding
 from shipworthy.core.progress import Progress
+from shipworthy.core.project import RENEWED
 from shipworthy.core.release import Release
+from shipworthy.core.rows import also_in
 from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
 from shipworthy.data.analysis.contract import validate
@@ -63,8 +65,10 @@ def newer(place: Workspace, release: Release, log: Table | None, labels: Table |
         log, labels = served if log is None else log, told if labels is None else labels
     labels = joined_labels(labels, place.project)
     known = training(place, release)
-    return Newer(stored(release), known, updating.next_rows(log, labels, release.model, known),
-                 contests.lag(log, labels))
+    case, fresh = stored(release), updating.next_rows(log, labels, release.model, known)
+    if case["project"].data.table == RENEWED:  # it learnt from rows of the log already
+        fresh = fresh.take(~also_in(fresh.select(list(known.schema.names)), known))
+    return Newer(case, known, fresh, contests.lag(log, labels))
 
 
 def renewal(
@@ -80,7 +84,7 @@ def renewal(
     if admitted.verdict == "fail":
         _record(place, actor, "refuse rows", {"rows": seen.fresh.digest}, admitted.sentence)
         return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
-    rows, tail = updating.next_training(seen.known, seen.fresh)
+    rows, tail = updating.next_training(seen.known, seen.fresh, tail=newest_share(release.model, seen.fresh))
     ground, before = _ground(place, release, seen, seen.fresh.rows - tail.rows), rows
     found = tried(ground, tail, before=before, lag=seen.lag, progress=progress)
     heard = (admitted, found.contest.finding) if found.made else (admitted,)
