@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def _sea() -> list[Measured]:
     again = played(pq.read_table(data_folder() / "stream/sea/sea.parquet"), "class", first=5_000, block=1_000,
                    ways=("again",), positive="1")
     note = f"no update {still:.4f}, trained again on all rows every 1,000 {again.right[after].mean():.4f}; {ran.told}"
-    return [(ours, note), ((ours - still) / (CEILING - still), "of mean accuracy, the weeks in which it learns included")]
+    return [(ours, note), ((ours - still) / (CEILING - still), "the rows in which it still learns included")]
 
 
 def _taxi() -> Measured:
@@ -86,9 +87,9 @@ def _taxi() -> Measured:
     ours, still = float(np.median(ran.loss[after])), float(np.median(ran.still[after]))
     mean, before = float(ran.loss[after].mean()), float(ran.still[after].mean())
     early = ~(month >= 13)[first:]
-    return mean / before, (f"mean absolute error {mean:.2f} against {before:.2f}, median {ours:.2f} against {still:.2f}; "
-                           f"before February {ran.loss[early].mean():.2f} against {ran.still[early].mean():.2f}; "
-                           f"{ran.told}")
+    return mean / before, (f"mean absolute error {mean:.2f} against {before:.2f}, median {ours:.2f} against "
+                           f"{still:.2f}; before February {ran.loss[early].mean():.2f} against "
+                           f"{ran.still[early].mean():.2f}; {ran.told}")
 
 
 def _months() -> tuple[Any, Any]:
@@ -159,8 +160,8 @@ def played(
     data: Any, target: str, *, first: int, block: Any, ways: tuple[str, ...] = (), continual: bool = False,
     positive: str = "", last: bool = False,
 ) -> Played:
-    """A stream answered block by block. first: rows that the first champion learns from. block: rows of a block, or a
-    number for every later row. ways: ("again",) trains on all rows at every block instead of letting candidates
+    """A stream answered block by block. first: rows that the first champion learns from. block: how many rows, or the
+    number of the block of every later row. ways: ("again",) trains on all rows at every block instead of letting candidates
     compete. last: whether the last block ends with a renewal too.
     """
     import numpy as np
@@ -172,7 +173,7 @@ def played(
     edges = (np.append(np.arange(first, n, block), n) if isinstance(block, int)
              else first + np.append(np.flatnonzero(np.diff(block, prepend=block[0] - 1)), len(block)))
     frozen, made, since, taken, score = champion, None, first, [], np.zeros(n)
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges.tolist()):
         rows = table.take(np.arange(begin, end))
         if made is not None and made.along is not None and continual:
             behind = table.take(np.arange(since, end))
@@ -252,6 +253,6 @@ def _river(data: Any, first: int) -> Mapping[str, Any]:
         return {}
     script, names = ROOT / "benchmarks/peers/watch_streams.py", data.column_names[:-1]
     rows = [[{name: row[name] for name in names}, row["class"] == "UP"] for row in data.to_pylist()]
-    done = subprocess.run([str(python), str(script), str(first)], input=json.dumps(rows), capture_output=True, text=True,
-                          check=False, timeout=900)
+    done = subprocess.run([str(python), str(script), str(first)], input=json.dumps(rows), capture_output=True,
+                          text=True, check=False, timeout=900)
     return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else {}

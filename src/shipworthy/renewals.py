@@ -22,7 +22,7 @@ RENEW = "renew"
 
 
 def due(place: Place, *, log: Table | None = None, labels: Table | None = None) -> Finding:
-    """Whether the champion is due for renewal, by what is on record or by this log. Raises Misuse without a champion."""
+    """Whether the champion is due for renewal, by what is on record or by this log. Raises Misuse if there is none."""
     place = opened(place)
     release = flow.champion(place)
     if release is None:
