@@ -51,7 +51,7 @@ def _elec2() -> list[Measured]:
 
     path = data_folder() / "stream/elec2/elec2.parquet"
     data, first, begun = pq.read_table(path), 4_531, time.perf_counter()
-    ran = played(data, "class", first=first, block=1_000, continual=True, positive="UP")
+    ran = played(data, "class", first=first, block=2_000, continual=True, positive="UP")
     seconds, plain = time.perf_counter() - begun, played(data, "class", first=first, block=2_000, ways=("again",))
     last = np.r_[True, ran.truth[1:] == ran.truth[:-1]][first:].mean()
     ours = _right(ran)
@@ -125,7 +125,7 @@ def _still() -> Measured:
         y = random.random(6_000) < 1 / (1 + np.exp(-(1.2 * x[:, 0] - x[:, 1] + 0.5 * np.tanh(2 * x[:, 2]))))
         data = pa.table({**{f"x{k}": x[:, k] for k in range(4)}, "y": np.where(y, "yes", "no")})
         took += played(data, "y", first=3_000, block=3_000, positive="yes", last=True).taken
-    return float(len(took)), f"the champion had learnt from 3,000 rows, 3,000 more had come: {', '.join(took) or 'none'}"
+    return float(len(took)), f"3,000 rows learnt from, 3,000 more had come; taken: {', '.join(took) or 'none'}"
 
 
 # ── a stream, played ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,8 +161,8 @@ def played(
     positive: str = "", last: bool = False,
 ) -> Played:
     """A stream answered block by block. first: rows that the first champion learns from. block: how many rows, or the
-    number of the block of every later row. ways: ("again",) trains on all rows at every block instead of letting candidates
-    compete. last: whether the last block ends with a renewal too.
+    number of the block of every later row. ways: ("again",) trains on all rows at every block, and no
+    candidates compete. last: whether the last block ends with a renewal too.
     """
     import numpy as np
 
@@ -232,7 +232,7 @@ def _trained(rows: Any, project: Any) -> Any:
 def _renewed(
     table: Any, span: tuple[int, int], champion: Any, recipe: Any, known: tuple[Any, ...]
 ) -> tuple[Made, int] | None:
-    """The winner on the newest rows of those that the champion has not seen, and where they begin; None without one."""
+    """The winner on the newest rows that the champion has not seen, and where they begin; None without one."""
     import numpy as np
 
     from shipworthy.challengers import Ground, fifth, newest_share, tried

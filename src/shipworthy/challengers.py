@@ -165,7 +165,7 @@ def label_shift(ground: Ground) -> Made | None:
 def refit(ground: Ground) -> Made | None:
     """The champion's recipe, trained on as many of the newest rows as answer the rows to judge on best.
 
-    Tried are the rows since the last change, and 500, 1,000, 2,000 … of the newest, up to all, old ones included.
+    Tried are the rows since the last change, and 500, 2,000, 8,000 … of the newest, up to all, old ones included.
     Source: Klinkenberg (2004), the adaptive window; Bifet and Gavaldà (2007) for the last change.
     """
     tables = [ground.old, ground.fresh]
@@ -191,7 +191,7 @@ def _windows(since: int, rows: int) -> list[int]:
     size = LEAST_WINDOW
     while size < rows:
         sizes.add(size)
-        size *= 2
+        size *= 4
     return sorted(sizes)
 
 

@@ -68,11 +68,11 @@ def step(place: Place, *, now: int = 0, progress: Progress | None = None) -> flo
     history.record(place.store, actor=KEEPER, role="operator", action=RENEW, subject={"release": release.id},
                    why=f"{rules.mode}: {found.sentence}")
     came = flow.renew(place, progress=progress or flow.quiet)
-    _settled(place, came)
+    settled(place, came)
     return came
 
 
-def _settled(place: Workspace, came: flow.Renewal) -> None:
+def settled(place: Workspace, came: flow.Renewal) -> None:
     """What follows by the standing approval, if one was given."""
     rules = place.project.renew
     if not (came.won and came.release and rules.approver and rules.then != "candidate"):
