@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,21 @@ def waiting(folder: Path, tables: Tables | None = None, *, served: Table | None 
     why: "none" where no answer for the entity lies in that time, "several" where its last ones were given at once.
     """
     return Table.of(_label_rows(folder, tables, served)[1], name="waiting labels", origin=str(folder))
+
+
+def found_by_id(folder: Path, tables: Tables, ids: Collection[str]) -> Table:
+    """The predictions of these ids, as `predictions` gives them, wherever in the log they are."""
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    waiting = [(log_tables.Layout.of(heading), _picked(heading, found, wanted))
+               for heading, found in _served(Path(folder), PREDICTIONS, 0)]
+    pieces = [*waiting, *log_tables.read_answers(Path(folder), tables, PREDICTIONS, ids=wanted)]
+    data = log_tables.in_order(pieces)
+    return Table(data, log_tables.schema(data, [layout for layout, _ in pieces]), "log", str(folder))
+
+
+def _picked(heading: Heading, found: Answers, wanted: pa.Array) -> pa.Table:
+    data = log_tables.served_rows(heading, found)
+    return data.filter(pc.is_in(data["prediction_id"], wanted))
 
 
 def _label_rows(

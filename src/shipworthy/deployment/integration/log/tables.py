@@ -109,15 +109,18 @@ def layouts(folder: Path) -> list[Layout]:
     return [msgspec.json.decode(path.read_bytes(), type=Layout) for path in sorted(folder.glob("served-*.json"))]
 
 
-def read_answers(folder: Path, tables: Tables, kind: str, since: int = 0) -> Iterator[tuple[Layout, pa.Table]]:
+def read_answers(
+    folder: Path, tables: Tables, kind: str, since: int = 0, *, ids: pa.Array | None = None
+) -> Iterator[tuple[Layout, pa.Table]]:
     """What was drained into the store, by layout. folder: of the log, which holds the layouts. kind: as for `Layout`.
 
-    since: microseconds; what was answered before is not read.
+    since: microseconds; what was answered before is not read. ids: of the only predictions that are read.
     """
     known = set(tables.names())
     for layout in layouts(folder):
         if layout.table(kind) in known:
-            data = tables.read(layout.table(kind), where=_from("at", since)).drop_columns(list(PLACE))
+            where = _from("at", since) if ids is None else pc.field("prediction_id").isin(ids)
+            data = tables.read(layout.table(kind), where=where).drop_columns(list(PLACE))
             yield layout, data.rename_columns(layout.columns)
 
 
@@ -186,9 +189,9 @@ def entity_text(label: Label) -> str:
     return canonical(dict(label.entity)).decode()
 
 
-def read_labels(tables: Tables, since: int = 0) -> Iterator[pa.Table]:
-    """The labels that were drained into the store, of those that arrived since a time."""
-    return _read(tables, LABEL_TABLE, since)
+def read_labels(tables: Tables, since: int = 0, *, ids: pa.Array | None = None) -> Iterator[pa.Table]:
+    """The labels that were drained into the store, of those that arrived since a time. ids: of their predictions."""
+    return _read(tables, LABEL_TABLE, since, ids)
 
 
 def read_entity_labels(tables: Tables, since: int = 0) -> Iterator[pa.Table]:
@@ -259,9 +262,10 @@ def _from(column: str, since: int) -> pc.Expression | None:
     return pc.field(column) >= pa.scalar(since, utc()) if since else None
 
 
-def _read(tables: Tables, name: str, since: int) -> Iterator[pa.Table]:
+def _read(tables: Tables, name: str, since: int, ids: pa.Array | None = None) -> Iterator[pa.Table]:
     if name in tables.names():
-        yield tables.read(name, where=_from("received_at", since)).drop_columns(list(PLACE))
+        where = _from("received_at", since) if ids is None else pc.field("prediction_id").isin(ids)
+        yield tables.read(name, where=where).drop_columns(list(PLACE))
 
 
 def _influenced(heading: Heading, found: Answers) -> list[bool | None]:
