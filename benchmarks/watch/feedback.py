@@ -57,7 +57,7 @@ def _gains() -> Found:
     def by_week(gain: float, scale: float) -> list[float]:
         return [round(float((seen[gain, scale].week <= week).mean()), 3) for week in range(1, WEEKS + 1)]
 
-    return [(max(none), f"{RUNS} runs at noise 0.05 and 0.1: {none}; a 95 % interval for one look, looked at each week: "
+    return [(max(none), f"{RUNS} runs at noise 0.05 and 0.1: {none}; a 95 % interval for one look, looked at weekly: "
                         f"{_peeked(score):.3f}"),
             (min(covered.values()), f"{RUNS} runs each; {min(covered, key=lambda key: covered[key])} is the least"),
             (by_week(0.5, 0.05)[0], f"by week, noise 0.05: {by_week(0.5, 0.05)}; 0.1: {by_week(0.5, 0.1)}"),
@@ -98,8 +98,8 @@ def _holdbacks() -> Found:
 
     one, told = failed(1.0, 0)[1], f"{RUNS} weeks of {WEEK:,} rows"
     return [(share(0.0), f"{told}; in 4 weeks: {share(0.0, 4):.3f}"),
-            (share(1.0), f"{told}; such as {one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f}); where half of them come "
-                         f"true: {share(0.5):.3f}, in 4 weeks {share(0.5, 4):.3f}")]
+            (share(1.0), f"{told}; such as {one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f}); where half come true: "
+                         f"{share(0.5):.3f}, in 4 weeks {share(0.5, 4):.3f}")]
 
 
 def _trainings() -> Found:

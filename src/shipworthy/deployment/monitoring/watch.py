@@ -108,13 +108,15 @@ class Watched:
 
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
+    beside: Tallies | None = None,
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
-    chance than looking once.
+    chance than looking once. beside: what another release answered of that traffic, counted over this reference.
     """
-    tallies, beside = apart(tallies)
+    tallies, own = apart(tallies)
+    beside = own if beside is None else beside
     case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
     findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
