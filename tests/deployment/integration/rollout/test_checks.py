@@ -20,9 +20,10 @@ PLANTED = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") 
 
 @pytest.fixture
 def case(clean: dict[str, Any]) -> dict[str, Any]:
-    steps, tally = clean["steps"], partial(counted, project=clean["project"])
-    return {**clean, "steps": type("With", (), {**vars(steps), "reference": staticmethod(reference),
-                                                     "tally": staticmethod(tally)})()}
+    steps = clean["steps"]
+    return {**clean, "steps": type("With", (), {
+        **vars(steps), "reference": staticmethod(reference),
+        "tally": staticmethod(partial(counted, project=clean["project"]))})()}
 
 
 def judged(case: Any) -> Finding:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ import numpy as np
 
 from shipworthy.core.canon import canonical
 from shipworthy.core.clock import DAY, HOUR, MINUTE
-from shipworthy.core.tallies import FULL, Sample, Sums, Tallies, add, add_samples, add_sums, keys_of, sums
+from shipworthy.core.tallies import FULL, Sample, Sums, Tallies, add, add_samples, add_sums, keys_of, no_sums, sums
 from shipworthy.errors import StoreError
 from shipworthy.store.files import lock, write_bytes
 
@@ -101,7 +101,8 @@ class Counts:
 
         nothing: tallies of nothing, which say what is counted. Raises StoreError when a part cannot be read.
         """
-        found = nothing
+        summed: dict[str, list[Sums]] = {kind: [] for kind in SUMMED}
+        sample = nothing.sample
         for entry in self.book.parts:
             spot = entry.spot
             late = spot.kind in ("rows", "sample") and (spot.period + 1) * SPAN[spot.level] <= since
@@ -109,12 +110,12 @@ class Counts:
                 continue
             part = read_part(self.folder, entry.file)
             if isinstance(part, Sample):
-                found = replace(found, sample=add_samples(found.sample, part.where(part.at >= since)))
+                sample = add_samples(sample, part.where(part.at >= since))
             else:
-                part = part.between(since) if spot.kind == "rows" else part
-                more: Any = {spot.kind: add_sums(getattr(found, spot.kind), coarser(part, width))}
-                found = replace(found, **more)
-        return replace(found, until=self.book.until, told=self.book.until)
+                summed[spot.kind].append(part.between(since) if spot.kind == "rows" else part)
+        rows, labels, cohorts = (_merged(getattr(nothing, kind), summed[kind], width) for kind in SUMMED)
+        return replace(nothing, rows=rows, labels=labels, cohorts=cohorts, sample=sample, until=self.book.until,
+                       told=self.book.until)
 
 
 def read_counts(folder: Path) -> Counts:
@@ -178,9 +179,16 @@ def forget(folder: Path, ids: Collection[str]) -> int:
 
 def coarser(found: Sums, width: int) -> Sums:
     """The sums in buckets at least so wide. width: microseconds."""
+    return _merged(no_sums(found.layout), [found], width)
+
+
+def _merged(nothing: Sums, parts: Sequence[Sums], width: int) -> Sums:
+    """All parts at once, by buckets at least so wide."""
+    if any(part.layout != nothing.layout for part in parts):
+        raise _unread(Path(BOOK), "they are of other meters")
     keys = [(at // max(width, own) * max(width, own), max(width, own), segment, arm)
-            for at, own, segment, arm in keys_of(found)]
-    return sums(found.layout, keys, found.cells)
+            for part in parts for at, own, segment, arm in keys_of(part)]
+    return sums(nothing.layout, keys, np.concatenate([nothing.cells, *(part.cells for part in parts)]))
 
 
 def read_part(folder: Path, name: str) -> Part:
