@@ -8,6 +8,7 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Cells, Facts, Grid, Plan, R
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
+from shipworthy.deployment.monitoring.forest import depth, grow
 from shipworthy.errors import BadData
 
 SAMPLE_ROWS = 2_000
@@ -32,11 +33,13 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     by_coin = coin_is_fairer(model, sample)
     score, decision, outcome, loss, cap = judged_rows(model, sample, by_coin=by_coin)
     where = score_cells(planned, score, decision)
-    cells = cells_of(sample, planned)
-    before = _grid(planned, cells_of(edges, planned), np.zeros(0, np.int64), edges.rows)
+    cells, cut = cells_of(sample, planned), cells_of(edges, planned)
+    before = _grid(planned, cut, np.zeros(0, np.int64), edges.rows)
+    forest = grow(planned, before, cut, seed=seed)
     outcomes = np.stack([np.bincount(where, minlength=planned.score_cells),
                          np.bincount(where, weights=np.rint(outcome * FIXED), minlength=planned.score_cells)], axis=1)
     strange = np.sort(np.rint(strangeness(planned, before, cells) * FIXED)).astype(np.int64)
+    isolated = np.sort(depth(forest, planned, before, cells))
     order = np.random.default_rng(seed).permutation(sample.rows)
     surprise = np.clip((model.truth(sample) - score) / cap, -1, 1) if planned.value else outcome - score
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
@@ -47,7 +50,8 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
                      np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)
     counted = outcomes.astype(np.int64)
     return Reference(facts, before, _grid(planned, cells, where, sample.rows), counted,
-                     np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows)
+                     np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows,
+                     _thin(isolated), forest)
 
 
 def calibrated(outcomes: Ints, plan: Plan) -> Floats:
