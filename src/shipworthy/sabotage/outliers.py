@@ -1,4 +1,4 @@
-"""Planted faults that no single column shows: what the forest over whole rows must catch."""
+"""Planted faults in rows that are wrong without looking it: what the outlier scores must catch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SHARE = 0.02
 
 @sabotage("plausible-wrong-rows", check="outlier-rate")
 def plausible_wrong_rows(case: Case) -> Case:
-    """Two rows in a hundred lie at the edge of what is usual in every number at once, low and high by turns."""
+    """Two rows in a hundred lie at the edge of what is usual in every number at once, high and low by turns."""
     return changed(case, lambda rows: plausible(case, rows, SHARE))
 
 
 def plausible(case: Case, rows: Table, share: float) -> Table:
-    """The rows with a share of them moved to the 1 % point of one number, the 99 % point of the next, and so on."""
+    """The rows with a share of them moved to the 99.8 % point of one number, the 0.2 % point of the next, and so on."""
     hit, names = np.random.default_rng(0).random(rows.rows) < share, set(case["model"].features.columns)
     numbers = [column.name for column in case["parts"].holdout.schema.columns
                if column.kind == "number" and column.name in names]

@@ -82,28 +82,27 @@ def isotonic(rows: Floats, total: Floats) -> Floats:
 def strangeness(plan: Plan, planned: Grid, cells: dict[str, Ints]) -> Floats:
     """How strange every row is against the planned counts, (n,), higher is stranger.
 
-    The largest of three sums over columns: left tails, right tails, and tails on the skewed side. A value more
-    than one full range outside counts twice. Source: Li et al. (2022), ECOD, on cells instead of ranks.
+    The sum over columns of how far out the value lies, to whichever side. A value more than one full range outside
+    counts twice. Source: Li et al. (2022), ECOD, on cells instead of ranks.
     """
-    total = np.zeros((len(next(iter(cells.values()))) if cells else 0, 3))
+    total = np.zeros(len(next(iter(cells.values()))) if cells else 0)
     for column in plan.columns:
-        total += _tails(column, planned.columns[column.name])[cells[column.name]]
-    return np.asarray(total.max(axis=1)) if len(total) else np.zeros(0)
+        total += tails(column, planned.columns[column.name])[cells[column.name]]
+    return total
 
 
-def _tails(column: Cells, counts: Ints) -> Floats:
+def tails(column: Cells, counts: Ints) -> Floats:
+    """How strange every cell of a column is, (size,), in nats: the rarer of the rows up to it and of those from it on.
+
+    A category, and what is missing, is as strange as it is rare.
+    """
     n = int(counts.sum())
-    alone = -np.log((counts + 0.5) / (n + 1))
-    out = np.repeat(alone[:, None], 3, axis=1)
+    out = np.asarray(-np.log((counts + 0.5) / (n + 1)))
     if column.kind == "category":
         return out
     line = np.r_[column.size - 4, 0 : column.size - 4, column.size - 3]
     up = np.cumsum(counts[line])
-    left = -np.log((up + 0.5) / (n + 1))
-    right = -np.log((up[-1] - up + counts[line] + 0.5) / (n + 1))
-    body = np.asarray(column.edges[1:-1])
-    low, middle, high = np.quantile(body, (0.05, 0.5, 0.95))
-    out[line] = np.stack([left, right, left if high + low < 2 * middle else right], axis=1)
+    out[line] = -np.log((np.minimum(up, up[-1] - up + counts[line]) + 0.5) / (n + 1))
     for far in (0, column.size - 5, column.size - 4, column.size - 3):
         out[far] *= 2
     return out
