@@ -1,4 +1,4 @@
-"""Outlier scores on the 19 tables of outlier/adbench, beside PyOD's on the same splits; and rows that each column hides.
+"""Outlier scores on the 19 tables of outlier/adbench, beside PyOD's on the same splits; and rows that columns hide.
 
 7 of 10 rows are learnt from and 3 scored, whole tables, seed 42, nothing is told of which rows are outliers. PyOD 3.6.7
 in its own environment (benchmarks/peers/watch_pyod.py). Source: Han et al. (2022), ADBench, for the tables.

@@ -30,6 +30,7 @@ from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Inci
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
+from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
 from shipworthy.deployment.monitoring.outliers import limits_of, outlier_rate, strange_m
 from shipworthy.deployment.monitoring.windows import EVER, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
@@ -37,7 +38,7 @@ from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
 CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
-          feedback)
+          feedback, loop_gain, holdback)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -114,7 +115,9 @@ def watch(
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
     chance than looking once.
     """
-    findings = _findings(project, {"grid": reference, "project": project, "tallies": tallies})
+    tallies, beside = apart(tallies)
+    case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
+    findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
         return Watched(findings, (), (), known)
