@@ -31,7 +31,7 @@ from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
-from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
+from shipworthy.deployment.monitoring.outliers import limits_of, outlier_rate, strange_m
 from shipworthy.deployment.monitoring.windows import EVER, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
@@ -169,7 +169,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
     bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
     counts = {name: summed(rows.of(f"column {name}"), cut) for name in reference.plan.names}
     e = column_evidence(reference, counts, effect=look.project.watch.effect)
-    hits, limits = summed(rows.of("strange"), cut), rate_limits(len(reference.strange))
+    hits, limits = summed(rows.of("strange"), cut), limits_of(reference)
     m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
     windows, alarms, strange = [], [], state.strange
     for k in range(len(cut)):
