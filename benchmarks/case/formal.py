@@ -276,7 +276,8 @@ def _breast() -> list[tuple[float | None, str]]:
     kinds = [proved(ensemble, Robust(row, (0.3,) * 9), Budget()).status for row in inputs[asked]]
     right = (program.margin(inputs[asked])[:, 0] >= 0) == truth[asked]
     kept = sum(kind == "proved" and bool(one) for kind, one in zip(kinds, right, strict=True))
-    return [(100.0 - kinds.count("unknown"), ""), (round(1 - kept / 100, 3), f"error without an attack {1 - right.mean():.2f}")]
+    return [(100.0 - kinds.count("unknown"), ""),
+            (round(1 - kept / 100, 3), f"error without an attack {1 - right.mean():.2f}")]
 
 
 def _networks(rows: Adult) -> list[tuple[float | None, str]]:
