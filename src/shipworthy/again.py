@@ -40,6 +40,7 @@ from shipworthy.deployment.integration.serving.loopback import loopback
 from shipworthy.deployment.integration.serving.reviewed import reviewed
 from shipworthy.deployment.monitoring.drill import first_alarm
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.watch import counted
 from shipworthy.errors import BadRelease, Misuse, ShipworthyError
 from shipworthy.learning.privacy.encrypted import Client
 from shipworthy.learning.privacy.noise import SystemNoise
@@ -64,7 +65,7 @@ def steps(project: Project, known: Registry) -> Steps:
         reference=reference, discover=discover, answer=partial(_answer, {}, project),
         learn=partial(_learn, known), noise=SystemNoise, client=Client,
         serve=partial(loopback, project), alarm=partial(first_alarm, project),
-        recourse=recourse, review=reviewed,
+        recourse=recourse, review=reviewed, tally=partial(counted, project=project),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shipworthy import watching
 from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps, training
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
@@ -50,10 +51,9 @@ from shipworthy.deployment.integration.releases.card import model_card
 from shipworthy.deployment.integration.releases.provenance import environment, provenance
 from shipworthy.deployment.integration.releases.shelf import find_release, project_key, unlock
 from shipworthy.deployment.integration.releases.sign import public_bytes
-from shipworthy.deployment.monitoring.memory import last_said, remembered
+from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.deployment.monitoring.watch import State, Watched
-from shipworthy.deployment.monitoring.watch import watch as watch_log
+from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
@@ -127,11 +127,16 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
         case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), progress=step)
-        with tempfile.TemporaryDirectory() as draft:
-            case["release"] = write(place, Path(draft), case, Evidence(()))
-            evidence = judged(place, case, progress=step)
-            unlock(Path(draft))
-        step("writing the release")
+        return released(place, case, progress=step)
+
+
+def released(place: Workspace, case: Case, *, progress: Progress = quiet) -> Built:
+    """The release candidate of a prepared case: a draft is judged, then it is written with its evidence, on record."""
+    with tempfile.TemporaryDirectory() as draft:
+        case["release"] = write(place, Path(draft), case, Evidence(()))
+        evidence = judged(place, case, progress=progress)
+        unlock(Path(draft))
+    progress("writing the release")
     release = write(place, place.releases, case, evidence)
     history.record(place.store, actor=place.project.project.trainer, role="trainer", action="train",
                    subject={"release": release.id}, evidence=release.evidence.digest)
@@ -162,10 +167,8 @@ def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, 
                              plugins=place.plugins(), signer=one.signer) for one in place.project.source}
 
 
-def study(
-    project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
-    progress: Progress = quiet,
-) -> Case:
+def study(project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
+          progress: Progress = quiet) -> Case:
     """Everything that checks may judge before there is a release, by subject name: first data, then learning.
 
     known: the marked functions to use; the installed ones by default.
@@ -278,18 +281,7 @@ def watch(place: Place, *, log: Table | None = None, labels: Table | None = None
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
-    release = _standing(place)
-    labels = None if labels is None else joined_labels(labels, place.project)
-    look = partial(watch_log, release.model, releases.stored(release)["grid"], project=place.project,
-                   release=release.id)
-    if log is not None:
-        return look(log, labels)
-
-    def own(state: State) -> Watched:
-        served, known = drained_log(place.log, place.store.tables, release=release.id)
-        return look(served, joined_labels(known, place.project) if labels is None else labels, state=state)
-
-    return remembered(place.store, release.id, own)
+    return watching.look(place, _standing(place), log=log, labels=labels)
 
 
 def renew(

@@ -41,6 +41,8 @@ SUBJECTS: dict[str, str] = {
     "grid": "the frozen reference grid (core.grid.Reference)",
     "log": "what was served (Table)",
     "labels": "what came true, late (Table)",
+    "tallies": "what was served and what came true, counted (core.tallies.Tallies)",
+    "beside": "the same of what was held back and answered by another policy (core.tallies.Tallies)",
     "tables": "the versioned tables of the store (callable name → versions)",
     "code": "the user's own code files (tuple of paths)",
     "steps": "functions that make the above again (core.case.Steps)",
@@ -77,6 +79,7 @@ class Steps:
     alarm: (model, grid, rows with target, *, delay, accepted) → rows served until monitoring pages, or None.
     recourse: (model, row, changes, *, wish) → Recourse, the cheapest change of a row that turns its decision.
     review: (release, project) → Reviewed, what a live override of one answer came to.
+    tally: (model, grid, log, labels) → Tallies of what was served and came true, by the project's settings.
     """
 
     profile: Callable[..., Any]
@@ -95,6 +98,7 @@ class Steps:
     alarm: Callable[..., Any]
     learn: Callable[..., Any] | None = None
     noise: Callable[..., Any] | None = None
+    tally: Callable[..., Any] | None = None
     client: Callable[..., Any] | None = None
 
 

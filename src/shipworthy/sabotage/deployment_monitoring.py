@@ -32,7 +32,13 @@ def served(case: Case, seed: int) -> Case:
     """The case with a clean log of 30 days, labels three days late from three sources, and its reference."""
     model: Model = case["model"]
     rows = _fresh(case, seed)
-    return {**_with_grid(case), **logged(model, rows, seed)}
+    return tallied(_with_grid(case), **logged(model, rows, seed))
+
+
+def tallied(case: Case, *, log: Table, labels: Table | None = None) -> Case:
+    """The case with another log and labels, and what they add up to."""
+    return {**case, "log": log, "labels": labels,
+            "tallies": case["steps"].tally(case["model"], case["grid"], log, labels)}
 
 
 def logged(model: Model, rows: Table, seed: int = 0) -> dict[str, Table]:
@@ -114,7 +120,7 @@ def only_rows_shift(case: Case, seed: int) -> Case:
     name = next(c.name for c in case["parts"].holdout.schema.features if c.kind == "number")
     values = rows.numbers(name)
     kept = (values > np.nanmedian(values)) | (random.random(rows.rows) < 0.6)
-    return {**_with_grid(case), **logged(case["model"], rows.take(kept), seed)}
+    return tallied(_with_grid(case), **logged(case["model"], rows.take(kept), seed))
 
 
 @twin("feedback")
@@ -146,7 +152,7 @@ def _lead(case: Case) -> str:
 
 def _changed(case: Case, change: Callable[[Table], Table]) -> Case:
     """The case whose traffic was changed before it was scored."""
-    return {**_with_grid(case), **logged(case["model"], change(_fresh(case, 0)))}
+    return tallied(_with_grid(case), **logged(case["model"], change(_fresh(case, 0))))
 
 
 def _turned(case: Case, rows: Table, where: Mask) -> Table:
@@ -201,7 +207,7 @@ def labels_hidden(case: Case) -> Case:
         return rows.take(np.sort(np.argsort(sure)[: rows.rows // 3]))
 
     found = _changed(case, change)
-    return {**found, "labels": None}
+    return tallied(found, log=found["log"])
 
 
 @sabotage("silent-accuracy-loss", check="harm")
@@ -228,7 +234,7 @@ def bad_news_late(case: Case) -> Case:
         gap = np.abs(log.numbers("score") - labels.numbers("label"))
         wrong = gap > np.median(gap)
     at = (labels.numbers("observed_at") * 1e6).astype(np.int64) + np.where(wrong, 20 * DAY, 0)
-    return {**found, "labels": labels.with_column("observed_at", _times(at))}
+    return tallied(found, log=log, labels=labels.with_column("observed_at", _times(at)))
 
 
 @sabotage("outcomes-more-frequent", check="prediction-bias")
@@ -284,7 +290,7 @@ def decides_its_own_labels(case: Case) -> Case:
     found = served(case, 0)
     log: Table = found["log"]
     hit = np.random.default_rng(0).random(log.rows) < 0.8
-    return {**found, "log": log.with_column("influenced", pa.array(hit))}
+    return tallied(found, log=log.with_column("influenced", pa.array(hit)), labels=found["labels"])
 
 
 @sabotage("trained-without-propensity", check="feedback")
@@ -293,7 +299,8 @@ def trained_without_propensity(case: Case) -> Case:
     found = served(case, 0)
     log: Table = found["log"]
     gone = np.random.default_rng(0).random(log.rows) < 0.1
-    return {**found, "log": log.with_column("propensity", pa.array(np.full(log.rows, 0.9), mask=gone))}
+    log = log.with_column("propensity", pa.array(np.full(log.rows, 0.9), mask=gone))
+    return tallied(found, log=log, labels=found["labels"])
 
 
 @sabotage("one-source-turned", check="no-poison")

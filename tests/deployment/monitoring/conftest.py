@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Lookup, Program, Term
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.watch import counted
 from shipworthy.sabotage.deployment_monitoring import logged
 from shipworthy.sabotage.world import world, world_project
 
@@ -47,7 +49,8 @@ def make_case(seed: int = 0) -> dict[str, Any]:
     rows = world(seed, rows=3_000).with_schema(model.sheet.schema)
     parts = Parts(rows.head(1_000), rows.take(np.arange(1_000, 2_000)), rows.take(np.arange(2_000, 3_000)))
     return {"project": world_project(), "model": model, "parts": parts,
-            "grid": reference(model, parts.tune, parts.holdout), "steps": SimpleNamespace(reference=reference)}
+            "grid": reference(model, parts.tune, parts.holdout),
+            "steps": SimpleNamespace(reference=reference, tally=partial(counted, project=world_project()))}
 
 
 @pytest.fixture(scope="session")

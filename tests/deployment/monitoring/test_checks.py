@@ -10,12 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shipworthy.core.clock import DAY
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.grid import FIXED, Facts, Grid, Plan, Reference, score_cells
 from shipworthy.core.judge import run
 from shipworthy.core.project import parse
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Table
+from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.drills import alarm_drill, drift_drill, outlier_drill
 from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance
@@ -30,11 +33,17 @@ from shipworthy.deployment.updating.poison import no_poison
 from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_monitoring as faults
+from shipworthy.sabotage import feedback as loops
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-PLANTED = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") == "sabotage"]
-TWINS = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") == "twin"]
+BANK = [*vars(faults).values(), *vars(loops).values()]
+PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
+TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
+
+
+def tally(grid: Reference, log: Table, labels: Table | None = None) -> Tallies:
+    return counting.tally(counting.counting(grid, width=DAY), log, labels)
 
 
 def judged(check: str, case: Case) -> Finding:
@@ -80,22 +89,22 @@ def test_harm_needs_a_right_answer_in_the_reference(case: Case, serve: Any) -> N
     facts = msgspec.structs.replace(case["grid"].facts, wrong=case["grid"].facts.rows)
     grid = replace(case["grid"], facts=facts)
     assert np.isnan(risk_limit(grid, 0.02))
-    found = harm(case["project"], grid, log, labels)
+    found = harm(case["project"], grid, tally(case["grid"], log, labels))
     assert (found.verdict, found.sentence) == (
         "unknown", "The reference holds no right answer among 1,000 rows, so no risk can be held to it.")
 
 
 def test_fifty_labels_are_too_few_for_harm_and_bias(case: Case, serve: Any) -> None:
     log, labels = serve(count=50)
-    assert harm(case["project"], case["grid"], log, labels).sentence == (
+    assert harm(case["project"], case["grid"], tally(case["grid"], log, labels)).sentence == (
         "50 labels are too few to judge harm; 100 are needed.")
-    assert prediction_bias(case["project"], case["grid"], log, labels).sentence == (
+    assert prediction_bias(case["project"], case["grid"], tally(case["grid"], log, labels)).sentence == (
         "50 labels are too few to judge the model's bias; 100 are needed.")
 
 
 def test_labels_of_one_outcome_only_are_named(case: Case, serve: Any) -> None:
     log, labels = serve(count=1_000)
-    found = late_labels(case["grid"], log, labels.take(labels.words("label") == "yes"))
+    found = late_labels(case["grid"], tally(case["grid"], log, labels.take(labels.words("label") == "yes")))
     assert found.verdict == "fail"
     assert found.sentence.endswith('labels say "yes": only one outcome is ever reported.')
 
@@ -103,7 +112,7 @@ def test_labels_of_one_outcome_only_are_named(case: Case, serve: Any) -> None:
 def test_immature_days_have_no_risk(case: Case, serve: Any) -> None:
     log, labels = serve(count=6_000)
     end = log.numbers("at").max()
-    table = cohorts(served(case["grid"], log), labels.take(labels.numbers("observed_at") <= end))
+    table = cohorts(tally(case["grid"], log, labels.take(labels.numbers("observed_at") <= end)))
     risk, maturity = table.numbers("risk"), table.numbers("maturity")
     assert np.isnan(risk[maturity < 0.9]).all()
     assert np.isfinite(risk[:10]).all()
@@ -113,7 +122,7 @@ def test_immature_days_have_no_risk(case: Case, serve: Any) -> None:
 def test_unusable_scores_are_unknown(case: Case, serve: Any) -> None:
     log, _ = serve(count=500)
     gone = log.with_column("score", pa.array(np.full(500, np.nan)))
-    assert estimated_performance(case["project"], case["grid"], gone).sentence == (
+    assert estimated_performance(case["project"], case["grid"], tally(case["grid"], gone)).sentence == (
         "Performance cannot be estimated on 500 rows: too few usable scores.")
 
 
@@ -125,7 +134,8 @@ def test_few_calibration_rows_say_unknown(case: Case, serve: Any) -> None:
     from dataclasses import replace
 
     log, _ = serve(count=500)
-    assert outlier_rate(replace(case["grid"], strange=case["grid"].strange[:50]), log).verdict == "unknown"
+    few = replace(case["grid"], strange=case["grid"].strange[:50])
+    assert outlier_rate(few, tally(few, log)).verdict == "unknown"
 
 
 def test_traffic_like_the_reference_overlaps_it_and_moved_traffic_does_not(case: Case, serve: Any) -> None:
@@ -143,8 +153,8 @@ def test_traffic_like_the_reference_overlaps_it_and_moved_traffic_does_not(case:
 def test_feedback_does_not_apply_when_nothing_is_decided(case: Case, serve: Any) -> None:
     log, labels = serve(count=300)
     project = parse('[project]\nname = "x"\ndecides = false\n[data]\ntarget = "outcome"\n')
-    assert feedback(project, log, labels).verdict == "not-applicable"
-    assert feedback(case["project"], log.drop("influenced"), labels).verdict == "unknown"
+    assert feedback(project, tally(case["grid"], log, labels)).verdict == "not-applicable"
+    assert feedback(case["project"], tally(case["grid"], log.drop("influenced"), labels)).verdict == "unknown"
 
 
 def car_loan() -> tuple[Table, Table]:

@@ -4,9 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.evidence import Finding
 from shipworthy.core.grid import FIXED, Facts, Reference, count, plan
 from shipworthy.core.table import Table
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream, judge_windows
+from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.metrics import drift
 
 
@@ -34,7 +36,12 @@ def judged(reference: Reference, now: Table, **options: float) -> np.ndarray:
 
 def traffic(rows: Table) -> Table:
     at = pa.array(1_720_000_000_000_000 + np.arange(rows.rows) * 60_000_000, pa.timestamp("us", "UTC"))
+    rows = rows.with_column("score", np.full(rows.rows, 0.5)).with_column("decision", pa.array(["no"] * rows.rows))
     return rows.with_column("at", at).with_column("prediction_id", pa.array([str(n) for n in range(rows.rows)]))
+
+
+def drift_of(reference: Reference, log: Table) -> Finding:
+    return column_drift(reference, tally(counting(reference), log))
 
 
 @pytest.mark.parametrize("n, m", [(500, 200), (5_000, 1_000), (1_000, 20_000)])
@@ -92,7 +99,7 @@ def test_windows_at_once_equal_the_metric_one_by_one() -> None:
 def test_sixty_percent_newly_missing_is_drift_and_broken() -> None:
     edges, now = table(1, 1_000), table(3, 500)
     gone = now.with_column("normal", pa.array(now.numbers("normal"), mask=np.arange(500) % 10 < 6))
-    found = column_drift(reference_of(edges, table(2, 1_000)), traffic(gone))
+    found = drift_of(reference_of(edges, table(2, 1_000)), traffic(gone))
     assert found.verdict == "fail"
     assert found.sentence == (
         "1 of 4 columns differ by more than 0.1 in the shares of values (Cohen's w), first normal (500 rows of "
@@ -102,7 +109,7 @@ def test_sixty_percent_newly_missing_is_drift_and_broken() -> None:
 def test_one_all_missing_column_leaves_the_others_intact() -> None:
     now = table(3, 500, shift=1.0)
     empty = now.with_column("rounded", pa.nulls(500, pa.float64()))
-    found = column_drift(reference_of(table(1, 1_000), table(2, 1_000)), traffic(empty))
+    found = drift_of(reference_of(table(1, 1_000), table(2, 1_000)), traffic(empty))
     assert set(found.counterexample["columns"]) == {"normal", "rounded"}
 
 
@@ -115,12 +122,12 @@ def test_one_unseen_value_in_ten_thousand_rows_is_quiet() -> None:
 
 
 def test_eight_rows_are_unknown() -> None:
-    found = column_drift(reference_of(table(1, 1_000), table(2, 1_000)), traffic(table(3, 8)))
+    found = drift_of(reference_of(table(1, 1_000), table(2, 1_000)), traffic(table(3, 8)))
     assert (found.verdict, found.sentence) == ("unknown", "8 rows of traffic are too few to compare with 1,000.")
 
 
 def test_a_vanished_feature_is_a_finding() -> None:
-    found = column_drift(reference_of(table(1, 1_000), table(2, 1_000)), traffic(table(3, 500).drop("zeros")))
+    found = drift_of(reference_of(table(1, 1_000), table(2, 1_000)), traffic(table(3, 500).drop("zeros")))
     assert found.verdict == "fail"
     assert found.sentence.endswith("Broken input: zeros. zeros has vanished.")
 

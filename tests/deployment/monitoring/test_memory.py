@@ -16,7 +16,7 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.integration.releases.history import ledger
 from shipworthy.deployment.monitoring.alarm import EARLY, early
 from shipworthy.deployment.monitoring.memory import closed, recalled, remembered
-from shipworthy.deployment.monitoring.watch import State, Watched, watch
+from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.errors import Misuse, StoreError
 from shipworthy.sabotage.world import world
 from shipworthy.store import Store, open_store
@@ -39,8 +39,12 @@ def looked(store: Store, case: Case, log: Table, labels: Table | None, until: fl
     """A look at what had come by a time, in seconds."""
     come = log.take(seconds(log, "at") < until)
     known = labels.take(seconds(labels, "observed_at") < until) if labels is not None else None
-    return remembered(store, RELEASE, lambda state: watch(
-        case["model"], case["grid"], come, known, case["project"], state=state, release=RELEASE))
+    return remembered(store, RELEASE, lambda state: look(case, come, known, state=state))
+
+
+def look(case: Case, log: Table, labels: Table | None, *, state: State | None = None) -> Watched:
+    seen = counted(case["model"], case["grid"], log, labels, case["project"])
+    return watch(case["grid"], seen, case["project"], state=state, release=RELEASE)
 
 
 def full(watched: list[Watched]) -> list[tuple[Any, ...]]:
@@ -57,7 +61,7 @@ def test_many_looks_test_the_same_windows_as_one_and_each_once(store: Store, cas
     log, labels = serve(count=3_000)
     start, end = seconds(log, "at").min(), seconds(labels, "observed_at").max()
     looks = [looked(store, case, log, labels, at) for at in (*np.linspace(start, end, 9)[1:], np.inf, np.inf)]
-    assert full(looks) == full([watch(case["model"], case["grid"], log, labels, case["project"])])
+    assert full(looks) == full([look(case, log, labels)])
     assert sum(watched.pages for watched in looks) == 0
 
 
@@ -102,8 +106,7 @@ def test_a_label_that_was_received_late_is_counted_in_the_window_of_its_arrival(
     counts = []
     for until in np.linspace(at.min(), late.max() + 30 * 86_400, 8):
         come = told.take(late < until)
-        watched = remembered(store, RELEASE, lambda state, come=come: watch(
-            case["model"], case["grid"], log, come, case["project"], state=state))
+        watched = remembered(store, RELEASE, lambda state, come=come: look(case, log, come, state=state))
         counts.append(sum(w.rows for w in watched.windows if "harm" in w.m and w.full))
     assert sum(counts) + watched.windows[-1].rows == 2_000
 
@@ -113,7 +116,7 @@ def test_two_watchers_at_once_count_nothing_twice(store: Store, case: Case, serv
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: looked(store, case, log, labels, np.inf), range(2)))
     assert sum(watched.pages for watched in found) == 1
-    assert full(found) == full([watch(case["model"], case["grid"], log, labels, case["project"])])
+    assert full(found) == full([look(case, log, labels)])
 
 
 def test_a_look_that_fails_leaves_the_memory_as_it_was(store: Store, case: Case, serve: Serve) -> None:
@@ -164,7 +167,7 @@ def _phi(z: Any) -> Any:
 
 
 def test_a_notebook_shows_the_open_incident_and_escapes_it(case: Case, serve: Serve) -> None:
-    watched = watch(case["model"], case["grid"], *flooded(serve), case["project"])
+    watched = look(case, *flooded(serve))
     page = watched._repr_html_()
     assert watched.incident is not None
     assert watched.incident.action in page

@@ -14,6 +14,7 @@ from shipworthy.core.features import Features, Number
 from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Program, Term
 from shipworthy.core.table import Table
+from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.deployment.monitoring.late import prediction_bias
 from shipworthy.deployment.monitoring.outliers import most_hits, outlier_rate
 from shipworthy.deployment.monitoring.reference import reference
@@ -25,7 +26,8 @@ Case = Mapping[str, Any]
 def test_a_share_of_strange_rows_is_held_to_the_limit_that_is_shown(case: Case, serve: Any, share: float) -> None:
     log, _ = serve(count=1_500)
     far = np.random.default_rng(1).random(1_500) < share
-    found = outlier_rate(case["grid"], log.with_column("num1", np.where(far, 40.0, log.numbers("num1"))))
+    found = outlier_rate(case["grid"], tally(counting(case["grid"]), log.with_column("num1", np.where(far, 40.0,
+                                                                                                log.numbers("num1")))))
     assert found.value is not None
     assert found.limit is not None
     assert (found.verdict == "pass") == (found.value <= found.limit), found.sentence
@@ -52,7 +54,8 @@ def test_a_regression_is_as_high_as_it_says_in_the_unit_of_its_target(case: Case
     model = Model(Sheet(features, sums(0, 9).schema, "regression", "y", ()),
                   Program(features.inputs, (term,), "identity"))
     grid = reference(model, sums(1, 1_000), sums(2, 1_000))
-    told = [prediction_bias(case["project"], grid, *asked(model, sums(3, 5_000, more=more))) for more in (0.0, 60.0)]
+    told = [prediction_bias(case["project"], grid, tally(counting(grid), *asked(model, sums(3, 5_000, more=more))))
+            for more in (0.0, 60.0)]
     assert [finding.verdict for finding in told] == ["pass", "fail"]
     assert told[0].sentence.startswith("Outcomes are as high as the model says, to within ")
     assert told[1].value == pytest.approx(60.0, abs=5.0)

@@ -11,7 +11,7 @@ import pytest
 from shipworthy.core.table import Table
 from shipworthy.deployment.monitoring.incident import Alarm, route
 from shipworthy.deployment.monitoring.joined import join, served
-from shipworthy.deployment.monitoring.watch import State, Watched, watch
+from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.errors import BadData, Misuse
 from shipworthy.sabotage.deployment_monitoring import logged
 from shipworthy.sabotage.world import world
@@ -21,7 +21,8 @@ Serve = Callable[..., tuple[Table, Table]]
 
 
 def look(case: Case, log: Table, labels: Table | None, **options: Any) -> Watched:
-    return watch(case["model"], case["grid"], log, labels, case["project"], **options)
+    seen = counted(case["model"], case["grid"], log, labels, case["project"])
+    return watch(case["grid"], seen, case["project"], **options)
 
 
 def verdicts(watched: Watched) -> dict[str, str]:
@@ -37,7 +38,7 @@ def test_unchanged_traffic_pages_nobody(case: Case, serve: Serve) -> None:
 
 def test_settings_of_the_project_reach_the_checks_of_traffic(case: Case, serve: Serve) -> None:
     given = {"column-drift": {"effect": 3.0}, "late-labels": {"tolerance": 0.5}, "feedback": {"limit": 0.25},
-             "outlier-rate": {"at": 0.02, "tolerance": 0.9}}
+             "outlier-rate": {"tolerance": 0.9}}
     project = msgspec.structs.replace(case["project"], checks=given)
     watched = look({**case, "project": project}, *serve(seed=1))
     assert {f.check: f.settings for f in watched.findings if f.check in given} == given
@@ -184,14 +185,16 @@ def test_a_corrected_label_replaces_the_earlier_one(case: Case, serve: Serve) ->
 def test_an_empty_log_says_unknown_and_pages_nobody(case: Case, serve: Serve) -> None:
     log, labels = serve(count=10)
     watched = look(case, log.head(0), labels.head(0))
-    assert set(verdicts(watched).values()) == {"unknown"}
+    said = verdicts(watched)
+    assert [said.pop(name) for name in ("loop-gain", "holdback")] == ["not-applicable"] * 2
+    assert set(said.values()) == {"unknown"}
     assert watched.pages == 0
 
 
 def test_the_grid_of_another_model_is_refused(case: Case, serve: Serve) -> None:
     log, _ = serve(count=10)
     with pytest.raises(Misuse, match="another model"):
-        watch(case["model"].with_sheet(threshold=0.4), case["grid"], log, None, case["project"])
+        counted(case["model"].with_sheet(threshold=0.4), case["grid"], log, None, case["project"])
 
 
 def test_many_quiet_models_cry_less_than_their_budget(cases: Callable[[int], dict[str, Any]]) -> None:

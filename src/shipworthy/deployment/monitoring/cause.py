@@ -9,9 +9,9 @@ import numpy as np
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.core.table import Floats, Ints
+from shipworthy.core.tallies import Sample, Tallies
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, RECENT, recent_risk, risk_limit
-from shipworthy.deployment.monitoring.joined import Joined, Served, join, served
 from shipworthy.marks import check
 
 LEAST_ROWS = 200
@@ -79,18 +79,19 @@ class LossSplit:
     n: int
 
 
-def split_loss(reference: Reference, log: Served, joined: Joined, *, seed: int = 0) -> LossSplit | None:
+def split_loss(reference: Reference, sample: Sample, *, seed: int = 0) -> LossSplit | None:
     """How much of the change in loss comes from other rows and how much from another relation.
 
+    sample: of the traffic; its newest labelled rows are judged.
     None if there are too few rows, or the traffic hardly overlaps the reference.
     Source: Cai, Namkoong and Yadlowsky (2023), DISDE.
     """
-    recent = joined.row[-RECENT:]
-    rows = np.stack([log.cells[name][recent] for name in reference.plan.names], axis=1)
-    ratio = density_ratio(reference, rows, seed=seed)
+    labelled = sample.labelled
+    recent = labelled.where(np.arange(max(0, len(labelled) - RECENT), len(labelled)))
+    ratio = density_ratio(reference, recent.cells[:, :-1], seed=seed)
     if ratio is None or not ratio.usable:
         return None
-    loss, now, w = reference.sample[:, -1] / FIXED, joined.loss[-RECENT:], ratio.weights
+    loss, now, w = reference.sample[:, -1] / FIXED, recent.loss / FIXED, ratio.weights
     as_now = float((w * loss).sum() / w.sum())
     random, drawn = np.random.default_rng(seed), np.empty(DRAWS)
     for k in range(DRAWS):
@@ -102,16 +103,15 @@ def split_loss(reference: Reference, log: Served, joined: Joined, *, seed: int =
 
 
 @check("concept-drift", row="deployment.concept-drift")
-def concept_drift(project: Project, grid: Reference, log: Table, labels: Table) -> Finding:
+def concept_drift(project: Project, grid: Reference, tallies: Tallies) -> Finding:
     """Whether the loss changed because the relation of features and outcome did, not only the rows."""
-    traffic, tolerance = served(grid, log), project.watch.tolerance
-    joined = join(traffic, labels)
-    if len(joined) < FEWEST_LABELS:
-        return say("unknown", f"{len(joined)} labels are too few to tell concept drift; {FEWEST_LABELS} are needed.",
-                   n=len(joined))
-    risk, low, high, n = recent_risk(joined)
+    tolerance, labels = project.watch.tolerance, tallies.labels.whole
+    known = int(labels.total("labels")[0])
+    if known < FEWEST_LABELS:
+        return say("unknown", f"{known} labels are too few to tell concept drift; {FEWEST_LABELS} are needed.", n=known)
+    risk, low, high, n = recent_risk(labels)
     limit = risk_limit(grid, tolerance)
-    found = split_loss(grid, traffic, joined)
+    found = split_loss(grid, tallies.sample)
     if found is None:
         quiet = high <= limit
         return say("pass" if quiet else "unknown",

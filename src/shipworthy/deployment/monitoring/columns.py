@@ -9,8 +9,9 @@ import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import BELOW, FAR_BELOW, NULL, UNSEEN, Cells, Reference
-from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, served
+from shipworthy.core.table import Floats, Ints
+from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.monitoring.joined import FEWEST_ROWS
 from shipworthy.marks import check
 from shipworthy.metrics.drift import RARE, pool_cells
 from shipworthy.metrics.intervals import benjamini_hochberg
@@ -150,15 +151,15 @@ def _tail(hits: Floats, m: Floats, share: float) -> Floats:
 
 
 @check("column-drift", row="deployment.monitoring")
-def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding:
+def column_drift(grid: Reference, tallies: Tallies, *, effect: float = 0.1) -> Finding:
     """Which columns of the traffic differ from the reference by more than the effect that matters.
 
     effect: in Cohen's w over cells of about equally many reference rows: it sees which values are rarer or more
     frequent, however far apart they lie; for a bell curve it is about the shift of the mean in standard deviations.
     """
-    traffic = served(grid, log)
-    plan, n = grid.plan, traffic.rows
-    counts = {c.name: np.bincount(traffic.cells[c.name], minlength=c.size)[None] for c in plan.columns}
+    plan, rows = grid.plan, tallies.rows.whole
+    n = int(rows.total("rows")[0])
+    counts = {c.name: rows.total(f"column {c.name}")[None] for c in plan.columns}
     tests = judge_windows(grid, counts, effect=effect)
     worst = np.fmin(tests.p[0], tests.broken[0])
     if n < FEWEST_ROWS or np.isnan(worst).all():
@@ -172,7 +173,7 @@ def column_drift(grid: Reference, log: Table, *, effect: float = 0.1) -> Finding
     if not names:
         return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}, beyond chance "
                            f"({against}).", value=float(shift.max()), limit=effect, n=n, chart=chart)
-    gone = f" {traffic.vanished[0]} has vanished." if traffic.vanished else ""
+    gone = f" {tallies.vanished[0]} has vanished." if tallies.vanished else ""
     broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < 1e-6)]
     flood = f" Broken input: {', '.join(broken[:3])}." if broken else ""
     return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}, "

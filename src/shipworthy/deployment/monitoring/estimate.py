@@ -9,8 +9,8 @@ import numpy as np
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints, Table
-from shipworthy.deployment.monitoring.joined import served
+from shipworthy.core.table import Floats, Ints
+from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring.reference import calibrated, isotonic
 from shipworthy.marks import check
 
@@ -134,10 +134,10 @@ def _came_true(g: Floats, traffic: Floats, plan: Plan, random: np.random.Generat
 
 
 @check("estimated-performance", row="deployment.monitoring")
-def estimated_performance(project: Project, grid: Reference, log: Table) -> Finding:
+def estimated_performance(project: Project, grid: Reference, tallies: Tallies) -> Finding:
     """How far accuracy and ranking have probably fallen, before a single label has arrived."""
-    found = estimate(grid, np.bincount(served(grid, log).where, minlength=grid.plan.score_cells))
-    return judged(found, project.watch.tolerance, log.rows)
+    score = tallies.rows.whole.total("score")
+    return judged(estimate(grid, score), project.watch.tolerance, int(score.sum()))
 
 
 def judged(found: Estimate, tolerance: float, rows: int) -> Finding:

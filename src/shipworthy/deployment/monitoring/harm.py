@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Table
-from shipworthy.deployment.monitoring.alarm import bets, bets_m, share_m, threshold
-from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, PER_YEAR, Joined, join, served, window_of
+from shipworthy.core.table import Floats, Ints
+from shipworthy.core.tallies import FULL, Sums, Tallies
+from shipworthy.deployment.monitoring.alarm import threshold
+from shipworthy.deployment.monitoring.eprocess import crossings, fresh, growth
+from shipworthy.deployment.monitoring.joined import PER_YEAR
+from shipworthy.deployment.monitoring.windows import EVER, Cut, cut, summed
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson
 
@@ -48,76 +49,65 @@ def _mean_loss(reference: Reference) -> tuple[float, int]:
     return float(reference.outcomes[:, 1].sum() / FIXED / max(1, rows)), rows
 
 
-def buckets(joined: Joined, level: str) -> list[tuple[int, int, Floats]]:
-    """Labels by window of arrival: first and last window, and losses, of every bucket.
+def buckets(labels: Sums, level: str, *, until: int, since: int = EVER) -> tuple[Cut, Ints]:
+    """Labels by window of arrival, and their losses, (w, 256) as `meters` counts them; the last may be small."""
+    windows = cut(labels, level, since=since, until=until, every=True)
+    return windows, summed(labels.of("losses"), windows)
 
-    A window with under 30 labels joins the next; the last bucket may be smaller.
+
+def harm_growth(losses: Ints, limit: float) -> Ints:
+    """What every bucket adds to the evidence of harm, (w, 4) as `eprocess.growth`. losses: (w, 256) as `buckets`.
+
+    Where θ says nothing, all evidence is lost.
     """
-    window = window_of(joined.arrived, level)
-    edges = [*(np.flatnonzero(np.diff(window)) + 1), len(window)] if len(window) else []
-    found, start = [], 0
-    for end in edges:
-        if end - start >= FEWEST_ROWS or end == len(window):
-            found.append((int(window[start]), int(window[end - 1]), joined.loss[start:end]))
-            start = int(end)
-    return found
-
-
-def bucket_evidence(reference: Reference, loss: Floats, limit: float) -> tuple[float, ...]:
-    """What a bucket adds to the alarm; tuples add up. Wrong and all labels, or the log bets of a regression."""
     if not limit < 1:
-        return (0.0, 0.0)
-    if reference.plan.value:
-        return tuple(map(float, bets(loss, limit)))
-    return float(loss.sum()), float(len(loss))
+        return np.full((len(losses), len(fresh())), -FULL)
+    return growth(losses, np.arange(losses.shape[1]) / (losses.shape[1] - 1), limit)
 
 
-def harm_m(reference: Reference, past: Sequence[tuple[float, ...]], limit: float) -> float:
-    """The alarm statistic M after these buckets of `bucket_evidence`; it pages at M ≥ A. NaN if θ says nothing."""
-    if not limit < 1:
-        return float("nan")
-    if not past:
-        return 0.0
-    sums = np.array(past)
-    return bets_m(sums) if reference.plan.value else share_m(sums[:, 0], sums[:, 1], limit)
-
-
-def recent_risk(joined: Joined, rows: int = RECENT) -> tuple[float, float, float, int]:
-    """Risk of the newest labels with its 95 % interval, and how many there are."""
-    loss = joined.loss[-rows:]
-    n = len(loss)
+def recent_risk(labels: Sums, rows: int = RECENT) -> tuple[float, float, float, int]:
+    """Risk of the newest labels with its 95 % interval, and how many: the newest buckets that hold so many rows."""
+    counts = labels.of("labels")[:, 0]
+    first = int(np.searchsorted(np.cumsum(counts[::-1]), rows)) + 1
+    newest = labels.cells[-first:] if len(labels) else labels.cells
+    n, loss, square = (int(one) for one in newest[:, :3].sum(axis=0))
     if not n:
         return float("nan"), float("nan"), float("nan"), 0
-    if np.all((loss == 0) | (loss == 1)):
-        low, high = clopper_pearson(int(loss.sum()), n)
+    risk = loss / FIXED / n
+    if loss == square:
+        low, high = clopper_pearson(loss // FIXED, n)
     else:
-        half = 1.96 * float(loss.std()) / np.sqrt(n)
-        low, high = float(loss.mean()) - half, float(loss.mean()) + half
-    return float(loss.mean()), low, high, n
+        half = 1.96 * float(np.sqrt(max(0.0, square / FIXED / n - risk**2) / n))
+        low, high = risk - half, risk + half
+    return risk, low, high, n
+
+
+def mean_loss(labels: Sums, windows: Cut) -> Floats:
+    """The mean loss of every window."""
+    found = summed(labels.of("labels"), windows)
+    return np.asarray(found[:, 1] / FIXED / np.maximum(found[:, 0], 1))
 
 
 @check("harm", row="deployment.monitoring")
-def harm(project: Project, grid: Reference, log: Table, labels: Table) -> Finding:
+def harm(project: Project, grid: Reference, tallies: Tallies) -> Finding:
     """Whether the risk on labelled traffic is beyond the reference's, at any time since the release."""
     level, tolerance = project.watch.window, project.watch.tolerance
-    joined = join(served(grid, log), labels)
+    labels = tallies.labels.whole
     limit = risk_limit(grid, tolerance)
     if not limit < 1:
         return say("unknown", f"The reference holds no right answer among {grid.facts.rows:,} rows, "
-                              "so no risk can be held to it.", n=len(joined))
-    cut = buckets(joined, level)
-    past = [bucket_evidence(grid, loss, limit) for _, _, loss in cut]
+                              "so no risk can be held to it.", n=int(labels.total("labels")[0]))
+    windows, losses = buckets(labels, level, until=tallies.told)
     bar = threshold(per_year=PER_YEAR[level], families=1, pages_per_year=project.watch.pages_per_year)
-    path = [harm_m(grid, past[: k + 1], limit) for k in range(len(past))]
-    risk, low, high, rows = recent_risk(joined)
+    passed = crossings(harm_growth(losses, limit), bar)
+    risk, low, high, rows = recent_risk(labels)
     known = f"{rows:,} newest labels, reference {reference_risk(grid):.3f} on {grid.facts.rows:,}"
     facts = {"value": risk, "low": low, "high": high, "limit": limit, "n": rows,
-             "chart": {"kind": "line", "x": [last for _, last, _ in cut],
-                       "y": [float(loss.mean()) for _, _, loss in cut], "limit": limit}}
-    first = next((k for k, m in enumerate(path) if m >= bar), None)
-    if first is not None:
+             "chart": {"kind": "line", "x": windows.last.tolist(), "limit": limit,
+                       "y": mean_loss(labels, windows).tolist()}}
+    if passed:
         return say("fail", f"The model does harm: its risk is {risk:.3f} against at most {limit:.3f} ({known}); seen "
-                           f"after {sum(len(loss) for _, _, loss in cut[: first + 1]):,} labels.", **facts,
+                           f"after {int(windows.rows[: passed[0] + 1].sum()):,} labels.", **facts,
                    remedy="shipworthy rollback, then shipworthy renew")
     if rows < FEWEST_LABELS:
         return say("unknown", f"{rows} labels are too few to judge harm; {FEWEST_LABELS} are needed.", **facts,

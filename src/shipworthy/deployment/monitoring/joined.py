@@ -92,6 +92,12 @@ class Served:
         found = strangeness(self.reference.plan, self.reference.planned, self.cells)
         return np.rint(found * FIXED).astype(np.int64)
 
+    @cached_property
+    def abstained(self) -> npt.NDArray[np.bool_]:
+        if "abstain" not in self.table.schema:
+            return np.zeros(self.table.rows, np.bool_)
+        return np.asarray(self.table.column("abstain").fill_null(False).to_numpy(), np.bool_)
+
     @property
     def rows(self) -> int:
         return self.table.rows
@@ -118,11 +124,13 @@ def served(reference: Reference, log: Table) -> Served:
 class Joined:
     """Labels that found their prediction, in order of arrival.
 
-    row: (k,) position in the log. arrived: (k,) microseconds. loss: (k,) in [0, 1]. surprise: (k,) what came true
-    less what was expected, in [−1, 1]. truth: (k,) words or numbers. source: (k,) who said so.
+    log: where they found it. row: (k,) position in the log. arrived: (k,) microseconds. loss: (k,) in [0, 1].
+    surprise: (k,) what came true less what was expected, in [−1, 1]. truth: (k,) words or numbers. source: (k,) who
+    said so.
     orphans: labels without a prediction; foreign: labels of no class that the model knows.
     """
 
+    log: Served
     row: Ints
     arrived: Ints
     loss: Floats
@@ -134,6 +142,35 @@ class Joined:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @cached_property
+    def came(self) -> Floats:
+        """What came true, (k,): 1 for the second of two classes, 1 for a right answer among many, a number's loss."""
+        plan = self.log.reference.plan
+        if plan.value:
+            return self.loss
+        if len(plan.classes) > 2:
+            return 1.0 - self.loss
+        return np.asarray(self.truth.astype(str) == plan.classes[1], np.float64)
+
+    @cached_property
+    def influence(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], Floats]:
+        """Whether it is told if the label owes itself to the decision, whether it does, and its propensity, (k,)."""
+        table, n = self.log.table, len(self)
+        told, propensity = np.full(n, np.nan), np.ones(n)
+        if "influenced" in table.schema:
+            told = table.numbers("influenced")[self.row]
+        if "propensity" in table.schema:
+            propensity = table.numbers("propensity")[self.row]
+        return ~np.isnan(told), np.nan_to_num(told) > 0, np.nan_to_num(propensity)
+
+    @cached_property
+    def noise(self) -> Floats:
+        """The noise that was put on each answer, (k,), in the units of `surprise`; 0 where there was none."""
+        if "noise" not in self.log.table.schema:
+            return np.zeros(len(self))
+        scale = self.log.reference.facts.cap if self.log.reference.plan.value else 1.0
+        return np.asarray(np.nan_to_num(self.log.table.numbers("noise"))[self.row] / scale)
 
 
 def arrival(labels: Table) -> Ints:
@@ -160,7 +197,7 @@ def join(log: Served, labels: Table) -> Joined:
               else np.full(labels.rows, "", object))[found][first]
     row, arrived = row[first], arrived[first]
     known, loss, surprise = _judge(log, row, label)
-    return Joined(row[known], arrived[known], loss[known], surprise[known], label[known], source[known],
+    return Joined(log, row[known], arrived[known], loss[known], surprise[known], label[known], source[known],
                   labels.rows - len(found), int((~known).sum()))
 
 

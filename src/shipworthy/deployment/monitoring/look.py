@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from shipworthy.core.amounts import by_row
+from shipworthy.core.clock import DAY
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
+from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import LEAST_ROWS, density_ratio
 from shipworthy.deployment.monitoring.estimate import estimate
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, recent_risk, reference_risk, risk_limit
 from shipworthy.deployment.monitoring.incident import Alarm, Harm
-from shipworthy.deployment.monitoring.joined import PER_YEAR, Joined, Served, start_of, window_of
+from shipworthy.deployment.monitoring.joined import PER_YEAR, start_of, window_of
 
 RECENT_WINDOWS = {"hour": 24, "day": 7, "week": 4}
 RIGHT, WRONG = ("true_positive", "true_negative"), ("false_negative", "false_positive")
@@ -26,8 +28,7 @@ class Look:
     """What one look judges. release: id of the release that served."""
 
     reference: Reference
-    traffic: Served
-    joined: Joined | None
+    tallies: Tallies
     project: Project
     release: str
 
@@ -46,11 +47,10 @@ def harm_status(look: Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, s
     if any(alarm.family == "harm" for alarm in alarms):
         return "yes", "the labels prove it"
     limit, level = risk_limit(look.reference, look.project.watch.tolerance), look.project.watch.window
-    if look.joined is not None:
+    cohorts = look.tallies.cohorts.whole
+    if len(cohorts):
         since = start_of(int(window_of(np.array([at]), level)[0]) - RECENT_WINDOWS[level], level)
-        asked = look.traffic.at[look.joined.row]
-        recent = (asked >= since) & (asked <= at)
-        risk, low, high, n = recent_risk(replace(look.joined, loss=look.joined.loss[recent]))
+        risk, low, high, n = recent_risk(cohorts.between(since - DAY + 1, at + 1))
         known = f"the risk is {risk:.3f} on {n} labels, at most {limit:.3f} is allowed"
         if n >= FEWEST_LABELS and low > limit:
             return "yes", known
@@ -58,19 +58,21 @@ def harm_status(look: Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, s
             return "no", known
     widest = max((alarm.level for alarm in alarms), key=list(PER_YEAR).index)
     since = start_of(int(window_of(np.array([at]), widest)[0]), widest)
-    end = int(np.searchsorted(look.traffic.at, at, side="right"))
-    start = max(0, min(int(np.searchsorted(look.traffic.at, since)), end - LEAST_ROWS))
-    return _estimated_harm(look, slice(start, end))
+    return _estimated_harm(look, since, at)
 
 
-def _estimated_harm(look: Look, rows: slice) -> tuple[Harm, str]:
+def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
+    """Estimated from what was served from a time on, and before it as far as that takes for 200 rows."""
     reference, tolerance = look.reference, look.project.watch.tolerance
-    cells = np.stack([look.traffic.cells[name][rows] for name in reference.plan.names], axis=1)
-    ratio = density_ratio(reference, cells)
+    rows = look.tallies.rows.whole.between(until=at + 1)
+    enough = int(np.searchsorted(np.cumsum(rows.cells[::-1, 0]), LEAST_ROWS)) + 1
+    rows = rows.where(np.arange(len(rows)) >= min(int(np.searchsorted(rows.at, since)), len(rows) - enough))
+    first = int(rows.at[0]) if len(rows) else since
+    sample = look.tallies.sample.where((look.tallies.sample.at >= first) & (look.tallies.sample.at <= at))
+    ratio = density_ratio(reference, sample.cells[:, :-1])
     if ratio is None or not ratio.usable:
         return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    score = np.bincount(look.traffic.where[rows], minlength=reference.plan.score_cells)
-    found = estimate(reference, score, weights=ratio.weights)
+    found = estimate(reference, rows.total("score"), weights=ratio.weights)
     drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
     if not drops:
         return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"
@@ -84,9 +86,9 @@ def _estimated_harm(look: Look, rows: slice) -> tuple[Harm, str]:
 def money_lost(look: Look, at: int) -> tuple[float | None, str]:
     """What the extra errors per 1,000 decisions cost, in the project's currency; None without labels or amounts."""
     value = look.project.value
-    if value is None or by_row(value) or look.joined is None or len(look.reference.plan.classes) != 2:
+    if value is None or by_row(value) or len(look.reference.plan.classes) != 2:
         return None, ""
-    risk, _, _, n = recent_risk(replace(look.joined, loss=look.joined.loss[look.joined.arrived <= at]))
+    risk, _, _, n = recent_risk(look.tallies.labels.whole.between(until=at + 1))
     if n < FEWEST_LABELS:
         return None, ""
     right, wrong = ([float(getattr(value, cell)) for cell in cells] for cells in (RIGHT, WRONG))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
 import msgspec
 import numpy as np
 
-from shipworthy.core.clock import MINUTE
+from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.grid import Reference
 from shipworthy.core.judge import run
@@ -16,24 +16,29 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
+from shipworthy.deployment.monitoring.counting import counting, tally
+from shipworthy.deployment.monitoring.eprocess import follow, fresh
 from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
-from shipworthy.deployment.monitoring.harm import bucket_evidence, buckets, harm, harm_m, risk_limit
+from shipworthy.deployment.monitoring.harm import buckets, harm, harm_growth, risk_limit
 from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
-from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, LEVELS, join, served, start_of, window_of
-from shipworthy.deployment.monitoring.late import bias_band, late_labels, outside, prediction_bias
+from shipworthy.deployment.monitoring.joined import LEVELS, start_of
+from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
-from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate, rate_limits
+from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
+from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
+from shipworthy.deployment.monitoring.windows import EVER, summed
+from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
-GRACE = MINUTE
 CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
-          feedback)
+          feedback, loop_gain, holdback)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -58,15 +63,15 @@ class Window(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """What a later look starts from; JSON. It holds full windows only, so that no row is ever counted twice.
 
-    until: first time not yet counted, by level. m: statistic by family/level. labels: evidence of past buckets of
-    labels. strange: hits at each p-value, and rows, of past windows. early: the window that is filling, how often it
+    until: first time not yet counted, by level. m: statistic by family/level. harm: evidence of harm, four
+    integers. strange: the same of strange rows, for each p-value. early: the window that is filling, how often it
     was tested, and how many rows it had then, by level. told: row of the survey → what the last look said of it.
     """
 
     until: dict[str, int] = {}
     m: dict[str, float] = {}
-    labels: tuple[tuple[float, ...], ...] = ()
-    labels_until: int = -(2**62)
+    harm: tuple[int, ...] = ()
+    labels_until: int = EVER
     strange: tuple[tuple[int, ...], ...] = ()
     early: dict[str, tuple[int, int, int]] = {}
     bias_paged: bool = False
@@ -103,36 +108,45 @@ class Watched:
 
 
 def watch(
-    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project, *,
-    state: State | None = None, release: str = "",
+    reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
-    log: prediction_id, at (UTC), release, score, decision and the model's columns as they were asked: they are cleaned
-    as the model cleans them, which is what the reference counted. labels: prediction_id, label,
-    observed_at (UTC), source, and received_at where the sender was late. Windows are cut by arrival; the last one is
-    tested now and again once it is full. Looking often finds no more by chance than looking once.
-    Raises BadData for times without a zone. Raises Misuse when the reference is of another model.
+    Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
+    chance than looking once.
+    """
+    tallies, beside = apart(tallies)
+    case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
+    findings = _findings(project, case)
+    known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
+    if not rows:
+        return Watched(findings, (), (), known)
+    look = Look(reference, tallies, project, release)
+    windows, raised, after = [], [], known
+    for level in LEVELS[project.watch.window]:
+        found, alarms, after = _inputs(look, level, after)
+        windows += found
+        raised += alarms
+    late, alarms, after = _labels(look, after)
+    done, incidents, after = _incidents(look, tuple(windows + late), tuple(raised + alarms), after)
+    return Watched(findings, incidents, done, after, rows)
+
+
+def counted(
+    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project
+) -> Tallies:
+    """A log and its labels as tallies, by the hour or day that the project watches.
+
+    log: prediction_id, at (UTC), score, decision and the model's columns as they were asked: they are cleaned as the
+    model cleans them, which is what the reference counted. labels: prediction_id, label, observed_at (UTC), source,
+    and received_at where the sender was late. Raises BadData for times without a zone, Misuse when the reference is
+    of another model.
     """
     if reference.facts.model and reference.facts.model != model.digest:
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
-    log, labels = model.cleaned(log, but=OWN), labels if labels is not None and labels.rows else None
-    findings = _findings(project, {"model": model, "grid": reference, "project": project, "log": log, "labels": labels})
-    known = state or State()
-    if not log.rows:
-        return Watched(findings, (), (), known)
-    traffic = served(reference, log)
-    joined = join(traffic, labels) if labels is not None else None
-    look = Look(reference, traffic, joined, project, release)
-    rows, raised, after = [], [], known
-    for level in LEVELS[project.watch.window]:
-        found, alarms, after = _inputs(look, level, after)
-        rows += found
-        raised += alarms
-    late, alarms, after = _labels(look, after)
-    windows, incidents, after = _incidents(look, tuple(rows + late), tuple(raised + alarms), after)
-    return Watched(findings, incidents, windows, after, traffic.rows)
+    width = HOUR if project.watch.window == "hour" else DAY
+    return tally(counting(reference, segments=project.watch.segments, width=width), model.cleaned(log, but=OWN), labels)
 
 
 def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
@@ -140,77 +154,43 @@ def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
     for function in CHECKS:
         facts = getattr(function, MARK)
         marked = Marked(facts["name"], function, facts, function.__module__)
-        if all(case.get(subject) is not None for subject in marked.subjects):
-            found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
+        found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
     return tuple(found)
 
 
-def _cut(at: Ints, level: str, until: int) -> list[tuple[int, int, int]]:
-    """Windows with rows at or after `until`: first row, end row, first window; a tiny one joins the next.
-
-    After the first that is not full none is cut: it waits until the one before it is done.
-    """
-    first = int(np.searchsorted(at, until))
-    number = window_of(at[first:], level)
-    edges = [*(np.flatnonzero(np.diff(number)) + 1 + first), len(at)] if len(number) else []
-    found, start = [], first
-    for end in edges:
-        if end - start >= FEWEST_ROWS:
-            found.append((start, int(end), int(number[start - first])))
-            if not _full(at, int(end), level):
-                break
-            start = int(end)
-    return found
-
-
-def _full(at: Ints, end: int, level: str) -> bool:
-    """Whether the window that ends before row `end` is over. A minute's grace lets rows under way come in."""
-    return bool(window_of(at[end - 1 : end], level)[0] < window_of(at[-1:] - GRACE, level)[0])
-
-
 def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Alarm], State]:
-    at = look.traffic.at
-    cut = _cut(at, level, state.until.get(level, -(2**62)))
-    if not cut:
+    rows, until = look.tallies.rows.whole, look.tallies.until
+    cut = cut_windows(rows, level, since=state.until.get(level, EVER), until=until)
+    if not len(cut):
         return [], [], state
     reference, base = look.reference, level == look.project.watch.window
     bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
-    e, hits, limits = _evidence(look, cut)
+    counts = {name: summed(rows.of(f"column {name}"), cut) for name in reference.plan.names}
+    e = column_evidence(reference, counts, effect=look.project.watch.effect)
+    hits, limits = summed(rows.of("strange"), cut), rate_limits(len(reference.strange))
     m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
-    windows, alarms, past = [], [], list(state.strange)
-    for k, (a, b, number) in enumerate(cut):
-        full = _full(at, b, level)
+    windows, alarms, strange = [], [], state.strange
+    for k in range(len(cut)):
+        full, number, size = bool(cut.full[k]), int(cut.first[k]), int(cut.rows[k])
         if not full:
-            state = _filling(state, level, number, b - a)
+            state = _filling(state, level, number, size)
         start = dict(m)
-        past.append((*hits[k], b - a))
         e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
         m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
-        if base and limits:  # strange rows are summed over all starts, so one level is enough
-            m["outliers"] = strange_m(past, limits)
+        if base and limits:  # any start is as good as another, so one level is enough
+            strange, m["outliers"] = strange_m(strange, hits[k], size, limits)
         names = tuple(reference.plan.names[c] for c in alarms_.named(np.maximum(e.column[k], e.column_broken[k])))
         held = bar if full else bar * alarms_.early(state.early[level][1])
         crossed = [family for family in m if m[family] >= (bar if family == "outliers" else held)]
-        end = int(at[b - 1])
-        windows.append(Window(level, start_of(number, level), end, b - a, e_now, dict(m), held, names, full=full))
+        end = min(cut.end(k), until)
+        windows.append(Window(level, start_of(number, level), end, size, e_now, dict(m), held, names, full=full))
         alarms += [Alarm(family, level, end, m[family], names if family != "outliers" else ()) for family in crossed]
         if not full:
             return windows, alarms, _counted(state, level, start_of(number, level), start)
         m |= dict.fromkeys(crossed, 0.0)
-        past = [] if "outliers" in crossed else past
-        state = msgspec.structs.replace(state, strange=tuple(past)) if base else state
-    rest = int(window_of(at[cut[-1][1]][None], level)[0])
-    return windows, alarms, _counted(state, level, start_of(rest, level), m)
-
-
-def _evidence(
-    look: Look, cut: list[tuple[int, int, int]]
-) -> tuple[Evidences, list[tuple[int, ...]], tuple[tuple[float, float], ...]]:
-    reference, traffic = look.reference, look.traffic
-    counts = {c.name: np.stack([np.bincount(traffic.cells[c.name][a:b], minlength=c.size) for a, b, _ in cut])
-              for c in reference.plan.columns}
-    return (column_evidence(reference, counts, effect=look.project.watch.effect),
-            strange_counts(reference, traffic.strange, cut), rate_limits(len(reference.strange)))
+        strange = () if "outliers" in crossed else strange
+        state = msgspec.structs.replace(state, strange=strange) if base else state
+    return windows, alarms, _counted(state, level, start_of(int(cut.last[-1]) + 1, level), m)
 
 
 def _counted(state: State, level: str, until: int, m: dict[str, float]) -> State:
@@ -247,47 +227,29 @@ def column_evidence(reference: Reference, counts: dict[str, Ints], *, effect: fl
     return Evidences(alarms_.combined(changed, weights), alarms_.combined(broken, floored), *each)
 
 
-def strange_counts(reference: Reference, strange: Ints, cut: list[tuple[int, int, int]]) -> list[tuple[int, ...]]:
-    """How many rows of every window lie at or below each p-value of `rate_limits`."""
-    p = outlier_p(strange, reference.strange)
-    limits = rate_limits(len(reference.strange))
-    return [tuple(int((p[a:b] <= at + 1e-12).sum()) for at, _ in limits) for a, b, _ in cut]
-
-
-def strange_m(past: list[tuple[int, ...]], limits: tuple[tuple[float, float], ...]) -> float:
-    """The alarm statistic of strange rows: the mean over p-values of the sum over starts."""
-    rows = np.array(past, np.float64)
-    return float(np.mean([alarms_.share_m(rows[:, k], rows[:, -1], limit) for k, (_, limit) in enumerate(limits)]))
-
-
 def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]:
-    joined, level = look.joined, look.project.watch.window
-    if joined is None or not len(joined):
-        return [], [], state
-    fresh = joined.arrived >= state.labels_until
-    part = replace(joined, **{key: getattr(joined, key)[fresh] for key in
-                              ("row", "arrived", "loss", "surprise", "truth", "source")})
-    windows, alarms, past, after = [], [], list(state.labels), state
-    if len(part):
-        cut = buckets(part, level)
-        bar, limit = look.bar(level), risk_limit(look.reference, look.project.watch.tolerance)
-        filling = next(k for k, (_, last, _) in enumerate(cut)
-                       if k == len(cut) - 1 or last >= window_of(part.arrived[-1:] - GRACE, level)[0])
-        for k, (first, last, loss) in enumerate(cut):
-            if k == filling:
-                after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(first, level))
-            past.append(bucket_evidence(look.reference, loss, limit))
-            m = harm_m(look.reference, past, limit)
-            end = start_of(last + 1, level) - 1
-            windows.append(Window(level, start_of(first, level), end, len(loss), {}, {"harm": m}, bar,
-                                  full=k < filling))
-            if m >= bar:
-                alarms.append(Alarm("harm", level, end, m))
-                past = []
-    out = outside(joined, bias_band(look.reference, look.project.watch.tolerance))
+    labels, level, until = look.tallies.labels.whole, look.project.watch.window, look.tallies.told
+    cut, losses = buckets(labels, level, until=until, since=state.labels_until)
+    bar, limit = look.bar(level), risk_limit(look.reference, look.project.watch.tolerance)
+    grown, known = harm_growth(losses, limit), state.harm or tuple(fresh().tolist())
+    windows: list[Window] = []
+    alarms: list[Alarm] = []
+    after = state
+    for k in range(len(cut)):
+        end = min(cut.end(k), until)
+        now, reached = follow(np.array(known), grown[k : k + 1])
+        m = float(reached[0])
+        windows.append(Window(level, start_of(int(cut.first[k]), level), end, int(cut.rows[k]), {}, {"harm": m}, bar,
+                              full=bool(cut.full[k])))
+        alarms += [Alarm("harm", level, end, m)] if m >= bar else []
+        known = tuple((fresh() if m >= bar else now).tolist())
+        if cut.full[k]:
+            after = msgspec.structs.replace(after, harm=known, labels_until=start_of(int(cut.last[k]) + 1, level))
+    whole = cut_windows(labels, level, until=until, every=True)
+    path = bias_path(labels, whole)
+    out = outside(path, bias_band(look.reference, look.project.watch.tolerance))
     if out.size and not state.bias_paged:
-        mean = float(joined.surprise[: out[0] + 1].mean())
-        alarms.append(Alarm("bias", level, int(joined.arrived[out[0]]), abs(mean)))
+        alarms.append(Alarm("bias", level, min(whole.end(int(out[0])), until), abs(float(path[1][out[0]]))))
         after = msgspec.structs.replace(after, bias_paged=True)
     return windows, alarms, after
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked
 from shipworthy.deployment.integration.rollout.checks import rollout
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.watch import counted
 from shipworthy.marks import MARK
 from shipworthy.sabotage import deployment_rollout as faults
 from shipworthy.sabotage.deployment_monitoring import served
@@ -19,7 +21,9 @@ PLANTED = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") 
 @pytest.fixture
 def case(clean: dict[str, Any]) -> dict[str, Any]:
     steps = clean["steps"]
-    return {**clean, "steps": type("With", (), {**vars(steps), "reference": staticmethod(reference)})()}
+    return {**clean, "steps": type("With", (), {
+        **vars(steps), "reference": staticmethod(reference),
+        "tally": staticmethod(partial(counted, project=clean["project"]))})()}
 
 
 def judged(case: Any) -> Finding:
