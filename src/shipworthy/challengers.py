@@ -18,14 +18,15 @@ import numpy as np
 from shipworthy.core.found import Ledger
 from shipworthy.core.learned import Candidate, Figures, Fitted, Job, Learned, Recipe, Split
 from shipworthy.core.model import Model
+from shipworthy.core.program import Linear, Term
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.settings.renewing import CHEAP
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.deployment.updating.adwin import window as adaptive
 from shipworthy.deployment.updating.contest import Contest, contest, last_losses, losses
+from shipworthy.deployment.updating.mitigation import LEAST_ROWS, corrected, new_shares
 from shipworthy.deployment.updating.renew import EXTRA, TAIL_SHARE
-from shipworthy.deployment.updating.shift import constant, corrected, estimated
 from shipworthy.deployment.updating.unbiased import WEIGHT
 from shipworthy.errors import BadData
 from shipworthy.learning.search.hardware import row_microseconds
@@ -140,24 +141,23 @@ def recalibrate(ground: Ground) -> Made | None:
         gap = model.truth(rows) - model.score(rows)
         edge = float(np.quantile(np.abs(gap - np.median(gap)), CAP))
         move = float(np.median(gap) + np.clip(gap - np.median(gap), -edge, edge).mean())
-        base = model.with_program(replace(base.program, terms=(*base.program.terms, constant(np.array([move])))))
+        base = model.with_program(replace(base.program, terms=(*base.program.terms, _constant(move))))
     done = finished(base, rows, ground.project)
     return Made("recalibrate", done, _plain(base), ground.recipe, f"calibrated on the {rows.rows:,} newest rows")
 
 
 def label_shift(ground: Ground) -> Made | None:
     """The champion moved to today's shares of the classes, which its scores tell without any label."""
-    model, today = ground.champion, ground.newest
-    if model.task == "regression" or today.rows < FEWEST or ground.held.rows < FEWEST:
+    model, today, held = ground.champion, ground.newest, ground.held
+    if model.task == "regression" or model.program.link == "share" or min(today.rows, held.rows) < LEAST_ROWS:
         return None
-    found = estimated(model, model.score(ground.held), np.asarray(model.truth(ground.held), np.int64),
-                      model.score(today))
-    program = corrected(model.program, found)
-    if program is None:
+    found = new_shares(each_class(model.score(today)), each_class(model.score(held)),
+                       np.asarray(model.truth(held), np.int64))
+    if (found.after < 1 / found.rows).any():
         return None
+    done = corrected(model, found.ratio, move_threshold=ground.project.value is None)
     moved = ", ".join(f"{name} {a:.1%} → {b:.1%}"
                       for name, a, b in zip(model.classes, found.before, found.after, strict=True))
-    done = model.with_program(program)
     told = f"moved to the shares {moved}" + (f"; {found.warning}" if found.warning else "")
     return Made("label-shift", done, _plain(done), ground.recipe, told)
 
@@ -324,6 +324,18 @@ def bounded(model: Model, rows: Table) -> Floats:
     codes = np.asarray(truth, np.int64)
     given = score[np.arange(len(codes)), codes] if score.ndim == 2 else np.where(codes == 1, score, 1 - score)
     return np.asarray(np.clip(1 - given, 0, 1), np.float64)
+
+
+def each_class(score: Floats) -> Floats:
+    """(n, k) probabilities of every class."""
+    return score if score.ndim == 2 else np.stack([1 - score, score], axis=1)
+
+
+def _constant(value: float) -> Term:
+    """A term that adds the same to every row."""
+    none = np.empty((0, 1))
+    return Term(Linear(), {"place": np.empty(0, np.int64), "fill": np.empty(0), "weight": none, "missing": none,
+                           "intercept": np.array([value])})
 
 
 def _plain(model: Model) -> Margin:

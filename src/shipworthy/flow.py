@@ -342,7 +342,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     identity = _identity(place, case)
     extras = {
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
-        "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
+        "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(place.portable(case["project"])),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
         "ladder.json": canonical(ladder(case["learned"])), "tickets.json": canonical(case["tickets"]),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.deployment.monitoring.conftest import make_case
 
 from shipworthy.core.evidence import Judged
 from shipworthy.core.judge import run
@@ -15,7 +16,6 @@ from shipworthy.core.release import Identity, Manifest
 from shipworthy.deployment.updating.due import mature, renewal_due
 from shipworthy.marks import MARK
 from shipworthy.sabotage import updating as faults
-from tests.deployment.monitoring.conftest import make_case
 
 Case = Mapping[str, Any]
 FAULTS = [f for f in vars(faults).values()
@@ -36,7 +36,8 @@ def judged(case: Case) -> Any:
 
 def ruled(case: Case, **settings: Any) -> Case:
     project = case["project"]
-    return {**case, "project": msgspec.structs.replace(project, renew=msgspec.structs.replace(project.renew, **settings))}
+    rules = msgspec.structs.replace(project.renew, **settings)
+    return {**case, "project": msgspec.structs.replace(project, renew=rules)}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: getattr(f, MARK)["name"])
