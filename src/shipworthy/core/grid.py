@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -93,6 +93,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def score_cells(self) -> int:
         return self.value.size if self.value else 2 * SCORE_CELLS + 2
 
+    @property
+    def additive(self) -> int:
+        """How many numbers a loss model over these cells has: none but for a regression."""
+        return sum(one.size for one in (*self.columns, self.value)) + 1 if self.value else 0
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -133,8 +138,10 @@ class Reference:
     grid: counts of the reference sample. outcomes: (score cells, 2) rows, and fixed-point sum of what came true
     (1 for the second class of a binary model, 1 for a right answer among many classes, the loss of a regression).
     calibration: fixed-point expected outcome per score cell (256 of a classification). strange: (m,) ascending
-    fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 2,000 reference rows, their
-    score cell, and their fixed-point loss.
+    fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 20,000 reference rows, their
+    score cell, and their fixed-point loss. came: (r,) what came true of them, fixed point, as in `outcomes`.
+    additive: of a regression, the fixed-point loss model: what every cell of every column, and of the score, adds,
+    then the constant; else empty. told: (classes, classes) of more than two classes, rows by decided and true class.
     """
 
     facts: Facts
@@ -144,6 +151,9 @@ class Reference:
     calibration: Ints
     strange: Ints
     sample: Ints
+    came: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    additive: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    told: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
     def plan(self) -> Plan:
@@ -162,7 +172,8 @@ class Reference:
         """The reference as `grid.json` and `grid.npz`; no pickle."""
         packed = io.BytesIO()
         arrays: dict[str, Any] = {"outcomes": self.outcomes, "calibration": self.calibration,
-                                  "strange": self.strange, "sample": self.sample}
+                                  "strange": self.strange, "sample": self.sample, "came": self.came,
+                                  "additive": self.additive, "told": self.told}
         for side, grid in (("planned", self.planned), ("grid", self.grid)):
             arrays[f"{side}.score"] = grid.score
             arrays |= {f"{side}.{place}": grid.columns[name] for place, name in enumerate(self.plan.names)}
@@ -180,7 +191,7 @@ def read_grid(files: Mapping[str, bytes]) -> Reference:
         arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
         found = Reference(facts, sides[0], sides[1], *(arrays[key] for key in
-                          ("outcomes", "calibration", "strange", "sample")))
+                          ("outcomes", "calibration", "strange", "sample", "came", "additive", "told")))
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
     _audit(found)
@@ -199,6 +210,9 @@ def _audit(found: Reference) -> None:
                for cells in plan.columns)
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
+    fits = fits and found.came.shape == found.sample.shape[:1] and found.additive.shape == (plan.additive,)
+    many = len(plan.classes) if len(plan.classes) > 2 else 0
+    fits = fits and found.told.shape == (many, many)
     if facts.format != FORMAT or not fits:
         raise BadRelease("the reference grid does not fit its plan", where="grid.json, grid.npz",
                          hint="restore the release from a copy, or build it again: shipworthy run")
