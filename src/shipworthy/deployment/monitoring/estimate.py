@@ -13,10 +13,11 @@ from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Sums, Tallies
 from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.figures import PAIR, expected_figures, expected_told, macro_f1, true_figures
-from shipworthy.deployment.monitoring.reference import calibrated, isotonic
+from shipworthy.deployment.monitoring.reference import calibrated
 from shipworthy.marks import check
 
 DRAWS = 200
+DECILES = 10
 MOST_UNUSABLE = 0.01
 FEWEST_ROWS = 30
 FEWEST_SAMPLED = 1_000
@@ -86,14 +87,14 @@ def _of_classes(reference: Reference, now: Unlabelled, weights: Floats | None, s
     plan, outcomes, random = reference.plan, reference.outcomes, np.random.default_rng(seed)
     counted = now.score.astype(np.float64)
     g = shifted(reference, reference.expected, weights)
-    found, before = _figures(reference, counted, now.decided, g), _before(reference, outcomes, reference.told)
+    found, before = figures(reference, counted, now.decided, g), _before(reference, outcomes, reference.told)
     drawn: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(DRAWS):
         again, told = _redrawn(outcomes, random), _shaken(reference.told, random)
         fitted = shifted(reference, calibrated(again, plan), weights, random=random)
         traffic = _shaken(now.score, random).astype(np.float64)
         then = _before(reference, again, told)
-        later = _figures(reference, traffic, _shaken(now.decided, random), _came_true(fitted, traffic, plan, random))
+        later = figures(reference, traffic, _shaken(now.decided, random), _came_true(fitted, traffic, plan, random))
         for name in found:
             drawn[name].append(then[name] - later[name])
     drops = {}
@@ -109,31 +110,42 @@ def shifted(
 ) -> Floats:
     """A calibration moved to where the traffic is, (256,).
 
-    By as much, in log odds, as the fit on the reference's sample moves when its rows are weighted: what is common to
-    both fits cancels, so that a sample of some thousand rows does no worse than the whole reference without weights.
-    random: draws the sample's rows anew, for an interval. Source: Glasserman (2003), control variates.
+    By decile of the score, by as much as what came true of the reference's sample, less what was expected, moves when
+    its rows are weighted; the errors common to both means cancel. What chance would move is taken off: the whole move
+    is shrunk by its signal over signal and noise. random: draws the sample's rows anew, for an interval.
+    Source: Efron and Morris (1973), shrinkage; Glasserman (2003), control variates.
     """
-    if weights is None:
-        return g
     cell, came = reference.sample[:, -2], reference.came / FIXED
     inside = cell < 2 * SCORE_CELLS
-    cell, came, w = cell[inside] % SCORE_CELLS, came[inside], weights[inside]
+    if weights is None or not inside.any():
+        return g
+    cell, rest = cell[inside] % SCORE_CELLS, came[inside] - g[cell[inside] % SCORE_CELLS]
     drawn = np.ones(len(cell)) if random is None else random.poisson(1.0, len(cell)).astype(np.float64)
-    moved = _log_odds(_fit(cell, came, w * drawn)) - _log_odds(_fit(cell, came, drawn))
-    return np.asarray(1 / (1 + np.exp(-(_log_odds(g) + moved))))
+    decile, middle = _deciles(cell)
+    group, w = decile[cell], weights[inside] * drawn
+    total, rows = (np.maximum(_by(group, part), 1e-9) for part in (w, drawn))
+    apart = w / total[group] - drawn / rows[group]
+    move, noise = _by(group, apart * rest), _by(group, (apart * rest) ** 2)
+    signal = float((total * move**2).sum())
+    share = signal / max(signal + float((total * noise).sum()), 1e-12)
+    some = np.isfinite(middle)
+    return np.clip(g + np.interp(np.arange(SCORE_CELLS), middle[some], share * move[some]), 0.0, 1.0)
 
 
-def _fit(cell: Ints, came: Floats, weights: Floats) -> Floats:
-    rows, total = (np.bincount(cell, weights=part, minlength=SCORE_CELLS) for part in (weights, weights * came))
-    return isotonic(rows.astype(np.float64), total.astype(np.float64))
+def _deciles(cell: Ints) -> tuple[Ints, Floats]:
+    """The decile of every score cell, (256,), and the mean cell of every decile, (10,), NaN where it is empty."""
+    n = np.bincount(cell, minlength=SCORE_CELLS).astype(np.float64)
+    decile = np.minimum((np.cumsum(n) - n / 2) / n.sum() * DECILES, DECILES - 1).astype(np.int64)
+    rows = _by(decile, n)
+    return decile, np.where(rows > 0, _by(decile, n * np.arange(SCORE_CELLS)) / np.maximum(rows, 1), np.nan)
 
 
-def _log_odds(share: Floats) -> Floats:
-    inside = np.clip(share, 1e-3, 1 - 1e-3)
-    return np.asarray(np.log(inside / (1 - inside)))
+def _by(group: Ints, values: Floats) -> Floats:
+    return np.bincount(group, weights=values, minlength=DECILES).astype(np.float64)
 
 
-def _figures(reference: Reference, counted: Floats, decided: Ints, g: Floats) -> dict[str, float]:
+def figures(reference: Reference, counted: Floats, decided: Ints, g: Floats) -> dict[str, float]:
+    """The figures of a classification whose outcomes are as frequent as g says. counted, decided: as `Unlabelled`."""
     found = expected_figures(reference.plan, counted, g)
     if decided.size:
         told = expected_told(reference.told, decided.reshape(-1, PAIR).astype(np.float64), g)
