@@ -74,6 +74,7 @@ class Answerer:
         plain = {e.column: at for at, e in enumerate(model.features.encoders) if isinstance(e, Number)}
         self._within = [(plain.get(name, 0), low, high) for _, name, _, low, high in self._limits]
         self._looked = all(name in plain for _, name, *_ in self._limits)
+        self._careful = serving.strange == "abstain"
 
     def _reading(self, column: str) -> Reading | None:
         return self.model.sheet.cleaning.of(column)
@@ -102,6 +103,8 @@ class Answerer:
         beyond = self._outside(records) if self._limits else {}
         for place, note in (*notes.items(), *beyond.items()):
             answers[place].update(note)
+            if self._careful and ("unseen" in note or "outside" in note):
+                answers[place]["abstain"] = True
         if contributions:
             self._explain(np.array(rows) if len(records) <= SINGLE else inputs, answers)
         return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()),
@@ -113,7 +116,7 @@ class Answerer:
         given = self._picked(values)
         row = list(map(call, self._swift, given))
         score = self._score(row)
-        answer, kept = (self._plain(score[0]), score[0]) if self._one else self._several(score)
+        answer, kept = (self.plain(score[0]), score[0]) if self._one else self._several(score)
         unseen = outside = 0
         if (total := sum(row)) != total:  # a NaN among them, which is quicker to see than to find
             gaps = [(0, at) for at, read in enumerate(row) if read != read and given[at] is not None]
@@ -124,6 +127,8 @@ class Answerer:
             beyond = self._outside((record,)).get(0, {})
             answer.update(beyond)
             outside = len(beyond.get("outside", ()))
+        if self._careful and (unseen or outside):
+            answer["abstain"] = True
         return One(answer, kept, self.shape.kept(values), unseen, outside)
 
     def _several(self, score: Sequence[float]) -> tuple[dict[str, Any], float]:
@@ -135,7 +140,7 @@ class Answerer:
         for row in inputs:
             score = self._score(row)
             if self._one:
-                answers.append(self._plain(score[0]))
+                answers.append(self.plain(score[0]))
                 kept.append(score[0])
             else:
                 answer, most = self._several(score)
@@ -149,10 +154,10 @@ class Answerer:
             answered = self.model.answer(score)
             return [answered[place] for place in range(len(answered))], score.max(axis=1).tolist()
         kept: list[float] = score.tolist()
-        return (list(map(self._plain, kept)) if self.model.sheet.task == "regression" else self._two(score, kept)), kept
+        return (list(map(self.plain, kept)) if self.model.sheet.task == "regression" else self._two(score, kept)), kept
 
     def _two(self, score: Floats, kept: Sequence[float]) -> list[dict[str, Any]]:
-        """What `_plain` gives for every score of a binary model, by arrays."""
+        """What `plain` gives for every score of a binary model, by arrays."""
         sheet = self.model.sheet
         first, second = sheet.classes
         other, high, edge = 1 - score, score >= sheet.threshold, sheet.conformal
@@ -166,7 +171,7 @@ class Answerer:
         return [{"prediction": d, "probabilities": {first: o, second: s}, "set": i, "abstain": a} for d, o, s, i, a in
                 zip(decision, other.tolist(), kept, sets, unsure.tolist(), strict=True)]
 
-    def _plain(self, score: float) -> dict[str, Any]:
+    def plain(self, score: float) -> dict[str, Any]:
         """The answer of `Model.answer` for one score of a binary or regression model, without arrays."""
         sheet = self.model.sheet
         edge, finite = sheet.conformal, score - score == 0
