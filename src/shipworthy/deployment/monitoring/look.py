@@ -11,6 +11,7 @@ from shipworthy.core.clock import DAY
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.alerts.silence import Silence
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import LEAST_ROWS, density_ratio
 from shipworthy.deployment.monitoring.estimate import estimate
@@ -25,12 +26,13 @@ FAMILIES = ("broken", "drift", "harm", "outliers")
 
 @dataclass(frozen=True)
 class Look:
-    """What one look judges. release: id of the release that served."""
+    """What one look judges. release: id of the release that served. silences: what pages nobody."""
 
     reference: Reference
     tallies: Tallies
     project: Project
     release: str
+    silences: tuple[Silence, ...] = ()
 
     def bar(self, level: str, *, levels: int = 1) -> float:
         """What an alarm statistic must reach, of a level that shares the budget with others."""

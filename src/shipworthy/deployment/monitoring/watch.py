@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
@@ -18,6 +19,8 @@ from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.integration.log.tables import OWN
+from shipworthy.deployment.alerts.details import detailed
+from shipworthy.deployment.alerts.silence import Silence, muted
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
@@ -25,7 +28,15 @@ from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import bucket_evidence, buckets, harm, harm_m, risk_limit
-from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
+from shipworthy.deployment.monitoring.incident import (
+    QUIET_WINDOWS,
+    Alarm,
+    Incident,
+    joined_by,
+    opened,
+    resting,
+    route,
+)
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
@@ -42,7 +53,7 @@ CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bia
 class Window(msgspec.Struct, frozen=True):
     """One tested window. e: e-value of the window by family; m: the alarm statistic after it, against `bar`.
 
-    done: "nothing", "log" or "page". columns: those that e-BH names. full: no row will join it any more; one that is
+    done: "nothing", "silenced", "log" or "page". columns: those that e-BH names. full: no row will join it any more; one that is
     not full is tested again, and until then held to a higher bar.
     """
 
@@ -64,6 +75,7 @@ class State(msgspec.Struct, frozen=True):
     until: first time not yet counted, by level. m: statistic by family/level. labels: evidence of past buckets of
     labels. strange: hits at each p-value, and rows, of past windows. early: the window that is filling, how often it
     was tested, and how many rows it had then, by level. told: row of the survey → what the last look said of it.
+    height: family/level → the statistic of its last full window as a share of its bar.
     """
 
     until: dict[str, int] = {}
@@ -76,6 +88,7 @@ class State(msgspec.Struct, frozen=True):
     incident: Incident | None = None
     quiet: int = 0
     told: dict[str, str] = {}
+    height: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -107,17 +120,18 @@ class Watched:
 
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
+    silences: tuple[Silence, ...] = (),
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
-    chance than looking once.
+    chance than looking once. silences: what pages nobody, and until when.
     """
     findings = _findings(project, {"grid": reference, "project": project, "tallies": tallies})
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
         return Watched(findings, (), (), known)
-    look = Look(reference, tallies, project, release)
+    look = Look(reference, tallies, project, release, silences)
     windows, raised, after = [], [], known
     for level in LEVELS[project.watch.window]:
         found, alarms, after = _inputs(look, level, after)
@@ -125,6 +139,9 @@ def watch(
         raised += alarms
     late, alarms, after = _labels(look, after)
     done, incidents, after = _incidents(look, tuple(windows + late), tuple(raised + alarms), after)
+    incidents = tuple(detailed(look, one) for one in incidents)
+    if after.incident is not None and after.incident != known.incident:
+        after = msgspec.structs.replace(after, incident=detailed(look, after.incident))
     return Watched(findings, incidents, done, after, rows)
 
 
@@ -261,21 +278,28 @@ def _incidents(
     look: Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
 ) -> tuple[tuple[Window, ...], tuple[Incident, ...], State]:
     order = sorted({window.end for window in windows} | {alarm.at for alarm in alarms})
-    known, quiet, pages, done = state.incident, state.quiet, [], {}
+    known, quiet, pages, done, height = state.incident, state.quiet, [], {}, dict(state.height)
     full = {window.end for window in windows if window.full}
     base = {window.end for window in windows if window.e and window.level == look.project.watch.window} & full
     for at in order:
         now = tuple(alarm for alarm in alarms if alarm.at == at)
-        verdict, why = harm_status(look, now, at) if now else ("unknown", "")
-        done[at] = route(now, verdict)
+        height |= _heights(window for window in windows if window.end == at and window.full)
+        heard = tuple(alarm for alarm in now if not muted(look.silences, alarm.family, at))
+        verdict, why = harm_status(look, heard, at) if heard else ("unknown", "")
+        done[at] = route(heard, verdict) if heard or not now else "silenced"
         if done[at] != "page":
-            quiet += at in base
+            quiet += at in base and (done[at] == "log" or (known is not None and resting(known, height)))
             known = None if quiet >= QUIET_WINDOWS[look.project.watch.window] else known
         elif known is None:
-            known, quiet = opened(now, verdict, look.release, why, money_lost(look, at)), 0
+            known, quiet = opened(heard, verdict, look.release, why, money_lost(look, at)), 0
             pages.append(known)
         else:
-            known, quiet = joined_by(known, now, verdict, windows=int(at in full)), 0
+            known, quiet = joined_by(known, heard, verdict, windows=int(at in full)), 0
             pages = [known if page.id == known.id else page for page in pages]
     marked = tuple(msgspec.structs.replace(window, done=done[window.end]) for window in windows)
-    return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet)
+    return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet, height=height)
+
+
+def _heights(windows: Iterable[Window]) -> dict[str, float]:
+    return {f"{family}/{window.level}": min(1e9, m / window.bar) for window in windows for family, m in
+            window.m.items()}
