@@ -8,8 +8,11 @@ from __future__ import annotations
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.data.preprocessing.same import joined_labels
+from shipworthy.deployment.alerts.silence import silences
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import release as releases
+from shipworthy.deployment.integration.releases.history import ledger
+from shipworthy.deployment.monitoring.foreign import fitting
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.store.workspace import Workspace
@@ -25,10 +28,13 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
 
     def judged(log: Table, labels: Table | None, state: State | None = None) -> Watched:
         seen = counted(release.model, grid, log, labels, place.project)
-        return watch(grid, seen, place.project, state=state, release=release.id)
+        quiet = silences(ledger(place.store), release.id) if state is not None else ()
+        return watch(grid, seen, place.project, state=state, release=release.id, silences=quiet)
 
     def own(state: State) -> Watched:
         served, known = drained_log(place.log, place.store.tables, release=release.id)
         return judged(served, joined_labels(known, place.project) if labels is None else labels, state)
 
-    return remembered(place.store, release.id, own) if log is None else judged(log, labels)
+    if log is not None:
+        return judged(fitting(log, labels, release.model), labels)
+    return remembered(place.store, release.id, own, project=place.project)

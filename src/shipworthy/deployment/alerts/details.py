@@ -108,6 +108,6 @@ def _pooled(before: Ints, now: Ints) -> tuple[Floats, Floats]:
     both = np.cumsum(before + now)
     group = np.minimum(both // max(10, int(both[-1]) // 20 or 1), 10**6) if len(both) else both
     codes = np.unique(group, return_inverse=True)[1]
-    a, b = (np.bincount(codes, weights=one) for one in (before, now))
+    a, b = (np.bincount(codes, weights=one).astype(np.float64) for one in (before, now))
     kept = a + b > 0
     return a[kept], b[kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import msgspec
@@ -18,9 +18,9 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.core.tallies import Tallies
-from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.alerts.details import detailed
 from shipworthy.deployment.alerts.silence import Silence, muted
+from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
@@ -53,8 +53,8 @@ CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bia
 class Window(msgspec.Struct, frozen=True):
     """One tested window. e: e-value of the window by family; m: the alarm statistic after it, against `bar`.
 
-    done: "nothing", "silenced", "log" or "page". columns: those that e-BH names. full: no row will join it any more; one that is
-    not full is tested again, and until then held to a higher bar.
+    done: "nothing", "silenced", "log" or "page". columns: those that e-BH names. full: no row will join it any more;
+    one that is not full is tested again, and until then held to a higher bar.
     """
 
     level: str
@@ -93,13 +93,19 @@ class State(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log."""
+    """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log.
+
+    silenced: whether all alarms of the open incident are silenced now. grid, tallies: what was judged.
+    """
 
     findings: tuple[Finding, ...]
     incidents: tuple[Incident, ...]
     windows: tuple[Window, ...]
     state: State
     rows: int = 0
+    silenced: bool = False
+    grid: Reference | None = field(default=None, repr=False, compare=False)
+    tallies: Tallies | None = field(default=None, repr=False, compare=False)
 
     @property
     def pages(self) -> int:
@@ -130,7 +136,7 @@ def watch(
     findings = _findings(project, {"grid": reference, "project": project, "tallies": tallies})
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
-        return Watched(findings, (), (), known)
+        return Watched(findings, (), (), known, grid=reference, tallies=tallies)
     look = Look(reference, tallies, project, release, silences)
     windows, raised, after = [], [], known
     for level in LEVELS[project.watch.window]:
@@ -142,7 +148,7 @@ def watch(
     incidents = tuple(detailed(look, one) for one in incidents)
     if after.incident is not None and after.incident != known.incident:
         after = msgspec.structs.replace(after, incident=detailed(look, after.incident))
-    return Watched(findings, incidents, done, after, rows)
+    return Watched(findings, incidents, done, after, rows, grid=reference, tallies=tallies)
 
 
 def counted(
