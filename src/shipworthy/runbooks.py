@@ -16,12 +16,15 @@ from shipworthy.core.settings.sinks import Runbook
 from shipworthy.core.table import Table
 from shipworthy.deployment.alerts.message import message, trial
 from shipworthy.deployment.alerts.outbox import Deliver, Posted, deliver, put
+from shipworthy.deployment.alerts.picture import pictured
 from shipworthy.deployment.alerts.silence import Silence, silence
 from shipworthy.deployment.integration.releases.history import can_sign, ledger, record
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.memory import closed
-from shipworthy.deployment.monitoring.watch import Watched
-from shipworthy.errors import ShipworthyError
+from shipworthy.deployment.monitoring.watch import Watched, watch
+from shipworthy.errors import Misuse, ShipworthyError
+from shipworthy.exchange.report.charts import draw
+from shipworthy.exchange.report.monitor import monitor_page
 from shipworthy.store.files import lock
 from shipworthy.store.workspace import Place, Workspace, opened
 
@@ -63,6 +66,20 @@ def try_sinks(place: Place) -> Posted:
     place = opened(place)
     put(place.store, place.project.sink, [trial(place.project.project.name, datetime.now(UTC).isoformat())])
     return post(place)
+
+
+def report(place: Place, watched: Watched) -> str:
+    """What was watched as one HTML page, complete in itself; the alarms are shown from the release's first row on."""
+    place = opened(place)
+    if watched.grid is None or watched.tallies is None:
+        raise Misuse("nothing was judged in this look", where="the monitor report", hint="look first: flow.watch")
+    release, project = flow.champion(place), place.project
+    whole = watch(watched.grid, watched.tallies, project)
+    picture = pictured(watched.grid, watched.tallies, project, whole.windows) if watched.rows else {}
+    own = [(str(one.facts["title"]), draw(one.function(watched.tallies)))
+           for one in place.registry.of("panel").values()] if watched.rows else []
+    return monitor_page(project.project.name, release.id if release else "", picture, watched.findings,
+                        incident=watched.incident, silenced=watched.silenced, rows=watched.rows, panels=own)
 
 
 def close(place: Place, *, by: str, why: str) -> Incident:

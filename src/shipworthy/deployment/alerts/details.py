@@ -8,10 +8,9 @@ import msgspec
 import numpy as np
 
 from shipworthy.core.clock import DAY, micros
-from shipworthy.core.grid import FIXED
+from shipworthy.core.grid import FIXED, Cells
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Sums, Tallies
-from shipworthy.deployment.monitoring.columns import judge_windows
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.joined import FEWEST_ROWS, start_of, window_of
 from shipworthy.deployment.monitoring.look import RECENT_WINDOWS, Look
@@ -38,10 +37,9 @@ def column_effects(look: Look, since: int, until: int) -> dict[str, float]:
     rows = look.tallies.rows.whole.between(since, until + 1)
     if int(rows.cells[:, 0].sum()) < FEWEST_ROWS:
         return {}
-    plan = look.reference.plan
-    counts = {name: rows.total(f"column {name}")[None] for name in plan.names}
-    found = judge_windows(look.reference, counts, effect=look.project.watch.effect).effect[0]
-    return {name: float(w) for name, w in zip(plan.names, np.nan_to_num(found), strict=True)}
+    before = look.reference.grid.columns
+    return {cells.name: float(how_far(cells, before[cells.name], rows.total(f"column {cells.name}")[None])[0])
+            for cells in look.reference.plan.columns}
 
 
 def worst(tallies: Tallies, since: int, until: int) -> tuple[str, ...]:
@@ -92,22 +90,46 @@ def _moved(rows: Sums, name: str, since: int, until: int) -> tuple[float, str] |
 
 
 def effect_between(before: Ints, now: Ints) -> float:
-    """Cohen's w between two counts over the same cells, its expectation without a change taken off.
-
-    Cells are pooled until each has five rows. Source: Pearson (1911); Cohen (1988).
-    """
-    a, b = _pooled(before, now)
-    n, m = a.sum(), b.sum()
-    if len(a) < 2 or not n or not m:
-        return 0.0
-    x2 = float(((a * np.sqrt(m / n) - b * np.sqrt(n / m)) ** 2 / (a + b)).sum())
-    return float(np.sqrt(max(0.0, x2 - (len(a) - 1)) / (n * m / (n + m))))
-
-
-def _pooled(before: Ints, now: Ints) -> tuple[Floats, Floats]:
+    """Cohen's w between two counts over the same cells; neighbours are pooled into about twenty groups."""
     both = np.cumsum(before + now)
-    group = np.minimum(both // max(10, int(both[-1]) // 20 or 1), 10**6) if len(both) else both
-    codes = np.unique(group, return_inverse=True)[1]
-    a, b = (np.bincount(codes, weights=one).astype(np.float64) for one in (before, now))
-    kept = a + b > 0
-    return a[kept], b[kept]
+    group = np.unique(both // max(10, int(both[-1]) // 20 or 1), return_inverse=True)[1]
+    a, b = (np.bincount(group, weights=one).astype(np.float64) for one in (before, now))
+    return float(two_sample(a, b[None])[0])
+
+
+def how_far(cells: Cells, before: Ints, now: Ints) -> Floats:
+    """How far a column moved in each window, (w,) in Cohen's w; what the reference never had counts too.
+
+    before: (cells,). now: (w, cells). A number's body is pooled into twelve groups of equally many reference rows.
+    """
+    where = groups_of(cells, before)
+    size = int(where.max(initial=0)) + 1
+    pooled = np.zeros((len(now), size))
+    np.add.at(pooled.T, where, now.T)
+    return two_sample(np.bincount(where, weights=before, minlength=size).astype(np.float64), pooled)
+
+
+def groups_of(cells: Cells, before: Ints) -> Ints:
+    """The group of every cell, (cells,): 0 below the range, 1 to 12 the body, then above, and missing or infinite.
+
+    Of a category the twelve most frequent values, 12 for all others, then rare, unseen, and missing.
+    """
+    if cells.kind != "number":
+        values = np.minimum(np.arange(len(cells.values)), 12)
+        return np.concatenate([values, [13, 14, 15]]).astype(np.int64)
+    inner = before[2 : cells.size - 6]
+    share = np.cumsum(inner) / max(1, inner.sum())
+    body = 1 + np.minimum((share * 12 - 1e-9).astype(np.int64), 11)
+    return np.concatenate([[0, 0], np.maximum(body, 1), [13, 13], [14] * 4]).astype(np.int64)
+
+
+def two_sample(a: Floats, b: Floats) -> Floats:
+    """Cohen's w of every row of counts b, (w, groups), against a, (groups,), its expectation without a change taken
+    off. Source: Pearson (1911); Cohen (1988).
+    """
+    n, m = a.sum(), b.sum(axis=1)
+    known = (a + b) > 0
+    ratio = np.sqrt(np.maximum(m, 1) / max(n, 1))[:, None]
+    x2 = np.where(known, (a * ratio - b / ratio) ** 2 / np.where(known, a + b, 1), 0.0).sum(axis=1)
+    rows = np.maximum(n * m / np.maximum(n + m, 1), 1)
+    return np.where(m > 0, np.sqrt(np.maximum(0.0, x2 - (known.sum(axis=1) - 1)) / rows), 0.0)
