@@ -86,8 +86,8 @@ def _seen(incident: Incident) -> list[Cause]:
     moved = families & {"drift", "outliers"} or any(w > 0.1 for w in incident.effects.values())
     found = []
     if "broken" in families:
-        found.append(Cause("data", f"the feed of {names or 'a column'} broke: values are missing, unseen or beyond "
-                                   "all that training had", 3.0))
+        found.append(Cause("data", f"the feed of {(*incident.columns, 'a column')[0]} broke: values are missing, "
+                                   "unseen or beyond all that training had", 3.0))
     if moved and "broken" not in families:
         most = max(incident.effects, key=lambda name: incident.effects[name], default="")
         found.append(Cause("data", f"other rows arrive: {most or names or 'the columns'} moved most", 1.5))

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from shipworthy import __version__
 from shipworthy.core.evidence import Finding
 from shipworthy.exchange.report.page import SIGNS, WORDS, number
-from shipworthy.exchange.report.strokes import bars, dots, lines, pairs
+from shipworthy.exchange.report.strokes import SMALL, bars, dots, lines, pairs
 
 SHOWN_ALARMS = 4
 
@@ -83,9 +83,9 @@ def compact(value: float) -> str:
     """A number that may be huge: beyond a million by its power of ten.
 
     >>> compact(2.5e17), compact(1234.0)
-    ('10^17', '1,234')
+    ('10¹⁷', '1,234')
     """
-    return f"10^{math.floor(math.log10(value))}" if value >= 1e6 else number(value)
+    return f"10{str(math.floor(math.log10(value))).translate(SMALL)}" if value >= 1e6 else number(value)
 
 
 def alarm_lines(shown: Sequence[Mapping[str, Any]]) -> str:

@@ -176,7 +176,8 @@ def _ticks(values: Sequence[float], log: bool) -> list[tuple[float, str]]:
     if log:
         scale = _log(values)
         step = max(1, round((scale.high - scale.low) / 4))
-        return [(10.0**power, f"{10.0**power:g}" if abs(power) < 4 else f"10{str(power).translate(SMALL)}") for power in range(int(scale.low), int(scale.high) + 1, step)]
+        powers = range(int(scale.low), int(scale.high) + 1, step)
+        return [(10.0**n, f"{10.0**n:g}" if abs(n) < 4 else f"10{str(n).translate(SMALL)}") for n in powers]
     scale = _linear(values)
     return [(value, short(value)) for value in (scale.low, (scale.low + scale.high) / 2, scale.high)]
 
