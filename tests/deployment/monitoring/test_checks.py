@@ -33,11 +33,13 @@ from shipworthy.deployment.updating.poison import no_poison
 from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_monitoring as faults
+from shipworthy.sabotage import feedback as loops
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-PLANTED = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") == "sabotage"]
-TWINS = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") == "twin"]
+BANK = [*vars(faults).values(), *vars(loops).values()]
+PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
+TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
 
 
 def tally(grid: Reference, log: Table, labels: Table | None = None) -> Tallies:

@@ -11,7 +11,19 @@ import numpy.typing as npt
 from shipworthy.core.clock import DAY, MINUTE
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.table import Ints, Table
-from shipworthy.core.tallies import SAMPLED, Sample, Sums, Tallies, Words, add_sums, no_sample, no_sums, sums, thinned
+from shipworthy.core.tallies import (
+    SAMPLED,
+    Sample,
+    Sums,
+    Tallies,
+    Words,
+    add_sums,
+    mixed,
+    no_sample,
+    no_sums,
+    smallest,
+    sums,
+)
 from shipworthy.deployment.monitoring.joined import Joined, Served, join, served
 from shipworthy.deployment.monitoring.meters import Meter, Meters, layout, meters
 
@@ -98,9 +110,11 @@ def _scopes(how: Counting, seen: Served) -> list[Scope]:
 
 def sampled(seen: Served, known: Joined | None = None, most: int = SAMPLED) -> Sample:
     """Of every day the rows with the smallest hashes, with their loss where it is known."""
+    chosen = smallest(mixed(seen.ids.to_pylist()), seen.at // DAY, most)
     loss, arrived = np.full(seen.rows, -1, np.int64), np.zeros(seen.rows, np.int64)
     if known is not None:
         loss[known.row] = np.rint(known.loss * FIXED).astype(np.int64)
         arrived[known.row] = known.arrived
-    cells = np.stack([*(seen.cells[name] for name in seen.reference.plan.names), seen.where], axis=1)
-    return thinned(Sample(np.array(seen.ids.to_pylist(), np.str_), seen.at, cells, loss, arrived), most)
+    cells = [*(seen.cells[name][chosen] for name in seen.reference.plan.names), seen.where[chosen]]
+    ids = np.array(seen.ids.take(chosen).to_pylist(), np.str_)
+    return Sample(ids, seen.at[chosen], np.stack(cells, axis=1), loss[chosen], arrived[chosen])
