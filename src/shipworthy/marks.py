@@ -70,13 +70,13 @@ def twin(check: str) -> Callable[[F], F]:
     return _mark("twin", check, check=check)
 
 
-def meter(name: str, *, of: str, value: Callable[[Any], float]) -> Callable[[F], F]:
-    """Label a function `(table) -> int64 array` that counts rows: counts of two tables add up to those of both.
+def meter(name: str, *, of: str, cells: int, value: Callable[[Any], float]) -> Callable[[F], F]:
+    """Label a function `(table) -> int64[cells]` that counts rows: counts of two tables add up to those of both.
 
     of: "rows", what was served with its score and decision; or "labels", the same with the column `label`. value: the
-    figure that sums of such counts stand for.
+    figure that such sums stand for.
     """
-    return _mark("meter", name, of=of, value=value)
+    return _mark("meter", name, of=of, cells=cells, value=value)
 
 
 def sink(name: str) -> Callable[[F], F]:

@@ -12,8 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shipworthy import flow
+from shipworthy.core.meters import own_meters
+from shipworthy.core.registry import Marked
 from shipworthy.core.settings.sinks import Runbook
 from shipworthy.core.table import Table
+from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.alerts.message import message, trial
 from shipworthy.deployment.alerts.outbox import Deliver, Posted, deliver, put
 from shipworthy.deployment.alerts.picture import pictured
@@ -22,7 +25,7 @@ from shipworthy.deployment.integration.releases.history import can_sign, ledger,
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.memory import closed
 from shipworthy.deployment.monitoring.watch import Watched, watch
-from shipworthy.errors import Misuse, ShipworthyError
+from shipworthy.errors import FAULTS, Misuse, ShipworthyError
 from shipworthy.exchange.report.charts import draw
 from shipworthy.exchange.report.monitor import monitor_page
 from shipworthy.store.files import lock
@@ -69,17 +72,33 @@ def try_sinks(place: Place) -> Posted:
 
 
 def report(place: Place, watched: Watched) -> str:
-    """What was watched as one HTML page, complete in itself; the alarms are shown from the release's first row on."""
+    """What was watched as one HTML page, complete in itself; the alarms are shown from the first row judged on."""
     place = opened(place)
-    if watched.grid is None or watched.tallies is None:
-        raise Misuse("nothing was judged in this look", where="the monitor report", hint="look first: flow.watch")
-    release, project = flow.champion(place), place.project
-    whole = watch(watched.grid, watched.tallies, project)
-    picture = pictured(watched.grid, watched.tallies, project, whole.windows) if watched.rows else {}
-    own = [(str(one.facts["title"]), draw(one.function(watched.tallies)))
-           for one in place.registry.of("panel").values()] if watched.rows else []
+    release, project, own = flow.champion(place), place.project, own_meters(place.registry)
+    picture: dict[str, Any] = {}
+    panels: list[tuple[str, str]] = []
+    if watched.rows and watched.grid and watched.tallies:
+        whole = watch(watched.grid, watched.tallies, project, own=own)
+        picture = pictured(watched, project, whole.windows, own)
+        panels = [(str(one.facts["title"]), _drawn(one, watched.tallies)) for one in
+                  place.registry.of("panel").values()]
     return monitor_page(project.project.name, release.id if release else "", picture, watched.findings,
-                        incident=watched.incident, silenced=watched.silenced, rows=watched.rows, panels=own)
+                        incident=watched.incident, silenced=watched.silenced, rows=watched.rows, panels=panels)
+
+
+def _drawn(one: Marked, tallies: Tallies) -> str:
+    """The picture of a plugin's panel. Raises Misuse where it fails or makes no chart."""
+    try:
+        svg = draw(one.function(tallies))
+    except ShipworthyError:
+        raise
+    except FAULTS as error:
+        raise Misuse(f'the panel "{one.name}" fails: {type(error).__name__}: {error}', where=one.module,
+                     hint="mend it, or take its file out of `plugins` in shipworthy.toml") from error
+    if not svg:
+        raise Misuse(f'the panel "{one.name}" draws no chart that is known', where=one.module,
+                     hint='give {"kind": "bars", "name": [...], "value": [...]} or {"kind": "line", "x": …, "y": …}')
+    return svg
 
 
 def close(place: Place, *, by: str, why: str) -> Incident:

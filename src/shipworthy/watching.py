@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from shipworthy.core.clock import DAY, HOUR
+from shipworthy.core.meters import own_meters
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import FULL, Tallies
@@ -38,18 +39,18 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     labels: instead of those of the log; the log is then read whole.
     """
-    grid = stored(release)["grid"]
+    grid, mine = stored(release)["grid"], own_meters(place.registry)
 
     def judged(seen: Tallies, state: State | None) -> Watched:
         quiet = silences(ledger(place.store), release.id) if state is not None else ()
-        return watch(grid, seen, place.project, state=state, release=release.id, silences=quiet)
+        return watch(grid, seen, place.project, state=state, release=release.id, silences=quiet, own=mine)
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
-        return judged(counted(release.model, grid, log, known, place.project), state)
+        return judged(counted(release.model, grid, log, known, place.project, own=mine), state)
 
     def own(state: State) -> Watched:
-        how = counting.counting(grid, segments=place.project.watch.segments)
+        how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
         count(place)
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
@@ -75,10 +76,12 @@ def count(place: Workspace, known: Callable[[str], Counter | None] | None = None
 def counters(place: Workspace, tell: Callable[[str], None] = lambda text: None) -> Callable[[str], Counter | None]:
     """How to count a release, by its id; found once each. tell: of a release that is not here, or cannot be read."""
 
+    mine = own_meters(place.registry)
+
     @lru_cache(maxsize=64)
     def known(release_id: str) -> Counter | None:
         try:
-            return counter(find_release(place.releases, release_id), place.project)
+            return counter(find_release(place.releases, release_id), place.project, mine)
         except ShipworthyError as error:
             tell(f"answers of {release_id[:12]} are not counted: {error}")
             return None

@@ -112,8 +112,8 @@ def _follow(place: Workspace, every: float, other: object) -> None:
 def _show(found: Attended, as_json: bool) -> None:
     watched = found.watched
     if as_json:
-        put({"rows": watched.rows, "findings": watched.findings, "incidents": watched.incidents,
-             "open": watched.incident, "silenced": watched.silenced, "done": found.done,
+        put({"rows": watched.rows, "findings": watched.findings, "figures": watched.figures,
+             "incidents": watched.incidents, "open": watched.incident, "silenced": watched.silenced, "done": found.done,
              "undelivered": found.posted.waiting})
         return
     for line in (*lines(watched), *(f"DONE  {step}" for step in found.done)):
@@ -128,6 +128,7 @@ def lines(watched: Watched) -> list[str]:
         return ["no data yet: nothing was served since the promotion; start it with: shipworthy serve"]
     found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
              for finding in watched.findings]
+    found += [f"figure         {one.sentence}" for one in watched.figures]
     for incident in watched.incidents:
         found += as_lines("PAGE", incident)
     known = watched.incident

@@ -23,6 +23,7 @@ CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "panel": (("tallies",), ()),
 }
 """Kind → what it is given by position, and by name."""
+CELLS = 256
 TASKS = ("binary", "multiclass", "regression")
 WORDS = {"direction": ("higher", "lower"), "needs": ("probability", "decision", "value"),
          "of": ("rows", "labels")}
@@ -48,6 +49,8 @@ def faults(function: Callable[..., Any], facts: Mapping[str, Any]) -> list[str]:
     found += ["has the name of a built-in metric"] if facts["kind"] == "metric" and facts["name"] in METRICS else []
     if facts["kind"] == "meter":
         found += _value(facts["value"])
+        found += [] if isinstance(facts["cells"], int) and 0 < facts["cells"] <= CELLS else [
+            f"counts {facts['cells']!r} cells; they are a number from 1 to {CELLS}"]
     found += [fault for key, known in WORDS.items() if key in facts for fault in _word(key, facts[key], known)]
     return found
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import FIXED, NAN, NULL, SCORE_CELLS, Cells, Reference
+from shipworthy.core.meters import OwnMeter
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Sums, Tallies
@@ -16,20 +17,26 @@ from shipworthy.deployment.monitoring.columns import judge_windows
 from shipworthy.deployment.monitoring.harm import reference_risk, risk_limit
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.meters import DECILES
-from shipworthy.deployment.monitoring.watch import Window
+from shipworthy.deployment.monitoring.own import path
+from shipworthy.deployment.monitoring.watch import Watched, Window
 from shipworthy.deployment.monitoring.windows import Cut, cut, summed
+from shipworthy.errors import Misuse
 
 POINTS, COLUMNS, SEGMENTS, BINS = 180, 60, 40, 32
 Series = dict[str, Any]
 
 
 def pictured(
-    reference: Reference, tallies: Tallies, project: Project, windows: tuple[Window, ...]
+    watched: Watched, project: Project, windows: tuple[Window, ...], own: tuple[OwnMeter, ...] = ()
 ) -> dict[str, Any]:
     """The series and tables of a report; times are milliseconds since 1970.
 
-    windows: of a watch from the first row on, for the alarm statistics.
+    windows: of a watch from the first row on, for the alarm statistics. own: the user's meters. Raises Misuse for a
+    look that judged nothing.
     """
+    reference, tallies = watched.grid, watched.tallies
+    if reference is None or tallies is None:
+        raise Misuse("nothing was judged in this look", where="the monitor report", hint="look first: flow.watch")
     level = project.watch.window
     rows = tallies.rows.whole
     parts = cut(rows, level, until=tallies.until, every=True)
@@ -39,6 +46,7 @@ def pictured(
         "performance": _performance(reference, tallies, project), "bias": _bias(tallies, reference),
         "alarms": _alarms(windows, LEVELS[level]), "segments": _segments(tallies),
         "labels": int(tallies.labels.whole.total("labels")[0]), "until": max(tallies.until, tallies.told) // 1_000,
+        "meters": [_meter(one, watched, project) for one in own],
         "more": max(0, len(reference.plan.columns) - COLUMNS),
     }
 
@@ -201,6 +209,22 @@ def _segments(tallies: Tallies) -> list[Series]:
         found.append({"name": name, "rows": rows, "labels": int(n),
                       "risk": float(loss / FIXED / n) if n >= 30 else None})
     return found
+
+
+def _meter(own: OwnMeter, watched: Watched, project: Project) -> Series:
+    """A figure of the user's by window, with its 95 % interval."""
+    assert watched.tallies is not None
+    part, until = (watched.tallies.rows, watched.tallies.until) if own.of == "rows" else (
+        watched.tallies.labels, watched.tallies.told)
+    found = path(own, part.whole, project.watch.window, until)
+    kept = slice(-POINTS, None)
+    low, high = found.value - 2.13 * found.error, found.value + 2.13 * found.error  # Student's t, 15 degrees
+    limits = next((one for one in project.meter if one.name == own.name), None)
+    return {"name": own.name, "x": (found.at[kept] // 1_000).tolist(),
+            **{key: [_figure(one) for one in values[kept]] for key, values in
+               (("y", found.value), ("low", low), ("high", high))},
+            "limits": [one for one in (limits.at_most, limits.at_least) if one is not None] if limits else [],
+            "sentence": next((one.sentence for one in watched.figures if one.name == own.name), "")}
 
 
 def _figure(value: Floats | float) -> float | None:

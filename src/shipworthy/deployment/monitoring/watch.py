@@ -13,6 +13,7 @@ from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.grid import Reference
 from shipworthy.core.judge import run
+from shipworthy.core.meters import OwnMeter
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
@@ -43,6 +44,7 @@ from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_lab
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
 from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
+from shipworthy.deployment.monitoring.own import Figure, figure, judged_all
 from shipworthy.deployment.monitoring.windows import EVER, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
@@ -97,7 +99,8 @@ class State(msgspec.Struct, frozen=True):
 class Watched:
     """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log.
 
-    silenced: whether all alarms of the open incident are silenced now. grid, tallies: what was judged.
+    silenced: whether all alarms of the open incident are silenced now. figures: of the user's
+    meters. grid, tallies: what was judged.
     """
 
     findings: tuple[Finding, ...]
@@ -106,6 +109,7 @@ class Watched:
     state: State
     rows: int = 0
     silenced: bool = False
+    figures: tuple[Figure, ...] = ()
     grid: Reference | None = field(default=None, repr=False, compare=False)
     tallies: Tallies | None = field(default=None, repr=False, compare=False)
 
@@ -128,12 +132,12 @@ class Watched:
 
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
-    silences: tuple[Silence, ...] = (),
+    silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
-    chance than looking once. silences: what pages nobody, and until when.
+    chance than looking once. silences: what pages nobody, and until when. own: meters of the user that were counted.
     """
     tallies, beside = apart(tallies)
     case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
@@ -141,22 +145,25 @@ def watch(
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
         return Watched(findings, (), (), known, grid=reference, tallies=tallies)
-    look = Look(reference, tallies, project, release, silences)
+    look = Look(reference, tallies, project, release, silences, own)
     windows, raised, after = [], [], known
     for level in LEVELS[project.watch.window]:
         found, alarms, after = _inputs(look, level, after)
         windows += found
         raised += alarms
     late, alarms, after = _labels(look, after)
-    done, incidents, after = _incidents(look, tuple(windows + late), tuple(raised + alarms), after)
+    mine, beyond, after = _own(look, after)
+    done, incidents, after = _incidents(look, (*windows, *late, *mine), (*raised, *alarms, *beyond), after)
     incidents = tuple(detailed(look, one) for one in incidents)
     if after.incident is not None and after.incident != known.incident:
         after = msgspec.structs.replace(after, incident=detailed(look, after.incident))
-    return Watched(findings, incidents, done, after, rows, grid=reference, tallies=tallies)
+    told = tuple(figure(one, look, look.limits(one.name)) for one in own)
+    return Watched(findings, incidents, done, after, rows, figures=told, grid=reference, tallies=tallies)
 
 
 def counted(
-    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project
+    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project,
+    *, own: tuple[OwnMeter, ...] = (),
 ) -> Tallies:
     """A log and its labels as tallies, by the hour or day that the project watches.
 
@@ -169,7 +176,8 @@ def counted(
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
     width = HOUR if project.watch.window == "hour" else DAY
-    return tally(counting(reference, segments=project.watch.segments, width=width), model.cleaned(log, but=OWN), labels)
+    how = counting(reference, segments=project.watch.segments, width=width, own=own)
+    return tally(how, model.cleaned(log, but=OWN), labels)
 
 
 def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
@@ -275,6 +283,18 @@ def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]
         alarms.append(Alarm("bias", level, min(whole.end(int(out[0])), until), abs(float(path[1][out[0]]))))
         after = msgspec.structs.replace(after, bias_paged=True)
     return windows, alarms, after
+
+
+def _own(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]:
+    """The user's figures against their limits."""
+    found = judged_all(look, state.m, state.until)
+    windows = [Window(one.level, start, end, rows, {one.family: e}, {one.family: m},
+                      look.bar(one.level, levels=len(LEVELS[look.project.watch.window])))
+               for one in found for start, end, rows, e, m in one.windows]
+    names = {f"{one.family}/{one.level}": one for one in found}
+    return windows, [alarm for one in found for alarm in one.alarms], msgspec.structs.replace(
+        state, m={**state.m, **{name: one.m for name, one in names.items()}},
+        until={**state.until, **{name: one.until for name, one in names.items() if one.until > EVER}})
 
 
 def _incidents(

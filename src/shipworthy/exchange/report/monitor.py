@@ -52,7 +52,7 @@ def _standing(incident: Any, silenced: bool, rows: int) -> str:
 def _tables(picture: Mapping[str, Any]) -> dict[str, Any]:
     columns = [{**one, "chart": Markup(pairs(one["names"], one["before"], one["now"], label=one["name"], small=True))}
                for one in picture.get("columns", ())]
-    meters = [{**one, "chart": Markup(lines(one["x"], [("s0", one["name"], one["y"])], limit=one.get("limit"),
+    meters = [{**one, "chart": Markup(lines(one["x"], [("s0", one["name"], one["y"])], limits=one["limits"],
                                             band=(one["low"], one["high"]), label=one["name"]))}
               for one in picture.get("meters", ())]
     return {"columns": columns, "meters": meters, "more": picture.get("more", 0), "labels": picture.get("labels", 0),
@@ -66,12 +66,10 @@ def _charts(picture: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> d
     made = {
         "traffic": bars(traffic.get("x", ()), traffic.get("y", ()), label="rows by window"),
         "drift": lines(drift["x"], [*((f"s{k}", name, y) for k, (name, y) in enumerate(drift["most"])),
-                                    ("all", "all columns", drift["all"])], limit=drift["limit"], label="drift")
+                                    ("all", "all columns", drift["all"])], limits=[drift["limit"]], label="drift")
         if drift else "",
         "alarms": alarm_lines(shown),
-        "performance": lines(known["x"], [("s2", "expected of the scores", known["expected"]),
-                                          ("s0", "measured", known["risk"])], limit=known["limit"],
-                             band=(known["low"], known["high"]), label="risk by day") if known else "",
+        "performance": _performance(known) if known else "",
         "score": pairs(score["names"], score["before"], score["now"], label="scores") if score else "",
         "bias": dots([(str(one["decile"]), one["expected"], one["came"], one["low"], one["high"])
                       for one in picture.get("bias", ())], label="bias by decile"),
@@ -98,7 +96,13 @@ def alarm_lines(shown: Sequence[Mapping[str, Any]]) -> str:
             last = known.get(at, last)
             values.append(last)
         series.append((f"s{k}", f"{one['family']}, by {one['level']}", values))
-    return lines(x, series, limit=1.0, log=True, label="alarm statistics")
+    return lines(x, series, limits=[1.0], log=True, label="alarm statistics")
+
+
+def _performance(known: Mapping[str, Any]) -> str:
+    series = [("s2", "expected of the scores", known["expected"]), ("s0", "measured", known["risk"])]
+    return lines(known["x"], series, limits=[known["limit"]] if known["limit"] else [],
+                 band=(known["low"], known["high"]), label="risk by day")
 
 
 def _time(milliseconds: int) -> str:

@@ -16,10 +16,10 @@ Values = Sequence[float | None]
 
 
 def lines(
-    x: Sequence[float], series: Sequence[tuple[str, str, Values]], *, limit: float | None = None,
+    x: Sequence[float], series: Sequence[tuple[str, str, Values]], *, limits: Sequence[float] = (),
     band: tuple[Values, Values] | None = None, log: bool = False, label: str = "", least: float = 0.0
 ) -> str:
-    """Lines over time. series: (class, name, values); None is a gap. limit: drawn dashed. log: of base ten.
+    """Lines over time. series: (class, name, values); None is a gap. limits: drawn dashed. log: of base ten.
 
     x: milliseconds since 1970. least: the highest that the axis is sure to reach.
     """
@@ -27,14 +27,12 @@ def lines(
     known += [value for side in band or () for value in side if value is not None]
     if not x or not known:
         return ""
-    if limit is not None:
-        known.append(limit)
+    known += limits
     place = _log(known) if log else _linear([*known, 0.0, least])
     wide = _wide(x)
     drawn = [_band(x, band, wide, place)] if band else []
-    if limit is not None:
-        drawn.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - 4}" y1="{place(limit):.1f}" '
-                     f'y2="{place(limit):.1f}"/>')
+    drawn += [f'<line class="limit" x1="{LEFT}" x2="{WIDTH - 4}" y1="{place(limit):.1f}" y2="{place(limit):.1f}"/>'
+              for limit in limits]
     for kind, name, values in series:
         drawn.append(f'<g class="{kind}"><title>{escape(name)}</title>{_path(x, values, wide, place)}</g>')
     return _frame(drawn, _ticks(known if log else [*known, 0.0, least], log), place, _dates(x), label)
