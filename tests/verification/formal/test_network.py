@@ -223,3 +223,11 @@ def test_properties_of_a_released_network_are_decided_and_checked(clean: dict[st
         (tmp_path / name).write_bytes(raw)
     for raw in files.values():
         check(raw, [read(tmp_path)])
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_row_outside_the_domain_is_not_proved_to_keep_its_decision(place: int) -> None:
+    row = np.array([0.0, 0.0, 0.0])
+    row[place] = 9.0
+    found = ask(network_of(3), WIDE, Robust(row, (0.1, 0.1, 0.0)))
+    assert (found.status, found.why) == ("unknown", "the row lies outside the domain")

@@ -302,6 +302,8 @@ class _Claims:
     def robust(self, claim: Robust) -> Verdict:
         box = self.domain.but({place: near_span(self.domain.spans[place], float(x), float(claim.reach[place]))
                                for place, x in enumerate(claim.row)})
+        if self.root(box, [self.net]).empty[0]:
+            return Verdict("unknown", -math.inf, math.inf, why="the row lies outside the domain")
         margin = self.program.margin(np.asarray(claim.row, np.float64)[None])[0]
         if len(margin) == 1 and math.isinf(claim.cut):
             return Verdict("proved", -math.inf, math.inf)
