@@ -11,10 +11,13 @@ from functools import lru_cache, partial
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.core.tallies import FULL
+from shipworthy.core.tallies import FULL, Tallies
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
 from shipworthy.deployment.integration.log.drain import drain, drained_log
+from shipworthy.deployment.integration.log.read import labels as labels_of
+from shipworthy.deployment.integration.log.read import predictions
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.log.tally import Counter, Tallied, counter, tally
 from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
@@ -48,7 +51,8 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
         seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-        return watch(grid, seen, place.project, state=state, release=release.id)
+        beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
+        return watch(grid, seen, place.project, state=state, release=release.id, beside=beside)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
@@ -56,6 +60,22 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     if log is not None:
         return given(log)
     return remembered(place.store, release.id, own if labels is None else told)
+
+
+def held_back(place: Workspace, release: Release, *, since: int) -> Tallies | None:
+    """What the champion before a release answered of its traffic, counted over the grid of that release.
+
+    The log is read for it, but only the few rows that were held back. None where that champion answers nothing, and
+    what chance answers is counted with the rest.
+    """
+    rules = place.project.feedback
+    if not rules.holdback or rules.policy != "previous" or since >= FULL:
+        return None
+    log = predictions(place.log, place.store.tables, since=since, arm=HELD)
+    if not log.rows:
+        return None
+    known = labels_of(place.log, place.store.tables, served=log, since=since)
+    return counted(release.model, stored(release)["grid"], log, joined_labels(known, place.project), place.project)
 
 
 def count(place: Workspace, known: Callable[[str], Counter | None] | None = None) -> Tallied:

@@ -134,7 +134,7 @@ def test_few_calibration_rows_say_unknown(case: Case, serve: Any) -> None:
     from dataclasses import replace
 
     log, _ = serve(count=500)
-    few = replace(case["grid"], strange=case["grid"].strange[:50])
+    few = replace(case["grid"], strange=case["grid"].strange[:50], isolated=case["grid"].isolated[:50])
     assert outlier_rate(few, tally(few, log)).verdict == "unknown"
 
 
