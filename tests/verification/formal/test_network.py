@@ -31,7 +31,7 @@ from shipworthy.verification.formal.claims import (
 )
 from shipworthy.verification.formal.declared import certificates, proofs
 from shipworthy.verification.formal.families import Prover
-from shipworthy.verification.formal.layers import ACTIVATED
+from shipworthy.verification.formal.layers import ACTIVATED, relaxed
 from shipworthy.verification.formal.linear import near_span
 from shipworthy_check import Rejected, check, read
 
@@ -231,3 +231,19 @@ def test_a_row_outside_the_domain_is_not_proved_to_keep_its_decision(place: int)
     row[place] = 9.0
     found = ask(network_of(3), WIDE, Robust(row, (0.1, 0.1, 0.0)))
     assert (found.status, found.why) == ("unknown", "the row lies outside the domain")
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_an_activation_lies_between_its_lines(activation: str) -> None:
+    random = np.random.default_rng(0)
+    low = np.concatenate([random.normal(0, 3, 4_000), random.normal(0, 1e6, 50)])
+    high = low + np.concatenate([random.choice([1e-14, 1e-6, 0.1, 1, 5], 4_000) * random.random(4_000),
+                                 random.random(50) * 1e6])
+    over, top, under, bottom = (side.astype(np.longdouble) for side in relaxed(activation, low, high))
+    for share in np.linspace(0, 1, 21):
+        x = np.clip(low + share * (high - low), low, high).astype(np.longdouble)
+        half = np.exp(-np.abs(x))
+        true = {"relu": np.maximum(x, 0), "identity": x, "tanh": np.tanh(x),
+                "logistic": np.where(x > 0, 1 / (1 + half), half / (1 + half))}[activation]
+        assert (under * x + bottom <= true).all()
+        assert (true <= over * x + top).all()
