@@ -206,6 +206,17 @@ def test_a_token_dropped_added_or_changed_is_seen(tmp_path: Path) -> None:
         assert not accepted(replace(found, certificate=forged), [], tmp_path, program), tokens
 
 
+def test_rules_that_leave_no_row_are_proved_and_checked(tmp_path: Path) -> None:
+    program, domain = network_of(2), Domain((Span(-2, -1, False), Span(1, 2, False), Span(codes=(0, 1, 2))), (),
+                                            ((0, 1),))
+    found = ask(program, domain, Below(-1e6))
+    assert found.status == "proved"
+    assert found.certificate is not None
+    assert accepted(found, [], tmp_path, program)
+    loose = replace(found.certificate, parts=(replace(found.certificate.parts[0], rules=({"at_least": [1, 0]},)),))
+    assert not accepted(replace(found, certificate=loose), [], tmp_path, program)
+
+
 # ── declared properties ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -188,10 +188,10 @@ class _Asked:
     def answer(self, budget: Budget) -> tuple[Hunted, Part | None]:
         """What the search came to, and the part of a certificate if it is short enough."""
         found = Hunt(self.sought, self.domain, self.goal).run(self.root, budget)
-        if found.state != "below" or not 0 < found.ends <= MOST_ENDS:
-            return found, None
         sure = found.upper + 4 * self.sought.guard + 1e-9 * max(1.0, abs(found.upper))
         goal = self.goal if math.isfinite(self.goal) else sure
+        if found.state != "below" or found.ends > MOST_ENDS or self.root.empty[0] or not math.isfinite(goal):
+            return found, None
         rules = tuple([{"one_of": list(group)} for group in self.domain.one_of]
                       + [{"at_least": list(pair)} for pair in self.domain.at_least])
         levels = np.diff(self.root.first).tolist()
@@ -281,7 +281,7 @@ class _Claims:
                 return Verdict("refuted", found.best, found.upper, found.row, nodes=nodes)
             if found.state == "unknown":
                 why = why or (WITHIN_ROUNDING if found.stuck else BUDGET_ENDED)
-            whole = whole and (part is not None or not found.ends)
+            whole = whole and part is not None
             parts += [part] if part is not None else []
         if why:
             return Verdict("unknown", low, high, row, nodes=nodes, why=why)
