@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from shipworthy.core.program import Program
+from shipworthy.core.program import Program, Term
 from shipworthy.core.project import Property
 from shipworthy.core.table import Floats
 from shipworthy.kernels import dense
@@ -33,6 +33,8 @@ from shipworthy.verification.formal.declared import certificates, proofs
 from shipworthy.verification.formal.families import Prover
 from shipworthy.verification.formal.layers import ACTIVATED, relaxed
 from shipworthy.verification.formal.linear import near_span
+from shipworthy.verification.formal.local import local_queries_decided
+from shipworthy.verification.formal.network import parting
 from shipworthy_check import Rejected, check, read
 
 from .networks import listed, most_gained, network_of
@@ -149,6 +151,22 @@ def test_the_activations_of_the_kernel_lie_as_near_to_the_true_ones_as_the_bound
     assert np.abs(dense.ACTIVATIONS["logistic"](x) - 1 / (1 + np.exp(-x.astype(np.longdouble)))).max() < ACTIVATED
 
 
+def test_kernel_and_bounds_give_single_rows_the_same_margin_and_an_altered_bound_is_seen() -> None:
+    random = np.random.default_rng(0)
+    for seed in range(60):
+        outputs, _ = weights_of(seed)
+        program = network_of(seed, outputs)
+        rows = np.stack([random.normal(0, 3, 40), random.normal(0, 3, 40), random.integers(0, 3, 40)], axis=1)
+        rows[random.random(rows.shape) < 0.2] = np.nan
+        assert parting(program, rows) is None, seed
+        arrays = dict(program.terms[0].arrays)
+        arrays["bias0"] = arrays["bias0"] + 1e-6
+        other = replace(program, terms=(Term(program.terms[0].kind, arrays),))
+        object.__setattr__(other, "scorer", program.scorer)  # a kernel that was made of other arrays
+        moved = np.abs(other.margin(rows) - replace(other).margin(rows)).max()
+        assert (parting(other, rows) is not None) == (moved > 1e-9), seed
+
+
 # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -258,3 +276,10 @@ def test_an_activation_lies_between_its_lines(activation: str) -> None:
                 "logistic": np.where(x > 0, 1 / (1 + half), half / (1 + half))}[activation]
         assert (under * x + bottom <= true).all()
         assert (true <= over * x + top).all()
+
+
+def test_errors_of_measurement_are_decided_for_a_network_as_for_trees(clean: dict[str, Any]) -> None:
+    model = clean["steps"].train(clean["parts"].learn, learner="network")
+    finding = local_queries_decided(model, clean["parts"], clean["arrived"], clean["steps"])
+    assert finding.verdict == "pass", finding.sentence
+    assert finding.sentence.endswith("0 are not decided; at least 95% must be.")

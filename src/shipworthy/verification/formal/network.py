@@ -36,7 +36,7 @@ from shipworthy.verification.formal.ensemble import without
 from shipworthy.verification.formal.hunting import Hunt, Hunted, Sought
 from shipworthy.verification.formal.layers import Above, Net, extremes, highest, network, steepness
 from shipworthy.verification.formal.linear import near_span
-from shipworthy.verification.formal.regions import Boxes, region
+from shipworthy.verification.formal.regions import Boxes, joined, region
 
 MOST_ENDS = 20_000  # a certificate of more would take its reader minutes
 GRID = 17
@@ -216,6 +216,26 @@ def _written(span: Span, levels: int) -> list[object]:
 def is_network(program: Program) -> bool:
     """Whether a program is one network and nothing else."""
     return len(program.terms) == 1 and isinstance(program.terms[0].kind, Dense)
+
+
+def parting(program: Program, rows: Floats) -> Floats | None:
+    """The first of some rows that kernel and bounds give different margins; None if there is none.
+
+    The bounds of a box that holds one row alone leave nothing but rounding.
+    """
+    net = network(program)
+    if net is None:
+        return None
+    domain = Domain(tuple(Span(codes=tuple(range(one.levels))) if one.levels else Span() for one in program.inputs))
+    own = _Claims(program, net, domain, Budget())
+    boxes = joined([own.root(domain.but({place: near_span(span, float(x), 0.0) for place, (span, x) in enumerate(
+        zip(domain.spans, row, strict=True))}), [net]) for row in rows])
+    for weights in np.eye(program.outputs):
+        sought = Total((Side(net, program, tuple(weights.tolist())),), own.root(domain, [net]))
+        off = np.abs(sought.bounds(boxes)[0] - sought.values(rows)) > 4 * sought.guard
+        if off.any():
+            return np.asarray(rows[int(off.argmax())])
+    return None
 
 
 def decide(program: Program, claim: Claim, domain: Domain, budget: Budget) -> Verdict:
