@@ -16,16 +16,18 @@ Case = Mapping[str, Any]
 
 @sabotage("rows-that-mean-something-else", check="shift-mitigation")
 def rows_that_mean_something_else(case: Case) -> Case:
-    """Holdout rows that each have the outcome of another row; of a number, every second is six spreads too high.
+    """Holdout rows whose outcome is the next class instead; of a number, every one is six spreads too high.
 
     Neither weights nor other shares of the classes make up for that.
     """
     parts: Parts = case["parts"]
     rows, target = parts.holdout, case["model"].sheet.target
     values = np.array(rows.column(target).to_pylist(), object)
-    if case["model"].classes:
-        values = np.random.default_rng(17).permutation(values)
+    classes = case["model"].classes
+    if classes:
+        after = dict(zip(classes, (*classes[1:], classes[0]), strict=True))
+        values = np.array([after.get(word, word) for word in values], object)
     else:
-        values[1::2] += 6 * np.std(np.asarray(values, np.float64))
+        values = values + 6 * np.std(np.asarray(values, np.float64))
     mixed = rows.with_column(target, pa.array(values.tolist(), rows.column(target).type))
     return {**case, "parts": Parts(parts.learn, parts.tune, mixed)}

@@ -1,11 +1,10 @@
 """Could this model be corrected if traffic shifts before labels come? Tried on holdout rows, whose labels are there.
 
-One half of them stands for the reference, the other, thinned to another population, for traffic; then the other way.
+The tune part is the reference; the holdout, thinned to another population, is the traffic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -28,7 +27,6 @@ from shipworthy.marks import check
 from shipworthy.metrics.intervals import paired_mean_difference, wilson
 from shipworthy.metrics.losses import row_losses
 
-Pair = tuple[Table, Table]
 SURE = 1.959964
 TILT = 1.5
 LABEL = "have a random sample of recent rows labelled when the traffic shifts"
@@ -39,45 +37,36 @@ def shift_mitigation(model: Model, parts: Parts, *, odds: float = 3.0, limit: fl
     """Whether scores alone tell how often each class comes, within `limit`, and correct for it, where the rarest comes
     `odds` times as often against the others; of a regression, whether weighted intervals cover other rows within it.
     """
-    rows = parts.holdout
-    halves = [rows.take(np.arange(first, rows.rows, 2)) for first in (0, 1)]
-    turns = (halves, halves[::-1])
+    before, later = parts.tune, parts.holdout
     if model.task == "regression":
-        now = [later.take(thinned(np.exp(TILT * _rank(model.score(later))))) for _, later in turns]
+        now = later.take(thinned(np.exp(TILT * _rank(model.score(later)))))
     else:
-        truth = [np.asarray(model.truth(later), np.int64) for _, later in turns]
-        rare = int(np.argmin(np.bincount(np.concatenate(truth), minlength=len(model.classes))))
-        now = [later.take(thinned(np.where(came == rare, 1.0, 1.0 / odds)))
-               for (_, later), came in zip(turns, truth, strict=True)]
-    fewest = min(each.rows for each in (*halves, *now))
+        truth = np.asarray(model.truth(later), np.int64)
+        rare = int(np.argmin(np.bincount(truth, minlength=len(model.classes))))
+        now = later.take(thinned(np.where(truth == rare, 1.0, 1.0 / odds)))
+    fewest = min(before.rows, now.rows)
     if fewest < LEAST_ROWS:
         return say("unknown", f"{fewest} rows are too few to try a shift on; {LEAST_ROWS} are needed.", n=fewest,
                    remedy="hold out more rows")
-    pairs = [(before, each) for (before, _), each in zip(turns, now, strict=True)]
-    return _intervals(model, pairs, limit) if model.task == "regression" else _classes(model, pairs, rare, limit)
+    return _intervals(model, before, now, limit) if model.task == "regression" else _classes(
+        model, before, now, rare, limit)
 
 
-def _classes(model: Model, pairs: Sequence[Pair], rare: int, limit: float) -> Finding:
-    came, told, errors, losses = [], [], [], []
-    for before, now in pairs:
-        scores, truth = model.score(now), np.asarray(model.truth(now), np.int64)
-        chance = _each(scores)
-        priors = new_shares(chance, _each(model.score(before)), np.asarray(model.truth(before), np.int64))
-        came.append(float(np.mean(truth == rare)))
-        told.append(float(priors.after[rare]))
-        errors.append(_error(chance / priors.before, priors.after, rare))
-        try:
-            better = corrected(model, np.maximum(priors.ratio, 1e-3)).score(now)
-        except Misuse as error:
-            return say("unknown", f"{error.problem[:1].upper()}{error.problem[1:]}.", remedy=LABEL)
-        losses.append(np.stack([row_losses(one, truth, model.task) for one in (better, scores)]))
-    after, usual = np.concatenate(losses, axis=1)
-    loss, low, high = paired_mean_difference(after, usual)
-    gap, sure, n = abs(np.mean(told) - np.mean(came)), SURE * float(np.linalg.norm(errors)) / 2, len(after)
-    seen = f"{model.classes[rare]} came in {np.mean(came):.1%} of {n:,} rows, the scores say {np.mean(told):.1%} " \
-           f"(± {sure:.1%}, {limit:.0%} is borne), and the correction changes the loss by {loss:+.4f} (95 % interval " \
-           f"{low:+.4f} to {high:+.4f})"
-    facts = {"value": loss, "low": low, "high": high, "limit": 0.0, "n": n}
+def _classes(model: Model, before: Table, now: Table, rare: int, limit: float) -> Finding:
+    scores, truth = model.score(now), np.asarray(model.truth(now), np.int64)
+    chance = _each(scores)
+    priors = new_shares(chance, _each(model.score(before)), np.asarray(model.truth(before), np.int64))
+    came, told = float(np.mean(truth == rare)), float(priors.after[rare])
+    gap, sure = abs(told - came), SURE * _error(chance / priors.before, priors.after, rare)
+    try:
+        better = corrected(model, np.maximum(priors.ratio, 1e-3)).score(now)
+    except Misuse as error:
+        return say("unknown", f"{error.problem[:1].upper()}{error.problem[1:]}.", n=now.rows, remedy=LABEL)
+    loss, low, high = paired_mean_difference(*(row_losses(one, truth, model.task) for one in (better, scores)))
+    seen = f"{model.classes[rare]} came in {came:.1%} of {now.rows:,} rows, the scores say {told:.1%} (± {sure:.1%}, " \
+           f"{limit:.0%} is borne), and the correction changes the loss by {loss:+.4f} (95 % interval {low:+.4f} to " \
+           f"{high:+.4f})"
+    facts = {"value": loss, "low": low, "high": high, "limit": 0.0, "n": now.rows}
     if gap - sure > limit or low > 0:
         return say("fail", f"A shift of the classes would be corrected wrongly: {seen}.", **facts,
                    remedy="calibrate the model: its scores are no chances")
@@ -87,19 +76,16 @@ def _classes(model: Model, pairs: Sequence[Pair], rare: int, limit: float) -> Fi
     return say("pass", f"A shift of the classes would be corrected without labels: {seen}.", **facts)
 
 
-def _intervals(model: Model, pairs: Sequence[Pair], limit: float) -> Finding:
+def _intervals(model: Model, before: Table, now: Table, limit: float) -> Finding:
     """The coverage of weighted intervals on rows that were chosen by their score."""
-    level, inside = model.sheet.level, []
-    for before, now in pairs:
-        ratio = importance(model.inputs(before), model.inputs(now))
-        if ratio.refusal:
-            return say("unknown", f"Other rows cannot be tried: {ratio.refusal}.", remedy="hold out more rows")
-        edge = weighted_quantile(_far(model, before), ratio.weights, level=level, own=ratio.most)
-        inside.append(_far(model, now) <= edge)
-    held = np.concatenate(inside)
-    low, high = wilson(int(held.sum()), len(held))
-    facts = {"value": float(held.mean()), "low": low, "high": high, "limit": level - limit, "n": len(held)}
-    seen = f"weighted intervals cover {held.mean():.1%} (95 % interval {low:.1%} to {high:.1%}) of {len(held):,} " \
+    level, ratio = model.sheet.level, importance(model.inputs(before), model.inputs(now))
+    if ratio.refusal:
+        return say("unknown", f"Other rows cannot be tried: {ratio.refusal}.", n=now.rows, remedy="hold out more rows")
+    edge = weighted_quantile(_far(model, before), ratio.weights, level=level, own=ratio.most)
+    held = _far(model, now) <= edge
+    low, high = wilson(int(held.sum()), now.rows)
+    facts = {"value": float(held.mean()), "low": low, "high": high, "limit": level - limit, "n": now.rows}
+    seen = f"weighted intervals cover {held.mean():.1%} (95 % interval {low:.1%} to {high:.1%}) of {now.rows:,} " \
            f"other rows, {level:.0%} are promised"
     if high < level - limit:
         return say("fail", f"A shift of the rows would be mended wrongly: {seen}.", **facts, remedy=LABEL)
