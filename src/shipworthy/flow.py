@@ -27,6 +27,7 @@ from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.found import Ledger
 from shipworthy.core.judge import bind, judge, required, run
 from shipworthy.core.learned import Learned, Parts, Split
+from shipworthy.core.meters import own_meters
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.packing import whole as _whole
 from shipworthy.core.progress import Progress
@@ -196,6 +197,7 @@ def study(
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "recipe": learned.chosen.recipe, "training": whole.take(used), "arrived": whole.take(rows.holdout),
         "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
+        "meters": own_meters(known),
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
     }

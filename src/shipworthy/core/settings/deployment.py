@@ -88,7 +88,8 @@ class Watching(Part, frozen=True):
 
     pages_per_year: budget of false pages. effect: change in the shares of a column's values that matters, Cohen's w.
     tolerance: rise of the loss that is borne. window: how much traffic is judged at a time. segments: columns by each
-    of whose values traffic is counted apart, the twenty most frequent of each.
+    of whose values traffic is counted apart, the twenty most frequent of each. every: minutes between two looks of the
+    keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look.
     """
 
     pages_per_year: float = 1.0
@@ -96,3 +97,4 @@ class Watching(Part, frozen=True):
     tolerance: float = 0.02
     window: Literal["hour", "day", "week"] = "day"
     segments: tuple[str, ...] = ()
+    every: Annotated[float, msgspec.Meta(ge=0)] = 0.0

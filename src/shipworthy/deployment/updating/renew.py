@@ -95,7 +95,7 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
     The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first. Where it
     has weights, the rows of `table` that have none weigh 1.
     """
-    if WEIGHT in fresh.schema and WEIGHT not in table.schema and np.ptp(fresh.numbers(WEIGHT)) > 0:
+    if WEIGHT in fresh.schema and WEIGHT not in table.schema and fresh.rows and np.ptp(fresh.numbers(WEIGHT)) > 0:
         table = table.with_column(WEIGHT, pa.array(np.ones(table.rows)))
     plain = fresh.select(list(table.schema.names))
     kept = plain.rows - round(tail * plain.rows)
