@@ -12,6 +12,7 @@ from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import FULL
+from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
 from shipworthy.deployment.integration.log.drain import drain, drained_log
@@ -35,12 +36,14 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     labels: instead of those of the log; the log is then read whole.
     """
-    grid = stored(release)["grid"]
+    grid, named = stored(release)["grid"], place.project.watch.confirmed
+    confirmed = read(place.resolve(named), plugins=place.plugins()) if named else None
+    judged = partial(watch, grid, project=place.project, release=release.id, confirmed=confirmed)
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
         seen = counted(release.model, grid, log, known, place.project)
-        return watch(grid, seen, place.project, state=state, release=release.id)
+        return judged(seen, state=state)
 
     def own(state: State) -> Watched:
         how = counting.counting(grid, segments=place.project.watch.segments)
@@ -48,7 +51,7 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
         seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-        return watch(grid, seen, place.project, state=state, release=release.id)
+        return judged(seen, state=state)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)

@@ -86,7 +86,8 @@ class Watching(Part, frozen=True):
 
     pages_per_year: budget of false pages. effect: change in the shares of a column's values that matters, Cohen's w.
     tolerance: rise of the loss that is borne. window: how much traffic is judged at a time. segments: columns by each
-    of whose values traffic is counted apart, the twenty most frequent of each.
+    of whose values traffic is counted apart, the twenty most frequent of each. confirmed: a table of prediction_id and
+    verdict, strange or fine, from which strange rows are learnt.
     """
 
     pages_per_year: float = 1.0
@@ -94,3 +95,4 @@ class Watching(Part, frozen=True):
     tolerance: float = 0.02
     window: Literal["hour", "day", "week"] = "day"
     segments: tuple[str, ...] = ()
+    confirmed: str = ""
