@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shipworthy.core.grid import FIXED
+from shipworthy.core.grid import FIXED, cells_of
 from shipworthy.core.tallies import Sample
-from shipworthy.deployment.monitoring.cause import LossSplit, split_loss
+from shipworthy.deployment.monitoring.cause import LossSplit, concept_drift, split_loss
 from shipworthy.deployment.monitoring.reference import judged_rows
+from shipworthy.sabotage.deployment_monitoring import relation_turned
 from shipworthy.sabotage.world import world
 
 Case = Mapping[str, Any]
@@ -17,8 +19,6 @@ Case = Mapping[str, Any]
 
 def drawn(case: Case, seed: int, tilt: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Cells and losses of 2,000 rows drawn by a tilt of their first number."""
-    from shipworthy.core.grid import cells_of
-
     rows = world(500 + seed, rows=12_000)
     weight = tilt(rows.numbers("num1"))
     rows = rows.take(np.random.default_rng(seed).choice(12_000, 2_000, p=weight / weight.sum()))
@@ -72,3 +72,11 @@ def test_both_at_once_are_told_apart(case: Case) -> None:
 def test_the_parts_add_up_to_the_change(case: Case) -> None:
     found = split(case, *drawn(case, 4, near_the_cut))
     assert found.covariate + found.concept == pytest.approx(found.now - found.before)
+
+
+def test_when_the_loss_began_to_rise_is_told(case: Case) -> None:
+    turned = relation_turned(case)
+    found = concept_drift(turned["project"], turned["grid"], turned["tallies"])
+    told = re.search(r"; it began ([0-9,]+) sampled labels ago\.", found.sentence)
+    assert told is not None
+    assert 2_600 < int(told[1].replace(",", "")) < 3_600

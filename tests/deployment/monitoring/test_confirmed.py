@@ -50,6 +50,7 @@ def test_what_was_said_last_of_a_row_counts(returns: Case) -> None:
 
 
 def test_verdicts_without_a_pattern_do_not_replace_the_forest(case: Case, returns: Case) -> None:
-    cells = returns["tallies"].sample.cells[:1_000, :-1]
+    grid, cells = case["grid"], returns["tallies"].sample.cells[:1_000]
+    known = {name: cells[:, place] for place, name in enumerate(grid.plan.names)}
     strange = np.random.default_rng(99).random(1_000) < 0.05
-    assert not learn(traits(case["grid"], cells), strange).better
+    assert not learn(traits(grid.plan, grid.planned, grid.forest, known), strange).better

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
-from shipworthy.core.grid import FIXED, Reference
+from shipworthy.core.grid import FIXED, Grid, Plan, Reference
+from shipworthy.core.program import Program
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring.forest import depth, readings
@@ -26,17 +27,21 @@ _SETTINGS = {"objective": "binary", "num_leaves": 6, "learning_rate": 0.1, "min_
              "verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True, "seed": 0}
 
 
-def traits(reference: Reference, cells: Ints) -> Floats:
+def traits(plan: Plan, planned: Grid, forest: Program, cells: Mapping[str, Ints]) -> Floats:
     """What is learnt from, (n, 3 columns + 1): value, rank and how far out of every column, and at last the forest's
     score.
 
-    cells: (n, columns) of rows, in the order of the plan.
+    cells: column → (n,) of rows.
     """
-    plan, planned = reference.plan, reference.planned
-    known = {name: cells[:, place] for place, name in enumerate(plan.names)}
-    out = [tails(column, planned.columns[column.name])[known[column.name]] for column in plan.columns]
-    whole = depth(reference.forest, plan, planned, known) / FIXED
-    return np.concatenate([readings(plan, planned, known), np.stack([*out, whole], axis=1)], axis=1)
+    out = [tails(column, planned.columns[column.name])[cells[column.name]] for column in plan.columns]
+    whole = depth(forest, plan, planned, cells) / FIXED
+    return np.concatenate([readings(plan, planned, cells), np.stack([*out, whole], axis=1)], axis=1)
+
+
+def _traits(reference: Reference, cells: Ints) -> Floats:
+    """The same of rows of the plan's columns in order. cells: (n, columns)."""
+    known = {name: cells[:, place] for place, name in enumerate(reference.plan.names)}
+    return traits(reference.plan, reference.planned, reference.forest, known)
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,13 @@ def confirmed_outliers(
         return say("unknown", f"{len(reference)} reference rows are too few to learn from confirmed cases.",
                    n=len(reference))
     cells = tallies.sample.cells[:, :-1]
-    known = traits(grid, np.concatenate([cells[strange], cells[fine], reference[:half]]))
+    known = _traits(grid, np.concatenate([cells[strange], cells[fine], reference[:half]]))
     found = learn(known, np.arange(len(known)) < len(strange))
     told = (f"{len(strange)} rows confirmed as strange and {len(fine)} as fine: held out, the score learnt from them "
             f"has an AUROC of {found.plain + found.gain:.3f} against {found.plain:.3f} of the forest")
     if not found.better:
         return say("pass", f"{told}; the forest stays.", value=found.gain, low=found.low, n=len(strange))
-    p = outlier_p(found.score(traits(grid, cells[rest])), np.sort(found.score(traits(grid, reference[half:]))))
+    p = outlier_p(found.score(_traits(grid, cells[rest])), np.sort(found.score(_traits(grid, reference[half:]))))
     hits = [int((p <= at + 1e-12).sum()) for at, _ in limits]
     most = [most_hits(len(rest), limit, ALPHA / len(limits)) for _, limit in limits]
     worst = max(range(len(limits)), key=lambda k: (hits[k] > most[k], k))
