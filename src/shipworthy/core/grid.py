@@ -94,6 +94,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def score_cells(self) -> int:
         return self.value.size if self.value else 2 * SCORE_CELLS + 2
 
+    @property
+    def additive(self) -> int:
+        """How many numbers a loss model over these cells has: none but for a regression."""
+        return sum(one.size for one in (*self.columns, self.value)) + 1 if self.value else 0
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -138,7 +143,10 @@ class Reference:
     (1 for the second class of a binary model, 1 for a right answer among many classes, the loss of a regression).
     calibration: fixed-point expected outcome per score cell (256 of a classification). strange, isolated: (m,)
     ascending outlier scores of the sample, by columns and by the forest; without a forest there are none by it.
-    sample: (r, columns + 2) cells of up to 2,000 reference rows, their score cell, and their fixed-point loss.
+    sample: (r, columns + 2) cells of up to 20,000 reference rows, their score cell, and their fixed-point loss.
+    came: (r,) what came true of them, fixed point, as in `outcomes`. additive: of a regression, the fixed-point loss
+    model: what every cell of every column, and of the score, adds, then the constant; else empty. told: (classes,
+    classes) of more than two classes, rows by decided and true class.
     """
 
     facts: Facts
@@ -148,6 +156,9 @@ class Reference:
     calibration: Ints
     strange: Ints
     sample: Ints
+    came: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    additive: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    told: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     isolated: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     forest: Program = NO_FOREST
 
@@ -168,7 +179,8 @@ class Reference:
         """The reference as `grid.json` and `grid.npz`, and its forest as `forest.json` and `forest.npz`; no pickle."""
         packed = io.BytesIO()
         arrays: dict[str, Any] = {"outcomes": self.outcomes, "calibration": self.calibration,
-                                  "strange": self.strange, "isolated": self.isolated, "sample": self.sample}
+                                  "strange": self.strange, "isolated": self.isolated, "sample": self.sample,
+                                  "came": self.came, "additive": self.additive, "told": self.told}
         for side, grid in (("planned", self.planned), ("grid", self.grid)):
             arrays[f"{side}.score"] = grid.score
             arrays |= {f"{side}.{place}": grid.columns[name] for place, name in enumerate(self.plan.names)}
@@ -187,7 +199,7 @@ def read_grid(files: Mapping[str, bytes]) -> Reference:
         facts = msgspec.json.decode(files["grid.json"], type=Facts)
         arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
-        kept = ("outcomes", "calibration", "strange", "sample", "isolated")
+        kept = ("outcomes", "calibration", "strange", "sample", "isolated", "came", "additive", "told")
         found = Reference(facts, sides[0], sides[1], **{key: arrays[key] for key in kept}, forest=_forest(files))
     except (BadModel, msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
@@ -212,6 +224,9 @@ def _audit(found: Reference) -> None:
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
     fits = fits and (len(found.forest.inputs) == 2 * len(plan.columns) or not len(found.isolated))
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
+    fits = fits and found.came.shape == found.sample.shape[:1] and found.additive.shape == (plan.additive,)
+    many = len(plan.classes) if len(plan.classes) > 2 else 0
+    fits = fits and found.told.shape == (many, many)
     if facts.format != FORMAT or not fits:
         raise BadRelease("the reference grid does not fit its plan", where="grid.json, grid.npz",
                          hint="restore the release from a copy, or build it again: shipworthy run")

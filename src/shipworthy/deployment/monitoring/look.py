@@ -9,11 +9,13 @@ import numpy as np
 from shipworthy.core.amounts import by_row
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import Reference
-from shipworthy.core.project import Project
+from shipworthy.core.meters import OwnMeter
+from shipworthy.core.project import Metered, Project
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.alerts.silence import Silence
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import LEAST_ROWS, density_ratio
-from shipworthy.deployment.monitoring.estimate import estimate
+from shipworthy.deployment.monitoring.estimate import estimate, unlabelled
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, recent_risk, reference_risk, risk_limit
 from shipworthy.deployment.monitoring.incident import Alarm, Harm
 from shipworthy.deployment.monitoring.joined import PER_YEAR, start_of, window_of
@@ -25,16 +27,27 @@ FAMILIES = ("broken", "drift", "harm", "outliers")
 
 @dataclass(frozen=True)
 class Look:
-    """What one look judges. release: id of the release that served."""
+    """What one look judges. release: id of the release that served. silences: what pages nobody.
+
+    own: the user's meters.
+    """
 
     reference: Reference
     tallies: Tallies
     project: Project
     release: str
+    silences: tuple[Silence, ...] = ()
+    own: tuple[OwnMeter, ...] = ()
+
+    def limits(self, name: str) -> Metered | None:
+        """What the project says a figure of the user's may be; None where it says nothing."""
+        found = (one for one in self.project.meter if one.name == name)
+        return next((one for one in found if one.at_most is not None or one.at_least is not None), None)
 
     def bar(self, level: str, *, levels: int = 1) -> float:
         """What an alarm statistic must reach, of a level that shares the budget with others."""
-        return alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=levels,
+        families = len(FAMILIES) + sum(self.limits(one.name) is not None for one in self.own)
+        return alarms_.threshold(per_year=PER_YEAR[level], families=families, levels=levels,
                                  pages_per_year=self.project.watch.pages_per_year)
 
 
@@ -72,7 +85,7 @@ def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
     ratio = density_ratio(reference, sample.cells[:, :-1])
     if ratio is None or not ratio.usable:
         return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    found = estimate(reference, rows.total("score"), weights=ratio.weights)
+    found = estimate(reference, unlabelled(rows), weights=ratio.weights)
     drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
     if not drops:
         return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"

@@ -8,10 +8,11 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Cells, Facts, Grid, Plan, R
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
+from shipworthy.deployment.monitoring.expected import loss_model
 from shipworthy.deployment.monitoring.forest import depth, grow
 from shipworthy.errors import BadData
 
-SAMPLE_ROWS = 2_000
+SAMPLE_ROWS = 20_000
 STRANGE_ROWS = 20_000
 TRIED_ROWS = 1_000
 
@@ -46,12 +47,13 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
                   float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin)
     kept = order[:SAMPLE_ROWS]
-    rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept],
-                     np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)
+    whole = np.rint(np.stack([loss, outcome], axis=1) * FIXED).astype(np.int64)
+    rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept], whole[kept, 0]], axis=1)
     counted = outcomes.astype(np.int64)
     return Reference(facts, before, _grid(planned, cells, where, sample.rows), counted,
                      np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows,
-                     _thin(isolated), forest)
+                     whole[kept, 1], loss_model(planned, rows), confused(model, sample, decision), _thin(isolated),
+                     forest)
 
 
 def calibrated(outcomes: Ints, plan: Plan) -> Floats:
@@ -77,6 +79,14 @@ def isotonic(rows: Floats, total: Floats) -> Floats:
         return np.full(len(rows), 0.5)
     fitted = isotonic_regression(total[seen] / rows[seen], sample_weight=rows[seen], y_min=0.0, y_max=1.0)
     return np.asarray(np.interp(np.arange(len(rows)), seen, fitted), np.float64)
+
+
+def confused(model: Model, sample: Table, decision: Ints) -> Ints:
+    """Rows by decided and true class, (classes, classes); empty unless there are more than two."""
+    many = len(model.classes) if len(model.classes) > 2 else 0
+    if not many:
+        return np.zeros((0, 0), np.int64)
+    return np.bincount(decision * many + model.truth(sample), minlength=many * many).reshape(many, many)
 
 
 def strangeness(plan: Plan, planned: Grid, cells: dict[str, Ints]) -> Floats:
