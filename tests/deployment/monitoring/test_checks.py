@@ -34,10 +34,11 @@ from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_monitoring as faults
 from shipworthy.sabotage import feedback as loops
+from shipworthy.sabotage import outliers as odd
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-BANK = [*vars(faults).values(), *vars(loops).values()]
+BANK = [*vars(faults).values(), *vars(loops).values(), *vars(odd).values()]
 PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
 TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
 

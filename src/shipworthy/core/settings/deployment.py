@@ -90,6 +90,7 @@ class Watching(Part, frozen=True):
     tolerance: rise of the loss that is borne. window: how much traffic is judged at a time. segments: columns by each
     of whose values traffic is counted apart, the twenty most frequent of each. every: minutes between two looks of the
     keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look.
+    confirmed: a table of prediction_id and verdict, strange or fine, from which strange rows are learnt.
     """
 
     pages_per_year: float = 1.0
@@ -97,4 +98,5 @@ class Watching(Part, frozen=True):
     tolerance: float = 0.02
     window: Literal["hour", "day", "week"] = "day"
     segments: tuple[str, ...] = ()
+    confirmed: str = ""
     every: Annotated[float, msgspec.Meta(ge=0)] = 0.0
