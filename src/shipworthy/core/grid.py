@@ -50,6 +50,7 @@ class Cells(msgspec.Struct, frozen=True, omit_defaults=True):
     edges: of a number, ascending: far below, just below the minimum, body cuts, maximum, far above; minimum and
     maximum are those of all rows that the model learnt from or was tuned on.
     values: of a category, most frequent first. rare: values that training had but that have no cell of their own.
+    unit: of a number, where it is known.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Cells(msgspec.Struct, frozen=True, omit_defaults=True):
     edges: tuple[float, ...] = ()
     values: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def size(self) -> int:
@@ -133,7 +135,7 @@ class Reference:
     grid: counts of the reference sample. outcomes: (score cells, 2) rows, and fixed-point sum of what came true
     (1 for the second class of a binary model, 1 for a right answer among many classes, the loss of a regression).
     calibration: fixed-point expected outcome per score cell (256 of a classification). strange: (m,) ascending
-    fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 2,000 reference rows, their
+    fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 20,000 reference rows, their
     score cell, and their fixed-point loss.
     """
 
@@ -224,8 +226,9 @@ def plan(
 def _plan(both: tuple[Table, Table], column: Column, cells: int, categories: int) -> Cells:
     table, learnt = both
     if column.kind == "number":
-        return _numeric(column.name, _loose(table.column(column.name))[0], cells,
-                        _loose(learnt.column(column.name))[0])
+        found = _numeric(column.name, _loose(table.column(column.name))[0], cells,
+                         _loose(learnt.column(column.name))[0])
+        return msgspec.structs.replace(found, unit=column.unit)
     frequent = _by_count(table.column(column.name))
     known = dict.fromkeys((*frequent[categories:], *_by_count(learnt.column(column.name))))
     rare = [word for word in known if word not in set(frequent[:categories])]

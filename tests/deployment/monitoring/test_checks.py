@@ -19,12 +19,12 @@ from shipworthy.core.registry import Marked
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring import counting
-from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.drills import alarm_drill, drift_drill, outlier_drill
 from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import harm, risk_limit
 from shipworthy.deployment.monitoring.joined import served
+from shipworthy.deployment.monitoring.joint import density_ratio
 from shipworthy.deployment.monitoring.late import cohorts, late_labels, prediction_bias
 from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate
 from shipworthy.deployment.monitoring.reference import calibrated
@@ -32,12 +32,14 @@ from shipworthy.deployment.monitoring.watch import CHECKS
 from shipworthy.deployment.updating.poison import no_poison
 from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
+from shipworthy.sabotage import deployment_drift as drift_faults
 from shipworthy.sabotage import deployment_monitoring as faults
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-PLANTED = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") == "sabotage"]
-TWINS = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") == "twin"]
+BANK = {**vars(faults), **vars(drift_faults)}
+PLANTED = [f for f in BANK.values() if getattr(f, MARK, {}).get("kind") == "sabotage"]
+TWINS = [f for f in BANK.values() if getattr(f, MARK, {}).get("kind") == "twin"]
 
 
 def tally(grid: Reference, log: Table, labels: Table | None = None) -> Tallies:

@@ -9,8 +9,10 @@ import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import BELOW, FAR_BELOW, NULL, UNSEEN, Cells, Reference
+from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.monitoring.distance import apart
 from shipworthy.deployment.monitoring.joined import FEWEST_ROWS
 from shipworthy.marks import check
 from shipworthy.metrics.drift import RARE, pool_cells
@@ -20,6 +22,7 @@ FAR_LIMIT = 0.005
 FLOOD = 0.2
 SMALLEST = 1e-300
 SURE = 0.999
+SURELY_BROKEN = 1e-6
 SCALE = "the shares of values (Cohen's w)"
 
 
@@ -40,29 +43,38 @@ class ColumnTests:
         return np.asarray(np.log(0.5) - 0.5 * np.log(np.maximum(p, SMALLEST)))
 
 
-def judge_windows(reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1) -> ColumnTests:
+def judge_windows(
+    reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1, own: Mapping[str, float] | None = None
+) -> ColumnTests:
     """Every column of every window against the reference, each window alone. windows: column → (w, cells) counts.
 
-    effect: w₀ that is tolerated. Source: Pearson (1911); Cohen (1988) for w; Bonferroni for the two parts.
+    effect: w₀ that is tolerated. own: column → another w₀.
+    Source: Pearson (1911); Cohen (1988) for w; Bonferroni for the two parts.
     """
-    return _judge(reference, windows, effect, _one_look)
+    return _judge(reference, windows, (effect, own or {}), _one_look)
 
 
-def judge_stream(reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1) -> ColumnTests:
+def judge_stream(
+    reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1, own: Mapping[str, float] | None = None
+) -> ColumnTests:
     """Every column of every window against the reference, for p-values that are multiplied over time.
 
     One reference sample meets every window, so its own error counts as tolerated change: else a small reference
     that happens to lie a little off would page sooner or later although nothing changed.
     """
-    return _judge(reference, windows, effect, _many_looks)
+    return _judge(reference, windows, (effect, own or {}), _many_looks)
 
 
 Look = Callable[[Floats, int, float, Floats, float], Floats]
 
 
-def _judge(reference: Reference, windows: Mapping[str, Ints], effect: float, look: Look) -> ColumnTests:
+def _judge(
+    reference: Reference, windows: Mapping[str, Ints], effects: tuple[float, Mapping[str, float]], look: Look
+) -> ColumnTests:
+    effect, own = effects
     parts = [_column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name],
-                     np.atleast_2d(windows[cells.name]), (effect, look)) for cells in reference.plan.columns]
+                     np.atleast_2d(windows[cells.name]), (own.get(cells.name, effect), look))
+             for cells in reference.plan.columns]
     return ColumnTests(*(np.stack([part[k] for part in parts], axis=1) for k in range(3)))
 
 
@@ -151,32 +163,37 @@ def _tail(hits: Floats, m: Floats, share: float) -> Floats:
 
 
 @check("column-drift", row="deployment.monitoring")
-def column_drift(grid: Reference, tallies: Tallies, *, effect: float = 0.1) -> Finding:
-    """Which columns of the traffic differ from the reference by more than the effect that matters.
+def column_drift(project: Project, grid: Reference, tallies: Tallies, *, effect: float = 0.1) -> Finding:
+    """Which columns of the traffic differ from the reference by more than the effect that matters, and how far.
 
     effect: in Cohen's w over cells of about equally many reference rows: it sees which values are rarer or more
     frequent, however far apart they lie; for a bell curve it is about the shift of the mean in standard deviations.
+    A column with an effect of its own in [watch] effects is held to that.
     """
-    plan, rows = grid.plan, tallies.rows.whole
+    plan, rows, own = grid.plan, tallies.rows.whole, project.watch.effects
     n = int(rows.total("rows")[0])
     counts = {c.name: rows.total(f"column {c.name}")[None] for c in plan.columns}
-    tests = judge_windows(grid, counts, effect=effect)
+    tests = judge_windows(grid, counts, effect=effect, own=own)
     worst = np.fmin(tests.p[0], tests.broken[0])
     if n < FEWEST_ROWS or np.isnan(worst).all():
         return say("unknown", f"{n} rows of traffic are too few to compare with {grid.facts.rows:,}.", n=n)
     bad = np.flatnonzero(benjamini_hochberg(np.minimum(1.0, 2 * worst)))
     bad = bad[np.argsort(worst[bad], kind="stable")]
-    names = [plan.names[b] for b in bad]
-    shift = np.nan_to_num(tests.effect[0])
-    chart = {"kind": "bars", "name": list(plan.names), "value": [float(x) for x in shift], "limit": effect}
+    names, shift = [plan.names[b] for b in bad], np.nan_to_num(tests.effect[0])
+    moved = {c.name: apart(c, grid.grid.columns[c.name], counts[c.name][0]) for c in plan.columns}
+    facts = {"limit": effect, "n": n, "chart": {
+        "kind": "bars", "name": [f"{name} ({moved[name]})" for name in plan.names], "value": [float(x) for x in shift],
+        "limit": effect, "title": SCALE}}
     against = f"{n:,} rows of traffic against {grid.facts.rows:,} of the reference"
+    but = f", {', '.join(own)} by an effect of their own," if own else ","
     if not names:
-        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}, beyond chance "
-                           f"({against}).", value=float(shift.max()), limit=effect, n=n, chart=chart)
+        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}{but} "
+                           f"beyond chance ({against}).", value=float(shift.max()), **facts)
     gone = f" {tallies.vanished[0]} has vanished." if tallies.vanished else ""
-    broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < 1e-6)]
+    broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < SURELY_BROKEN)]
     flood = f" Broken input: {', '.join(broken[:3])}." if broken else ""
-    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}, "
-                       f"first {', '.join(names[:3])} ({against}).{flood}{gone}",
-               value=float(shift[bad].max()), limit=effect, n=n, chart=chart,
-               remedy="look at harm: drift without harm is only logged", counterexample={"columns": names})
+    first = ", ".join(f"{name} ({moved[name]})" for name in names[:3])
+    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}{but} "
+                       f"first {first}; {against}.{flood}{gone}", value=float(shift[bad].max()), **facts,
+               remedy="look at harm: drift without harm is only logged",
+               counterexample={"columns": names, "apart": {name: moved[name] for name in names}})

@@ -6,19 +6,21 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from shipworthy.core.grid import FIXED, Cells, Reference, cells_of, score_cells
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
+from shipworthy.deployment.monitoring.fourier import ONE_IN, before_of, fourier, joint_e
 from shipworthy.deployment.monitoring.harm import bucket_evidence, harm_m, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.look import FAMILIES
 from shipworthy.deployment.monitoring.meters import loss_cells
 from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
-from shipworthy.deployment.monitoring.watch import column_evidence, strange_m
+from shipworthy.deployment.monitoring.watch import column_evidence, column_tests, strange_m
 
 WINDOW_ROWS = 300
 QUIET_DAYS = 365
@@ -26,12 +28,16 @@ QUIET_DAYS = 365
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as the monitor sees them. cells: column → (n,). where: score cell; loss: in [0, 1]; strange: fixed point."""
+    """Rows as the monitor sees them. cells: column → (n,). where: score cell; loss: in [0, 1]; strange: fixed point.
+
+    joint: (n, D) random Fourier features.
+    """
 
     cells: dict[str, Ints]
     where: Ints
     loss: Floats
     strange: Ints
+    joint: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -46,7 +52,8 @@ def seen(model: Model, grid: Reference, table: Table) -> Rows:
     score, decision, _, loss, _ = judged_rows(model, table, cap=grid.facts.cap, by_coin=grid.facts.by_coin)
     cells = cells_of(table, grid.plan)
     strange = np.rint(strangeness(grid.plan, grid.planned, cells) * FIXED).astype(np.int64)
-    return Rows(cells, score_cells(grid.plan, score, decision), loss, strange)
+    joint = fourier(grid).features(np.stack(list(cells.values()), axis=1))
+    return Rows(cells, score_cells(grid.plan, score, decision), loss, strange, joint)
 
 
 def quiet_pages(project: Project, grid: Reference, rows: Rows, *, years: int = 4, seed: int = 0) -> int:
@@ -107,13 +114,15 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
     p = outlier_p(rows.strange[drawn].ravel(), grid.strange).reshape(drawn.shape)
     hits = [(*(int((window <= at + 1e-12).sum()) for at, _ in limits), drawn.shape[1]) for window in p]
     found: list[tuple[int, str, str]] = []
+    before = before_of(fourier(grid).features(grid.sample[:, :-2]))
     for level, counts, stride in (("day", daily, 1), ("week", weekly, 7)):
         bar = alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=2,
                                 pages_per_year=project.watch.pages_per_year)
         if not len(counts[grid.plan.names[0]]):
             continue
-        e = column_evidence(grid, counts, effect=project.watch.effect)
-        for family, path in (("broken", e.broken), ("drift", e.drift)):
+        e = column_evidence(grid, column_tests(grid, counts, project))
+        joint = joint_e(before, _features(rows, drawn, stride), project.watch.effect)
+        for family, path in (("broken", e.broken), ("drift", e.drift), ("joint", joint[np.isfinite(joint)])):
             found += [(stride * (at + 1) - 1, family, level) for at in _crossings(path, bar)]
         if level == "day":
             found += _sums(limits, hits, bar)
@@ -131,6 +140,13 @@ def _harms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[i
             found.append(at)
             start = at + 1
     return found
+
+
+def _features(rows: Rows, drawn: Ints, days: int) -> Ints:
+    """The sums of the features of one row in four, of so many drawn windows together."""
+    windows = len(drawn) // days
+    some = drawn[: windows * days, ::ONE_IN].reshape(windows, -1)
+    return np.stack([np.r_[len(one), 0, rows.joint[one].sum(axis=0, dtype=np.int64)] for one in some])
 
 
 def _crossings(path: Floats, bar: float) -> list[int]:
@@ -163,7 +179,13 @@ def _redrawn(grid: Reference, rows: Rows, drawn: Ints) -> Reference:
     wrong = int(rows.loss[drawn].sum()) if grid.plan.classes else 0
     facts = msgspec.structs.replace(grid.facts, rows=len(drawn), wrong=wrong)
     return replace(grid, facts=facts, grid=replace(grid.grid, columns=counts, rows=len(drawn)),
-                   outcomes=outcomes.astype(np.int64), strange=np.sort(rows.strange[drawn]))
+                   outcomes=outcomes.astype(np.int64), strange=np.sort(rows.strange[drawn]),
+                   sample=_sample(rows, drawn))
+
+
+def _sample(rows: Rows, drawn: Ints) -> Ints:
+    cells = [codes[drawn] for codes in rows.cells.values()]
+    return np.stack([*cells, rows.where[drawn], np.rint(rows.loss[drawn] * FIXED).astype(np.int64)], axis=1)
 
 
 def _counted(codes: Ints, cells: Cells) -> Ints:

@@ -14,6 +14,7 @@ import numpy as np
 from shipworthy.core.grid import FIXED, SCORE_CELLS, Reference
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Layout, added, tabulated
+from shipworthy.deployment.monitoring.fourier import ONE_IN, WIDTH, fourier
 from shipworthy.deployment.monitoring.joined import Joined, Served
 from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
 
@@ -56,7 +57,7 @@ def meters(reference: Reference) -> Meters:
     columns = (Meter(f"column {one.name}", one.size, _column(one.name, one.size)) for one in plan.columns)
     limits = rate_limits(len(reference.strange))
     rows = (Meter("rows", 2, _rows), *columns, Meter("score", plan.score_cells, _scores),
-            Meter("strange", len(limits), _strange(reference, limits)))
+            Meter("strange", len(limits), _strange(reference, limits)), Meter("fourier", WIDTH, _fourier(reference)))
     labels = (Meter("labels", 5, _labels), Meter("losses", LOSS_CELLS, _losses),
               Meter("outcomes", 2 * plan.score_cells, _outcomes), Meter("bias", DECILES * 4, _bias(reference)),
               Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence))
@@ -91,6 +92,18 @@ def _strange(reference: Reference, limits: tuple[tuple[float, float], ...]) -> C
             return np.zeros((groups, 0), np.int64)
         p = outlier_p(served.strange, reference.strange)
         return added(np.stack([p <= at + 1e-12 for at, _ in limits], axis=1).astype(np.float64), group, groups)
+
+    return count
+
+
+def _fourier(reference: Reference) -> Callable[[Served, Ints, int], Ints]:
+    """The random Fourier features of one row in four, chosen by the hash of its id, as `Fourier.sums`."""
+    found, names = fourier(reference), reference.plan.names
+
+    def count(served: Served, group: Ints, groups: int) -> Ints:
+        rows = np.flatnonzero((served.hashed % ONE_IN == 0) & (group >= 0))
+        cells = np.stack([served.cells[name][rows] for name in names], axis=1)
+        return found.sums(cells, group[rows], groups)
 
     return count
 

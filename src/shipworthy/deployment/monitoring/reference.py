@@ -10,7 +10,7 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
 from shipworthy.errors import BadData
 
-SAMPLE_ROWS = 2_000
+SAMPLE_ROWS, SAMPLE_CELLS = 20_000, 1_000_000
 STRANGE_ROWS = 20_000
 TRIED_ROWS = 1_000
 
@@ -42,7 +42,7 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
                   float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin)
-    kept = order[:SAMPLE_ROWS]
+    kept = order[: max(TRIED_ROWS, min(SAMPLE_ROWS, SAMPLE_CELLS // len(planned.columns)))]
     rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept],
                      np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)
     counted = outcomes.astype(np.int64)

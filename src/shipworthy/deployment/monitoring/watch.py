@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import msgspec
@@ -20,23 +20,27 @@ from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
-from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
+from shipworthy.deployment.monitoring.columns import ColumnTests, column_drift, judge_stream
 from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
+from shipworthy.deployment.monitoring.fourier import joint_e
 from shipworthy.deployment.monitoring.harm import bucket_evidence, buckets, harm, harm_m, risk_limit
 from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
+from shipworthy.deployment.monitoring.joint import joint_drift
 from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits
-from shipworthy.deployment.monitoring.windows import EVER, summed
+from shipworthy.deployment.monitoring.seasons import Past, season, seasonal
+from shipworthy.deployment.monitoring.windows import EVER, Cut, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
-CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
-          feedback)
+CHECKS = (column_drift, joint_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate,
+          concept_drift, feedback)
+BY_COLUMN = ("broken", "drift")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -63,7 +67,8 @@ class State(msgspec.Struct, frozen=True):
 
     until: first time not yet counted, by level. m: statistic by family/level. labels: evidence of past buckets of
     labels. strange: hits at each p-value, and rows, of past windows. early: the window that is filling, how often it
-    was tested, and how many rows it had then, by level. told: row of the survey → what the last look said of it.
+    was tested, and how many rows it had then, by level. history: effects of the columns in past windows, by
+    season. told: row of the survey → what the last look said of it.
     """
 
     until: dict[str, int] = {}
@@ -72,6 +77,7 @@ class State(msgspec.Struct, frozen=True):
     labels_until: int = EVER
     strange: tuple[tuple[int, ...], ...] = ()
     early: dict[str, tuple[int, int, int]] = {}
+    history: Past = {}
     bias_paged: bool = False
     incident: Incident | None = None
     quiet: int = 0
@@ -162,9 +168,10 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
     reference, base = look.reference, level == look.project.watch.window
     bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
     counts = {name: summed(rows.of(f"column {name}"), cut) for name in reference.plan.names}
-    e = column_evidence(reference, counts, effect=look.project.watch.effect)
+    e, state = _evidence(look, cut, counts, state)
+    joint = joint_e(look.before, summed(rows.of("fourier"), cut), look.project.watch.effect)
     hits, limits = summed(rows.of("strange"), cut), rate_limits(len(reference.strange))
-    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
+    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift", "joint")}
     windows, alarms, past = [], [], list(state.strange)
     for k in range(len(cut)):
         full, number, size = bool(cut.full[k]), int(cut.first[k]), int(cut.rows[k])
@@ -173,6 +180,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
         start = dict(m)
         past.append((*hits[k].tolist(), size))
         e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
+        e_now |= {"joint": float(joint[k])} if np.isfinite(joint[k]) else {}
         m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
         if base and limits:  # strange rows are summed over all starts, so one level is enough
             m["outliers"] = strange_m(past, limits)
@@ -181,7 +189,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
         crossed = [family for family in m if m[family] >= (bar if family == "outliers" else held)]
         end = min(cut.end(k), until)
         windows.append(Window(level, start_of(number, level), end, size, e_now, dict(m), held, names, full=full))
-        alarms += [Alarm(family, level, end, m[family], names if family != "outliers" else ()) for family in crossed]
+        alarms += [Alarm(family, level, end, m[family], names if family in BY_COLUMN else ()) for family in crossed]
         if not full:
             return windows, alarms, _counted(state, level, start_of(number, level), start)
         m |= dict.fromkeys(crossed, 0.0)
@@ -214,9 +222,23 @@ class Evidences:
     column_broken: Floats
 
 
-def column_evidence(reference: Reference, counts: dict[str, Ints], *, effect: float) -> Evidences:
+def _evidence(look: Look, cut: Cut, counts: dict[str, Ints], state: State) -> tuple[Evidences, State]:
+    """The e-values of windows, each held against past windows of its season; and the state with the full ones."""
+    tests = column_tests(look.reference, counts, look.project)
+    seasons = [season(start_of(int(first), cut.level), cut.level, look.project.watch.zone) for first in cut.first]
+    p, _ = seasonal(tests.p, tests.effect, seasons, state.history)
+    full = [name for name, over in zip(seasons, cut.full, strict=True) if over]
+    _, past = seasonal(tests.p[cut.full], tests.effect[cut.full], full, state.history)
+    return column_evidence(look.reference, replace(tests, p=p)), msgspec.structs.replace(state, history=past)
+
+
+def column_tests(reference: Reference, counts: dict[str, Ints], project: Project) -> ColumnTests:
+    """Every column of windows against the reference, by the effects that a project sets."""
+    return judge_stream(reference, counts, effect=project.watch.effect, own=project.watch.effects)
+
+
+def column_evidence(reference: Reference, tests: ColumnTests) -> Evidences:
     """The e-values of windows: drift weighted by importance, broken input by importance with a floor for all."""
-    tests = judge_stream(reference, counts, effect=effect)
     weights = np.array(reference.facts.weights)
     floored = 0.5 * weights + 0.5 / len(weights)
     changed, broken = tests.log_e(tests.p), tests.log_e(tests.broken)
