@@ -172,12 +172,16 @@ def thinned(found: Sample, most: int = SAMPLED) -> Sample:
         return found
     order = np.lexsort((found.arrived, found.loss >= 0, found.ids))
     rows = order[np.append(found.ids[order][1:] != found.ids[order][:-1], True)]
-    day, hashed = found.at[rows] // DAY, mixed(found.ids[rows].tolist())
+    kept = rows[smallest(found.at[rows] // DAY, mixed(found.ids[rows].tolist()), most)]
+    return found.where(kept[np.lexsort((found.ids[kept], found.at[kept]))])
+
+
+def smallest(day: Ints, hashed: npt.NDArray[np.uint64], most: int) -> Ints:
+    """The places of the rows with the smallest hashes of every day."""
     by_day = np.lexsort((hashed, day))
     starts = np.flatnonzero(np.append(True, np.diff(day[by_day]) != 0))
     rank = np.arange(len(by_day)) - np.repeat(starts, np.diff(np.append(starts, len(by_day))))
-    kept = rows[by_day[rank < most]]
-    return found.where(kept[np.lexsort((found.ids[kept], found.at[kept]))])
+    return np.asarray(by_day[rank < most])
 
 
 def add_samples(left: Sample, right: Sample, most: int = SAMPLED) -> Sample:

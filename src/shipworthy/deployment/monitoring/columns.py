@@ -162,6 +162,16 @@ def _tail(hits: Floats, m: Floats, share: float) -> Floats:
     return np.asarray(np.where(hits > 0, betainc(np.maximum(hits, 1), m - hits + 1, min(share, 1.0)), 1.0))
 
 
+def changed(tests: ColumnTests, window: int = 0) -> Ints:
+    """The columns that changed in a window, the surest first, 5 % of those named at most by chance.
+
+    Source: Benjamini and Hochberg (1995).
+    """
+    worst = np.fmin(tests.p[window], tests.broken[window])
+    bad = np.flatnonzero(benjamini_hochberg(np.minimum(1.0, 2 * worst)))
+    return np.asarray(bad[np.argsort(worst[bad], kind="stable")])
+
+
 @check("column-drift", row="deployment.monitoring")
 def column_drift(project: Project, grid: Reference, tallies: Tallies, *, effect: float = 0.1) -> Finding:
     """Which columns of the traffic differ from the reference by more than the effect that matters, and how far.
@@ -177,8 +187,7 @@ def column_drift(project: Project, grid: Reference, tallies: Tallies, *, effect:
     worst = np.fmin(tests.p[0], tests.broken[0])
     if n < FEWEST_ROWS or np.isnan(worst).all():
         return say("unknown", f"{n} rows of traffic are too few to compare with {grid.facts.rows:,}.", n=n)
-    bad = np.flatnonzero(benjamini_hochberg(np.minimum(1.0, 2 * worst)))
-    bad = bad[np.argsort(worst[bad], kind="stable")]
+    bad = changed(tests)
     names, shift = [plan.names[b] for b in bad], np.nan_to_num(tests.effect[0])
     moved = {c.name: apart(c, grid.grid.columns[c.name], counts[c.name][0]) for c in plan.columns}
     facts = {"limit": effect, "n": n, "chart": {

@@ -7,11 +7,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from shipworthy.core.clock import DAY, MINUTE
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.table import Ints, Table
-from shipworthy.core.tallies import SAMPLED, Sample, Sums, Tallies, Words, add_sums, no_sample, no_sums, sums, thinned
+from shipworthy.core.tallies import (
+    SAMPLED,
+    Sample,
+    Sums,
+    Tallies,
+    Words,
+    add_sums,
+    no_sample,
+    no_sums,
+    smallest,
+    sums,
+    thinned,
+)
 from shipworthy.deployment.monitoring.joined import Joined, Served, join, served
 from shipworthy.deployment.monitoring.meters import Meter, Meters, layout, meters
 
@@ -98,9 +111,11 @@ def _scopes(how: Counting, seen: Served) -> list[Scope]:
 
 def sampled(seen: Served, known: Joined | None = None, most: int = SAMPLED) -> Sample:
     """Of every day the rows with the smallest hashes, with their loss where it is known."""
+    rows = smallest(seen.at // DAY, seen.hashed, most) if seen.rows else np.zeros(0, np.int64)
     loss, arrived = np.full(seen.rows, -1, np.int64), np.zeros(seen.rows, np.int64)
     if known is not None:
         loss[known.row] = np.rint(known.loss * FIXED).astype(np.int64)
         arrived[known.row] = known.arrived
-    cells = np.stack([*(seen.cells[name] for name in seen.reference.plan.names), seen.where], axis=1)
-    return thinned(Sample(np.array(seen.ids.to_pylist(), np.str_), seen.at, cells, loss, arrived), most)
+    cells = np.stack([*(seen.cells[name][rows] for name in seen.reference.plan.names), seen.where[rows]], axis=1)
+    ids = np.array(seen.ids.take(pa.array(rows)).to_pylist(), np.str_)
+    return thinned(Sample(ids, seen.at[rows], cells, loss[rows], arrived[rows]), most)
