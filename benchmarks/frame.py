@@ -92,6 +92,18 @@ def no_oracle(library: str) -> str:
     return f"not measured: SHIPWORTHY_ORACLES names no environment with {library}"
 
 
+def peer(name: str) -> Path | None:
+    """The python of a peer's own environment, the folder of its name in SHIPWORTHY_PEERS; None if there is none."""
+    given = os.environ.get("SHIPWORTHY_PEERS", "")
+    found = Path(given) / name / "bin" / "python"
+    return found if given and found.is_file() else None
+
+
+def no_peer(name: str) -> str:
+    """Why a bar beside a peer has no value."""
+    return f"not measured: SHIPWORTHY_PEERS holds no environment {name}"
+
+
 def unmeasured(bars: Sequence[Bar], why: str) -> list[Bar]:
     """The same bars, without a value, for a stated reason."""
     return [Bar(bar.what, None, bar.limit, bar.better, why) for bar in bars]

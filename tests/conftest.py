@@ -33,13 +33,15 @@ from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.learning.selection.ladder import target_of, usual
 from shipworthy.learning.training.boosted import boosted
 from shipworthy.learning.training.linear import linear
+from shipworthy.learning.training.network import network
 from shipworthy.learning.training.tree import tree
 from shipworthy.metrics import METRICS
 from shipworthy.sabotage.world import world, world_project
 from shipworthy.store.postgres import connect
 
 LEARNERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {}), "tree": (tree, {})}
+    "boosted": (boosted, {"rounds": 40, "num_leaves": 7}), "linear": (linear, {}), "tree": (tree, {}),
+    "network": (network, {"units": 8, "rounds": 20})}
 
 
 def train(table: Table, *, learner: str = "boosted", seed: int = 0, settings: dict[str, Any] | None = None) -> Model:

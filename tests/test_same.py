@@ -21,6 +21,7 @@ from shipworthy.data.collection.read import read
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.deployment.integration.serving.replay import replay
+from shipworthy.deployment.monitoring.watch import counted, watch
 from shipworthy.deployment.updating.renew import next_rows, next_training
 from shipworthy.store.workspace import Workspace, open_workspace
 
@@ -108,7 +109,8 @@ def test_raw_traffic_like_the_training_rows_is_no_drift_and_a_challenger_still_r
     log = log.take([place_of[one] for one in sent.ids])
     assert [log.words(name).tolist() for name in ("pay", "job")] == [rows.words(n).tolist() for n in ("pay", "job")]
     assert np.array_equal(log.numbers("score"), release.model.score(rows))
-    drift = flow.watch_log(release.model, built.case["grid"], log, labels, place.project, release=release.id)
+    seen = counted(release.model, built.case["grid"], log, labels, place.project)
+    drift = watch(built.case["grid"], seen, place.project, release=release.id)
     assert [one.sentence for one in drift.findings if one.check == "column-drift" and one.verdict == "fail"] == []
     fresh = next_rows(log, labels, release.model, _stored(place, release))
     assert sorted(map(str, fresh.words("pay"))) == sorted(map(str, rows.words("pay")))

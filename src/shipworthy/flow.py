@@ -127,11 +127,16 @@ def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: 
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
         case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), progress=step)
-        with tempfile.TemporaryDirectory() as draft:
-            case["release"] = write(place, Path(draft), case, Evidence(()))
-            evidence = judged(place, case, progress=step)
-            unlock(Path(draft))
-        step("writing the release")
+        return released(place, case, progress=step)
+
+
+def released(place: Workspace, case: Case, *, progress: Progress = quiet) -> Built:
+    """The release candidate of a prepared case: a draft is judged, then it is written with its evidence, on record."""
+    with tempfile.TemporaryDirectory() as draft:
+        case["release"] = write(place, Path(draft), case, Evidence(()))
+        evidence = judged(place, case, progress=progress)
+        unlock(Path(draft))
+    progress("writing the release")
     release = write(place, place.releases, case, evidence)
     history.record(place.store, actor=place.project.project.trainer, role="trainer", action="train",
                    subject={"release": release.id}, evidence=release.evidence.digest)
@@ -162,10 +167,8 @@ def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, 
                              plugins=place.plugins(), signer=one.signer) for one in place.project.source}
 
 
-def study(
-    project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
-    progress: Progress = quiet,
-) -> Case:
+def study(project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
+          progress: Progress = quiet) -> Case:
     """Everything that checks may judge before there is a release, by subject name: first data, then learning.
 
     known: the marked functions to use; the installed ones by default.

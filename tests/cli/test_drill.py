@@ -96,3 +96,11 @@ def test_a_review_is_put_on_record_and_answers_a_ticket(call: Any, own: Path) ->
     assert '"action":"review"' in call("review", "ledger", "-p", own).out
     assert 'there is no ticket "zz"' in call("review", "record", "-p", own, "--requirement", "auc", "--ticket", "zz",
                                              *words).problem
+
+
+def test_a_loop_is_rehearsed_without_a_single_answer_served(call: Any, own: Path) -> None:
+    told = call("drill", "feedback", "-p", own, "--release", newest(own), "--rows", 20_000, "--noise", 0.1, "--json")
+    (found,) = json.loads(told.out)
+    assert found["check"] == "feedback-drill"
+    assert found["sentence"].startswith("With noise of 0.1 on 20,000 labelled rows a week, a gain of one half is shown")
+    assert told.code == (0 if found["verdict"] == "pass" else 1)

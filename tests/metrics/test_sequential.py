@@ -15,6 +15,7 @@ from shipworthy.metrics.sequential import (
     matched,
     mean_sequence,
     odds_log_e,
+    rise_log_e,
     split_log_e,
 )
 
@@ -145,3 +146,27 @@ def test_the_radius_shrinks_and_is_one_where_nothing_is_known() -> None:
     assert found == sorted(found, reverse=True)
     assert found[0] == 1.0
     assert cdf_radius(10_000) == pytest.approx(0.0276, abs=0.0005)
+
+
+def test_a_peeked_rise_is_claimed_in_at_most_alpha_of_null_runs() -> None:
+    random = np.random.default_rng(12)
+    wrong = 0
+    for _ in range(RUNS // 4):
+        log_e = rise_log_e(random.choice([-1.0, 0.0, 1.0], 1_000, p=[0.1, 0.8, 0.1]))
+        wrong += max(from_any_start(log_e[:k]) for k in range(1, 101, 3)) >= BAR
+    assert wrong <= MOST / 4 + 5
+
+
+def test_a_rise_of_five_points_is_found_within_2_000_pairs() -> None:
+    random = np.random.default_rng(13)
+    found = [from_any_start(rise_log_e(random.choice([-1.0, 0.0, 1.0], 2_000, p=[0.085, 0.78, 0.135]))) >= BAR
+             for _ in range(100)]
+    assert np.mean(found) > 0.9
+
+
+def test_a_rise_that_is_borne_is_no_evidence_and_ten_values_make_a_bucket() -> None:
+    assert rise_log_e(np.full(29, 0.05), limit=0.05).shape == (2, 6)
+    assert (rise_log_e(np.full(500, 0.05), limit=0.1) < 0).all()
+    assert len(rise_log_e(np.zeros(0))) == 0
+    with pytest.raises(Misuse, match="not within"):
+        rise_log_e(np.full(10, 1.5))

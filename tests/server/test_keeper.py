@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from shipworthy import flow, rollouts
-from shipworthy.deployment.integration.log.counts import BOOK, read_counts
-from shipworthy.deployment.integration.log.tally import counting
+from shipworthy.deployment.integration.log.counts import BOOK, COUNTS, read_counts
+from shipworthy.deployment.integration.log.tally import counter
 from shipworthy.deployment.integration.rollout.rollout import rolling
 from shipworthy.deployment.integration.serving.app import app
-from shipworthy.server.keeper import COUNTS, Keeper
+from shipworthy.deployment.monitoring import counting
+from shipworthy.server.keeper import Keeper
 from shipworthy.store.workspace import Workspace, open_workspace
 
 from ..cli.conftest import fill, rows, text
@@ -91,10 +92,11 @@ def nothing() -> None:
 def counted(place: Workspace) -> int:
     """Rows that were counted of the champion."""
     champion = flow.champion(place)
-    how = counting(champion) if champion else None
     assert champion
+    how = counter(champion, place.project)
     assert how
-    return int(read_counts(place.store.home / COUNTS).grid(champion.id, how.plan).rows)
+    seen = read_counts(place.store.home / COUNTS).tallies(champion.id, counting.nothing(how.how))
+    return int(seen.rows.whole.total("rows")[0])
 
 
 def test_every_row_that_was_served_is_counted_once(

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy_check import network
 from shipworthy_check.covered import covered
+from shipworthy_check.elimination import highest
 from shipworthy_check.program import Program, Rejected
 from shipworthy_check.space import Axis, Box, trees
 
@@ -59,6 +61,11 @@ def check(text: bytes | str, programs: list[Program]) -> dict[str, Any]:
 
 def _part(part: dict[str, Any], programs: list[Program]) -> None:
     spans = part["query"]
+    if any(network.dense(programs[view["program"]]) for view in part["sum"]):
+        if not all(network.dense(programs[view["program"]]) for view in part["sum"]):
+            raise Rejected("a network stands beside a program of another kind")
+        network.part(part, programs)
+        return
     used = [programs[view["program"]] for view in part["sum"]]
     if not used or any(len(program.levels) != len(spans) for program in used):
         raise Rejected("the query does not have a span for every input")
@@ -82,6 +89,10 @@ def _part(part: dict[str, Any], programs: list[Program]) -> None:
         elif word == "end":
             if not _bound(whole, alive, box, axes) + slack < goal:
                 raise Rejected("an end is not below the goal")
+        elif word == "order":
+            order = [int(next(tokens, "")) for _ in range(int(next(tokens, "")))]
+            if not _eliminated(whole, box, axes, order) + slack < goal:
+                raise Rejected("the greatest sum is not below the goal")
         elif word == "empty":
             if not _empty(part["rules"][int(next(tokens, ""))], box, axes):
                 raise Rejected("a rule does not empty its box")
@@ -116,7 +127,20 @@ def _bound(whole: Sum, alive: np.ndarray, box: list[Box], axes: list[Axis]) -> f
     """At most this much is reached in a box; −inf where a group has no box left, as no row is there."""
     groups = np.full(len(whole.start) - 1, -math.inf)
     np.maximum.at(groups, np.searchsorted(whole.start, alive, side="right") - 1, whole.value[alive])
-    total = whole.base + float(groups.sum())
+    return whole.base + float(groups.sum()) + _weighed(whole, box, axes)
+
+
+def _eliminated(whole: Sum, box: list[Box], axes: list[Axis], order: list[int]) -> float:
+    """The same, with inputs maximised away in an order."""
+    rows = [list(zip(*side)) for side in zip(whole.lo.tolist(), whole.hi.tolist(), whole.bits.tolist())]
+    spans = [slice(int(a), int(b)) for a, b in zip(whole.start, whole.start[1:])]
+    sums = highest([rows[span] for span in spans], [whole.value[span] for span in spans], box, axes, order)
+    return whole.base + sums + _weighed(whole, box, axes)
+
+
+def _weighed(whole: Sum, box: list[Box], axes: list[Axis]) -> float:
+    """At most this much is added by weights."""
+    total = 0.0
     for place, (weight, missing) in whole.line.items():
         low, high, bits = box[place]
         if low <= high:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy_check import network
 from shipworthy_check.program import Program, Rejected
 from shipworthy_check.space import Axis, Box, trees
 
@@ -29,6 +30,10 @@ def covered(document: dict[str, Any], programs: list[Program]) -> None:
     for claim in document.get("claims", []):
         own = [part for part in document["parts"] if part["query"] == claim["query"]
                and part["rules"] == claim.get("rules", []) and float(part["goal"]) <= float(claim["goal"])]
+        if network.dense(programs[0]):
+            if not network.covers(claim, own):
+                raise Rejected("no part proves the claim")
+            continue
         if claim["kind"] == "below":
             if not any(_views(part) == [(claim["weights"], {})] for part in own):
                 raise Rejected("no part proves the claim")

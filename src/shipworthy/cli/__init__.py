@@ -53,6 +53,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "labels": "Keep what came true, from a table.",
         "watch": "Evidence about traffic: what moved, and whether it harms.",
         "renew": "Train a challenger on newer data; it must earn its place.",
+        "adapt": "Correct the champion for shifted traffic, without new labels.",
+        "compare": "Say whose change made it worse: the code's, the model's or the data's.",
         "deploy": "Write what Docker, Kubernetes, KServe or systemd need to run the server.",
     },
     "Whose rows they are": {

@@ -19,8 +19,11 @@ from shipworthy.cli.depth import told
 from shipworthy.cli.talk import SIGNS, json_option, progress, project_option, put, say
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
+from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.access.live import one_too_many
 from shipworthy.deployment.integration.access.tokens import most_rows_a_day
+from shipworthy.deployment.integration.log.drain import drained_log
+from shipworthy.deployment.monitoring.loop_drill import loop_drill
 from shipworthy.store.workspace import Workspace, open_workspace
 
 release_option = click.option("--release", "release_id", default="",
@@ -112,6 +115,22 @@ def influence(folder: Path, release_id: str, by: str, as_json: bool) -> None:
     """Train again without each source or batch, and see how far protected groups are moved."""
     place, case = opened(folder, release_id)
     conclude([drilled(place, case, "source-influence", rows=20_000, batches=8, **({"by": by} if by else {}))], as_json)
+
+
+@command.command()
+@project_option
+@release_option
+@click.option("--rows", default=0, help="Labelled rows a week that are simulated; by default as many as the log has.")
+@click.option("--noise", default=0.0, help="Of the simulated scores; by default [feedback] randomise, else 0.05.")
+@json_option
+def feedback(folder: Path, release_id: str, rows: int, noise: float, as_json: bool) -> None:
+    """Rehearse a loop from answers to labels, and see what the rows held back teach otherwise than all rows do."""
+    place, case = opened(folder, release_id)
+    with progress() as step:
+        step("drill: feedback")
+        log, labels = drained_log(place.log, place.store.tables, release=case["release"].id)
+        found = loop_drill(case, log, joined_labels(labels, place.project), rows=rows, scale=noise)
+    conclude(found, as_json)
 
 
 @command.command()

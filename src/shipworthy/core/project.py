@@ -19,6 +19,7 @@ from shipworthy.core.claims import Claim, read_claim
 from shipworthy.core.settings.assurance import Fairness, Law, Reason, Recourse
 from shipworthy.core.settings.data import About, Data, Join, Source, Splitting, TargetRule
 from shipworthy.core.settings.deployment import Rollout, Serving, Watching
+from shipworthy.core.settings.feedback import Feedback
 from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
 from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
@@ -31,6 +32,7 @@ __all__ = [
     "FILE",
     "Fairness",
     "Federated",
+    "Feedback",
     "Gate",
     "Join",
     "Law",
@@ -84,6 +86,7 @@ class Project(Part, frozen=True):
     watch: Watching = Watching()
     serve: Serving = Serving()
     rollout: Rollout = Rollout()
+    feedback: Feedback = Feedback()
     checks: dict[str, dict[str, Any]] = {}
 
     @builtins.property
@@ -123,6 +126,9 @@ def parse(text: str, *, where: str = FILE) -> Project:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
     _named_once(project.source, where)
+    if why_not := project.feedback.why_not(project.law.uses):
+        raise BadProject(why_not, where=f"{where}, [feedback]",
+                         hint='write randomise = 0.0 and policy = "previous", or regulated = false if none is')
     for number, one in enumerate(project.property, 1):
         _claimed(one, f"{where}, [[property]] {number}")
     for source in project.source:

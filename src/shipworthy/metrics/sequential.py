@@ -14,6 +14,8 @@ from shipworthy.errors import Misuse
 from shipworthy.metrics.arrays import Array, Floats, columns
 
 ODDS = (1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 20.0)
+RISES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+BETS = 10
 
 
 def split_log_e(counts: Array, shares: Array, *, weight: float = 100.0) -> float:
@@ -70,6 +72,25 @@ def from_any_start(log_e: Floats) -> float:
     later = np.arange(1, buckets)
     weight = np.append(0.5, 0.5 / (later * (later + 1)))
     return float(_log_sum(np.append(by_start + np.log(weight), log(0.5 / buckets))))
+
+
+def rise_log_e(values: Array, *, limit: float = 0.0) -> Floats:
+    """Log e-values, (b, 6), against "the mean is at most `limit`", of every ten of n values in [−1, 1]; see
+    `from_any_start`.
+
+    The values come one after another; given those before, the mean of each is at most `limit` without harm. One column
+    a bet: each of `RISES` is a rise for which it grows fastest, at the spread of the values before. What is left over
+    after the last ten waits. Source: Waudby-Smith and Ramdas (2024), betting on a bounded mean, a mixture of bets.
+    """
+    x = columns(values)[0]
+    x = x[: len(x) // BETS * BETS]
+    if x.size and not (x.min() >= -1 and x.max() <= 1):
+        raise Misuse("a value is not within −1 and 1", where="rise_log_e", hint="divide by the largest one possible")
+    before = np.append(0.25, (2.5 + np.cumsum(x**2)) / (10 + np.arange(1, len(x) + 1)))[: len(x)]
+    rise = np.array(RISES)
+    bet = np.minimum(rise / (before[:, None] + rise**2), 0.5)
+    each = np.log1p(bet * (x - limit)[:, None])
+    return np.asarray(each.reshape(-1, BETS, len(RISES)).sum(axis=1))
 
 
 def mean_sequence(values: Array, *, alpha: float = 0.05) -> tuple[Floats, Floats, Floats]:

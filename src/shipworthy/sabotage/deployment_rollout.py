@@ -70,3 +70,23 @@ def challenger_without_a_column(case: Case) -> Case:
 def challenger_over_its_share(case: Case) -> Case:
     """A challenger that got six of ten requests, while the log says five."""
     return shared(served(case, 0), 0, drawn=0.6)
+
+
+@sabotage("challenger-five-points-worse", check="rollout")
+def challenger_five_points_worse(case: Case) -> Case:
+    """A challenger that errs on five rows of a hundred more than the champion; of a number, by half the spread."""
+    before = served(case, 0)
+    known = dict(zip(before["labels"].words("prediction_id"), before["labels"].words("label"), strict=True))
+    truth = np.array([known.get(one) for one in before["log"].words("prediction_id")], object)
+    classes = case["model"].sheet.classes
+
+    def worse(columns: dict[str, Any], rows: Mask) -> None:
+        if not classes:
+            columns["score"][rows] += 0.5 * columns["score"].std()
+            return
+        right = rows & (columns["decision"] == truth)
+        drawn = np.random.default_rng(12).random(len(rows)) < 0.05 * rows.sum() / max(1, right.sum())
+        after = dict(zip(classes, (*classes[1:], classes[0]), strict=True))
+        columns["decision"][right & drawn] = [after[word] for word in columns["decision"][right & drawn]]
+
+    return shared(before, 0, change=worse)

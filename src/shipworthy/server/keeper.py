@@ -9,16 +9,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from shipworthy import rollouts
+from shipworthy import rollouts, watching
 from shipworthy.deployment.integration.erasure.expire import forget
-from shipworthy.deployment.integration.log.counts import COUNTS
-from shipworthy.deployment.integration.log.drain import drain
-from shipworthy.deployment.integration.log.tally import Counting, Tallied, counting, tally
-from shipworthy.deployment.integration.releases.shelf import find_release
+from shipworthy.deployment.integration.log.tally import Tallied
 from shipworthy.deployment.integration.rollout.rollout import rolling
 from shipworthy.errors import ShipworthyError
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -32,17 +29,12 @@ class Keeper:
 
     def __init__(self, place: Workspace, tell: Tell) -> None:
         self.place, self.tell = place, tell
-        self._known: dict[str, Counting | None] = {}
+        self._known = watching.counters(place, tell)
         self._forgot = date.min
 
     def count(self) -> Tallied:
-        """Move what is sealed into the store, and count every row that was served since the last time."""
-        store = self.place.store
-        drain(self.place.log, store.tables)
-        done = tally(self.place.log, store.home / COUNTS, self._releases(()), store.tables)
-        if set(done.unknown) - set(self._known):
-            done = tally(self.place.log, store.home / COUNTS, self._releases(done.unknown), store.tables)
-        return done
+        """Move what is sealed into the store, and count every row and label that came since the last time."""
+        return watching.count(self.place, self._known)
 
     def look(self) -> None:
         """One look at the rollout, if one is under way, and what follows from it."""
@@ -72,15 +64,6 @@ class Keeper:
                 except ShipworthyError as error:
                     self.tell(str(error))
             due = look if due <= 0 else due
-
-    def _releases(self, more: tuple[str, ...]) -> Mapping[str, Counting]:
-        for release_id in more:
-            try:
-                self._known[release_id] = counting(find_release(self.place.releases, release_id))
-            except ShipworthyError as error:
-                self._known[release_id] = None
-                self.tell(f"answers of {release_id[:12]} are not counted: {error}")
-        return {name: how for name, how in self._known.items() if how is not None}
 
 
 def main(folder: str) -> None:

@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 
 from shipworthy.deployment.monitoring.alarm import (
-    bets,
-    bets_m,
     combined,
     named,
     sequence_width,
     share_log_e,
-    share_m,
     step,
     threshold,
 )
@@ -49,28 +46,6 @@ def test_only_columns_with_enough_evidence_are_named() -> None:
 def test_the_share_e_value_has_mean_at_most_one_at_the_limit() -> None:
     hits = np.random.default_rng(1).binomial(200, 0.2, 20_000).astype(float)
     assert np.exp(share_log_e(hits, np.full(20_000, 200.0), 0.2)).mean() <= 1.05
-
-
-def test_a_million_healthy_labels_do_not_page() -> None:
-    assert share_m(np.full(1_000, 150.0), np.full(1_000, 1_000.0), 0.18) < 1
-
-
-def test_harm_after_ten_thousand_healthy_labels_is_found_as_fast_as_on_day_one() -> None:
-    def buckets_to_alarm(healthy: int) -> int:
-        hits = [15.0] * healthy
-        for more in range(1, 60):
-            if share_m(np.array([*hits, *[25.0] * more]), np.full(healthy + more, 100.0), 0.1802) >= 1_000:
-                return more
-        return 60
-
-    assert buckets_to_alarm(100) <= buckets_to_alarm(0) + 1 <= 8
-
-
-def test_bets_on_a_loss_at_the_limit_stay_quiet_and_beyond_it_page() -> None:
-    random = np.random.default_rng(2)
-    quiet = np.stack([bets(random.beta(2, 8, 100), 0.22) for _ in range(300)])
-    assert max(bets_m(quiet[: k + 1]) for k in range(300)) < 500
-    assert bets_m(np.stack([bets(random.beta(4, 6, 100), 0.22) for _ in range(3)])) > 1_000
 
 
 def test_the_confidence_sequence_is_wider_than_one_look_needs() -> None:

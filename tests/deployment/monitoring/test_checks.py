@@ -34,12 +34,13 @@ from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_drift as drift_faults
 from shipworthy.sabotage import deployment_monitoring as faults
+from shipworthy.sabotage import feedback as loops
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-BANK = {**vars(faults), **vars(drift_faults)}
-PLANTED = [f for f in BANK.values() if getattr(f, MARK, {}).get("kind") == "sabotage"]
-TWINS = [f for f in BANK.values() if getattr(f, MARK, {}).get("kind") == "twin"]
+BANK = [*vars(faults).values(), *vars(loops).values(), *vars(drift_faults).values()]
+PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
+TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
 
 
 def tally(grid: Reference, log: Table, labels: Table | None = None) -> Tallies:

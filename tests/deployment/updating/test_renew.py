@@ -58,7 +58,7 @@ def test_new_rows_have_the_columns_of_the_training_table_and_the_labels_of_their
     rows = table(200, seed=1)
     log, labels = served(rows)
     found = next_rows(log, labels.take(np.arange(199, 49, -1)), model(2.0), table(10))
-    assert found.schema.names == ("x", "z", "when", "y", "label_source", "label_week")
+    assert found.schema.names == ("x", "z", "when", "y", "label_source", "label_week", "loop_weight")
     assert found.rows == 150
     assert found.words("y").tolist() == rows.words("y")[50:].tolist()
     assert found.schema["y"].role == "target"

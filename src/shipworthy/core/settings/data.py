@@ -91,7 +91,7 @@ class Data(Part, frozen=True):
     has two spellings. personal: columns with personal data, declared. quasi_identifiers: columns that together might
     tell who a row is about. retention_days: `shipworthy forget` removes rows of the tables that are older, by `time`,
     and what was served and labelled that long ago; 0 says nothing. answers: columns that are the answers of another
-    model.
+    model. weight: column that says how much a row weighs in learning; the model does not see it.
     """
 
     target: str
@@ -112,6 +112,7 @@ class Data(Part, frozen=True):
     quasi_identifiers: tuple[str, ...] = ()
     retention_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     answers: tuple[str, ...] = ()
+    weight: str = ""
 
 
 class Splitting(Part, frozen=True):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.cleaning import NAIVE
-from shipworthy.core.project import Join, Project
+from shipworthy.core.project import RENEWED, Join, Project
 from shipworthy.core.schema import Schema
 from shipworthy.core.table import Table
 from shipworthy.data.collection.tidy import as_kind, without_zone
@@ -125,6 +125,8 @@ def with_roles(table: Table, project: Project) -> Table:
         schema = schema.replace(name, role="identifier", reason="names a row or a person: [data] identifiers")
     for name in data.set_aside:
         schema = schema.replace(name, role="ignored", reason="set aside by the project: [data] set_aside")
+    if data.weight in schema:
+        schema = schema.replace(data.weight, role="ignored", reason="how much the row weighs: [data] weight")
     if data.group:
         schema = schema.replace(data.group, role="group", reason="rows of one group stay together: [data] group")
     if data.time:
@@ -171,8 +173,8 @@ def _comparable(left: pl.Series, right: pl.Series, a: str, b: str, table: str) -
 def _are_there(table: Table, project: Project) -> None:
     """Every column that the project names must be in the table. Raises BadProject that says where it is named."""
     data = project.data
-    for key in ("kinds", "units", "protected", "identifiers", "set_aside", "group", "time", "target"):
-        named = getattr(data, key)
+    for key in ("kinds", "units", "protected", "identifiers", "set_aside", "group", "time", "weight", "target"):
+        named = "" if key == "weight" and data.table == RENEWED else getattr(data, key)  # no log need have weighed
         for name in (named,) if isinstance(named, str) else named:
             if name and name not in table.schema:
                 raise BadProject(f'column "{name}" is missing', where=f"[data] {key}, {table.origin}",

@@ -1,4 +1,4 @@
-"""Evidence over time: e-values, the e-SR alarm, and the sum over possible starts of a harm.
+"""Evidence over time: e-values, the e-SR alarm over windows, and how far chance carries a share or a mean.
 
 A budget of false pages is the threshold A: an alarm at M ≥ A cries at most once per A quiet windows, on average.
 """
@@ -11,7 +11,6 @@ from shipworthy.core.table import Floats, Ints
 
 LARGEST = 1e290
 EARLY = 0.1
-KEPT_STARTS = 1_024
 
 
 def threshold(*, per_year: int, families: int, pages_per_year: float = 1.0, levels: int = 1) -> float:
@@ -72,36 +71,6 @@ def share_log_e(hits: Floats, n: Floats, limit: float) -> Floats:
         above = betaln(a, b) + np.log(betaincc(a, b, limit))
     prior = betaln(0.5, 0.5) + np.log(betaincc(0.5, 0.5, limit))
     return np.asarray(above - prior - hits * np.log(limit) - (n - hits) * np.log1p(-limit))
-
-
-def share_m(hits: Floats, n: Floats, limit: float) -> float:
-    """M = Σ over starts of the e-value of all counts since, so late harm is found as fast as early harm.
-
-    hits, n: (buckets,) in order; the last 1,024 are used.
-    """
-    since_hits = np.cumsum(hits[::-1][:KEPT_STARTS]).astype(np.float64)
-    since_n = np.cumsum(n[::-1][:KEPT_STARTS]).astype(np.float64)
-    log_e = share_log_e(since_hits, since_n, limit)
-    return float(min(LARGEST, np.exp(np.minimum(log_e, np.log(LARGEST))).sum()))
-
-
-BETS = (0.05, 0.15, 0.4, 0.8)
-
-
-def bets(loss: Floats, limit: float, rows: Ints | None = None) -> Floats:
-    """Log of Π(1 + λ(loss − limit)) over these losses for four fixed bets λ below 1 / limit, (4,); sums merge.
-
-    loss: (n,) in [0, 1]. rows: (n,) how many have each, by default one.
-    Source: Waudby-Smith and Ramdas (2024), estimating means by betting.
-    """
-    count = np.ones(len(loss)) if rows is None else rows
-    return np.array([np.log1p(share / limit * (loss - limit)) @ count for share in BETS])
-
-
-def bets_m(log_e: Floats) -> float:
-    """M for a bounded loss: the sum over starts of the mean over bets. log_e: (buckets, 4) from `bets`, in order."""
-    since = np.cumsum(log_e[::-1][:KEPT_STARTS], axis=0)
-    return float(min(LARGEST, np.exp(np.minimum(since, np.log(LARGEST))).mean(axis=1).sum()))
 
 
 def sequence_width(n: Floats, variance: Floats, *, alpha: float = 0.05, r: float = 0.05) -> Floats:

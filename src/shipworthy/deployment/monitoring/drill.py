@@ -13,14 +13,15 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
+from shipworthy.deployment.monitoring.eprocess import crossings
 from shipworthy.deployment.monitoring.fourier import ONE_IN, before_of, fourier, joint_e
-from shipworthy.deployment.monitoring.harm import bucket_evidence, harm_m, risk_limit
+from shipworthy.deployment.monitoring.harm import harm_growth, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.look import FAMILIES
 from shipworthy.deployment.monitoring.meters import loss_cells
-from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
+from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits, strange_m
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
-from shipworthy.deployment.monitoring.watch import column_evidence, column_tests, strange_m
+from shipworthy.deployment.monitoring.watch import column_evidence, column_tests
 
 WINDOW_ROWS = 300
 QUIET_DAYS = 365
@@ -133,13 +134,7 @@ def _harms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[i
     bar = alarms_.threshold(per_year=PER_YEAR["day"], families=len(FAMILIES),
                             pages_per_year=project.watch.pages_per_year)
     limit = risk_limit(grid, project.watch.tolerance)
-    past = [bucket_evidence(grid, loss_cells(loss), limit) for loss in rows.loss[drawn]]
-    start, found = 0, []
-    for at in range(len(drawn)):
-        if harm_m(grid, past[start : at + 1], limit) >= bar:
-            found.append(at)
-            start = at + 1
-    return found
+    return crossings(harm_growth(np.array([loss_cells(loss) for loss in rows.loss[drawn]]), limit), bar)
 
 
 def _features(rows: Rows, drawn: Ints, days: int) -> Ints:
@@ -162,11 +157,13 @@ def _crossings(path: Floats, bar: float) -> list[int]:
 def _sums(
     limits: tuple[tuple[float, float], ...], hits: list[tuple[int, ...]], bar: float
 ) -> list[tuple[int, str, str]]:
-    found, start = [], 0
+    found: list[tuple[int, str, str]] = []
+    state: tuple[tuple[int, ...], ...] = ()
     for at in range(len(hits) if limits else 0):
-        if strange_m(hits[start : at + 1], limits) >= bar:
+        state, m = strange_m(state, np.array(hits[at][:-1]), hits[at][-1], limits)
+        if m >= bar:
             found.append((at, "outliers", "day"))
-            start = at + 1
+            state = ()
     return found
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
-from shipworthy.core.tallies import Sums, Tallies
-from shipworthy.deployment.monitoring.alarm import bets, bets_m, share_m, threshold
+from shipworthy.core.tallies import FULL, Sums, Tallies
+from shipworthy.deployment.monitoring.alarm import threshold
+from shipworthy.deployment.monitoring.eprocess import crossings, fresh, growth
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.windows import EVER, Cut, cut, summed
 from shipworthy.marks import check
@@ -56,26 +55,14 @@ def buckets(labels: Sums, level: str, *, until: int, since: int = EVER) -> tuple
     return windows, summed(labels.of("losses"), windows)
 
 
-def bucket_evidence(reference: Reference, losses: Ints, limit: float) -> tuple[float, ...]:
-    """What a bucket adds to the alarm; tuples add up. Wrong and all labels, or the log bets of a regression.
+def harm_growth(losses: Ints, limit: float) -> Ints:
+    """What every bucket adds to the evidence of harm, (w, 4) as `eprocess.growth`. losses: (w, 256) as `buckets`.
 
-    losses: (256,) labels by loss; each counts as the smallest loss of its cell, which makes no alarm too early.
+    Where θ says nothing, all evidence is lost.
     """
     if not limit < 1:
-        return (0.0, 0.0)
-    if reference.plan.value:
-        return tuple(map(float, bets(np.arange(len(losses)) / (len(losses) - 1), limit, losses)))
-    return float(losses[-1]), float(losses.sum())
-
-
-def harm_m(reference: Reference, past: Sequence[tuple[float, ...]], limit: float) -> float:
-    """The alarm statistic M after these buckets of `bucket_evidence`; it pages at M ≥ A. NaN if θ says nothing."""
-    if not limit < 1:
-        return float("nan")
-    if not past:
-        return 0.0
-    sums = np.array(past)
-    return bets_m(sums) if reference.plan.value else share_m(sums[:, 0], sums[:, 1], limit)
+        return np.full((len(losses), len(fresh())), -FULL)
+    return growth(losses, np.arange(losses.shape[1]) / (losses.shape[1] - 1), limit)
 
 
 def recent_risk(labels: Sums, rows: int = RECENT) -> tuple[float, float, float, int]:
@@ -111,18 +98,16 @@ def harm(project: Project, grid: Reference, tallies: Tallies) -> Finding:
         return say("unknown", f"The reference holds no right answer among {grid.facts.rows:,} rows, "
                               "so no risk can be held to it.", n=int(labels.total("labels")[0]))
     windows, losses = buckets(labels, level, until=tallies.told)
-    past = [bucket_evidence(grid, each, limit) for each in losses]
     bar = threshold(per_year=PER_YEAR[level], families=1, pages_per_year=project.watch.pages_per_year)
-    path = [harm_m(grid, past[: k + 1], limit) for k in range(len(past))]
+    passed = crossings(harm_growth(losses, limit), bar)
     risk, low, high, rows = recent_risk(labels)
     known = f"{rows:,} newest labels, reference {reference_risk(grid):.3f} on {grid.facts.rows:,}"
     facts = {"value": risk, "low": low, "high": high, "limit": limit, "n": rows,
              "chart": {"kind": "line", "x": windows.last.tolist(), "limit": limit,
                        "y": mean_loss(labels, windows).tolist()}}
-    first = next((k for k, m in enumerate(path) if m >= bar), None)
-    if first is not None:
+    if passed:
         return say("fail", f"The model does harm: its risk is {risk:.3f} against at most {limit:.3f} ({known}); seen "
-                           f"after {int(windows.rows[: first + 1].sum()):,} labels.", **facts,
+                           f"after {int(windows.rows[: passed[0] + 1].sum()):,} labels.", **facts,
                    remedy="shipworthy rollback, then shipworthy renew")
     if rows < FEWEST_LABELS:
         return say("unknown", f"{rows} labels are too few to judge harm; {FEWEST_LABELS} are needed.", **facts,

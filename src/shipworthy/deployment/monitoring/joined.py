@@ -170,6 +170,14 @@ class Joined:
             propensity = table.numbers("propensity")[self.row]
         return ~np.isnan(told), np.nan_to_num(told) > 0, np.nan_to_num(propensity)
 
+    @cached_property
+    def noise(self) -> Floats:
+        """The noise that was put on each answer, (k,), in the units of `surprise`; 0 where there was none."""
+        if "noise" not in self.log.table.schema:
+            return np.zeros(len(self))
+        scale = self.log.reference.facts.cap if self.log.reference.plan.value else 1.0
+        return np.asarray(np.nan_to_num(self.log.table.numbers("noise"))[self.row] / scale)
+
 
 def arrival(labels: Table) -> Ints:
     """When every label arrived, (n,) microseconds: received_at, or observed_at where that is not told.

@@ -17,6 +17,7 @@ from shipworthy.core.tallies import Layout, added, tabulated
 from shipworthy.deployment.monitoring.fourier import ONE_IN, WIDTH, fourier
 from shipworthy.deployment.monitoring.joined import Joined, Served
 from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
+from shipworthy.metrics.loops import noise_products
 
 LOSS_CELLS = 256
 DECILES = 10
@@ -60,7 +61,8 @@ def meters(reference: Reference) -> Meters:
             Meter("strange", len(limits), _strange(reference, limits)), Meter("fourier", WIDTH, _fourier(reference)))
     labels = (Meter("labels", 5, _labels), Meter("losses", LOSS_CELLS, _losses),
               Meter("outcomes", 2 * plan.score_cells, _outcomes), Meter("bias", DECILES * 4, _bias(reference)),
-              Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence))
+              Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence),
+              Meter("gain", 4, _gain))
     return Meters(rows, labels, (Meter("labels", 5, _labels), Meter("delay", 2 * DELAY_CELLS, _delay)))
 
 
@@ -208,6 +210,13 @@ def _influence(joined: Joined, group: Ints, groups: int) -> Ints:
     weight = np.minimum(1 / np.where(usable, propensity, 1.0), CLIPPED) * usable
     counts = added(np.stack([told, hit, ~usable], axis=1).astype(np.float64), group, groups)
     return _beside(counts, added(np.stack([weight, weight**2], axis=1), group, groups, fixed=FIXED))
+
+
+def _gain(joined: Joined, group: Ints, groups: int) -> Ints:
+    """What the gain of a loop through labels is computed from; see `noise_products`."""
+    if not joined.noise.any():
+        return np.zeros((groups, 4), np.int64)
+    return added(noise_products(joined.noise, joined.surprise), group, groups)
 
 
 def _beside(left: Ints, right: Any) -> Ints:

@@ -11,6 +11,7 @@ from shipworthy.core.grid import Reference
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Sample, Tallies
 from shipworthy.deployment.monitoring.alarm import share_log_e
+from shipworthy.deployment.monitoring.eprocess import follow, fresh, share_growth
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.marks import check
 
@@ -40,6 +41,22 @@ def rate_limits(calibration: int, *, tolerance: float = TOLERANCE) -> tuple[tupl
         return ()
     places = sorted({1, int(AT * (calibration + 1))})
     return tuple((k / (calibration + 1), tolerance + float(beta.ppf(0.975, k, calibration + 1 - k))) for k in places)
+
+
+def strange_m(
+    state: tuple[tuple[int, ...], ...], hits: Ints, rows: int, limits: tuple[tuple[float, float], ...]
+) -> tuple[tuple[tuple[int, ...], ...], float]:
+    """The evidence after one more window, and the alarm statistic M: the mean over the p-values of `rate_limits`.
+
+    state: of every p-value, as `eprocess.follow`; empty at first. hits: (p-values,) rows of the window at or below.
+    """
+    known, m = [], []
+    for k, (_, limit) in enumerate(limits):
+        grown = share_growth(hits[k : k + 1], np.array([rows]), limit)
+        now, path = follow(np.array(state[k]) if state else fresh(), grown)
+        known.append(tuple(now.tolist()))
+        m.append(float(path[0]))
+    return tuple(known), float(np.mean(m))
 
 
 @check("outlier-rate", row="deployment.outliers")

@@ -22,16 +22,18 @@ from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import ColumnTests, column_drift, judge_stream
 from shipworthy.deployment.monitoring.counting import counting, tally
+from shipworthy.deployment.monitoring.eprocess import follow, fresh
 from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.fourier import joint_e
-from shipworthy.deployment.monitoring.harm import bucket_evidence, buckets, harm, harm_m, risk_limit
+from shipworthy.deployment.monitoring.harm import buckets, harm, harm_growth, risk_limit
 from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.joint import joint_drift
 from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
-from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits
+from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
+from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
 from shipworthy.deployment.monitoring.seasons import Past, season, seasonal
 from shipworthy.deployment.monitoring.windows import EVER, Cut, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
@@ -39,7 +41,7 @@ from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
 CHECKS = (column_drift, joint_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate,
-          concept_drift, feedback)
+          concept_drift, feedback, loop_gain, holdback)
 BY_COLUMN = ("broken", "drift")
 
 
@@ -65,15 +67,15 @@ class Window(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """What a later look starts from; JSON. It holds full windows only, so that no row is ever counted twice.
 
-    until: first time not yet counted, by level. m: statistic by family/level. labels: evidence of past buckets of
-    labels. strange: hits at each p-value, and rows, of past windows. early: the window that is filling, how often it
-    was tested, and how many rows it had then, by level. history: effects of the columns in past windows, by
-    season. told: row of the survey → what the last look said of it.
+    until: first time not yet counted, by level. m: statistic by family/level. harm: evidence of harm, four
+    integers. strange: the same of strange rows, for each p-value. early: the window that is filling, how often it
+    was tested, and how many rows it had then, by level. history: effects of the columns in past windows, by season.
+    told: row of the survey → what the last look said of it.
     """
 
     until: dict[str, int] = {}
     m: dict[str, float] = {}
-    labels: tuple[tuple[float, ...], ...] = ()
+    harm: tuple[int, ...] = ()
     labels_until: int = EVER
     strange: tuple[tuple[int, ...], ...] = ()
     early: dict[str, tuple[int, int, int]] = {}
@@ -119,7 +121,9 @@ def watch(
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
     chance than looking once.
     """
-    findings = _findings(project, {"grid": reference, "project": project, "tallies": tallies})
+    tallies, beside = apart(tallies)
+    case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
+    findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
         return Watched(findings, (), (), known)
@@ -172,18 +176,17 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
     joint = joint_e(look.before, summed(rows.of("fourier"), cut), look.project.watch.effect)
     hits, limits = summed(rows.of("strange"), cut), rate_limits(len(reference.strange))
     m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift", "joint")}
-    windows, alarms, past = [], [], list(state.strange)
+    windows, alarms, strange = [], [], state.strange
     for k in range(len(cut)):
         full, number, size = bool(cut.full[k]), int(cut.first[k]), int(cut.rows[k])
         if not full:
             state = _filling(state, level, number, size)
         start = dict(m)
-        past.append((*hits[k].tolist(), size))
         e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
         e_now |= {"joint": float(joint[k])} if np.isfinite(joint[k]) else {}
         m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
-        if base and limits:  # strange rows are summed over all starts, so one level is enough
-            m["outliers"] = strange_m(past, limits)
+        if base and limits:  # any start is as good as another, so one level is enough
+            strange, m["outliers"] = strange_m(strange, hits[k], size, limits)
         names = tuple(reference.plan.names[c] for c in alarms_.named(np.maximum(e.column[k], e.column_broken[k])))
         held = bar if full else bar * alarms_.early(state.early[level][1])
         crossed = [family for family in m if m[family] >= (bar if family == "outliers" else held)]
@@ -193,8 +196,8 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
         if not full:
             return windows, alarms, _counted(state, level, start_of(number, level), start)
         m |= dict.fromkeys(crossed, 0.0)
-        past = [] if "outliers" in crossed else past
-        state = msgspec.structs.replace(state, strange=tuple(past)) if base else state
+        strange = () if "outliers" in crossed else strange
+        state = msgspec.structs.replace(state, strange=strange) if base else state
     return windows, alarms, _counted(state, level, start_of(int(cut.last[-1]) + 1, level), m)
 
 
@@ -246,30 +249,24 @@ def column_evidence(reference: Reference, tests: ColumnTests) -> Evidences:
     return Evidences(alarms_.combined(changed, weights), alarms_.combined(broken, floored), *each)
 
 
-def strange_m(past: list[tuple[int, ...]], limits: tuple[tuple[float, float], ...]) -> float:
-    """The alarm statistic of strange rows: the mean over p-values of the sum over starts."""
-    rows = np.array(past, np.float64)
-    return float(np.mean([alarms_.share_m(rows[:, k], rows[:, -1], limit) for k, (_, limit) in enumerate(limits)]))
-
-
 def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]:
     labels, level, until = look.tallies.labels.whole, look.project.watch.window, look.tallies.told
     cut, losses = buckets(labels, level, until=until, since=state.labels_until)
-    windows, alarms, past, after = [], [], list(state.labels), state
     bar, limit = look.bar(level), risk_limit(look.reference, look.project.watch.tolerance)
-    filling = next((k for k in range(len(cut)) if not cut.full[k]), len(cut))
+    grown, known = harm_growth(losses, limit), state.harm or tuple(fresh().tolist())
+    windows: list[Window] = []
+    alarms: list[Alarm] = []
+    after = state
     for k in range(len(cut)):
-        if k == filling:
-            after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(int(cut.first[k]), level))
-        past.append(bucket_evidence(look.reference, losses[k], limit))
-        m, end = harm_m(look.reference, past, limit), min(cut.end(k), until)
+        end = min(cut.end(k), until)
+        now, reached = follow(np.array(known), grown[k : k + 1])
+        m = float(reached[0])
         windows.append(Window(level, start_of(int(cut.first[k]), level), end, int(cut.rows[k]), {}, {"harm": m}, bar,
                               full=bool(cut.full[k])))
-        if m >= bar:
-            alarms.append(Alarm("harm", level, end, m))
-            past = []
-    if len(cut) and filling == len(cut):
-        after = msgspec.structs.replace(after, labels=tuple(past), labels_until=start_of(int(cut.last[-1]) + 1, level))
+        alarms += [Alarm("harm", level, end, m)] if m >= bar else []
+        known = tuple((fresh() if m >= bar else now).tolist())
+        if cut.full[k]:
+            after = msgspec.structs.replace(after, harm=known, labels_until=start_of(int(cut.last[k]) + 1, level))
     whole = cut_windows(labels, level, until=until, every=True)
     path = bias_path(labels, whole)
     out = outside(path, bias_band(look.reference, look.project.watch.tolerance))

@@ -19,6 +19,7 @@ from shipworthy.core.table import Floats, Table
 from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.deployment.updating.poison import TARGETED, judged, labelled
+from shipworthy.deployment.updating.unbiased import WEIGHT, unbiased
 from shipworthy.errors import BadData
 from shipworthy.metrics.intervals import paired_mean_difference
 from shipworthy.metrics.losses import row_losses
@@ -27,6 +28,7 @@ BROKEN_RULES = ("present", "type", "null-share", "range", "unseen-share", "patte
 STRANGE_LIMIT = 0.2
 TAIL_SHARE = 0.3
 FEWEST_TAIL = 100
+EXTRA = ("label_source", "label_week", WEIGHT)
 _CLIP = 1e-6
 
 
@@ -36,9 +38,9 @@ def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
     They are as they were asked, so that the challenger's own cleaning is fitted on them like on the others; only what
     does not fit a column of `table` is read by the model's cleaning.
     Every column of `table` is there: the target from the labels, the time column from the log's `at` where the log
-    lacks it, null where nothing is known; then label_source and label_week.
+    lacks it, null where nothing is known; then label_source, label_week and loop_weight, as `unbiased` has it.
     """
-    found = labelled(model, log, labels)
+    found = unbiased(labelled(model, log, labels)).rows
     read = model.cleaned(found)
     for column in table.schema.columns:
         kind = table.column(column.name).type
@@ -50,12 +52,12 @@ def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
         else:
             values = pa.nulls(found.rows, kind)
         found = found.with_column(column.name, values)
-    chosen = found.select([*table.schema.names, "label_source", "label_week"])
+    chosen = found.select(list(dict.fromkeys((*table.schema.names, *EXTRA))))
     schema = chosen.schema
     for column in table.schema.columns:
         schema = schema.replace(column.name, kind=column.kind, role=column.role, protected=column.protected,
                                 integer=column.integer, unit=column.unit, meaning=column.meaning)
-    for name in ("label_source", "label_week"):
+    for name in EXTRA:
         schema = schema.replace(name, role="ignored")
     return chosen.with_schema(schema)
 
@@ -71,7 +73,7 @@ def admit(
     Only what a request must hold, and the label, is held to the contract: identifiers and columns that are set aside
     never reach the server.
     """
-    plain = model.cleaned(fresh.drop("label_source", "label_week"))
+    plain = model.cleaned(fresh.drop(*EXTRA))
     reach = {*model.features.columns, model.sheet.target}
     asked = Contract(tuple(rule for rule in contract.rules if rule.kind in BROKEN_RULES and rule.column in reach))
     breaches = validate(asked, plain)
@@ -94,8 +96,11 @@ def admit(
 def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tuple[Table, Table]:
     """What the challenger learns from, and the newest labelled rows on which it must win.
 
-    The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first.
+    The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first. Where it
+    has weights, the rows of `table` that have none weigh 1.
     """
+    if WEIGHT in fresh.schema and WEIGHT not in table.schema and np.ptp(fresh.numbers(WEIGHT)) > 0:
+        table = table.with_column(WEIGHT, pa.array(np.ones(table.rows)))
     plain = fresh.select(list(table.schema.names))
     kept = plain.rows - round(tail * plain.rows)
     older, newest = plain.head(kept), plain.take(np.arange(kept, plain.rows))
@@ -113,7 +118,8 @@ def renewed(project: Project) -> Project:
     about = project.source[0]
     source = Source(RENEWED, RENEWED, about.owner, about.licence)
     aside = tuple(dict.fromkeys((*project.data.set_aside, *project.data.identifiers)))
-    data = msgspec.structs.replace(project.data, table=RENEWED, target_rule=None, identifiers=(), set_aside=aside)
+    data = msgspec.structs.replace(project.data, table=RENEWED, target_rule=None, identifiers=(), set_aside=aside,
+                                   weight=WEIGHT)
     rule = project.split
     cut = Splitting(kind=rule.kind, tune=0.15, holdout=0.15, seed=rule.seed)
     return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)

@@ -35,8 +35,8 @@ from shipworthy.learning.selection.choice import choose, quality
 from shipworthy.learning.selection.provable import LEARNERS, shape
 from shipworthy.learning.training.boosted import DEFAULT, dataset, fitted, grow
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
-from shipworthy.learning.training.reweighing import mitigated
 from shipworthy.learning.training.rows import drawn
+from shipworthy.learning.training.weighing import row_weights
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
 
@@ -188,7 +188,7 @@ def train(
     task, classes = target_of(table, project)
     truth = encode_target(table, project.data.target, classes)
     job = Job(task, classes, features.inputs, seconds=seconds, seed=seed, shape=shape(project, features, table.schema),
-              weights=mitigated(table, truth, project),
+              weights=row_weights(table, truth, project),
               settings={"rounds": 60, **(settings or {})} if learner == "boosted" else dict(settings or {}),
               private=private(features, project) if hidden else None)
     inputs = features.matrix(table)
@@ -211,7 +211,7 @@ def set_up(parts: Parts, features: Features, project: Project) -> Stage:
     schema = parts.learn.schema.only(features.columns)
     middles = middle(features, project) if project.privacy else usual(sides[0][0], features)
     return Stage(features, schema, task, project.data.target, classes, sides[0], sides[1], middles,
-                 mitigated(parts.learn, sides[0][1], project))
+                 row_weights(parts.learn, sides[0][1], project))
 
 
 def target_of(table: Table, project: Project) -> tuple[Task, tuple[str, ...]]:

@@ -47,6 +47,18 @@ def ensemble(program: Program) -> bool:
                for term in program.terms) and any(isinstance(term.kind, Trees) for term in program.terms)
 
 
+def inputs_read(term: Term) -> list[set[int]]:
+    """The inputs that every tree of a term reads."""
+    a, found = term.arrays, list[set[int]]()
+    below: dict[int, set[int]] = {}
+    for node in range(len(a["feature"]) - 1, -1, -1):  # children come after their parents
+        below[node] = {int(a["feature"][node])}.union(*(below.get(int(a[side][node]), set())
+                                                        for side in ("left", "right")))
+    for root in a["root"].tolist():
+        found.append(below.get(root, set()))
+    return found
+
+
 def leaves_of(program: Program, space: Space, weights: Sequence[float]) -> Leaves:
     """The leaves of weights · margin. weights: one for each output."""
     w = np.asarray(weights, np.float64)

@@ -142,3 +142,15 @@ class Near:
 
 
 Claim = Below | Within | Monotone | Robust | Steady | Near
+
+
+def rivals(margin: Floats, cut: float) -> list[tuple[tuple[float, ...], float]]:
+    """The sums of margins that turn a decision where they reach their goals. margin: (outputs,) of the row.
+
+    Of several classes the first of the largest is decided, so a later one must be above it, and an earlier one equal.
+    """
+    if len(margin) == 1:
+        return [((-1.0,), math.nextafter(-cut, math.inf))] if margin[0] >= cut else [((1.0,), cut)]
+    own, count = int(margin.argmax()), len(margin)
+    return [(tuple(float(n == other) - float(n == own) for n in range(count)),
+             0.0 if other < own else math.nextafter(0.0, 1.0)) for other in range(count) if other != own]

@@ -6,21 +6,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
-from shipworthy.core.program import Program
+from shipworthy.core.program import Program, Trees
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
-from shipworthy.verification.formal.boxes import Leaves, leaves_of
+from shipworthy.verification.formal.boxes import Leaves, inputs_read, leaves_of
 from shipworthy.verification.formal.cells import Space, space_of
 from shipworthy.verification.formal.certificate import Certificate, Part
 from shipworthy.verification.formal.claims import Budget, Domain, Span
+from shipworthy.verification.formal.elimination import most
 from shipworthy.verification.formal.search import Found, Task, search
 from shipworthy.verification.formal.ties import Rules, binary, row_at
 
 SLACKS = 2.0
 FINEST = 1e-9
+FEW_NODES = 64  # opened before inputs are maximised away instead, where no tree reads more than two
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Ensemble:
     def ground(self) -> Domain:
         """The domain with members of groups held to 0 and 1."""
         return binary(self.domain)
+
+    @cached_property
+    def pairwise(self) -> bool:
+        """Whether no tree reads more than two inputs."""
+        terms = [term for one in (self.program, self.other) if one for term in one.terms
+                 if isinstance(term.kind, Trees)]
+        return all(len(reads) <= 2 for term in terms for reads in inputs_read(term))
 
     @cached_property
     def space(self) -> Space:
@@ -83,7 +93,10 @@ class Quantity:
         task = Task(self.leaves, space.query(self.domain.spans), (cells[0], bits[0]),
                     *((goal, None) if np.isfinite(goal) else (-np.inf, fine)))
         ties = Rules(space, self.domain, wanted) if self.domain.one_of or self.domain.at_least else None
-        return search(task, budget, ties)
+        if ties is not None or not self.ensemble.pairwise or budget.nodes <= FEW_NODES:
+            return search(task, budget, ties)
+        found = search(task, replace(budget, nodes=FEW_NODES))
+        return (_exactly(task, found) or search(task, budget)) if found.state == "unknown" else found
 
     def row(self, found: Found, near: Floats | None = None) -> Floats:
         """The row where a search met its best value. Raises BadModel if the domain has none there."""
@@ -104,6 +117,20 @@ class Quantity:
         rules = tuple([{"one_of": list(group)} for group in self.domain.one_of]
                       + [{"at_least": list(pair)} for pair in self.domain.at_least])
         return Part(self.views, query, rules, goal, self.leaves.slack, found.tokens(self.ensemble.space))
+
+
+def _exactly(task: Task, tried: Found) -> Found | None:
+    """The outcome by maximising inputs away; None where that would take too large a table."""
+    found = most(task.leaves, task.box)
+    if found is None:
+        return None
+    slack = task.leaves.slack
+    state: Literal["below", "reached", "unknown"] = "below"
+    if task.tolerance is None:
+        state = "reached" if found.value >= task.goal + slack else "below" if found.value + slack < task.goal \
+            else "unknown"
+    return Found(state, found.value, math.nextafter(found.value + 2 * slack, math.inf), tried.nodes + 1, found.cells,
+                 found.bits, np.empty(0, np.int64), found.order)
 
 
 def _written(span: Span, codes: int, whole: bool) -> list[object]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from shipworthy.core.program import Program
 from shipworthy.core.table import Floats
 from shipworthy.errors import BadModel
-from shipworthy.verification.formal import linear
+from shipworthy.verification.formal import linear, network
 from shipworthy.verification.formal.additive import as_trees, tabular
 from shipworthy.verification.formal.claims import Budget, Claim, Domain, Verdict
 from shipworthy.verification.formal.ensemble import Ensemble
@@ -29,6 +29,8 @@ class Prover:
         """The verdict on a claim; unknown, with the reason, for a program of a kind that cannot be searched."""
         if linear.separable(self.program):
             return linear.decide(self.program, claim, self.domain)
+        if network.is_network(self.program):
+            return network.decide(self.program, claim, self.domain, budget)
         if not tabular(self.program):
             return Verdict("unknown", -math.inf, math.inf, why="a program of this kind cannot be searched")
         try:
@@ -42,7 +44,7 @@ class Prover:
 
     @property
     def searched(self) -> bool:
-        """Whether claims are searched for among boxes, and not decided in closed form."""
+        """Whether claims are searched for among boxes of trees and tables, and not decided in closed form."""
         return tabular(self.program) and not linear.separable(self.program)
 
     @cached_property

@@ -27,6 +27,7 @@ from shipworthy.verification.formal.claims import (
     Steady,
     Verdict,
     Within,
+    rivals,
 )
 
 EPSILON = 2.0**-52
@@ -128,14 +129,7 @@ def _robust(program: Program, claim: Robust, domain: Domain) -> Verdict:
     near = {place: near_span(domain.spans[place], float(x), float(claim.reach[place]))
             for place, x in enumerate(claim.row)}
     box, margin = domain.but(near), program.margin(claim.row[None, :])[0]
-    if program.outputs == 1:
-        yes = bool(margin[0] >= claim.cut)
-        goals = [Below(_past(-claim.cut) if yes else claim.cut, (-1.0,) if yes else (1.0,))]
-    else:
-        own = int(margin.argmax())
-        goals = [Below(0.0 if other > own else math.nextafter(0.0, 1.0), tuple(
-            float(n == other) - float(n == own) for n in range(program.outputs)))
-            for other in range(program.outputs) if other != own]
+    goals = [Below(goal, weights) for weights, goal in rivals(margin, claim.cut)]
     found = [_below(program, goal, box) for goal in goals]
     worst = next((one for status in ("refuted", "unknown") for one in found if one.status == status), found[0])
     parts = tuple(part for one in found if one.certificate for part in one.certificate.parts)

@@ -33,6 +33,7 @@ from shipworthy.verification.formal.claims import (
     Steady,
     Verdict,
     Within,
+    rivals,
 )
 from shipworthy.verification.formal.contrast import At, change, gap, positions
 from shipworthy.verification.formal.ensemble import Ensemble, Quantity, only, view, weighted, without
@@ -253,7 +254,7 @@ def _robust(ensemble: Ensemble, claim: Robust, budget: Budget) -> Verdict:
     margin = ensemble.program.margin(row[None])[0]
     if math.isinf(claim.cut) and len(margin) == 1:
         return Verdict("proved", -math.inf, math.inf, certificate=ensemble.certificate([]))
-    for weights, goal in _rivals(margin, claim.cut):
+    for weights, goal in rivals(margin, claim.cut):
         quantity = _plain(ensemble, weights, domain)
         found = run.seek(quantity, goal, near=row)
         if found.state == "reached" and run.row is not None:
@@ -261,15 +262,6 @@ def _robust(ensemble: Ensemble, claim: Robust, budget: Budget) -> Verdict:
             return run.verdict("refuted", ensemble)
         unknown = unknown or (_why(found, goal, quantity.leaves.slack) if found.state == "unknown" else "")
     return run.verdict("unknown" if unknown else "proved", ensemble, unknown)
-
-
-def _rivals(margin: Floats, cut: float) -> list[tuple[tuple[float, ...], float]]:
-    """The sums that would turn a decision if they reached their goals."""
-    if len(margin) == 1:
-        return [((-1.0,), math.nextafter(-cut, math.inf))] if margin[0] >= cut else [((1.0,), cut)]
-    own = int(margin.argmax())
-    each = np.eye(len(margin))
-    return [(tuple((each[rival] - each[own]).tolist()), 0.0) for rival in range(len(margin)) if rival != own]
 
 
 def around(ensemble: Ensemble, row: Floats, reach: Sequence[float]) -> Domain | None:

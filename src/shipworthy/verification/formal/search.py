@@ -46,7 +46,7 @@ class Found:
 
     state: below (the sum stays below the goal, or below `upper` when maximised), reached, or unknown. best: the
     greatest value met; upper: every row of the box lies below it. cells, bits: (inputs,) where best was met. tree: the
-    split tree in preorder, in whole numbers.
+    split tree in preorder, in whole numbers; empty where inputs were maximised away instead, in an order.
     """
 
     state: Literal["below", "reached", "unknown"]
@@ -56,9 +56,12 @@ class Found:
     cells: Ints
     bits: Ints
     tree: Ints
+    order: tuple[int, ...] = ()
 
     def tokens(self, space: Space) -> str:
         """The split tree as a certificate has it."""
+        if not len(self.tree):
+            return " ".join(map(str, ("order", len(self.order), *self.order)))
         said, at, tree = [], 0, self.tree.tolist()
         while at < len(tree):
             kind = tree[at]

@@ -32,7 +32,8 @@ def test_what_was_served_comes_back_as_columns(tmp_path: Path) -> None:
     table, _ = read_log(tmp_path, None)
     assert table.data.to_pylist()[0] == {
         "prediction_id": "a", "at": datetime.fromtimestamp(AT / 1e6, UTC), "release": "r" * 64, "arm": "champion",
-        "propensity": 1.0, "score": 0.25, "decision": "no", "abstain": False, "age": 63.0, "seen": SEEN, "grade": "2"}
+        "propensity": 1.0, "score": 0.25, "decision": "no", "abstain": False, "explored": False, "influenced": None,
+        "noise": None, "age": 63.0, "seen": SEEN, "grade": "2"}
     assert list(table.words("prediction_id")) == ["a", "b", "c"]
     assert [c.name for c in table.schema.features] == ["age", "grade"]
     log.close()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipworthy.core.clock import DAY, HOUR, MINUTE
-from shipworthy.core.grid import add, count, plan
+from shipworthy.core.clock import DAY, HOUR, MINUTE, now_us
+from shipworthy.core.grid import count
+from shipworthy.core.project import parse
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
+from shipworthy.core.tallies import Sums, Tallies, keys_of
 from shipworthy.deployment.integration.log.answers import answers
-from shipworthy.deployment.integration.log.counts import as_grid, read_counts
+from shipworthy.deployment.integration.log.counts import forget, read_counts
 from shipworthy.deployment.integration.log.drain import drain
+from shipworthy.deployment.integration.log.labels import Label
 from shipworthy.deployment.integration.log.log import Heading, Log, Served, ServedRow
-from shipworthy.deployment.integration.log.read import predictions, shadows
+from shipworthy.deployment.integration.log.read import labels, predictions, shadows
 from shipworthy.deployment.integration.log.tables import served_rows
-from shipworthy.deployment.integration.log.tally import Counting, Tallied, cells, counting, tally
+from shipworthy.deployment.integration.log.tally import Counter, Tallied, counter, tally
 from shipworthy.deployment.integration.serving.record import Shape
+from shipworthy.deployment.monitoring.counting import counting, nothing
 from shipworthy.deployment.monitoring.reference import reference
-from shipworthy.errors import Misuse, StoreError
+from shipworthy.errors import StoreError
 from shipworthy.store import open_store
+from shipworthy.store.tables import Tables
 
 from ..conftest import patients, record, small_model
 
 MODEL = small_model()
 SHAPE = Shape(MODEL)
 EDGES = patients(300, seed=1)
-HOW = Counting(MODEL, plan(EDGES, EDGES.schema, classes=("no", "yes")))
+HOW = Counter(MODEL, counting(reference(MODEL, EDGES, patients(200, seed=3)), segments=("ward",)))
 RELEASE, OTHER = "a" * 64, "b" * 64
-RELEASES = {RELEASE: HOW, OTHER: HOW}
+RELEASES = {RELEASE: HOW, OTHER: HOW}.get
 HEADING = Heading(RELEASE, MODEL.classes, SHAPE.fields)
+PROJECT = '[project]\nname = "x"\n[data]\ntarget = "ill"\n'
 AT = 1_700_000_000_000_000 // DAY * DAY
 
 
@@ -64,28 +71,28 @@ def log_of(folder: Path, release: str = RELEASE) -> Log:
     return Log(folder, msgspec.structs.replace(HEADING, release=release))
 
 
-def whole(folder: Path, tables: Any = None) -> dict[str, Any]:
+def whole(folder: Path, tables: Tables) -> dict[str, Any]:
     """One count over the whole log, by release."""
     found: dict[str, Any] = {}
     for table in (predictions(folder, tables), shadows(folder, tables)):
         for release in (RELEASE, OTHER):
             rows = table.take(table.words("release") == release)
             if rows.rows:
-                found.setdefault(release, {}).update(
-                    {bucket: row.tolist() for bucket, row in cells(rows, HOW).items()})
+                found.setdefault(release, {}).update(cells(HOW.tally(rows).rows))
     return found
+
+
+def cells(found: Sums) -> dict[Any, list[int]]:
+    return dict(zip(keys_of(found), found.cells.tolist(), strict=True))
+
+
+def seen(state: Path, release: str = RELEASE) -> Tallies:
+    return read_counts(state).tallies(release, nothing(HOW.how))
 
 
 def minutes(state: Path) -> dict[str, Any]:
-    """What was counted, by release, arm and minute."""
-    made = read_counts(state)
-    found = {}
-    for release in made.releases:
-        each = made.buckets(release)
-        assert set(each.width) <= {MINUTE}
-        found[release] = {(str(arm), int(at)): row.tolist() for arm, at, row in
-                          zip(each.arm, each.at, each.counts, strict=True)}
-    return found
+    """What was counted, by release and key."""
+    return {release: cells(seen(state, release).rows) for release in read_counts(state).releases}
 
 
 def test_cells_are_those_of_the_grid() -> None:
@@ -96,13 +103,13 @@ def test_cells_are_those_of_the_grid() -> None:
                     columns)
     block = answers([msgspec.msgpack.encode(served)])
     rows = Table.of(served_rows(Heading(RELEASE, MODEL.classes, SHAPE.fields), block))
-    ((bucket, found),) = cells(rows, HOW).items()
-    expected = count(rows, HOW.plan)
-    assert bucket == ("champion", AT)
-    assert as_grid(found, HOW.plan).rows == expected.rows == 50
-    for name in HOW.plan.names:
-        assert as_grid(found, HOW.plan).columns[name].tolist() == expected.columns[name].tolist()
-    assert as_grid(found, HOW.plan).score.tolist() == expected.score.tolist()
+    found, expected = HOW.tally(rows).rows, count(rows, HOW.how.reference.plan)
+    assert keys_of(found.whole) == [(AT, MINUTE, "", "champion")]
+    for name, counts in expected.columns.items():
+        assert found.whole.total(f"column {name}").tolist() == counts.tolist()
+    assert found.whole.total("score").tolist() == expected.score.tolist()
+    east = rows.words("ward") == "east"
+    assert found.where(found.segment == "ward=east").total("rows").tolist() == [east.sum(), 0]
 
 
 @settings(max_examples=15, deadline=None)
@@ -177,69 +184,118 @@ def test_a_release_that_nobody_knows_waits_until_it_is_told(tmp_path: Path) -> N
     first, second = log_of(folder), log_of(folder, OTHER)
     first.served(block(random, AT, 2))
     second.served(block(random, AT, 3))
-    assert tally(folder, tmp_path / "a", {RELEASE: HOW}, store.tables, now=AT) == Tallied(2, (OTHER,))
+    assert tally(folder, tmp_path / "a", {RELEASE: HOW}.get, store.tables, now=AT) == Tallied(2, 0, (OTHER,))
     second.close()
     drain(folder, store.tables)
-    assert tally(folder, tmp_path / "a", {RELEASE: HOW}, store.tables, now=AT) == Tallied(0, (OTHER,))
+    assert tally(folder, tmp_path / "a", {RELEASE: HOW}.get, store.tables, now=AT) == Tallied(0, 0, (OTHER,))
     assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT) == Tallied(3)
     first.close()
 
 
 def test_rolling_up_loses_no_count(tmp_path: Path) -> None:
-    random, log = np.random.default_rng(0), log_of(tmp_path / "log")
+    store, random, log = open_store(tmp_path), np.random.default_rng(0), log_of(tmp_path / "log")
     for at in (AT, AT + MINUTE, AT + HOUR, AT + 30 * HOUR):
         log.served(block(random, at, 3))
-    arms = {"champion", "challenger"}
-    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT)
-    before = read_counts(tmp_path / "a").grid(RELEASE, HOW.plan)
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, store.tables, now=AT)
+    before = seen(tmp_path / "a").rows.whole.total("rows")
     log.served(block(random, AT + 2 * MINUTE, 1))
-    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT + 31 * HOUR)
-    found = read_counts(tmp_path / "a").buckets(RELEASE)
-    assert set(found.width) == {HOUR, MINUTE}
-    assert set(found.arm) <= arms
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, store.tables, now=AT + 31 * HOUR)
+    assert set(seen(tmp_path / "a").rows.width) == {HOUR, MINUTE}
     log.served(block(random, AT, 1))
-    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT + 500 * DAY)
-    after = read_counts(tmp_path / "a")
-    assert set(after.buckets(RELEASE).width) == {DAY}
-    assert len(after.book.parts) == 1
-    assert after.grid(RELEASE, HOW.plan).rows == before.rows + 2
-    by_arm = [after.grid(RELEASE, HOW.plan, arm=arm) for arm in sorted(arms)]
-    assert add(*by_arm).score.tolist() == after.grid(RELEASE, HOW.plan).score.tolist()
-    assert after.grid(RELEASE, HOW.plan, since=AT + DAY).rows == 3
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, store.tables, now=AT + 500 * DAY)
+    after = seen(tmp_path / "a")
+    assert set(after.rows.width) == {DAY}
+    assert len(read_counts(tmp_path / "a").book.parts) == 1  # and no sample of so long ago
+    assert after.rows.whole.total("rows").tolist() == [before[0] + 2, 0]
+    assert after.since(AT + DAY).rows.whole.total("rows")[0] == 3
     log.close()
 
 
-def test_counts_of_another_plan_are_refused(tmp_path: Path) -> None:
-    log = log_of(tmp_path / "log")
+def test_what_was_counted_by_another_plan_is_counted_anew(tmp_path: Path) -> None:
+    store, log = open_store(tmp_path), log_of(tmp_path / "log")
     log.served(block(np.random.default_rng(0), AT, 3))
-    tally(tmp_path / "log", tmp_path / "a", RELEASES, now=AT)
-    other = plan(EDGES, EDGES.schema, classes=("no", "yes"), cells=8)
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, store.tables, now=AT)
+    other = Counter(MODEL, counting(reference(MODEL, EDGES.take(np.arange(40)), patients(200, seed=3))))
     log.served(block(np.random.default_rng(1), AT, 3))
-    with pytest.raises(Misuse, match="counts of different plans cannot be added"):
-        tally(tmp_path / "log", tmp_path / "a", {RELEASE: Counting(MODEL, other)}, now=AT)
-    with pytest.raises(Misuse, match="counts of different plans cannot be added"):
-        read_counts(tmp_path / "a").grid(RELEASE, other)
+    assert tally(tmp_path / "log", tmp_path / "a", {RELEASE: other}.get, store.tables, now=AT).rows == 6
+    found = read_counts(tmp_path / "a").tallies(RELEASE, nothing(other.how))
+    assert found.rows.total("rows")[0] == 6
     log.close()
 
 
 def test_a_spoilt_folder_is_told_and_a_new_one_is_empty(tmp_path: Path) -> None:
     assert read_counts(tmp_path / "new").releases == ()
-    assert read_counts(tmp_path / "new").grid(RELEASE, HOW.plan).rows == 0
-    (tmp_path / "tally.json").write_text('{"format": 9}')
-    with pytest.raises(StoreError, match="the counts cannot be read: it has format 9, not 1"):
+    assert len(seen(tmp_path / "new").rows) == 0
+    (tmp_path / "tally.json").write_text('{"format": 1}')
+    assert read_counts(tmp_path).releases == ()
+    (tmp_path / "tally.json").write_text('{"format": ')
+    with pytest.raises(StoreError, match="the counts cannot be read: "):
         read_counts(tmp_path)
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def told(ids: list[str], label: str, observed: int) -> list[Label]:
+    return [Label(one, label, datetime.fromtimestamp(observed / 1e6, UTC), "clinic") for one in ids]
+
+
+def test_labels_are_counted_once_however_often_it_is_looked_and_a_correction_takes_back_the_earlier(
+    tmp_path: Path
+) -> None:
+    store, random = open_store(tmp_path), np.random.default_rng(0)
+    folder, state, log = store.home / "log", tmp_path / "a", log_of(store.home / "log")
+    made, now = block(random, now_us() - 3 * DAY, 40, arm="champion"), now_us()
+    log.served(made)
+    assert tally(folder, state, RELEASES, store.tables) == Tallied(40)
+    acts = [(made.ids[:20], "yes"), (made.ids[10:30], "no"), (made.ids[10:30], "no"), (made.ids[:3], "no")]
+    for number, (ids, label) in enumerate(acts):
+        log.labelled(told(ids, label, now - DAY + number))
+        for _ in range(2):
+            tally(folder, state, RELEASES, store.tables)
+        if number == 1:
+            log.close()
+            drain(folder, store.tables)
+            log = log_of(store.home / "log")
+    log.close()
+    found, last = seen(state), labels(folder, store.tables)
+    whole = HOW.tally(predictions(folder, store.tables), last)
+    for meter in ("labels", "outcomes", "bias", "truth", "losses"):
+        assert found.labels.whole.total(meter).tolist() == whole.labels.whole.total(meter).tolist(), meter
+    assert found.cohorts.whole.total("labels").tolist() == whole.cohorts.whole.total("labels").tolist()
+    assert found.labels.whole.total("labels")[0] > 10
+    assert found.sample.labelled.ids.tolist() == whole.sample.labelled.ids.tolist()
+    assert sorted(found.sample.labelled.loss.tolist()) == sorted(whole.sample.labelled.loss.tolist())
+
+
+def test_rows_that_are_erased_leave_the_sample(tmp_path: Path) -> None:
+    store, log = open_store(tmp_path), log_of(tmp_path / "log")
+    made = block(np.random.default_rng(0), AT, 6)
+    log.served(made)
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, store.tables, now=AT)
+    assert sorted(seen(tmp_path / "a").sample.ids) == sorted(made.ids)
+    assert forget(tmp_path / "a", made.ids[:2]) == 2
+    assert sorted(seen(tmp_path / "a").sample.ids) == sorted(made.ids[2:])
+    assert seen(tmp_path / "a").rows.whole.total("rows")[0] == 6
+    log.close()
 
 
 CHILD = """
 import json, sys
 from pathlib import Path
+from shipworthy.core.project import parse
 from shipworthy.deployment.integration.log import tally as module
+from shipworthy.store import open_store
 from shipworthy.deployment.integration.releases.release import open_release
 job = json.loads(sys.argv[1])
 release = open_release(Path(job["release"]))
 module.ROWS, module.PIECE = 20, 2_000
 print("ready", flush=True)
-found = module.tally(Path(job["log"]), Path(job["state"]), {release.id: module.counting(release)}, now=job["now"])
+how = module.counter(release, parse(job["project"]))
+found = module.tally(Path(job["log"]), Path(job["state"]), {release.id: how}.get, open_store(Path(job["home"])).tables,
+                     now=job["now"])
 print(found.rows, flush=True)
 """
 
@@ -248,13 +304,13 @@ def test_a_tally_that_is_killed_at_any_moment_counts_every_row_once(
     make_release: Callable[..., Release], tmp_path: Path
 ) -> None:
     release = make_release(more=reference(MODEL, EDGES, patients(200, seed=3)).files())
-    how = counting(release)
+    how, store = counter(release, parse(PROJECT)), open_store(made(tmp_path / "home"))
     assert how
     random, log = np.random.default_rng(0), log_of(tmp_path / "log", release.id)
     for number in range(400):
         log.served(block(random, AT + number * MINUTE // 20, 5))
     job = json.dumps({"release": str(release.folder), "log": str(tmp_path / "log"), "state": str(tmp_path / "a"),
-                      "now": AT})
+                      "now": AT, "home": str(tmp_path / "home"), "project": PROJECT})
     done = []
     for parts in (2, 6, 12):
         child = subprocess.Popen([sys.executable, "-c", CHILD, job], stdout=subprocess.PIPE, text=True)
@@ -268,10 +324,7 @@ def test_a_tally_that_is_killed_at_any_moment_counts_every_row_once(
         child.stdout.close()
         done.append(sum(read_counts(tmp_path / "a").book.places.values()))
     assert done == sorted(done)
-    tally(tmp_path / "log", tmp_path / "a", {release.id: how}, now=AT)
-    found = read_counts(tmp_path / "a").buckets(release.id)
-    rows = predictions(tmp_path / "log")
-    assert {(str(arm), int(at)): row.tolist() for arm, at, row in
-            zip(found.arm, found.at, found.counts, strict=True)} == {
-        bucket: row.tolist() for bucket, row in cells(rows, how).items()}
+    tally(tmp_path / "log", tmp_path / "a", {release.id: how}.get, store.tables, now=AT)
+    found = read_counts(tmp_path / "a").tallies(release.id, nothing(how.how))
+    assert cells(found.rows) == cells(how.tally(predictions(tmp_path / "log")).rows)
     log.close()

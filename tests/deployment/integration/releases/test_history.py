@@ -363,7 +363,7 @@ def test_a_rollout_is_left_as_it_is_until_the_champion_moves(store: Store, train
     point(store, "challenger", second, by="ann", why="x")
     assert tell(store) == canary
     promote(store, second, by="ann", why="x")
-    assert read_standing(store.home) == Standing(91, stand(second))
+    assert read_standing(store.home) == Standing(91, stand(second), previous=stand(first))
 
 
 @pytest.mark.parametrize("found", [None, b"{", b""])

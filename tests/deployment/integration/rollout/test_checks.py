@@ -21,8 +21,9 @@ PLANTED = [f for f in vars(faults).values() if getattr(f, MARK, {}).get("kind") 
 @pytest.fixture
 def case(clean: dict[str, Any]) -> dict[str, Any]:
     steps = clean["steps"]
-    return {**clean, "steps": type("With", (), {**vars(steps), "reference": staticmethod(reference),
-                                                     "tally": staticmethod(partial(counted, project=clean["project"]))})()}
+    return {**clean, "steps": type("With", (), {
+        **vars(steps), "reference": staticmethod(reference),
+        "tally": staticmethod(partial(counted, project=clean["project"]))})()}
 
 
 def judged(case: Any) -> Finding:

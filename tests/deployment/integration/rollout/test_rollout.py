@@ -47,7 +47,9 @@ def test_a_good_challenger_goes_through_every_stage_and_becomes_champion(
     assert champion
     assert champion.id == pair[1].id
     assert history.ledger(store)[-2]["actor"] == "bob@example.org"
-    assert told(store) == Standing(told(store).turn, rollout.Stand(champion.id, told(store).champion.folder))
+    stand = rollout.Stand(champion.id, told(store).champion.folder)
+    assert told(store) == Standing(told(store).turn, stand, previous=history.before(history.ledger(store)))
+    assert told(store).previous == rollout.Stand(pair[0].id, f"releases/{pair[0].id[:16]}")
     assert actions(store) == ["rollout start", *["rollout advance"] * 4, "rollout done"]
     assert broken(history.ledger(store)) == []
     assert len(town.where) == 1 + ("" in town.where)  # one salt through all stages

@@ -22,6 +22,7 @@ from shipworthy.core.release import Manifest
 from shipworthy.deployment.integration.backups.backup import back_up, restore
 from shipworthy.deployment.integration.erasure.subjects import PLAIN, SHORTEST, columns_of, remember
 from shipworthy.deployment.integration.log import segments
+from shipworthy.deployment.integration.log.counts import COUNTS, forget
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.labels import LABELS
 from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS
@@ -105,7 +106,7 @@ def erase(
 
 
 def _tables(place: Workspace, ids: Collection[str], names: Sequence[str], unpin: Collection[str]) -> dict[str, Gone]:
-    """What was deleted by table; labels go with the predictions that they are of."""
+    """What was deleted by table; labels and sampled rows go with the predictions that they are of."""
     tables = place.store.tables
     every = tables.names()
     asked = tuple(dict.fromkeys((*names, *OWN)))
@@ -114,6 +115,7 @@ def _tables(place: Workspace, ids: Collection[str], names: Sequence[str], unpin:
         words = more | _entities(place, name, ids, names)
         found[name] = erase_rows(tables, name, words, asked, also="prediction_id", unpin=unpin)
         more |= set(found[name].others)
+    forget(place.store.home / COUNTS, more)
     return found
 
 

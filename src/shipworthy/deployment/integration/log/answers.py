@@ -14,11 +14,15 @@ from shipworthy.deployment.integration.serving.record import Field
 
 
 class Heading(msgspec.Struct, frozen=True):
-    """The first block of a file of predictions: what every block in it shares."""
+    """The first block of a file of predictions: what every block in it shares.
+
+    influenced: as [feedback] declares it.
+    """
 
     release: str
     classes: tuple[str, ...]
     fields: tuple[Field, ...]
+    influenced: str | tuple[str, ...] = "unknown"
 
 
 class Served(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +54,23 @@ class ServedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     values: tuple[Any, ...]
 
 
+class ExploredRow(ServedRow, frozen=True, array_like=True, gc=False):
+    """One block where chance may have had a say. noise: on the score that was sent; `score` is without it.
+
+    explored: whether the action could have been another; then propensity is the chance of the one taken.
+    """
+
+    noise: float = 0.0
+    explored: bool = False
+
+
+class Explored(Served, frozen=True, array_like=True):
+    """Several rows of one chance. noise: of every row; none where it is empty. explored: as for `ExploredRow`."""
+
+    noise: list[float] = []
+    explored: bool = False
+
+
 class Answers(msgspec.Struct, frozen=True):
     """The rows of many blocks, by column. sizes: rows of each block. values: of the fields, a tuple for each row."""
 
@@ -62,12 +83,14 @@ class Answers(msgspec.Struct, frozen=True):
     decision: list[Any]
     abstain: list[bool]
     values: list[tuple[Any, ...]]
+    noise: list[float]
+    explored: list[bool]
 
 
 def answers(blocks: Iterable[bytes]) -> Answers:
     """The rows of blocks, in their order; an empty block, as a power cut leaves behind, holds none."""
-    rows = Answers([], [], [], [], [], [], [], [], [])
-    many, one = msgspec.msgpack.Decoder(Served).decode, msgspec.msgpack.Decoder(ServedRow).decode
+    rows = Answers([], [], [], [], [], [], [], [], [], [], [])
+    many, one = msgspec.msgpack.Decoder(Explored).decode, msgspec.msgpack.Decoder(ExploredRow).decode
     for block in filter(None, blocks):
         if _is_array(block[1]):
             _extend(rows, many(block))
@@ -82,10 +105,12 @@ def answers(blocks: Iterable[bytes]) -> Answers:
             rows.decision.append(row.decision)
             rows.abstain.append(row.abstain)
             rows.values.append(row.values)
+            rows.noise.append(row.noise)
+            rows.explored.append(row.explored)
     return rows
 
 
-def _extend(rows: Answers, block: Served) -> None:
+def _extend(rows: Answers, block: Explored) -> None:
     size = len(block.ids)
     rows.sizes.append(size)
     rows.ids.extend(block.ids)
@@ -96,6 +121,8 @@ def _extend(rows: Answers, block: Served) -> None:
     rows.decision.extend(block.decision)
     rows.abstain.extend(block.abstain)
     rows.values.extend(zip(*block.columns) if block.columns else [()] * size)
+    rows.noise.extend(block.noise or [0.0] * size)
+    rows.explored.extend([block.explored] * size)
 
 
 def _is_array(code: int) -> bool:

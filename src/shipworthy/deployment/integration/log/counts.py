@@ -1,49 +1,50 @@
-"""Counts of served rows by release, arm and time over a release's grid: kept in small files, changed all or nothing.
+"""Tallies of a project's traffic on the disk: small files by release, kind and time, changed all or nothing.
 
 The newest hours are kept by the minute, older ones by the hour, the oldest by the day; rolling up is addition, so no
-count is lost by it. A part is a file of its own that is never changed: a change writes new parts, then the book that
-names them and says how far every segment was read, then deletes what no book names. A killed writer leaves the old
-book or the new one.
+count is lost by it. Sampled rows are kept for sixty days. A part is a file of its own that is never changed: a change
+writes new parts, then the book that names them and says how far every segment was read, then deletes what no book
+names. A killed writer leaves the old book or the new one.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from shipworthy.core.canon import canonical
 from shipworthy.core.clock import DAY, HOUR, MINUTE
-from shipworthy.core.grid import Grid, Plan
-from shipworthy.core.table import Ints
-from shipworthy.errors import Misuse, StoreError
-from shipworthy.store.files import write_bytes
+from shipworthy.core.tallies import FULL, Sample, Sums, Tallies, add, add_samples, add_sums, keys_of, no_sums, sums
+from shipworthy.errors import StoreError
+from shipworthy.store.files import lock, write_bytes
 
-Level = Literal["minute", "hour", "day"]
+Kind = Literal["rows", "labels", "cohorts", "sample"]
+SUMMED: tuple[Kind, ...] = ("rows", "labels", "cohorts")
 WIDTH: dict[str, int] = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 SPAN: dict[str, int] = {"minute": HOUR, "hour": DAY, "day": 30 * DAY}  # of one part
 KEPT: dict[str, int] = {"minute": 3 * HOUR, "hour": 400 * DAY}
-NEXT: dict[str, Level] = {"minute": "hour", "hour": "day"}
+NEXT = {"minute": "hour", "hour": "day"}
+SAMPLE_DAYS = 60
 COUNTS = "counts"  # the folder of a project's counts, in its `.shipworthy`
 BOOK = "tally.json"
-FORMAT = 1
-_FULL = 2**62
-Bucket = tuple[str, int]  # arm, first microsecond
-Part = dict[Bucket, Ints]
+FORMAT = 2
+WAIT_SECONDS = 60.0
+Part = Sums | Sample
 
 
 class Spot(msgspec.Struct, frozen=True, order=True):
-    """What a part holds. period: its number, in spans of its level since 1970."""
+    """What a part holds. level: minute, hour or day. period: its number, in spans of its level since 1970."""
 
     release: str
-    level: Level
+    kind: str
+    level: str
     period: int
 
 
@@ -55,26 +56,33 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """What was counted. places: segment → the place up to which it was. tables: table → what of it was looked at.
+    """What was counted. places: segment → the place up to which it was. tables: table → version that was looked at.
 
-    plans: release → digest of its plan; counts of another plan cannot be added.
+    plans: release → digest of what is counted of it. unknown: releases of which nothing could be counted. until:
+    microseconds up to which all was counted.
     """
 
     places: dict[str, int] = {}
     tables: dict[str, str] = {}
     plans: dict[str, str] = {}
+    unknown: tuple[str, ...] = ()
+    until: int = -FULL
     parts: tuple[Entry, ...] = ()
     format: int = FORMAT
 
 
-@dataclass(frozen=True)
-class Buckets:
-    """Rows by arm and time: at (k,) first microsecond, width (k,) microseconds, arm (k,), counts (k, cells)."""
+@dataclass
+class Change:
+    """What is to be added at once; as in `Book`, and tallies by release."""
 
-    at: Ints
-    width: Ints
-    arm: npt.NDArray[np.str_]
-    counts: Ints
+    places: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    plans: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Tallies] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, release: str, more: Tallies) -> None:
+        self.found[release] = add(self.found[release], more) if release in self.found else more
 
 
 @dataclass(frozen=True)
@@ -88,124 +96,135 @@ class Counts:
     def releases(self) -> tuple[str, ...]:
         return tuple(self.book.plans)
 
-    def buckets(self, release: str) -> Buckets:
-        """All counts of a release, oldest first. A row's cells are those of the plan, column by column, then the score.
+    def tallies(self, release: str, nothing: Tallies, *, since: int = -FULL, width: int = MINUTE) -> Tallies:
+        """What was counted of a release: rows and samples of a time on, all labels, by buckets at least so wide.
 
-        Raises StoreError when a part cannot be read.
+        nothing: tallies of nothing, which say what is counted. Raises StoreError when a part cannot be read.
         """
-        rows = [(at, WIDTH[entry.spot.level], arm, counts) for entry in self.book.parts
-                if entry.spot.release == release for (arm, at), counts in read_part(self.folder, entry.file).items()]
-        rows.sort(key=lambda row: row[:3])
-        return Buckets(np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64),
-                       np.array([row[2] for row in rows], np.str_), np.array([row[3] for row in rows], np.int64))
-
-    def grid(self, release: str, plan: Plan, *, arm: str = "", since: int = -_FULL, until: int = _FULL) -> Grid:
-        """The counts of the buckets that begin from since on and before until, of one arm or all.
-
-        Raises Misuse for another plan than they were counted by.
-        """
-        if self.book.plans.get(release, plan.digest) != plan.digest:
-            raise _other_plan(release)
-        found = self.buckets(release)
-        meant = (found.at >= since) & (found.at < until) & ((found.arm == arm) if arm else True)
-        total = found.counts[meant].sum(axis=0) if meant.any() else np.zeros(width_of(plan), np.int64)
-        return as_grid(total, plan)
-
-
-@dataclass
-class Change:
-    """Counts that are to be added at once. places, tables: as in `Book`."""
-
-    places: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, str] = field(default_factory=dict)
-    plans: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, Part] = field(default_factory=dict)
-    rows: int = 0
-
-    def add(self, release: str, part: Part) -> None:
-        """Counts by the minute of a release."""
-        into = self.counts.setdefault(release, {})
-        for bucket, counts in part.items():
-            into[bucket] = _sum(into.get(bucket), counts)
+        summed: dict[str, list[Sums]] = {kind: [] for kind in SUMMED}
+        sample = nothing.sample
+        for entry in self.book.parts:
+            spot = entry.spot
+            late = spot.kind in ("rows", "sample") and (spot.period + 1) * SPAN[spot.level] <= since
+            if spot.release != release or late:
+                continue
+            part = read_part(self.folder, entry.file)
+            if isinstance(part, Sample):
+                sample = add_samples(sample, part.where(part.at >= since))
+            else:
+                summed[spot.kind].append(part.between(since) if spot.kind == "rows" else part)
+        rows, labels, cohorts = (_merged(getattr(nothing, kind), summed[kind], width) for kind in SUMMED)
+        return replace(nothing, rows=rows, labels=labels, cohorts=cohorts, sample=sample, until=self.book.until,
+                       told=self.book.until)
 
 
 def read_counts(folder: Path) -> Counts:
-    """What was counted into a folder; nothing in a new one. Raises StoreError when it cannot be read."""
+    """What was counted into a folder; nothing in a new one, or in one of an older format, which is counted again.
+
+    Raises StoreError when it cannot be read.
+    """
     path = Path(folder) / BOOK
     try:
-        book = msgspec.json.decode(path.read_bytes(), type=Book)
+        raw = json.loads(path.read_bytes())
+        book = msgspec.convert(raw, Book) if raw.get("format") == FORMAT else Book()
     except FileNotFoundError:
         book = Book()
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, AttributeError, msgspec.MsgspecError) as error:
         raise _unread(path, error) from error
-    if book.format != FORMAT:
-        raise _unread(path, f"it has format {book.format}, not {FORMAT}")
     return Counts(Path(folder), book)
 
 
 def write_change(folder: Path, book: Book, change: Change, now: int) -> Book:
     """The book after a change, all of it on disk, or nothing. now: microseconds since 1970, for rolling up.
 
-    For one writer at a time. Raises StoreError; Misuse for counts of another plan.
+    For one writer at a time. Raises StoreError; Misuse for counts of other meters.
     """
-    for release, plan in change.plans.items():
-        if book.plans.get(release, plan) != plan:
-            raise _other_plan(release)
     files = {entry.spot: entry.file for entry in book.parts}
     touched: dict[Spot, Part] = {}
-    for release, part in change.counts.items():
-        _into(touched, release, "minute", part)
-    _add_known(folder, files, touched)
+    for release, found in change.found.items():
+        for kind in SUMMED:
+            _into(touched, (release, kind, "day" if kind == "cohorts" else "minute"), getattr(found, kind))
+        _sampled(touched, release, found.sample)
+    for spot in touched:
+        if spot in files:
+            touched[spot] = _both(read_part(folder, files[spot]), touched[spot])
     for level in ("minute", "hour"):
         for spot in sorted(set(files) | set(touched)):
-            if spot.level == level and (spot.period + 1) * SPAN[level] <= now - KEPT[level]:
+            if spot.level == level and spot.kind in SUMMED and (spot.period + 1) * SPAN[level] <= now - KEPT[level]:
                 _roll(folder, files, touched, spot)
+    for spot in [one for one in files if one.kind == "sample" and one.period * SPAN["hour"] < now - SAMPLE_DAYS * DAY]:
+        files.pop(spot)
     for spot, part in touched.items():
-        files[spot] = f"{spot.release[:16]}-{spot.level}-{spot.period}-{secrets.token_hex(4)}.npz"
-        write_bytes(folder / files[spot], _packed(part))
+        files[spot] = _written(folder, spot, part)
     made = Book({**book.places, **change.places}, {**book.tables, **change.tables}, {**book.plans, **change.plans},
-                tuple(Entry(spot, files[spot]) for spot in sorted(files)))
-    write_bytes(folder / BOOK, canonical(made))
-    for path in set(folder.glob("*.npz")) - {folder / name for name in files.values()}:
-        path.unlink(missing_ok=True)
-    return made
+                book.unknown, max(book.until, now), _listed(files))
+    return _turned(folder, made)
+
+
+def forget(folder: Path, ids: Collection[str]) -> int:
+    """Take rows out of the samples by their prediction ids; how many. Sums name nobody and stay. Raises StoreError."""
+    if not (Path(folder) / BOOK).exists():
+        return 0
+    with lock(Path(folder) / "tally.lock", WAIT_SECONDS):
+        book, gone = read_counts(folder).book, 0
+        files = {entry.spot: entry.file for entry in book.parts}
+        for spot, name in list(files.items()):
+            part = read_part(folder, name) if spot.kind == "sample" else None
+            if isinstance(part, Sample) and (hit := np.isin(part.ids, list(ids))).any():
+                gone += int(hit.sum())
+                files[spot] = _written(folder, spot, part.where(~hit))
+        _turned(folder, msgspec.structs.replace(book, parts=_listed(files)))
+    return gone
+
+
+def coarser(found: Sums, width: int) -> Sums:
+    """The sums in buckets at least so wide. width: microseconds."""
+    return _merged(no_sums(found.layout), [found], width)
+
+
+def _merged(nothing: Sums, parts: Sequence[Sums], width: int) -> Sums:
+    """All parts at once, by buckets at least so wide."""
+    if any(part.layout != nothing.layout for part in parts):
+        raise _unread(Path(BOOK), "they are of other meters")
+    keys = [(at // max(width, own) * max(width, own), max(width, own), segment, arm)
+            for part in parts for at, own, segment, arm in keys_of(part)]
+    return sums(nothing.layout, keys, np.concatenate([nothing.cells, *(part.cells for part in parts)]))
 
 
 def read_part(folder: Path, name: str) -> Part:
-    """The counts of a file by arm and time. Raises StoreError when it cannot be read."""
+    """The sums or the sample of a file. Raises StoreError when it cannot be read."""
     try:
         with np.load(folder / name, allow_pickle=False) as packed:
-            arms, at, counts = packed["arm"], packed["at"], np.asarray(packed["counts"], np.int64)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            arrays = {key: packed[key] for key in packed.files}
+        layout = arrays.pop("layout", None)
+        if layout is None:
+            return Sample(**arrays)
+        return Sums(tuple((str(key), int(size)) for key, size in json.loads(layout.tobytes())), **arrays)
+    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
         raise _unread(folder / name, error) from error
-    return {(str(arm), int(when)): row for arm, when, row in zip(arms, at, counts, strict=True)}
 
 
-def width_of(plan: Plan) -> int:
-    """How many cells a plan has, score included."""
-    return sum(cells.size for cells in plan.columns) + plan.score_cells
+def _into(parts: dict[Spot, Part], where: tuple[str, str, str], found: Sums) -> None:
+    """Add sums to the parts of a level in which they lie. where: release, kind, level."""
+    found = coarser(found, WIDTH[where[2]])
+    period = found.at // SPAN[where[2]]
+    for number in np.unique(period).tolist():
+        spot, part = Spot(*where, number), found.where(period == number)
+        parts[spot] = _both(parts[spot], part) if spot in parts else part
 
 
-def as_grid(counts: Ints, plan: Plan) -> Grid:
-    """One row of counts as a grid."""
-    ends = np.cumsum([cells.size for cells in plan.columns])
-    *columns, score = np.split(counts, ends)
-    return Grid(plan.digest, dict(zip(plan.names, columns, strict=True)), score, int(score.sum()))
+def _sampled(parts: dict[Spot, Part], release: str, found: Sample) -> None:
+    day = found.at // DAY
+    for number in np.unique(day).tolist():
+        parts[Spot(release, "sample", "hour", number)] = found.where(day == number)
 
 
-def _into(parts: dict[Spot, Part], release: str, level: Level, part: Part) -> None:
-    """Add buckets to the parts of a level in which they lie."""
-    for (arm, at), counts in part.items():
-        bucket = arm, at // WIDTH[level] * WIDTH[level]
-        into = parts.setdefault(Spot(release, level, at // SPAN[level]), {})
-        into[bucket] = _sum(into.get(bucket), counts)
-
-
-def _add_known(folder: Path, files: Mapping[Spot, str], touched: dict[Spot, Part]) -> None:
-    for spot, part in touched.items():
-        if spot in files:
-            for bucket, counts in read_part(folder, files[spot]).items():
-                part[bucket] = _sum(part.get(bucket), counts)
+def _both(left: Part, right: Part) -> Part:
+    if isinstance(left, Sample) and isinstance(right, Sample):
+        return add_samples(left, right)
+    assert isinstance(left, Sums)
+    assert isinstance(right, Sums)
+    return add_sums(left, right)
 
 
 def _roll(folder: Path, files: dict[Spot, str], touched: dict[Spot, Part], spot: Spot) -> None:
@@ -213,34 +232,35 @@ def _roll(folder: Path, files: dict[Spot, str], touched: dict[Spot, Part], spot:
     part = touched.pop(spot) if spot in touched else read_part(folder, files[spot])
     files.pop(spot, None)
     made: dict[Spot, Part] = {}
-    _into(made, spot.release, NEXT[spot.level], part)
+    assert isinstance(part, Sums)
+    _into(made, (spot.release, spot.kind, NEXT[spot.level]), part)
     for target, more in made.items():
-        if target not in touched:
-            touched[target] = read_part(folder, files[target]) if target in files else {}
-        for bucket, counts in more.items():
-            touched[target][bucket] = _sum(touched[target].get(bucket), counts)
+        known = touched.get(target) or (read_part(folder, files[target]) if target in files else None)
+        touched[target] = more if known is None else _both(known, more)
 
 
-def _sum(left: Ints | None, right: Ints) -> Ints:
-    if left is None:
-        return right
-    if max(int(left.max(initial=0)), int(right.max(initial=0))) >= _FULL:
-        raise Misuse("the counts are too large to add", where="tally", hint="start a new folder of counts")
-    return np.asarray(left + right, np.int64)
+def _listed(files: dict[Spot, str]) -> tuple[Entry, ...]:
+    return tuple(Entry(spot, files[spot]) for spot in sorted(files))
 
 
-def _packed(part: Part) -> bytes:
-    buckets = sorted(part)
+def _written(folder: Path, spot: Spot, part: Part) -> str:
+    """The name of a new file that holds a part."""
+    name = f"{spot.release[:16]}-{spot.kind}-{spot.level}-{spot.period}-{secrets.token_hex(4)}.npz"
+    arrays: dict[str, Any] = {key: value for key, value in vars(part).items() if key != "layout"}
+    if isinstance(part, Sums):
+        arrays["layout"] = np.frombuffer(canonical(part.layout), np.uint8)
     made = io.BytesIO()
-    np.savez_compressed(made, allow_pickle=False, arm=np.array([arm for arm, _ in buckets], np.str_),
-                        at=np.array([at for _, at in buckets], np.int64),
-                        counts=np.array([part[bucket] for bucket in buckets], np.int64))
-    return made.getvalue()
+    np.savez_compressed(made, allow_pickle=False, **arrays)
+    write_bytes(folder / name, made.getvalue())
+    return name
 
 
-def _other_plan(release: str) -> Misuse:
-    return Misuse("counts of different plans cannot be added", where=f"release {release[:12]}",
-                  hint="count with the grid that the release carries")
+def _turned(folder: Path, book: Book) -> Book:
+    """The book, once it is the one that counts; files that it does not name are gone."""
+    write_bytes(folder / BOOK, canonical(book))
+    for path in set(folder.glob("*.npz")) - {folder / entry.file for entry in book.parts}:
+        path.unlink(missing_ok=True)
+    return book
 
 
 def _unread(path: Path, error: object) -> StoreError:

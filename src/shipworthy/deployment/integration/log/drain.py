@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.canon import canonical
-from shipworthy.core.table import Table
+from shipworthy.core.table import Mask, Table
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
 from shipworthy.deployment.integration.log.labels import LABELS, Kept
@@ -17,6 +17,7 @@ from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS, deco
 from shipworthy.deployment.integration.log.read import read_log
 from shipworthy.deployment.integration.log.tables import (
     ENTITY_TABLE,
+    HELD,
     LABEL_TABLE,
     Layout,
     entity_rows,
@@ -64,11 +65,19 @@ def drain(folder: Path, tables: Tables) -> Drained:
 def drained_log(folder: Path, tables: Tables, *, release: str = "", since: int = 0) -> tuple[Table, Table]:
     """Every prediction, or those of one release, and the labels that count, after all that can be was drained.
 
-    since: microseconds since 1970; what was answered before is not read. Raises StoreError.
+    With those of a release come the rows that were held back from it. since: microseconds since 1970; what was answered
+    before is not read. Raises StoreError.
     """
     drain(folder, tables)
     served, labels = read_log(folder, tables, since=since)
-    return served.take(served.words("release") == release) if release else served, labels
+    return served.take(_of(served, release)) if release else served, labels
+
+
+def _of(served: Table, release: str) -> Mask:
+    own = served.words("release") == release
+    at = served.numbers("at")
+    beside = (served.words("arm") == HELD) & (at >= at[own].min(initial=np.inf))
+    return np.asarray(own | beside, np.bool_)
 
 
 def _moved(path: Path, name: str, tables: Tables, before: Drained) -> Drained:
@@ -96,7 +105,7 @@ def _moved(path: Path, name: str, tables: Tables, before: Drained) -> Drained:
 def _answers(path: Path, name: str, blocks: list[bytes], where: tuple[list[int], Tables]) -> int:
     places, tables = where
     heading = msgspec.msgpack.decode(blocks[0], type=Heading)
-    layout = Layout(heading.fields, bool(heading.classes))
+    layout = Layout.of(heading)
     told = path.parent / f"{layout.name}.json"
     if not told.exists():  # before the rows: without it they could not be read
         write_bytes(told, canonical(layout))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ def read_log(folder: Path, tables: Tables | None, *, time: str = "", since: int 
 
 
 def predictions(folder: Path, tables: Tables | None = None, *, time: str = "", since: int = 0) -> Table:
-    """What was served: prediction_id, at, release, arm, propensity, score, decision, abstain, and the fields asked.
+    """What was served: prediction_id, at, release, arm, propensity, score, decision, abstain, explored, influenced,
+    noise, and the fields asked.
 
     Sorted by prediction id, each once. score: value, probability of the second class, or of the class decided on.
     A release without a field that another has gives null there. tables, time, since: as for `read_log`.
@@ -53,7 +54,7 @@ def shadows(folder: Path, tables: Tables | None = None, *, time: str = "", since
 
 
 def _answers(folder: Path, name: str, tables: Tables | None, time: str, since: int) -> Table:
-    waiting = [(log_tables.Layout(heading.fields, bool(heading.classes)), log_tables.served_rows(heading, found))
+    waiting = [(log_tables.Layout.of(heading), log_tables.served_rows(heading, found))
                for heading, found in _served(folder, name, since)]  # first: what moves meanwhile is read twice
     pieces = [*waiting, *(log_tables.read_answers(folder, tables, name, since) if tables else ())]
     data = log_tables.in_order(pieces)
@@ -89,6 +90,21 @@ def waiting(folder: Path, tables: Tables | None = None, *, served: Table | None 
     why: "none" where no answer for the entity lies in that time, "several" where its last ones were given at once.
     """
     return Table.of(_label_rows(folder, tables, served)[1], name="waiting labels", origin=str(folder))
+
+
+def found_by_id(folder: Path, tables: Tables, ids: Collection[str]) -> Table:
+    """The predictions of these ids, as `predictions` gives them, wherever in the log they are."""
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    waiting = [(log_tables.Layout.of(heading), _picked(heading, found, wanted))
+               for heading, found in _served(Path(folder), PREDICTIONS, 0)]
+    pieces = [*waiting, *log_tables.read_answers(Path(folder), tables, PREDICTIONS, ids=wanted)]
+    data = log_tables.in_order(pieces)
+    return Table(data, log_tables.schema(data, [layout for layout, _ in pieces]), "log", str(folder))
+
+
+def _picked(heading: Heading, found: Answers, wanted: pa.Array) -> pa.Table:
+    data = log_tables.served_rows(heading, found)
+    return data.filter(pc.is_in(data["prediction_id"], wanted))
 
 
 def _label_rows(

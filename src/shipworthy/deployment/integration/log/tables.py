@@ -29,16 +29,27 @@ else:
     pa, pc = Lazy("pyarrow"), Lazy("pyarrow.compute")
 
 PLACE = ("segment", "offset")
-OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
+FIRST_OWN = ("prediction_id", "at", "release", "arm", "propensity", "score", "decision", "abstain")
+OWN = (*FIRST_OWN, "explored", "influenced", "noise")
+HELD = "holdback"  # the arm of entities that another policy answers
 LABEL_TABLE, ENTITY_TABLE = "labels", "entity-labels"
 STORED = {"predictions": "served", "shadows": "shadow"}
 
 
-class Layout(msgspec.Struct, frozen=True):
-    """What decides the columns of served rows: the fields asked, and whether a decision is a class or a number."""
+class Layout(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What decides the columns of served rows: the fields asked, and whether a decision is a class or a number.
+
+    own: the columns beside the fields; of what was stored before there were more, the first eight.
+    """
 
     fields: tuple[Field, ...]
     classes: bool
+    own: tuple[str, ...] = FIRST_OWN
+
+    @classmethod
+    def of(cls, heading: Heading) -> Layout:
+        """The layout of a file of predictions."""
+        return cls(heading.fields, bool(heading.classes), OWN)
 
     @property
     def name(self) -> str:
@@ -52,16 +63,21 @@ class Layout(msgspec.Struct, frozen=True):
     @property
     def stored(self) -> dict[str, str]:
         """Field → column of the store's table, which tells no names apart by case."""
-        taken = {*OWN, *PLACE}
+        taken = {*self.own, *PLACE}
         found = {}
         for field in self.fields:
-            if field.name not in OWN:
+            if field.name not in self.own:
                 name = field.name
                 while name.lower() in taken:
                     name += "_"
                 taken.add(name.lower())
                 found[field.name] = name
         return found
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the store's table but for `PLACE`, by the names that they have in the log."""
+        return [*self.own, *self.stored]
 
 
 def served_rows(heading: Heading, found: Answers) -> pa.Table:
@@ -77,6 +93,9 @@ def served_rows(heading: Heading, found: Answers) -> pa.Table:
         "score": pa.array(found.score, pa.float64()),
         "decision": pa.array(found.decision, pa.string() if heading.classes else pa.float64()),
         "abstain": pa.array(found.abstain, pa.bool_()),
+        "explored": pa.array(found.explored, pa.bool_()),
+        "influenced": pa.array(_influenced(heading, found), pa.bool_()),
+        "noise": pa.array([one or None for one in found.noise], pa.float64()),
     }
     for place, field in enumerate(heading.fields):
         if field.name not in columns:
@@ -90,23 +109,26 @@ def layouts(folder: Path) -> list[Layout]:
     return [msgspec.json.decode(path.read_bytes(), type=Layout) for path in sorted(folder.glob("served-*.json"))]
 
 
-def read_answers(folder: Path, tables: Tables, kind: str, since: int = 0) -> Iterator[tuple[Layout, pa.Table]]:
+def read_answers(
+    folder: Path, tables: Tables, kind: str, since: int = 0, *, ids: pa.Array | None = None
+) -> Iterator[tuple[Layout, pa.Table]]:
     """What was drained into the store, by layout. folder: of the log, which holds the layouts. kind: as for `Layout`.
 
-    since: microseconds; what was answered before is not read.
+    since: microseconds; what was answered before is not read. ids: of the only predictions that are read.
     """
     known = set(tables.names())
     for layout in layouts(folder):
         if layout.table(kind) in known:
-            data = tables.read(layout.table(kind), where=_from("at", since)).drop_columns(list(PLACE))
-            yield layout, data.rename_columns([*OWN, *layout.stored])
+            where = _from("at", since) if ids is None else pc.field("prediction_id").isin(ids)
+            data = tables.read(layout.table(kind), where=where).drop_columns(list(PLACE))
+            yield layout, data.rename_columns(layout.columns)
 
 
 def in_order(pieces: Sequence[tuple[Layout, pa.Table]]) -> pa.Table:
     """All rows by prediction id, each once; without pieces an empty table with the columns of `OWN`."""
     if not pieces:
         text, number = pa.string(), pa.float64()
-        kinds = (text, utc(), text, text, number, number, text, pa.bool_())
+        kinds = (text, utc(), text, text, number, number, text, pa.bool_(), pa.bool_(), pa.bool_(), number)
         return pa.schema(list(zip(OWN, kinds, strict=True))).empty_table()
     data = pa.concat_tables([rows for _, rows in pieces], promote_options="permissive")
     ids = data["prediction_id"].to_numpy()
@@ -124,7 +146,8 @@ def schema(data: pa.Table, layouts: Sequence[Layout]) -> Schema:
         "release": Column("release", "category", "ignored"), "arm": Column("arm", "category", "ignored"),
         "propensity": Column("propensity", "number", "ignored"), "score": Column("score", "number", "ignored"),
         "decision": Column("decision", decided, "ignored"),  # type: ignore[arg-type]
-        "abstain": Column("abstain", "boolean", "ignored"),
+        "abstain": Column("abstain", "boolean", "ignored"), "explored": Column("explored", "boolean", "ignored"),
+        "influenced": Column("influenced", "boolean", "ignored"), "noise": Column("noise", "number", "ignored"),
     }
     asked = {name: Column(name, field.kept, "feature" if field.required else "ignored")  # type: ignore[arg-type]
              for name, field in fields.items()}
@@ -166,9 +189,9 @@ def entity_text(label: Label) -> str:
     return canonical(dict(label.entity)).decode()
 
 
-def read_labels(tables: Tables, since: int = 0) -> Iterator[pa.Table]:
-    """The labels that were drained into the store, of those that arrived since a time."""
-    return _read(tables, LABEL_TABLE, since)
+def read_labels(tables: Tables, since: int = 0, *, ids: pa.Array | None = None) -> Iterator[pa.Table]:
+    """The labels that were drained into the store, of those that arrived since a time. ids: of their predictions."""
+    return _read(tables, LABEL_TABLE, since, ids)
 
 
 def read_entity_labels(tables: Tables, since: int = 0) -> Iterator[pa.Table]:
@@ -239,9 +262,22 @@ def _from(column: str, since: int) -> pc.Expression | None:
     return pc.field(column) >= pa.scalar(since, utc()) if since else None
 
 
-def _read(tables: Tables, name: str, since: int) -> Iterator[pa.Table]:
+def _read(tables: Tables, name: str, since: int, ids: pa.Array | None = None) -> Iterator[pa.Table]:
     if name in tables.names():
-        yield tables.read(name, where=_from("received_at", since)).drop_columns(list(PLACE))
+        where = _from("received_at", since) if ids is None else pc.field("prediction_id").isin(ids)
+        yield tables.read(name, where=where).drop_columns(list(PLACE))
+
+
+def _influenced(heading: Heading, found: Answers) -> list[bool | None]:
+    """Whether the label of each row could not exist, or could differ, without the model's decision; None if unknown.
+
+    Where chance had a say the label is not the model's doing.
+    """
+    told = heading.influenced
+    if told == "unknown":
+        return [None] * len(found.ids)
+    return [not explored and (told == "all" or word(decision) in told)
+            for decision, explored in zip(found.decision, found.explored, strict=True)]
 
 
 def _typed(field: Field, values: list[Any]) -> list[Any]:

@@ -1,34 +1,38 @@
-"""Counting served rows over the frozen grid of their release, off the request path: exactly, and each row once.
+"""Counting what was served and what came true, off the request path: exactly, and each row once.
 
-A row is known by its segment and its block's place there, whether it still lies in a server's file or was drained
-into a table. How far every segment was counted is written together with the counts, so a tally that is killed loses
-nothing and counts nothing twice, and one that starts late counts what was drained before.
+A row or a label is known by its segment and its block's place there, whether it still lies in a server's file or was
+drained into a table. How far every segment was counted is written together with the counts, so a
+tally that is killed loses nothing and counts nothing twice, and one that starts late counts what was drained before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
-from shipworthy.core.clock import MINUTE, now_us
-from shipworthy.core.grid import Plan, cells_of, decided, score_cells
+from shipworthy.core.clock import now_us
 from shipworthy.core.model import Model
+from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
+from shipworthy.core.tallies import Tallies, add
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
-from shipworthy.deployment.integration.log.counts import Book, Change, Part, read_counts, write_change
+from shipworthy.deployment.integration.log.counts import Book, Change, read_counts, write_change
 from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS
+from shipworthy.deployment.integration.log.news import news
+from shipworthy.deployment.integration.log.read import found_by_id
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces
 from shipworthy.deployment.integration.releases.release import stored
+from shipworthy.deployment.monitoring import counting
+from shipworthy.deployment.monitoring.meters import layout
 from shipworthy.store.files import lock
 from shipworthy.store.tables import Tables
 
@@ -39,91 +43,104 @@ WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Counting:
-    """What it takes to count the rows of a release: the model, which cleans them, and the plan of its grid."""
+class Counter:
+    """What it takes to count a release: the model, which cleans its rows, and what is counted of them."""
 
     model: Model
-    plan: Plan
+    how: counting.Counting
+
+    @property
+    def digest(self) -> str:
+        """Counts of another digest cannot be added to these."""
+        made = self.how.meters
+        return digest([self.how.reference.plan.digest, layout(made.rows), layout(made.labels), layout(made.cohorts)])
+
+    def tally(self, log: Table, labels: Table | None = None) -> Tallies:
+        """What rows of a log, and their labels, add up to."""
+        return counting.tally(self.how, self.model.cleaned(log, but=OWN), labels)
 
 
 class Tallied(msgspec.Struct, frozen=True):
-    """What a tally did. rows: counted. unknown: releases in the log that it was not told how to count."""
+    """What a tally did. rows, labels: counted. unknown: releases in the log that it was not told how to count."""
 
     rows: int = 0
+    labels: int = 0
     unknown: tuple[str, ...] = ()
 
 
-def counting(release: Release) -> Counting | None:
+Known = Callable[[str], Counter | None]
+Spelled = Callable[[Table], Table]
+
+
+def counter(release: Release, project: Project) -> Counter | None:
     """How to count a release; None if it carries no grid. Raises BadRelease."""
     found = stored(release)
-    return Counting(release.model, found["grid"].plan) if "grid" in found else None
+    if "grid" not in found:
+        return None
+    return Counter(release.model, counting.counting(found["grid"], segments=project.watch.segments))
 
 
 def tally(
-    log: Path, state: Path, releases: Mapping[str, Counting], tables: Tables | None = None, *, now: int = 0
+    log: Path, state: Path, known: Known, tables: Tables, *, spelled: Spelled = lambda labels: labels, now: int = 0
 ) -> Tallied:
-    """Count every row of a log that was not counted yet; read the outcome with `counts.read_counts(state)`.
+    """Count every row and label of a log that was not counted yet; read the outcome with `counts.read_counts(state)`.
 
-    log: the folder of a log that servers may be writing. state: the folder of counts. releases: by full id.
-    tables: of the store into which the log is drained. now: microseconds since 1970, by default those of the clock;
-    it only decides which minutes are old enough to become hours.
-    Raises StoreError, and Misuse for a release whose plan is another than it was counted by.
+    log: the folder of a log that servers may be writing. state: the folder of counts. known: how to count a release,
+    by its full id; None for one that is not here. tables: of the store into which the log is drained. spelled:
+    labels in the spelling that the models learnt. now: microseconds since 1970, by default those of the clock.
+    What was counted by other meters is counted anew. Raises StoreError.
     """
+    now = now or now_us()
     with lock(Path(state) / "tally.lock", WAIT_SECONDS):
-        book, rows = read_counts(state).book, 0
+        book, rows, labels = _book(Path(state), known), 0, 0
         unknown: set[str] = set()
-        for change in _changes(Path(log), book, releases, (tables, unknown)):
-            book = write_change(Path(state), book, change, now or now_us())
+        for change in _changes(Path(log), book, known, (tables, unknown)):
+            book = write_change(Path(state), book, change, now)
             rows += change.rows
-    return Tallied(rows, tuple(sorted(unknown)))
+        late = _labels(Path(log), tables, known, (spelled, book))
+        book = msgspec.structs.replace(book, unknown=tuple(sorted(unknown)))
+        write_change(Path(state), book, late, now)
+        labels += late.rows
+    return Tallied(rows, labels, tuple(sorted(unknown)))
 
 
 def uncounted(log: Path, state: Path, tables: Tables) -> dict[str, str]:
     """Release → a table with rows of it that were drained and not counted; nothing where nobody ever counted."""
     book, names = read_counts(state).book, set(tables.names())
     found: dict[str, str] = {}
-    for name in (layout.table(kind) for layout in layouts(log) for kind in KINDS):
+    for name in (one.table(kind) for one in layouts(log) for kind in KINDS):
         if name in names and book != Book():
             found |= {release: name for segment, release, end in _ends(tables.scan(name))
                       if end > book.places.get(segment, 0)}
     return found
 
 
-def cells(table: Table, how: Counting) -> Part:
-    """The rows of a log counted by arm and minute: cells of every column of the plan, then of the score."""
-    minute = np.asarray(table.data["at"].cast(pa.int64()).to_numpy(), np.int64) // MINUTE
-    arms = table.data["arm"].combine_chunks().dictionary_encode()
-    names = [str(name) for name in arms.dictionary.to_pylist()]
-    code = np.asarray(arms.indices.to_numpy(zero_copy_only=False), np.int64)
-    keys, group = np.unique(minute * max(len(names), 1) + code, return_inverse=True)
-    table = how.model.cleaned(table, but=OWN)
-    placed = [(one.size, cell) for one, cell in zip(how.plan.columns, cells_of(table, how.plan).values(), strict=True)]
-    score = score_cells(how.plan, table.numbers("score"), decided(table, how.plan.classes))
-    found = [np.bincount(group * size + cell, minlength=len(keys) * size).reshape(len(keys), size)
-             for size, cell in (*placed, (how.plan.score_cells, score))]
-    counts = np.concatenate(found, axis=1).astype(np.int64)
-    return {(names[key % len(names)], int(key // len(names)) * MINUTE): row
-            for key, row in zip(keys.tolist(), counts, strict=True)}
+def _book(state: Path, known: Known) -> Book:
+    """What was counted; nothing where a release is counted by other meters now."""
+    book = read_counts(state).book
+    made = {one: known(one) for one in book.plans}
+    if any(how is not None and how.digest != book.plans[one] for one, how in made.items()):
+        return Book()
+    again = tuple(one for one in book.unknown if known(one) is None)
+    return book if again == book.unknown else msgspec.structs.replace(book, tables={}, unknown=again)
 
 
-def _changes(
-    log: Path, book: Book, releases: Mapping[str, Counting], more: tuple[Tables | None, set[str]]
-) -> Iterator[Change]:
+def _changes(log: Path, book: Book, known: Known, more: tuple[Tables, set[str]]) -> Iterator[Change]:
     """What is new, in portions: first in files, then in tables, so that what is drained meanwhile is not missed."""
     tables, unknown = more
     change, places = Change(), dict(book.places)
-    for rows, release, segment, place in _from_files(log, places, releases, unknown):
-        _counted(change, rows, release, releases)
+    for rows, release, segment, place in _from_files(log, places, known, unknown):
+        _counted(change, rows, release, known)
         places[segment] = change.places[segment] = place
         if change.rows >= ROWS:
             yield change
             change = Change()
-    for found in _from_tables(log, book, releases, (tables, unknown, places)) if tables else ():
+    for found in _from_tables(log, book, known, (tables, unknown, places)):
         if isinstance(found, dict):
             change.tables.update(found)
             continue
         rows, release, segment, place = found
-        _counted(change, rows, release, releases)
+        _counted(change, rows, release, known)
         places[segment] = change.places[segment] = place
         if change.rows >= ROWS:
             yield change
@@ -132,14 +149,45 @@ def _changes(
         yield change
 
 
-def _counted(change: Change, rows: Table, release: str, releases: Mapping[str, Counting]) -> None:
-    change.add(release, cells(rows, releases[release]))
-    change.plans[release] = releases[release].plan.digest
+def _counted(change: Change, rows: Table, release: str, known: Known) -> None:
+    how = known(release)
+    assert how is not None
+    change.add(release, how.tally(rows))
+    change.plans[release] = how.digest
     change.rows += rows.rows
 
 
+def _labels(log: Path, tables: Tables, known: Known, more: tuple[Spelled, Book]) -> Change:
+    """What labels that arrived since the last time add; one that corrects another takes away what that had added."""
+    spelled, book = more
+    found = news(log, tables, book.places, book.tables)
+    change = Change(places=found.places, tables=found.tables)
+    if not found.after.rows:
+        return change
+    served = found_by_id(log, tables, found.after.words("prediction_id"))
+    for release in sorted(set(served.words("release"))):
+        how = known(release)
+        if how is not None:
+            rows = served.take(served.words("release") == release)
+            change.add(release, _difference(how, rows, (spelled(found.before), spelled(found.after))))
+            change.plans[release] = how.digest
+    change.rows = found.after.rows
+    return change
+
+
+def _difference(how: Counter, rows: Table, labels: tuple[Table, Table]) -> Tallies:
+    """What labels after a change add to those before it: served rows were counted when they were served."""
+    nothing = counting.nothing(how.how)
+    found = replace(how.tally(rows, labels[1]), rows=nothing.rows)
+    if not labels[0].rows:
+        return found
+    gone = replace(how.tally(rows, labels[0]), rows=nothing.rows, sample=nothing.sample)
+    minus = {kind: replace(getattr(gone, kind), cells=-getattr(gone, kind).cells) for kind in ("labels", "cohorts")}
+    return add(found, replace(gone, **minus, orphans=0, foreign=0))
+
+
 def _from_files(
-    log: Path, places: Mapping[str, int], releases: Mapping[str, Counting], unknown: set[str]
+    log: Path, places: Mapping[str, int], known: Known, unknown: set[str]
 ) -> Iterator[tuple[Table, str, str, int]]:
     """New rows of the files that servers write, with release, segment and the place behind them."""
     for path in [path for kind in KINDS for path in segments.segments(log, kind)]:
@@ -147,25 +195,25 @@ def _from_files(
         if first is None:
             continue
         heading = msgspec.msgpack.decode(first, type=Heading)
-        if heading.release not in releases:
+        if known(heading.release) is None:
             unknown.add(heading.release)
             continue
-        layout = Layout(heading.fields, bool(heading.classes))
+        columns = Layout.of(heading)
         for blocks, behind in pieces(path, places.get(path.stem, 0), size=PIECE):
             data = served_rows(heading, answers(block for _, block in blocks))
-            yield Table(data, schema(data, [layout]), "log", str(path)), heading.release, path.stem, behind
+            yield Table(data, schema(data, [columns]), "log", str(path)), heading.release, path.stem, behind
 
 
 def _from_tables(
-    log: Path, book: Book, releases: Mapping[str, Counting], more: tuple[Tables, set[str], Mapping[str, int]]
+    log: Path, book: Book, known: Known, more: tuple[Tables, set[str], Mapping[str, int]]
 ) -> Iterator[tuple[Table, str, str, int] | dict[str, str]]:
     """Rows that were drained before they were counted, and after each table what of it was looked at."""
     tables, unknown, places = more
     names = set(tables.names())
-    for name, layout in ((layout.table(kind), layout) for layout in layouts(log) for kind in KINDS):
+    for name, columns in ((one.table(kind), one) for one in layouts(log) for kind in KINDS):
         if name not in names:
             continue
-        seen = f"{tables.version(name)}:{digest(sorted(releases))[:16]}"
+        seen = str(tables.version(name))
         if book.tables.get(name) == seen:
             continue
         rows = tables.scan(name)
@@ -173,13 +221,13 @@ def _from_tables(
             start = places.get(segment, 0)
             if end < start:
                 continue
-            if release not in releases:
+            if known(release) is None:
                 unknown.add(release)
                 continue
             data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
-            data = data.drop_columns(list(PLACE)).rename_columns([*OWN, *layout.stored])
+            data = data.drop_columns(list(PLACE)).rename_columns(columns.columns)
             if len(data):
-                yield Table(data, schema(data, [layout]), "log", name), release, segment, end + 1
+                yield Table(data, schema(data, [columns]), "log", name), release, segment, end + 1
         yield {name: seen}
 
 

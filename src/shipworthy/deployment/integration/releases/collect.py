@@ -135,7 +135,7 @@ def _references(store: Store, lines: Sequence[Line]) -> dict[str, list[str]]:
     for subject in reach(lines)[:-1]:
         found[subject["release"]].append("a rollback can reach it")
     standing = read_standing(store.home)
-    for stand in (standing.champion, standing.challenger) if standing else ():
+    for stand in (standing.champion, standing.challenger, standing.previous) if standing else ():
         if stand and not found[stand.release]:
             found[stand.release].append("the servers were told to ask it")
     for entry in lines:

@@ -282,7 +282,13 @@ def _standing(store: Home, lines: list[Line]) -> Standing | None:
     stand, last = Stand(stands["release"], stands["folder"]), _last_told(store)
     if last is not None and last.champion == stand:
         return last
-    return Standing(max(last.turn if last else 0, len(lines)) + 1, stand)
+    return Standing(max(last.turn if last else 0, len(lines)) + 1, stand, previous=before(lines))
+
+
+def before(lines: list[Line]) -> Stand | None:
+    """The champion before the present one, to which a rollback would go; None if there is none."""
+    stood = reach(lines)
+    return Stand(stood[-2]["release"], stood[-2]["folder"]) if len(stood) > 1 else None
 
 
 def _last_told(store: Home) -> Standing | None:

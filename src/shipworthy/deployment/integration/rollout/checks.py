@@ -9,6 +9,7 @@ from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Table
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.rollout.guardrails import ROW, guardrails
 from shipworthy.deployment.integration.rollout.traffic import Traffic, arms
 from shipworthy.deployment.monitoring.joined import micros
@@ -19,10 +20,14 @@ from shipworthy.marks import check
 def rollout(project: Project, grid: Reference, log: Table, labels: Table) -> Finding:
     """Whether a challenger that shares the traffic is within every guardrail of [rollout].
 
-    The log is that of one rollout. Calls are not in it, so failed and slow requests are judged by `rollout step` only.
+    The log is that of one rollout, from the first answer of the challenger on, but for what is held back. Calls are not
+    in it, so failed and slow requests are judged by `rollout step` only.
     """
     arm = log.words("arm") if "arm" in log.schema and log.rows else np.array([], object)
-    if not (arm == "challenger").any() or (arm == "challenger").all():
+    if (arm == "challenger").any():
+        log = log.take((arm != HELD) & (log.numbers("at") >= log.numbers("at")[arm == "challenger"].min()))
+        arm = log.words("arm")
+    if (arm != "challenger").all() or (arm == "challenger").all():
         return say("not-applicable", "No challenger shares the traffic.")
     release = log.words("release")
     champion, challenger = (str(release[rows][-1]) for rows in (arm != "challenger", arm == "challenger"))

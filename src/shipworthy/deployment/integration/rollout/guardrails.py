@@ -18,7 +18,14 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.integration.rollout.calls import EDGES, STEP, Calls
 from shipworthy.deployment.integration.rollout.traffic import Arms, entities, numbers, once
 from shipworthy.metrics.arrays import Array, Mask
-from shipworthy.metrics.sequential import distance_sequence, from_any_start, mean_sequence, odds_log_e, split_log_e
+from shipworthy.metrics.sequential import (
+    distance_sequence,
+    from_any_start,
+    mean_sequence,
+    odds_log_e,
+    rise_log_e,
+    split_log_e,
+)
 
 ROW = "deployment.delivery"
 FEWEST, FEWEST_FAILED, FEWEST_REQUESTS, FEWEST_ROWS = 3, 5, 20, 200
@@ -172,19 +179,35 @@ def decisions(found: Arms, plan: Rollout, alpha: float) -> Finding:
 
 
 def loss(found: Arms, plan: Rollout, alpha: float) -> Finding:
-    """Whether its loss exceeds the champion's by more than the margin, once labels come."""
-    return _loss(found.differences(), plan.margin, alpha, "")
+    """Whether its loss is beyond the champion's, once labels come: proof of more than is borne takes it back."""
+    return harm(found.differences(), plan, alpha)
 
 
 def segments(found: Arms, plan: Rollout, alpha: float) -> Finding:
     """The loss within each declared segment; the worst of them speaks."""
     asked = [(column, value) for column in plan.segments for value in values(found.champion, column)]
-    judged = [_loss(found.differences(column, value), plan.margin, alpha / len(asked), f" where {column} is {value}")
+    judged = [harm(found.differences(column, value), plan, alpha / len(asked), f" where {column} is {value}")
               for column, value in asked]
     if not judged:
         return say("not-applicable", "No segment is declared.")
     return next((each for each in judged if each.verdict == "fail"),
                 max(judged, key=lambda each: -1.0 if each.value is None else each.value))
+
+
+def harm(gaps: Floats, plan: Rollout, alpha: float, where: str = "") -> Finding:
+    """Fail once it is proved that the loss rose by more than is borne, pass once it is shown to be within the margin.
+
+    gaps: (n,) the challenger's loss less the champion's, in [−1, 1], in the order in which they came to be known.
+    """
+    if not len(gaps):
+        return say("unknown", f"No label came yet{where}.", n=0)
+    middle, low, high = (float(each[-1]) for each in mean_sequence(gaps, alpha=alpha))
+    log_e = from_any_start(rise_log_e(gaps, limit=plan.borne))
+    verdict: Verdict = "fail" if log_e >= -log(alpha) else "pass" if high < plan.margin else "unknown"
+    return say(verdict, f"Its loss is {middle:+.3f} beyond the champion's{where} ({low:+.3f} to {high:+.3f} at every "
+                        f"look; {plan.margin:g} is the margin); evidence of more than {plan.borne:g} is "
+                        f"{exp(min(log_e, 700.0)):.3g}, {1 / alpha:.3g} is proof.",
+               value=middle, low=low, high=high, limit=plan.margin, n=len(gaps))
 
 
 RULES: dict[str, Callable[[Arms, Rollout], Finding]] = {
@@ -277,15 +300,6 @@ def _pairs(found: Arms) -> tuple[Array, Array]:
 
 def _classes(table: Table) -> bool:
     return table.schema["decision"].kind != "number"
-
-
-def _loss(gaps: Floats, margin: float, alpha: float, where: str) -> Finding:
-    if not len(gaps):
-        return say("unknown", f"No label came yet{where}.", n=0)
-    middle, low, high = (float(each[-1]) for each in mean_sequence(gaps, alpha=alpha))
-    verdict: Verdict = "fail" if low > margin else "pass" if high < margin else "unknown"
-    return say(verdict, f"Its loss is {middle:+.3f} beyond the champion's{where} ({low:+.3f} to {high:+.3f} at every "
-                        f"look), {margin:g} is borne.", value=middle, low=low, high=high, limit=margin, n=len(gaps))
 
 
 def _gap(measured: tuple[float, float, float], limit: float, what: str, n: int) -> Finding:

@@ -310,7 +310,7 @@ def _tell(store: history.Home, known: Rolling) -> None:
         before, stand = read_standing(store.home), _stood(store)
         turn = before.turn if before else 0
         alone = known.ended or stand != known.champion
-        told = Standing(turn, stand) if alone else Standing(
+        told = Standing(turn, stand, previous=history.before(history.ledger(store))) if alone else Standing(
             turn, known.champion, known.challenger, mode, share, known.id, known.plan.unit)
         if told != before:
             write_standing(store.home, msgspec.structs.replace(told, turn=turn + 1))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from shipworthy.core.clock import MINUTE
 from shipworthy.core.grid import Reference
 from shipworthy.core.table import Floats, Ints, Table
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.rollout.calls import Calls
 from shipworthy.deployment.monitoring.joined import join, micros, served
 from shipworthy.metrics.arrays import Mask
@@ -107,7 +108,7 @@ def arms(traffic: Traffic, *, champion: str, challenger: str, since: int, unit: 
     rows = traffic.predictions
     arm, release = rows.words("arm"), rows.words("release")
     recent = micros(rows, "at") >= since if rows.rows else np.zeros(0, np.bool_)
-    own = rows.take(recent & (arm != "challenger") & (release == champion))
+    own = rows.take(recent & (arm != "challenger") & (arm != HELD) & (release == champion))
     drawn = numbers([rows], "propensity") < 1 if 1.0 not in shares else np.ones(rows.rows, np.bool_)
     other = rows.take(recent & drawn & (arm == "challenger") & (release == challenger))
     shadow = other.head(0)
@@ -173,12 +174,22 @@ def _matched(champion: Labelled, challenger: Labelled, unit: tuple[str, ...]) ->
     loss = np.append(champion.loss, challenger.loss)[order]
     judged = np.append(np.zeros(len(champion.loss), np.bool_), np.ones(len(challenger.loss), np.bool_))[order]
     code = entities([champion.table, challenger.table], unit)
+    gap, last = paired(loss, judged, None if code is None else code[order])
+    return gap, arrived[order][last]
+
+
+def paired(loss: Floats, judged: Mask, code: Ints | None = None) -> tuple[Floats, Ints]:
+    """Differences of matched rows, and the position of the row with which each was known.
+
+    loss, judged: (n,) of both arms in order of arrival, by closed buckets of 200 rows. code: (n,) of the entity, which
+    counts once a bucket.
+    """
     gaps, known = [np.zeros(0)], [np.zeros(0, np.int64)]
-    for start in range(0, len(order) - BUCKET + 1, BUCKET):
+    for start in range(0, len(loss) - BUCKET + 1, BUCKET):
         rows = np.arange(start, start + BUCKET)
         if code is not None:
-            rows = rows[np.sort(np.unique(code[order][rows], return_index=True)[1])]
+            rows = rows[np.sort(np.unique(code[rows], return_index=True)[1])]
         gap = matched(loss[rows[judged[rows]]], loss[rows[~judged[rows]]])
         gaps.append(gap)
-        known.append(np.full(len(gap), arrived[order[start + BUCKET - 1]]))
+        known.append(np.full(len(gap), start + BUCKET - 1))
     return np.concatenate(gaps), np.concatenate(known)

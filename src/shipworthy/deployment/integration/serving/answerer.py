@@ -113,7 +113,7 @@ class Answerer:
         given = self._picked(values)
         row = list(map(call, self._swift, given))
         score = self._score(row)
-        answer, kept = (self._plain(score[0]), score[0]) if self._one else self._several(score)
+        answer, kept = (self.plain(score[0]), score[0]) if self._one else self._several(score)
         unseen = outside = 0
         if (total := sum(row)) != total:  # a NaN among them, which is quicker to see than to find
             gaps = [(0, at) for at, read in enumerate(row) if read != read and given[at] is not None]
@@ -135,7 +135,7 @@ class Answerer:
         for row in inputs:
             score = self._score(row)
             if self._one:
-                answers.append(self._plain(score[0]))
+                answers.append(self.plain(score[0]))
                 kept.append(score[0])
             else:
                 answer, most = self._several(score)
@@ -149,10 +149,10 @@ class Answerer:
             answered = self.model.answer(score)
             return [answered[place] for place in range(len(answered))], score.max(axis=1).tolist()
         kept: list[float] = score.tolist()
-        return (list(map(self._plain, kept)) if self.model.sheet.task == "regression" else self._two(score, kept)), kept
+        return (list(map(self.plain, kept)) if self.model.sheet.task == "regression" else self._two(score, kept)), kept
 
     def _two(self, score: Floats, kept: Sequence[float]) -> list[dict[str, Any]]:
-        """What `_plain` gives for every score of a binary model, by arrays."""
+        """What `plain` gives for every score of a binary model, by arrays."""
         sheet = self.model.sheet
         first, second = sheet.classes
         other, high, edge = 1 - score, score >= sheet.threshold, sheet.conformal
@@ -166,7 +166,7 @@ class Answerer:
         return [{"prediction": d, "probabilities": {first: o, second: s}, "set": i, "abstain": a} for d, o, s, i, a in
                 zip(decision, other.tolist(), kept, sets, unsure.tolist(), strict=True)]
 
-    def _plain(self, score: float) -> dict[str, Any]:
+    def plain(self, score: float) -> dict[str, Any]:
         """The answer of `Model.answer` for one score of a binary or regression model, without arrays."""
         sheet = self.model.sheet
         edge, finite = sheet.conformal, score - score == 0

@@ -27,12 +27,13 @@ from shipworthy.deployment.integration.log.told import read_body
 from shipworthy.deployment.integration.releases.release import open_release
 from shipworthy.deployment.integration.serving import counters as count
 from shipworthy.deployment.integration.serving.answerer import Batch, Contributions
-from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms, adapted
+from shipworthy.deployment.integration.serving.arms import APART, Arm, Arms
 from shipworthy.deployment.integration.serving.asked import ANYONE, OPEN, Asked
 from shipworthy.deployment.integration.serving.counters import Board, Counters, timed
 from shipworthy.deployment.integration.serving.dialects import oip
 from shipworthy.deployment.integration.serving.dialects.asked import Written, about_of, inflated
 from shipworthy.deployment.integration.serving.dialects.table import dialect, plainly_json
+from shipworthy.deployment.integration.serving.exploring import chances
 from shipworthy.deployment.integration.serving.faults import JSON, Faults, refused
 from shipworthy.deployment.integration.serving.reading import Reading
 from shipworthy.deployment.integration.serving.refusals import Headers, Refused
@@ -199,14 +200,16 @@ class App:
         arms = self.arms
         at = now_us()
         own = new_id(at)
-        arm, name, chance = arms.draw(record, own)
+        arm, name, chance, by = drawn = arms.draw(record, own)
         asked.arm, given = arm, record
         if arm is not arms.champion:
-            record = adapted(arm, (record,), arms.champion.answers.shape)[0]
+            record = arm.answers.shape.adapted((record,), arms.champion.answers.shape)[0]
         found = arm.answers.one(record)
         answer = found.answer
+        row = by.row((own, at), drawn, found, given) if by else None  # before the rest, for it may change the answer
         abstain = answer["abstain"]
-        arm.kept.served(ServedRow(own, at, name, chance, found.score, answer["prediction"], abstain, found.values))
+        arm.kept.served(row or ServedRow(own, at, name, chance, found.score, answer["prediction"], abstain,
+                                         found.values))
         cells = arm.cells
         if self._durable:
             asked.wrote.append(arm)
@@ -226,16 +229,16 @@ class App:
         at = now_us()
         ids = new_ids(len(records), at)
         shape, shadowed, answered = self.arms.champion.answers.shape, self.arms.shadowed, []
-        for (arm, name, chance), places in self.arms.parts(records, ids):
-            asked.arm = arm
-            own = adapted(arm, [records[place] for place in places], shape)
-            answered.append((arm, name, chance, places, await _batch(arm, own, contributions=contributions)))
+        for drawn, places in self.arms.parts(records, ids):
+            asked.arm = drawn.arm
+            own = drawn.arm.answers.shape.adapted([records[place] for place in places], shape)
+            answered.append((drawn, places, await _batch(drawn.arm, own, contributions=contributions)))
         found: dict[int, dict[str, Any]] = {}
-        for arm, name, chance, places, batch in answered:  # only now: all of them, or none
+        for drawn, places, batch in answered:  # only now: all of them, or none
             named = [ids[place] for place in places]
-            arm.keep(batch, named, at, name, chance)
-            asked.wrote.append(arm)
-            found |= zip(places, _named(arm, named, batch), strict=True)
+            drawn.keep(batch, (named, at), [records[place] for place in places])
+            asked.wrote.append(drawn.arm)
+            found |= zip(places, _named(drawn.arm, named, batch), strict=True)
         if shadowed:
             self.arms.shadow(records, ids, at, shape)
         return [found[place] for place in range(len(records))]
@@ -387,7 +390,7 @@ def app(
     def make(release: Release) -> Arm:
         return Arm(release, first.log, project, own, contributions)
 
-    return App(Arms(first, make, own, home), serving, own, gate)
+    return App(Arms(first, make, own, home, chances(project)), serving, own, gate)
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:

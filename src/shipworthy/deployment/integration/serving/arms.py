@@ -11,11 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from shipworthy.core.project import Project, Serving
+from shipworthy.core.project import Feedback, Project, Serving
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.log.answers import Heading, Served
 from shipworthy.deployment.integration.log.log import Log
@@ -39,12 +39,14 @@ from shipworthy.deployment.integration.serving.counters import (
     spent,
     timed,
 )
+from shipworthy.deployment.integration.serving.exploring import Drawn, exploring
 from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.standing import Stand, Standing, place, read_standing, stamp
 from shipworthy.errors import BadRelease, ShipworthyError
 
 CLOSE_SECONDS, AGAIN_SECONDS = 30.0, 2.0
 APART = 256
+NOTHING = Feedback()
 MOST_WAITING = 1_000
 
 
@@ -63,7 +65,8 @@ class Arm:
         shape = self.answers.shape
         self.rules = Rules(release.model.classes, told.same, shape.entity, serving.label_days, serving.max_rows)
         _warm(self.answers)
-        heading = Heading(release.id, release.model.classes, shape.fields)
+        rules = project.feedback if isinstance(project, Project) else Feedback()
+        heading = Heading(release.id, release.model.classes, shape.fields, rules.influenced)
         self.log = log if isinstance(log, Log) else Log(log, heading, mode=serving.log)
         self.kept = self.log.arm(heading) if isinstance(log, Log) else self.log.champion
         self.recent = Recent(self.log.folder, shape.entity)
@@ -88,67 +91,72 @@ class Arm:
         self._counters.let_go(self.release.id)
         self._used.close()
 
-    def keep(self, batch: Batch, ids: list[str], at: int, name: str, chance: float) -> None:
-        """Log the answers that it gave under the name of an arm, and count them. Raises StoreError."""
+    def keep(
+        self, batch: Batch, ids: list[str], at: int, name: str, chance: float, *, blocks: Sequence[Served] = ()
+    ) -> None:
+        """Log the answers that it gave under the name of an arm, and count them. Raises StoreError.
+
+        blocks: of the log, where they are not all of one chance.
+        """
         abstain = [answer["abstain"] for answer in batch.answers]
         if ids:
             place = self._shadow if name == "shadow" else self.kept
-            place.served(Served(ids, at, name, chance, batch.score, [a["prediction"] for a in batch.answers],
-                                abstain, list(batch.columns.values())))
+            for block in blocks or (Served(ids, at, name, chance, batch.score, [a["prediction"] for a in batch.answers],
+                                           abstain, list(batch.columns.values())),):
+                place.served(block)
         cells = self.cells
         for cell, value in ((ROWS, len(ids)), (UNSEEN, batch.unseen), (OUTSIDE, batch.outside),
                             (ABSTAINED, sum(abstain)), (UNUSABLE, sum(s - s != 0 for s in batch.score))):
             cells[cell] += value
 
 
-class Drawn(NamedTuple):
-    """Who answers: the release, the name of its arm, and the probability with which it was to be this one."""
-
-    arm: Arm
-    name: str
-    chance: float
-
-
 class Arms:
     """Who answers whom in this process, as the servers were told last.
 
-    home: the `.shipworthy` folder of the project that is followed; none for one release for ever. cause: why the newest
-    telling could not be followed, empty once it is.
+    home: the `.shipworthy` folder of the project that is followed; none for one release for ever. rules: what is left
+    to chance. cause: why the newest telling could not be followed, empty once it is.
     """
 
-    def __init__(self, champion: Arm, make: Callable[[Release], Arm], counters: Counters, home: Path | None) -> None:
-        self.champion = champion
+    def __init__(
+        self, champion: Arm, make: Callable[[Release], Arm], counters: Counters, home: Path | None,
+        rules: Feedback = NOTHING,
+    ) -> None:
+        self.champion, self._rules = champion, rules
         self.challenger: Arm | None = None
+        self.previous: Arm | None = None
         self.standing = Standing(0, Stand(champion.release.id, str(champion.release.folder)))
         self.share, self.shadowed, self.cause = 0.0, False, ""
         self._make, self._home, self._general = make, home, counters.general
         self._seen: tuple[int, int] | None = None
         self._again = 0.0
-        self._keys: list[str] = []
+        self._lacks = ""
         self._old: list[Arm] = []
         self._calls = champion.log.folder / f"calls-{time.time_ns()}-{os.getpid()}.jsonl"
         self._waiting: deque[tuple[Sequence[Any], list[str], int, Shape]] = deque()
+        self._draw_anew()
 
     @property
     def all(self) -> tuple[Arm, ...]:
         """The arms that are warm, the champion first."""
-        return (self.champion,) if self.challenger is None else (self.champion, self.challenger)
+        return tuple(arm for arm in (self.champion, self.challenger, self.previous) if arm is not None)
 
     def draw(self, record: Any, prediction_id: str) -> Drawn:
         """Who answers a record that the champion's type decoded, by the entity it is of; see `Standing`."""
-        if not self.share or self.challenger is None:
-            return Drawn(self.champion, "champion", 1.0)
+        if self._alone is not None:
+            return self._alone
         parts = [getattr(record, key) for key in self._keys]
         own = not parts or None in parts  # nobody is named, so the request stands for itself
         entity = prediction_id if own else "\x1f".join(map(str, parts))
-        if place(entity, self.standing.salt) < self.share:
+        if self.exploring is not None:
+            return self.exploring.drawn(entity)
+        if self.challenger is not None and place(entity, self.standing.salt) < self.share:
             return Drawn(self.challenger, "challenger", self.share)
         return Drawn(self.champion, "champion", 1.0 - self.share)
 
     def parts(self, records: Sequence[Any], ids: Sequence[str]) -> list[tuple[Drawn, list[int]]]:
         """Who answers which of several records."""
-        if not self.share:
-            return [(Drawn(self.champion, "champion", 1.0), list(range(len(records))))]
+        if self._alone is not None:
+            return [(self._alone, list(range(len(records))))]
         found: dict[str, tuple[Drawn, list[int]]] = {}
         for at, (record, own) in enumerate(zip(records, ids, strict=True)):
             drawn = self.draw(record, own)
@@ -172,7 +180,7 @@ class Arms:
         arm, began = self.challenger, time.perf_counter()
         if arm is not None:
             try:
-                arm.keep(arm.answers.batch(adapted(arm, records, shape)), ids, at, "shadow", 1.0)
+                arm.keep(arm.answers.batch(arm.answers.shape.adapted(records, shape)), ids, at, "shadow", 1.0)
             except Exception:  # the edge: what the challenger cannot answer is counted, and harms nobody
                 arm.cells[FAILED] += 1
             timed(arm.cells, time.perf_counter() - began)
@@ -195,20 +203,19 @@ class Arms:
         try:
             told = read_standing(self._home)
             if told is not None and told != self.standing:
-                champion, challenger = await asyncio.to_thread(self._opened, told)
-                self._move(told, champion, challenger)
+                self._move(told, *await asyncio.to_thread(self._opened, told))
         except (ShipworthyError, OSError) as error:
             self.cause = f"cannot change to what was told: {error}"
             self._again = time.monotonic() + AGAIN_SECONDS
             self._seen = seen if isinstance(error, BadRelease) else self._seen
             return False
-        self._seen, self.cause = seen, ""
+        self._seen, self.cause = seen, self._lacks
         return told is not None and self.standing == told
 
     def counted(self, at: int) -> None:
         """Write down what was asked of each arm since the last time, for whoever watches a rollout."""
-        names = ("champion", "challenger")
-        found = [arm.calls(name, at) for arm, name in zip(self.all, names, strict=False)]
+        named = (("champion", self.champion), ("challenger", self.challenger))
+        found = [arm.calls(name, at) for name, arm in named if arm is not None]
         add_calls(self._calls, [each for each in found if each is not None])
 
     def close(self) -> None:
@@ -216,7 +223,8 @@ class Arms:
         for arm in (*self.all, *self._old):
             arm.close()
 
-    def _opened(self, told: Standing) -> tuple[Arm, Arm | None]:
+    def _opened(self, told: Standing) -> tuple[Arm, Arm | None, Arm | None]:
+        """Champion, challenger, and who answers what is held back; nothing is, where that one cannot be opened."""
         assert self._home is not None
         home = self._home
 
@@ -226,20 +234,34 @@ class Arms:
 
         champion = arm(told.champion)
         try:
-            return champion, None if told.challenger is None else arm(told.challenger)
+            challenger = None if told.challenger is None else arm(told.challenger)
         except ShipworthyError:
             if champion not in self.all:
                 champion.close()
             raise
+        self._lacks, previous = "", None
+        wanted = self._rules.holdback and self._rules.policy == "previous" and told.mode == "alone"
+        try:
+            previous = arm(told.previous) if wanted and told.previous else None
+        except ShipworthyError as error:
+            self._lacks = f"nothing is held back: {error}"
+        return champion, challenger, previous
 
-    def _move(self, told: Standing, champion: Arm, challenger: Arm | None) -> None:
+    def _draw_anew(self) -> None:
+        """By what the next requests are drawn; `_alone` where there is nothing to draw."""
+        alone = self.standing.mode == "alone"
+        self.exploring = exploring(self.champion, self.previous, self._rules) if alone else None
+        self._alone = None if self.exploring or self.share else Drawn(self.champion, "champion", 1.0)
+        keys = {field.name: field.key for field in self.champion.answers.shape.fields}
+        unit = self._rules.unit if self.exploring else self.standing.unit
+        self._keys = [keys[name] for name in unit if name in keys]
+
+    def _move(self, told: Standing, champion: Arm, challenger: Arm | None, previous: Arm | None) -> None:
         before = self.all
-        self.champion, self.challenger, self.standing = champion, challenger, told
+        self.champion, self.challenger, self.previous, self.standing = champion, challenger, previous, told
         self.share = told.share if told.mode == "canary" and challenger else 0.0
         self.shadowed = told.mode == "shadow" and challenger is not None
-        shape = champion.answers.shape
-        keys = {field.name: field.key for field in shape.fields}
-        self._keys = [keys[name] for name in told.unit if name in keys]
+        self._draw_anew()
         gone = [arm for arm in before if arm not in self.all]
         self._old += gone
         if gone:  # a batch that a thread still works on writes to the log of the arm that it asked
@@ -249,21 +271,6 @@ class Arms:
         for arm in gone:
             arm.close()
             self._old.remove(arm)
-
-
-def adapted(arm: Arm, records: Sequence[Any], shape: Shape) -> Sequence[Any]:
-    """Records of another release's type as this one reads them: what it does not know is left out.
-
-    shape: of the records. Raises BadData where a value is of another kind here.
-    """
-    own = arm.answers.shape
-    if own.fields == shape.fields:
-        return records
-    keys = [*((field.key, field.name) for field in shape.fields),
-            *((f"x{n}", name) for n, name in enumerate(shape.ignored))]
-    known = [(key, name) for key, name in keys if name in own.names]
-    wanted = dict.fromkeys(field.name for field in own.fields if field.required)
-    return own.convert([wanted | {name: getattr(record, key) for key, name in known} for record in records])
 
 
 def signed(home: Path, stand: Stand) -> Release:

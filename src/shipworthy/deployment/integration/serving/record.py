@@ -122,6 +122,19 @@ class Shape:
                     raise _bad(field.name, value, place, "is not a finite number", "send null if the value is unknown")
         return found
 
+    def adapted(self, records: Sequence[Any], shape: Shape) -> Sequence[Any]:
+        """Records of another release's type as this one reads them: what it does not know is left out.
+
+        shape: of the records. Raises BadData where a value is of another kind here.
+        """
+        if self.fields == shape.fields:
+            return records
+        keys = [*((field.key, field.name) for field in shape.fields),
+                *((f"x{n}", name) for n, name in enumerate(shape.ignored))]
+        known = [(key, name) for key, name in keys if name in self.names]
+        wanted = dict.fromkeys(field.name for field in self.fields if field.required)
+        return self.convert([wanted | {name: getattr(record, key) for key, name in known} for record in records])
+
     def columns(self, records: Sequence[Any]) -> dict[str, list[Any]]:
         """The values of every field as they came, by name, in the order of the fields; times and truths without text.
 

@@ -32,7 +32,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     turn: grows with every move. shadow: the challenger is asked too and its answers kept, never sent. canary: it
     answers a share (0–1) of the entities. unit: the columns whose values name an entity; none means every request is
-    its own. salt: of the assignment, new with every rollout.
+    its own. salt: of the assignment, new with every rollout. previous: the champion before, to which a rollback goes.
     """
 
     turn: int
@@ -42,6 +42,7 @@ class Standing(msgspec.Struct, frozen=True):
     share: float = 0.0
     salt: str = ""
     unit: tuple[str, ...] = ()
+    previous: Stand | None = None
 
 
 def read_standing(home: Path) -> Standing | None:
