@@ -75,3 +75,30 @@ def told(detect, mode, pairs, sizes):
                 for column, (statistic, flagged) in seen.items():
                     place.setdefault(column, []).append(float(statistic) if mode == "scores" else bool(flagged))
     print(json.dumps({"found": found, "seconds": time.perf_counter() - began}))
+
+
+def counted_rows(seed, n):
+    """Thirty numbers and ten words of 5, 50 and 1,000 kinds: what is counted for speed."""
+    random = np.random.default_rng([seed, 5, n])
+    rows = {}
+    for k in range(30):
+        base = random.normal(size=n)
+        rows[f"n{k}"] = base if k % 3 else np.where(random.random(n) < 0.05, np.nan, np.exp(base))
+    for k, kinds in enumerate((5, 5, 5, 5, 50, 50, 50, 1_000, 1_000, 1_000)):
+        names = np.char.add("v", np.arange(kinds).astype(str))
+        rows[f"c{k}"] = names[np.minimum(random.zipf(1.5, n) - 1, kinds - 1)]
+    return rows
+
+
+def timed(work, rows):
+    """CPU µs a value of comparing so many rows with as many, as JSON. work: (before, now) → bytes of its state, or 0."""
+    import json
+    import resource
+    import time
+
+    before, now = (frame({name: one.astype(object) if one.dtype.kind == "U" else one
+                          for name, one in counted_rows(seed, rows).items()}) for seed in (1, 2))
+    began = time.process_time()
+    size = work(before, now)
+    cpu = (time.process_time() - began) / rows / 40 * 1e6
+    print(json.dumps({"cpu": cpu, "bytes": size // 40, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
