@@ -66,7 +66,7 @@ def _told(found: dict[str, float]) -> str:
 
 
 def _pages() -> list[tuple[float | None, str]]:
-    """Harmful and harmless changes of equal size, judged with labels; a dummy pages on every column that has drifted."""
+    """Harmful and harmless changes, judged with labels; a dummy pages on every column that has drifted."""
     harmless = [_paged(seed, _idle) for seed in range(RUNS)]
     harmful = [_paged(seed, change) for seed in range(RUNS // 2) for change in (_turned, _hundredfold)]
     hits, cries = float(np.mean([one[0] for one in harmful])), float(np.mean([one[0] for one in harmless]))
@@ -75,8 +75,8 @@ def _pages() -> list[tuple[float | None, str]]:
     dummy = sum(one[1] for one in harmful) / max(1, sum(drifted))
     return [(hits, "half have their outcomes turned round, half a leading column a hundred times too large"),
             (cries, "a column of no importance moves by one standard deviation"),
-            (precision - dummy, f"precision {precision:.2f}, recall {hits:.2f}; paging on any drifted column: precision "
-                                f"{dummy:.2f}")]
+            (precision - dummy, f"precision {precision:.2f}, recall {hits:.2f}; of paging on any drifted column the "
+                                f"precision is {dummy:.2f}")]
 
 
 def _paged(seed: int, change: Callable[[Table], Table]) -> tuple[bool, bool]:

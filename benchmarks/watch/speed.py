@@ -31,7 +31,7 @@ BARS = (
     Bar("counting, CPU µs a value, 40 columns with scores and the sample", None, 0.15, "lower"),
     Bar("MB that ten million rows need more than a million", None, 100.0, "lower"),
     Bar("eight processes merged equal one, bit for bit: 1 is yes", None, 1.0, "higher"),
-    Bar("bytes a column and bucket, before compression", None, 1_000.0, "lower"),
+    Bar("bytes a column and bucket, before compression", None, 700.0, "lower"),
     *(Bar(f"CPU time of {name} at its defaults, in multiples of ours", None, 1.0, "higher") for name in FASTER),
 )
 
@@ -93,8 +93,8 @@ def _merged() -> tuple[float, str]:
         parts = list(pool.map(part, range(PROCESSES)))
     whole = tally(how(), chunk(0, PART * PROCESSES))
     same = all(_equal(reduce(add, order), whole) for order in (parts, parts[::-1]))
-    return float(same), (f"{PROCESSES} processes, every {PROCESSES}th of {PART * PROCESSES:,} rows each, added up in two "
-                         "orders: counts, Fourier sums and sample")
+    return float(same), (f"{PROCESSES} processes, every {PROCESSES}th of {PART * PROCESSES:,} rows each, added up "
+                         "in two orders: counts, Fourier sums and sample")
 
 
 def _equal(left: Tallies, right: Tallies) -> bool:

@@ -55,37 +55,44 @@ def judge_windows(
 
 
 def judge_stream(
-    reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1, own: Mapping[str, float] | None = None
+    reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1, own: Mapping[str, float] | None = None,
+    usual: Floats | None = None,
 ) -> ColumnTests:
     """Every column of every window against the reference, for p-values that are multiplied over time.
+
+    usual: (w, columns) effect that is usual for the season of a window, tolerated beside the other.
 
     One reference sample meets every window, so its own error counts as tolerated change: else a small reference
     that happens to lie a little off would page sooner or later although nothing changed.
     """
-    return _judge(reference, windows, (effect, own or {}), _many_looks)
+    return _judge(reference, windows, (effect, own or {}), _many_looks, usual)
 
 
-Look = Callable[[Floats, int, float, Floats, float], Floats]
+Look = Callable[[Floats, int, float, Floats, Floats], Floats]
 
 
 def _judge(
-    reference: Reference, windows: Mapping[str, Ints], effects: tuple[float, Mapping[str, float]], look: Look
+    reference: Reference, windows: Mapping[str, Ints], effects: tuple[float, Mapping[str, float]], look: Look,
+    usual: Floats | None = None,
 ) -> ColumnTests:
     effect, own = effects
-    parts = [_column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name],
-                     np.atleast_2d(windows[cells.name]), (own.get(cells.name, effect), look))
-             for cells in reference.plan.columns]
+    parts = []
+    for place, cells in enumerate(reference.plan.columns):
+        now = np.atleast_2d(windows[cells.name])
+        borne = own.get(cells.name, effect) + (np.zeros(len(now)) if usual is None else usual[:, place])
+        parts.append(_column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name], now,
+                             (borne, look)))
     return ColumnTests(*(np.stack([part[k] for part in parts], axis=1) for k in range(3)))
 
 
-def _one_look(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floats:
+def _one_look(x2: Floats, df: int, n: float, m: Floats, effect: Floats) -> Floats:
     from scipy.stats import ncx2
 
     rows = n * m / np.maximum(n + m, 1)
     return np.asarray(ncx2.sf(x2, df, np.maximum(rows * effect**2, 1e-12)))
 
 
-def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floats:
+def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: Floats) -> Floats:
     """Given the reference: X² is n / (n + m) times a noncentral χ² whose shift holds the reference's own error."""
     from scipy.stats import chi2, ncx2
 
@@ -94,7 +101,7 @@ def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floa
 
 
 def _column(
-    cells: Cells, planned: Ints, before: Ints, now: Ints, test: tuple[float, Look]
+    cells: Cells, planned: Ints, before: Ints, now: Ints, test: tuple[Floats, Look]
 ) -> tuple[Floats, Floats, Floats]:
     size, n = now.sum(axis=1), int(before.sum())
     p, w = np.full(len(now), np.nan), np.full(len(now), np.nan)
@@ -103,7 +110,7 @@ def _column(
         chosen = np.flatnonzero((level == power) & (size >= FEWEST_ROWS))
         rows = min(n, int(2**power))
         pooled = pool_cells(planned, rows, special=cells.special, least=max(5.0, rows / most_cells(n)))
-        p[chosen], w[chosen] = _pooled(before, now[chosen], pooled, test)
+        p[chosen], w[chosen] = _pooled(before, now[chosen], pooled, (test[0][chosen], test[1]))
     return p, _broken(cells, before, now), w
 
 
@@ -112,7 +119,7 @@ def most_cells(n: int) -> float:
     return float(max(8.0, n**0.4))
 
 
-def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[float, Look]) -> tuple[Floats, Floats]:
+def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[Floats, Look]) -> tuple[Floats, Floats]:
     size = int(pooled.max(initial=RARE)) + 2
     a = np.bincount(pooled + 1, weights=before, minlength=size)
     b = np.zeros((len(now), size))

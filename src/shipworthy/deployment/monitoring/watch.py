@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
 import msgspec
@@ -34,7 +34,7 @@ from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_lab
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
 from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
-from shipworthy.deployment.monitoring.seasons import Past, season, seasonal
+from shipworthy.deployment.monitoring.seasons import Past, season, usual
 from shipworthy.deployment.monitoring.windows import EVER, Cut, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
@@ -226,18 +226,21 @@ class Evidences:
 
 
 def _evidence(look: Look, cut: Cut, counts: dict[str, Ints], state: State) -> tuple[Evidences, State]:
-    """The e-values of windows, each held against past windows of its season; and the state with the full ones."""
+    """The e-values of windows, each held to what is usual in its season; and the state with the full ones."""
     tests = column_tests(look.reference, counts, look.project)
     seasons = [season(start_of(int(first), cut.level), cut.level, look.project.watch.zone) for first in cut.first]
-    p, _ = seasonal(tests.p, tests.effect, seasons, state.history)
-    full = [name for name, over in zip(seasons, cut.full, strict=True) if over]
-    _, past = seasonal(tests.p[cut.full], tests.effect[cut.full], full, state.history)
-    return column_evidence(look.reference, replace(tests, p=p)), msgspec.structs.replace(state, history=past)
+    known, past = usual(tests.effect, seasons, state.history, look.reference.facts.seasons)
+    if not cut.full.all():  # only the last is not: it is judged by the past, and not yet part of it
+        _, past = usual(tests.effect[:-1], seasons[:-1], state.history, {})
+    tests = column_tests(look.reference, counts, look.project, known=known) if known.any() else tests
+    return column_evidence(look.reference, tests), msgspec.structs.replace(state, history=past)
 
 
-def column_tests(reference: Reference, counts: dict[str, Ints], project: Project) -> ColumnTests:
-    """Every column of windows against the reference, by the effects that a project sets."""
-    return judge_stream(reference, counts, effect=project.watch.effect, own=project.watch.effects)
+def column_tests(
+    reference: Reference, counts: dict[str, Ints], project: Project, *, known: Floats | None = None
+) -> ColumnTests:
+    """Every column of windows against the reference, by the effects that a project sets. known: what is usual."""
+    return judge_stream(reference, counts, effect=project.watch.effect, own=project.watch.effects, usual=known)
 
 
 def column_evidence(reference: Reference, tests: ColumnTests) -> Evidences:
