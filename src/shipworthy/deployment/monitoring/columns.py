@@ -109,9 +109,17 @@ def _column(
     for power in np.unique(level[size >= FEWEST_ROWS]) if n >= FEWEST_ROWS else ():
         chosen = np.flatnonzero((level == power) & (size >= FEWEST_ROWS))
         rows = min(n, int(2**power))
-        pooled = pool_cells(planned, rows, special=cells.special, least=max(5.0, rows / most_cells(n)))
+        pooled = _places(cells, planned, rows, n)
         p[chosen], w[chosen] = _pooled(before, now[chosen], pooled, (test[0][chosen], test[1]))
     return p, _broken(cells, before, now), w
+
+
+def _places(cells: Cells, planned: Ints, rows: int, n: int) -> Ints:
+    """The pooled cell of every cell: each of about equally many rows, but a category keeps its rare words if it can."""
+    apart = pool_cells(planned, rows, special=cells.special)
+    if cells.kind == "category" and apart.max(initial=RARE) < most_cells(n):
+        return apart
+    return pool_cells(planned, rows, special=cells.special, least=max(5.0, rows / most_cells(n)))
 
 
 def most_cells(n: int) -> float:
