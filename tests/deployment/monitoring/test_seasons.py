@@ -14,6 +14,7 @@ from shipworthy.deployment.monitoring.columns import judge_stream
 from shipworthy.deployment.monitoring.seasons import FEWEST_PAST, MOST_PAST, season, usual, with_seasons
 from shipworthy.errors import BadProject
 from shipworthy.sabotage.world import PROJECT
+
 from .test_columns import reference_of, table
 
 
