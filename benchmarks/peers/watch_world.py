@@ -91,7 +91,7 @@ def counted_rows(seed, n):
 
 
 def timed(work, rows):
-    """CPU µs a value of comparing so many rows with as many, as JSON. work: (before, now) → bytes of its state, or 0."""
+    """CPU µs a value of so many rows beside as many, as JSON. work: (before, now) → bytes of its state, or 0."""
     import json
     import resource
     import time
@@ -101,4 +101,5 @@ def timed(work, rows):
     began = time.process_time()
     size = work(before, now)
     cpu = (time.process_time() - began) / rows / 40 * 1e6
-    print(json.dumps({"cpu": cpu, "bytes": size // 40, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"cpu": cpu, "bytes": size // 40, "peak": peak}))

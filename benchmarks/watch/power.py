@@ -20,7 +20,7 @@ BOTH = ("normal", "lognormal")
 BARS = (
     Bar("mean power over 9 faults at 5 % false alarms, any change", None, 0.8, "higher"),
     Bar("the same less the best peer's", None, 0.0, "higher"),
-    Bar("power on faults that break input: hundredfold, units in 10 %, new word 1 %, missing +5 %", None, 0.95, "higher"),
+    Bar("power on a factor of 100, units in 10 %, a new word 1 %, missing +5 %", None, 0.95, "higher"),
     Bar("power on a correlation turned, by the classifier", None, 0.95, "higher"),
     Bar("power on a mean moved by 0.05 sd where 0.1 is tolerated", None, 0.1, "lower"),
     Bar("pages of 20 harmful changes, labels within days", None, 0.95, "higher"),

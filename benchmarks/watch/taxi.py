@@ -29,7 +29,7 @@ AFTER = ("fare_amount", "tip_amount", "payment_type", "dropoff_datetime", "impro
 TRUE = ("2018-08", "2019-01")
 CHARGED = "2019-02"
 RESPONSIBLE = {"extra"}  # some meters put the surcharge there; its own column was empty, so the model does not read it
-BEFORE = tuple(f"2018-{month:02}" for month in range(2, 13)) + ("2019-01",)
+BEFORE = (*(f"2018-{month:02}" for month in range(2, 13)), "2019-01")
 
 BARS = (
     Bar("days of February 2019 until the congestion surcharge pages", None, 28, "lower"),

@@ -172,16 +172,16 @@ def thinned(found: Sample, most: int = SAMPLED) -> Sample:
         return found
     order = np.lexsort((found.arrived, found.loss >= 0, found.ids))
     rows = order[np.append(found.ids[order][1:] != found.ids[order][:-1], True)]
-    kept = rows[smallest(found.at[rows] // DAY, mixed(found.ids[rows].tolist()), most)]
+    kept = rows[smallest(mixed(found.ids[rows].tolist()), found.at[rows] // DAY, most)]
     return found.where(kept[np.lexsort((found.ids[kept], found.at[kept]))])
 
 
-def smallest(day: Ints, hashed: npt.NDArray[np.uint64], most: int) -> Ints:
-    """The places of the rows with the smallest hashes of every day."""
-    by_day = np.lexsort((hashed, day))
-    starts = np.flatnonzero(np.append(True, np.diff(day[by_day]) != 0))
-    rank = np.arange(len(by_day)) - np.repeat(starts, np.diff(np.append(starts, len(by_day))))
-    return np.asarray(by_day[rank < most])
+def smallest(hashed: npt.NDArray[np.uint64], group: Ints, most: int) -> Ints:
+    """The rows with the smallest hashes of every group, in the order of the rows. hashed, group: (n,)."""
+    order = np.lexsort((hashed, group))
+    starts = np.flatnonzero(np.diff(group[order], prepend=-FULL) != 0)
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return np.sort(order[rank < most])
 
 
 def add_samples(left: Sample, right: Sample, most: int = SAMPLED) -> Sample:

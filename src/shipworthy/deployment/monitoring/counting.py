@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from shipworthy.core.clock import DAY, MINUTE
 from shipworthy.core.grid import FIXED, Reference
+from shipworthy.core.meters import OwnMeter
 from shipworthy.core.table import Ints, Table
 from shipworthy.core.tallies import (
     SAMPLED,
@@ -23,10 +23,10 @@ from shipworthy.core.tallies import (
     no_sums,
     smallest,
     sums,
-    thinned,
 )
 from shipworthy.deployment.monitoring.joined import Joined, Served, join, served
 from shipworthy.deployment.monitoring.meters import Meter, Meters, layout, meters
+from shipworthy.deployment.monitoring.own import as_meter
 
 MOST_SEGMENTS = 20
 Scope = tuple[str, npt.NDArray[np.bool_]]
@@ -45,9 +45,14 @@ class Counting:
     width: int = MINUTE
 
 
-def counting(reference: Reference, *, segments: Sequence[str] = (), width: int = MINUTE) -> Counting:
-    """How to count traffic over a reference: the built-in meters."""
-    return Counting(reference, meters(reference), tuple(segments), width)
+def counting(
+    reference: Reference, *, segments: Sequence[str] = (), width: int = MINUTE, own: Sequence[OwnMeter] = ()
+) -> Counting:
+    """How to count traffic over a reference: the built-in meters, and the user's own."""
+    made = meters(reference)
+    more = {kind: tuple(as_meter(one) for one in own if one.of == kind) for kind in ("rows", "labels")}
+    made = replace(made, rows=made.rows + more["rows"], labels=made.labels + more["labels"])
+    return Counting(reference, made, tuple(segments), width)
 
 
 def tally(how: Counting, log: Table, labels: Table | None = None) -> Tallies:
@@ -111,11 +116,11 @@ def _scopes(how: Counting, seen: Served) -> list[Scope]:
 
 def sampled(seen: Served, known: Joined | None = None, most: int = SAMPLED) -> Sample:
     """Of every day the rows with the smallest hashes, with their loss where it is known."""
-    rows = smallest(seen.at // DAY, seen.hashed, most) if seen.rows else np.zeros(0, np.int64)
+    chosen = smallest(seen.hashed, seen.at // DAY, most)
     loss, arrived = np.full(seen.rows, -1, np.int64), np.zeros(seen.rows, np.int64)
     if known is not None:
         loss[known.row] = np.rint(known.loss * FIXED).astype(np.int64)
         arrived[known.row] = known.arrived
-    cells = np.stack([*(seen.cells[name][rows] for name in seen.reference.plan.names), seen.where[rows]], axis=1)
-    ids = np.array(seen.ids.take(pa.array(rows)).to_pylist(), np.str_)
-    return thinned(Sample(ids, seen.at[rows], cells, loss[rows], arrived[rows]), most)
+    cells = [*(seen.cells[name][chosen] for name in seen.reference.plan.names), seen.where[chosen]]
+    ids = np.array(seen.ids.take(chosen).to_pylist(), np.str_)
+    return Sample(ids, seen.at[chosen], np.stack(cells, axis=1), loss[chosen], arrived[chosen])

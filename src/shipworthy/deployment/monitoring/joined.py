@@ -15,6 +15,8 @@ from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cell
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.core.tallies import mixed
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
+from shipworthy.deployment.monitoring.expected import expected_loss
+from shipworthy.deployment.monitoring.forest import depth
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
 
@@ -62,6 +64,7 @@ class Served:
     """A prediction log, each prediction id once, ordered by time.
 
     at: (n,) microseconds. cells: column → (n,). where: (n,) score cell. score: (n,). decision: (n,) class words.
+    strange, isolated: (n,) outlier scores, by columns and by the forest.
     """
 
     table: Table
@@ -89,6 +92,11 @@ class Served:
         return score_cells(self.reference.plan, self.score, decided(self.table, self.reference.plan.classes))
 
     @cached_property
+    def expected(self) -> Floats:
+        """The loss that is expected of every row before its label, (n,) in [0, 1]."""
+        return expected_loss(self.reference, self.cells if self.reference.plan.value else {}, self.where)
+
+    @cached_property
     def strange(self) -> Ints:
         found = strangeness(self.reference.plan, self.reference.planned, self.cells)
         return np.rint(found * FIXED).astype(np.int64)
@@ -97,6 +105,11 @@ class Served:
     def hashed(self) -> npt.NDArray[np.uint64]:
         """A hash of every prediction id, which chooses what is kept of few rows only."""
         return mixed(self.ids.to_pylist())
+
+    @cached_property
+    def isolated(self) -> Ints:
+        known = self.reference
+        return depth(known.forest, known.plan, known.planned, self.cells)
 
     @cached_property
     def abstained(self) -> npt.NDArray[np.bool_]:

@@ -27,7 +27,8 @@ FOLDS = 2
 CLIP = 0.05
 SURE = 100.0
 SHUFFLED = 4_000
-_SETTINGS = {"objective": "binary", "num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 40, "verbosity": -1,
+ROUNDS = 30
+_SETTINGS = {"objective": "binary", "num_leaves": 4, "learning_rate": 0.05, "min_data_in_leaf": 100, "verbosity": -1,
              "num_threads": 1, "deterministic": True, "force_row_wise": True}
 
 
@@ -127,7 +128,7 @@ def density_ratio(reference: Reference, rows: Ints, *, most: int = MOST_ROWS, se
         learnt = fold != k
         weight = np.where(side == 1, 1 / max(1, (learnt & (side == 1)).sum()), 1 / max(1, (learnt & (side == 0)).sum()))
         data = lightgbm.Dataset(x[learnt], side[learnt], weight=weight[learnt] * learnt.sum() / 2)
-        fits.append(lightgbm.train(_SETTINGS | {"seed": seed}, data, 40))
+        fits.append(lightgbm.train(_SETTINGS | {"seed": seed}, data, ROUNDS))
     return Apart(cells, side, fold, _held_out(tuple(fits), cells, fold), tuple(fits))
 
 

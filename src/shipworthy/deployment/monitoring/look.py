@@ -10,10 +10,12 @@ import numpy as np
 from shipworthy.core.amounts import by_row
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import Reference
-from shipworthy.core.project import Project
+from shipworthy.core.meters import OwnMeter
+from shipworthy.core.project import Metered, Project
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.alerts.silence import Silence
 from shipworthy.deployment.monitoring import alarm as alarms_
-from shipworthy.deployment.monitoring.estimate import estimate
+from shipworthy.deployment.monitoring.estimate import estimate, unlabelled
 from shipworthy.deployment.monitoring.fourier import Before, before_of, fourier
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, recent_risk, reference_risk, risk_limit
 from shipworthy.deployment.monitoring.incident import Alarm, Harm
@@ -28,12 +30,22 @@ FAMILIES = ("broken", "drift", "harm", "joint", "outliers")
 
 @dataclass(frozen=True)
 class Look:
-    """What one look judges. release: id of the release that served."""
+    """What one look judges. release: id of the release that served. silences: what pages nobody.
+
+    own: the user's meters.
+    """
 
     reference: Reference
     tallies: Tallies
     project: Project
     release: str
+    silences: tuple[Silence, ...] = ()
+    own: tuple[OwnMeter, ...] = ()
+
+    def limits(self, name: str) -> Metered | None:
+        """What the project says a figure of the user's may be; None where it says nothing."""
+        found = (one for one in self.project.meter if one.name == name)
+        return next((one for one in found if one.at_most is not None or one.at_least is not None), None)
 
     @cached_property
     def before(self) -> Before:
@@ -42,7 +54,8 @@ class Look:
 
     def bar(self, level: str, *, levels: int = 1) -> float:
         """What an alarm statistic must reach, of a level that shares the budget with others."""
-        return alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=levels,
+        families = len(FAMILIES) + sum(self.limits(one.name) is not None for one in self.own)
+        return alarms_.threshold(per_year=PER_YEAR[level], families=families, levels=levels,
                                  pages_per_year=self.project.watch.pages_per_year)
 
 
@@ -80,7 +93,7 @@ def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
     ratio = density_ratio(reference, sample.cells[:, :-1], most=QUICK)
     if ratio is None or not ratio.usable:
         return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    found = estimate(reference, rows.total("score"), weights=ratio.weights)
+    found = estimate(reference, unlabelled(rows), weights=ratio.weights)
     drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
     if not drops:
         return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"
