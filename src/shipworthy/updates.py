@@ -25,6 +25,7 @@ from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.updating.adapt import Shift, adapted
 from shipworthy.deployment.updating.attribution import AxisShares, Side, judged, replayed
 from shipworthy.deployment.updating.renew import next_rows
@@ -146,5 +147,6 @@ def _thinned(place: Workspace, case: flow.Case, model: Model, looks: tuple[Mask,
     return case | {
         "model": model, "parts": parts, "rows": left, "table": case["table"].take(np.searchsorted(used, kept)),
         "arrived": case["arrived"].take(holdout), "contract": case["steps"].contract(cut.learn.take(learn)),
-        "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
+        "grid": with_seasons(reference(model, parts.tune, parts.holdout, learnt=parts.learn), parts.learn,
+                             place.project.watch.zone),
         "book": opened_holdout(place, parts.holdout, model)}
