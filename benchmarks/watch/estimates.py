@@ -89,9 +89,9 @@ class Data:
     def estimate(self, rows: Any, how: str) -> Mapping[str, float]:
         """The figures of one chunk."""
         from shipworthy.core.grid import cells_of
-        from shipworthy.deployment.monitoring.cause import density_ratio
         from shipworthy.deployment.monitoring.estimate import figures, shifted
         from shipworthy.deployment.monitoring.expected import expected_loss
+        from shipworthy.deployment.monitoring.joint import density_ratio
 
         reference, chunk = self.reference, self.now.take(rows)
         where, cells = _where(reference.plan, chunk), cells_of(chunk, reference.plan)

@@ -52,6 +52,7 @@ from shipworthy.deployment.integration.releases.shelf import find_release, proje
 from shipworthy.deployment.integration.releases.sign import public_bytes
 from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
@@ -196,7 +197,8 @@ def study(
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "recipe": learned.chosen.recipe, "training": whole.take(used), "arrived": whole.take(rows.holdout),
-        "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
+        "grid": with_seasons(reference(model, cut.tune, cut.holdout, learnt=cut.learn), cut.learn, project.watch.zone),
+        "steps": made, "metrics": known.metrics,
         "meters": own_meters(known),
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,

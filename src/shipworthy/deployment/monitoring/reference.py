@@ -12,7 +12,7 @@ from shipworthy.deployment.monitoring.expected import loss_model
 from shipworthy.deployment.monitoring.forest import depth, grow
 from shipworthy.errors import BadData
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS, SAMPLE_CELLS = 20_000, 1_000_000
 STRANGE_ROWS = 20_000
 TRIED_ROWS = 1_000
 
@@ -46,7 +46,7 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
                   float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin)
-    kept = order[:SAMPLE_ROWS]
+    kept = order[: max(TRIED_ROWS, min(SAMPLE_ROWS, SAMPLE_CELLS // len(planned.columns)))]
     whole = np.rint(np.stack([loss, outcome], axis=1) * FIXED).astype(np.int64)
     rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept], whole[kept, 0]], axis=1)
     counted = outcomes.astype(np.int64)
