@@ -177,7 +177,7 @@ def played(
 ) -> Played:
     """A stream answered block by block. first: rows that the first champion learns from. block: how many rows, or the
     number of the block of every later row. ways: ("again",) trains on all rows at every block, and no
-    candidates compete. last: whether the last block ends with a renewal too.
+    candidates compete.
     """
     import numpy as np
 
