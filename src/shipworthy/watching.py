@@ -43,7 +43,7 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         return watch(grid, seen, place.project, state=state, release=release.id)
 
     def own(state: State) -> Watched:
-        how = counting.counting(grid, segments=place.project.watch.segments)
+        how = counting.counting(grid, segments=counting.segments_of(place.project))
         count(place)
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY

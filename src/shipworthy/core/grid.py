@@ -114,7 +114,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     wrong: rows decided wrongly (of a regression 0). cap: absolute error at which a regression's loss is 1.
     bias: mean of what came true less what was expected, with its standard error. model: digest of the model.
-    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold.
+    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold. groups: cells of
+    protected categories that the model does not read, for counting traffic apart.
     """
 
     plan: Plan
@@ -127,6 +128,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str = ""
     planned_rows: int = 0
     by_coin: bool = False
+    groups: tuple[Cells, ...] = ()
     format: int = FORMAT
 
 
@@ -139,7 +141,8 @@ class Reference:
     (1 for the second class of a binary model, 1 for a right answer among many classes, the loss of a regression).
     calibration: fixed-point expected outcome per score cell (256 of a classification). strange: (m,) ascending
     fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 20,000 reference rows, their
-    score cell, and their fixed-point loss. came: (r,) what came true of them, fixed point, as in `outcomes`.
+    score cell, and their fixed-point loss. came: (r,) what came true of them, fixed point, as in
+    `outcomes`; of a regression the signed error, as a share of `cap`.
     additive: of a regression, the fixed-point loss model: what every cell of every column, and of the score, adds,
     then the constant; else empty. told: (classes, classes) of more than two classes, rows by decided and true class.
     """

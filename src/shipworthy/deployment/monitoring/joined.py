@@ -14,6 +14,7 @@ from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
+from shipworthy.deployment.monitoring.chosen import levels
 from shipworthy.deployment.monitoring.expected import expected_loss
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
@@ -92,6 +93,11 @@ class Served:
     def expected(self) -> Floats:
         """The loss that is expected of every row before its label, (n,) in [0, 1]."""
         return expected_loss(self.reference, self.cells if self.reference.plan.value else {}, self.where)
+
+    @cached_property
+    def audit(self) -> Ints:
+        """Which share of the audit holds every row first, (n,) places in `AUDITS`."""
+        return levels(self.ids.to_pylist())
 
     @cached_property
     def strange(self) -> Ints:

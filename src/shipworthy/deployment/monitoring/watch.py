@@ -19,16 +19,19 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
+from shipworthy.deployment.monitoring.audit import audited_performance
 from shipworthy.deployment.monitoring.cause import concept_drift
+from shipworthy.deployment.monitoring.bias import paths, prediction_bias
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
-from shipworthy.deployment.monitoring.counting import counting, tally
+from shipworthy.deployment.monitoring.counting import counting, segments_of, tally
 from shipworthy.deployment.monitoring.eprocess import follow, fresh
 from shipworthy.deployment.monitoring.estimate import estimated_performance
+from shipworthy.deployment.monitoring.fairness import fairness_over_time
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import buckets, harm, harm_growth, risk_limit
 from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
-from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
+from shipworthy.deployment.monitoring.late import Cohort, cohorts, late_labels
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
 from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
@@ -38,7 +41,7 @@ from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
 CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
-          feedback, loop_gain, holdback)
+          feedback, loop_gain, holdback, audited_performance, fairness_over_time)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -89,6 +92,7 @@ class Watched:
     windows: tuple[Window, ...]
     state: State
     rows: int = 0
+    cohorts: tuple[Cohort, ...] = ()
 
     @property
     def pages(self) -> int:
@@ -129,7 +133,7 @@ def watch(
         raised += alarms
     late, alarms, after = _labels(look, after)
     done, incidents, after = _incidents(look, tuple(windows + late), tuple(raised + alarms), after)
-    return Watched(findings, incidents, done, after, rows)
+    return Watched(findings, incidents, done, after, rows, cohorts(tallies))
 
 
 def counted(
@@ -146,7 +150,7 @@ def counted(
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
     width = HOUR if project.watch.window == "hour" else DAY
-    return tally(counting(reference, segments=project.watch.segments, width=width), model.cleaned(log, but=OWN), labels)
+    return tally(counting(reference, segments=segments_of(project), width=width), model.cleaned(log, but=OWN), labels)
 
 
 def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
@@ -245,11 +249,12 @@ def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]
         known = tuple((fresh() if m >= bar else now).tolist())
         if cut.full[k]:
             after = msgspec.structs.replace(after, harm=known, labels_until=start_of(int(cut.last[k]) + 1, level))
-    whole = cut_windows(labels, level, until=until, every=True)
-    path = bias_path(labels, whole)
-    out = outside(path, bias_band(look.reference, look.project.watch.tolerance))
-    if out.size and not state.bias_paged:
-        alarms.append(Alarm("bias", level, min(whole.end(int(out[0])), until), abs(float(path[1][out[0]]))))
+    out = [one for one in paths(look.reference, look.tallies, level, look.project.watch.tolerance) if one.outside.size]
+    if out and not state.bias_paged:
+        first = min(out, key=lambda one: int(one.end[one.outside[0]]))
+        place = int(first.outside[0])
+        names = tuple(one.name for one in out if one.name and one.end[one.outside[0]] <= first.end[place])
+        alarms.append(Alarm("bias", level, min(int(first.end[place]), until), abs(float(first.mean[place])), names))
         after = msgspec.structs.replace(after, bias_paged=True)
     return windows, alarms, after
 

@@ -77,7 +77,7 @@ def counter(release: Release, project: Project) -> Counter | None:
     found = stored(release)
     if "grid" not in found:
         return None
-    return Counter(release.model, counting.counting(found["grid"], segments=project.watch.segments))
+    return Counter(release.model, counting.counting(found["grid"], segments=counting.segments_of(project)))
 
 
 def tally(
