@@ -93,11 +93,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def score_cells(self) -> int:
         return self.value.size if self.value else 2 * SCORE_CELLS + 2
 
-    @property
-    def additive(self) -> int:
-        """How many numbers a loss model over these cells has: none but for a regression."""
-        return sum(one.size for one in (*self.columns, self.value)) + 1 if self.value else 0
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -143,8 +138,7 @@ class Reference:
     fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 20,000 reference rows, their
     score cell, and their fixed-point loss. came: (r,) what came true of them, fixed point, as in
     `outcomes`; of a regression the signed error, as a share of `cap`.
-    additive: of a regression, the fixed-point loss model: what every cell of every column, and of the score, adds,
-    then the constant; else empty. told: (classes, classes) of more than two classes, rows by decided and true class.
+    told: (classes, classes) of more than two classes, rows by decided and true class.
     """
 
     facts: Facts
@@ -155,7 +149,6 @@ class Reference:
     strange: Ints
     sample: Ints
     came: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    additive: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     told: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
@@ -175,8 +168,7 @@ class Reference:
         """The reference as `grid.json` and `grid.npz`; no pickle."""
         packed = io.BytesIO()
         arrays: dict[str, Any] = {"outcomes": self.outcomes, "calibration": self.calibration,
-                                  "strange": self.strange, "sample": self.sample, "came": self.came,
-                                  "additive": self.additive, "told": self.told}
+                                  "strange": self.strange, "sample": self.sample, "came": self.came, "told": self.told}
         for side, grid in (("planned", self.planned), ("grid", self.grid)):
             arrays[f"{side}.score"] = grid.score
             arrays |= {f"{side}.{place}": grid.columns[name] for place, name in enumerate(self.plan.names)}
@@ -194,7 +186,7 @@ def read_grid(files: Mapping[str, bytes]) -> Reference:
         arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
         found = Reference(facts, sides[0], sides[1], *(arrays[key] for key in
-                          ("outcomes", "calibration", "strange", "sample", "came", "additive", "told")))
+                          ("outcomes", "calibration", "strange", "sample", "came", "told")))
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
     _audit(found)
@@ -213,7 +205,7 @@ def _audit(found: Reference) -> None:
                for cells in plan.columns)
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
-    fits = fits and found.came.shape == found.sample.shape[:1] and found.additive.shape == (plan.additive,)
+    fits = fits and found.came.shape == found.sample.shape[:1]
     many = len(plan.classes) if len(plan.classes) > 2 else 0
     fits = fits and found.told.shape == (many, many)
     if facts.format != FORMAT or not fits:

@@ -36,8 +36,6 @@ def errors_that_only_an_audit_sees(case: Case) -> Case:
 
 def audited(case: Case, seed: int, change: Callable[[Table, Model], Table]) -> Case:
     """The case with an audit declared, and labels of nothing else."""
-    from shipworthy.deployment.monitoring.chosen import level_of, levels
-
     project = msgspec.structs.replace(case["project"], watch=msgspec.structs.replace(case["project"].watch, audit=AUDIT))
     rows = many(case, seed)
     found = logged(case["model"], change(rows, case["model"]), seed)

@@ -76,7 +76,8 @@ def gaps(project: Project, tallies: Tallies, classes: tuple[str, ...]) -> list[G
         for what, shares in whole:
             days = len(shares[0].n) if shares else 0
             pairs = len(shares) * (len(shares) - 1) * len(whole) * len(project.data.protected)
-            for k, (first, last) in enumerate([(0, days), *((d, min(d + PERIOD, days)) for d in range(0, days, PERIOD))]):
+            parts = [(0, days), *((day, min(day + PERIOD, days)) for day in range(0, days, PERIOD))]
+            for k, (first, last) in enumerate(parts):
                 alpha = ALPHA / 2 / max(1, pairs) / (k * (k + 1) if k else 1)
                 part = [Share(one.group, _from(one.hits, first, last), _from(one.n, first, last)) for one in shares]
                 found += [_gap(what, pair, limit, (k, alpha)) for pair in permutations(part, 2) if last > first]
@@ -176,10 +177,10 @@ def fairness_over_time(project: Project, grid: Reference, tallies: Tallies) -> F
         return say("unknown", "No criterion was chosen, so no gap can be judged.",
                    remedy='[fairness] criterion = "impact-ratio" or "equalised-odds"')
     found = gaps(project, tallies, grid.plan.classes)
-    judged = [one for one in found if one.enough[-1] or one.proved]
+    judged, rows = [one for one in found if one.enough[-1] or one.proved], int(tallies.rows.whole.total("rows")[0])
     if not judged:
         return say("unknown", f"No two groups by {', '.join(protected)} have {FEWEST} rows each in what was served.",
-                   n=int(tallies.rows.whole.total("rows")[0]),
+                   n=rows,
                    remedy="send the protected columns with requests; they are logged and the model does not read them")
     limit = project.fairness.limit or LIMITS[criterion]
     proved = [one for one in judged if one.proved]
@@ -187,7 +188,7 @@ def fairness_over_time(project: Project, grid: Reference, tallies: Tallies) -> F
     worst = max(proved or since or judged, key=lambda one: one.value[-1] - one.half[-1])
     unopened = not proved and not any(one.open for one in since)
     facts = {"value": float(worst.value[-1]), "low": float(worst.value[-1] - worst.half[-1]),
-             "high": float(worst.value[-1] + worst.half[-1]), "limit": 0.0, "n": int(tallies.rows.whole.total("rows")[0]),
+             "high": float(worst.value[-1] + worst.half[-1]), "limit": 0.0, "n": rows,
              "chart": {"kind": "line", "x": list(range(len(worst.value))), "y": worst.value.tolist(), "limit": 0.0}}
     low, high = worst.rates
     when = f"in weeks {4 * worst.period - 3} to {4 * worst.period}" if worst.period else "since the release"

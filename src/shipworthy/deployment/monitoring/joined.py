@@ -15,7 +15,7 @@ from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cell
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
 from shipworthy.deployment.monitoring.chosen import levels
-from shipworthy.deployment.monitoring.expected import expected_loss
+from shipworthy.deployment.monitoring.expected import by_score
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
 
@@ -91,8 +91,8 @@ class Served:
 
     @cached_property
     def expected(self) -> Floats:
-        """The loss that is expected of every row before its label, (n,) in [0, 1]."""
-        return expected_loss(self.reference, self.cells if self.reference.plan.value else {}, self.where)
+        """The loss that is expected of every row by its score, before its label, (n,) in [0, 1]."""
+        return by_score(self.reference)[self.where]
 
     @cached_property
     def audit(self) -> Ints:

@@ -8,7 +8,6 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Cells, Facts, Grid, Plan, R
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
-from shipworthy.deployment.monitoring.expected import loss_model
 from shipworthy.errors import BadData
 
 SAMPLE_ROWS = 20_000
@@ -51,7 +50,7 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     counted = outcomes.astype(np.int64)
     return Reference(facts, before, _grid(planned, cells, where, sample.rows), counted,
                      np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows,
-                     whole[kept, 1], loss_model(planned, rows), confused(model, sample, decision))
+                     whole[kept, 1], confused(model, sample, decision))
 
 
 def calibrated(outcomes: Ints, plan: Plan) -> Floats:
