@@ -106,7 +106,7 @@ def case(seed: int, rows: int = 3_000) -> dict[str, Any]:
         "table": table, "parts": parts, "arrived": parts.holdout, "profile": profile(parts.learn, target="outcome"),
         "learned": Learned((chosen,), chosen, "", Cost()), "recipe": chosen.recipe, "model": model,
         "contract": contract(parts.learn), "book": Book(1), "quota": 10, "holders": ("shop",), "tickets": (),
-        "steps": STEPS, "history": (), "seals": (), "code": (), "metrics": METRICS,
+        "steps": STEPS, "history": (), "seals": (), "code": (), "metrics": METRICS, "meters": (),
         "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
     }
 

@@ -18,6 +18,7 @@ from shipworthy.core.found import Contract
 from shipworthy.core.judge import judge
 from shipworthy.core.learned import Parts
 from shipworthy.core.ledger import trained_here
+from shipworthy.core.meters import own_meters
 from shipworthy.core.model import Model
 from shipworthy.core.project import RENEWED, Project
 from shipworthy.core.recourse import recourse
@@ -74,7 +75,8 @@ def stored(release: Release, known: Registry | None = None) -> Case:
     case, known = releases.stored(release), known or registry()
     project = msgspec.json.decode((release.folder / "project.json").read_bytes(), type=Project)
     cut = Parts(case["learn"], case["tune"], case["holdout"])
-    return {**case, "project": project, "parts": cut, "steps": steps(project, known), "metrics": known.metrics}
+    return {**case, "project": project, "parts": cut, "steps": steps(project, known), "metrics": known.metrics,
+            "meters": own_meters(known)}
 
 
 def recheck(folder: Path, *, plugins: tuple[str, ...] = ()) -> list[releases.Result]:

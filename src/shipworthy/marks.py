@@ -68,3 +68,28 @@ def twin(check: str) -> Callable[[F], F]:
     Without one, the twins are cases made from other draws of the same world.
     """
     return _mark("twin", check, check=check)
+
+
+def meter(name: str, *, of: str, cells: int, value: Callable[[Any], float]) -> Callable[[F], F]:
+    """Label a function `(table) -> int64[cells]` that counts rows: counts of two tables add up to those of both.
+
+    of: "rows", what was served with its score and decision; or "labels", the same with the column `label`. value: the
+    figure that such sums stand for.
+    """
+    return _mark("meter", name, of=of, cells=cells, value=value)
+
+
+def sink(name: str) -> Callable[[F], F]:
+    """Label a function `(message, settings) -> None` that tells somebody of an incident, and raises where it cannot.
+
+    name: what `[[sink]] kind` says.
+    """
+    return _mark("sink", name)
+
+
+def panel(name: str, *, title: str = "") -> Callable[[F], F]:
+    """Label a function `(tallies) -> dict` that draws something of the traffic for the monitor report.
+
+    The dict is a chart as findings have them: its kind, bars or line, and the lists that the kind needs.
+    """
+    return _mark("panel", name, title=title or name)

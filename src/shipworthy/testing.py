@@ -7,16 +7,28 @@
 
     @given(records(release.model))
     def test_my_client_can_send_whatever_is_legal(record): ...
+
+And for a plugin's meter: whether it keeps its contract on a table of yours.
+
+    def test_my_meter_adds_up():
+        assert conform(high_value_share, table) == []
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from shipworthy.core.found import Contract
+from shipworthy.core.meters import conform as _conform
+from shipworthy.core.meters import own_meter
 from shipworthy.core.model import Model
+from shipworthy.core.registry import Marked
+from shipworthy.core.signature import faults as _faults
+from shipworthy.core.table import Table
 from shipworthy.errors import Misuse
+from shipworthy.marks import MARK
 from shipworthy.verification.trials.space import Field, Record, Request, space
 
 try:
@@ -28,7 +40,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["faults", "records"]
+__all__ = ["conform", "faults", "records"]
 
 
 def records(model: Model, contract: Contract | None = None) -> SearchStrategy[Record]:
@@ -52,6 +64,19 @@ def faults(model: Model, contract: Contract | None = None) -> SearchStrategy[Req
     unknown = legal.map(lambda record: Request({**record, "never_declared": 1}, "a field that nobody declared",
                                                "never_declared"))
     return strategies.one_of(strategies.builds(lost, one, legal), wrong, unknown)
+
+
+def conform(function: Callable[..., Any], table: Table) -> list[str]:
+    """What of its contract a function marked with @meter breaks on a table; empty if it keeps it.
+
+    Any split and any order of the rows must give the same integers, an empty table none, and the mark says how many.
+    """
+    facts = getattr(function, MARK, {})
+    if facts.get("kind") != "meter":
+        raise Misuse("this function is not marked with @meter", where="shipworthy.testing.conform",
+                     hint='mark it: @meter("name", of="rows", cells=2, value=…)')
+    wrong = [f"it {fault}" for fault in _faults(function, facts)]
+    return wrong or _conform(own_meter(Marked(facts["name"], function, facts, function.__module__)), table)
 
 
 def _values(field: Field) -> SearchStrategy[Any]:

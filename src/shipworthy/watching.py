@@ -6,19 +6,29 @@ Beside the flow, for it joins the store, the log and the monitor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from shipworthy.core.clock import DAY, HOUR
+from shipworthy.core.evidence import Finding, Judged
+from shipworthy.core.judge import run
+from shipworthy.core.meters import own_meters
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.core.tallies import FULL
+from shipworthy.core.tallies import FULL, Tallies
 from shipworthy.data.preprocessing.same import joined_labels
+from shipworthy.deployment.alerts.silence import silences
 from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
 from shipworthy.deployment.integration.log.drain import drain, drained_log
+from shipworthy.deployment.integration.log.read import labels as labels_of
+from shipworthy.deployment.integration.log.read import predictions
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.log.tally import Counter, Tallied, counter, tally
+from shipworthy.deployment.integration.releases.history import ledger
 from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.monitoring import counting
+from shipworthy.deployment.monitoring.foreign import fitting
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.errors import ShipworthyError
@@ -35,27 +45,73 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     labels: instead of those of the log; the log is then read whole.
     """
-    grid = stored(release)["grid"]
+    grid, mine = stored(release)["grid"], own_meters(place.registry)
+
+    def judged(seen: Tallies, state: State | None, whole: Tallies, beside: Tallies | None = None) -> Watched:
+        quiet = silences(ledger(place.store), release.id) if state is not None else ()
+        found = watch(grid, seen, place.project, state=state, release=release.id, beside=beside, silences=quiet,
+                      own=mine)
+        return replace(found, findings=(due(place, release, whole), *found.findings))
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
-        seen = counted(release.model, grid, log, known, place.project)
-        return watch(grid, seen, place.project, state=state, release=release.id)
+        seen = counted(release.model, grid, log, known, place.project, own=mine)
+        return judged(seen, state, seen)
 
     def own(state: State) -> Watched:
-        how = counting.counting(grid, segments=counting.segments_of(place.project))
+        how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
         count(place)
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
         seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-        return watch(grid, seen, place.project, state=state, release=release.id)
+        whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
+        beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
+        return judged(seen, state, whole, beside)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
 
     if log is not None:
-        return given(log)
-    return remembered(place.store, release.id, own if labels is None else told)
+        return given(fitting(log, labels, release.model))
+    return remembered(place.store, release.id, own if labels is None else told, project=place.project)
+
+
+def since_release(
+    place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None
+) -> Tallies:
+    """All that a release served and that came true of it, by the day, or what this log and these labels hold."""
+    grid, mine = stored(release)["grid"], own_meters(place.registry)
+    if log is not None:
+        known = None if labels is None else joined_labels(labels, place.project)
+        return counted(release.model, grid, log, known, place.project, own=mine)
+    count(place)
+    how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
+    return read_counts(place.store.home / COUNTS).tallies(release.id, counting.nothing(how), since=-FULL, width=DAY)
+
+
+def due(place: Workspace, release: Release, seen: Tallies) -> Finding:
+    """Whether a release is due for renewal, by what was seen since it was made."""
+    known = stored(release)
+    case = {"project": place.project, "release": release, "tallies": seen, "profile": known["profile"],
+            "grid": known["grid"]}
+    marked = place.registry.checks["renewal-due"]
+    return run(marked, case, place.project.checks.get(marked.name, {}), Judged())
+
+
+def held_back(place: Workspace, release: Release, *, since: int) -> Tallies | None:
+    """What the champion before a release answered of its traffic, counted over the grid of that release.
+
+    The log is read for it, but only the few rows that were held back. None where that champion answers nothing, and
+    what chance answers is counted with the rest.
+    """
+    rules = place.project.feedback
+    if not rules.holdback or rules.policy != "previous" or since >= FULL:
+        return None
+    log = predictions(place.log, place.store.tables, since=since, arm=HELD)
+    if not log.rows:
+        return None
+    known = labels_of(place.log, place.store.tables, served=log, since=since)
+    return counted(release.model, stored(release)["grid"], log, joined_labels(known, place.project), place.project)
 
 
 def count(place: Workspace, known: Callable[[str], Counter | None] | None = None) -> Tallied:
@@ -69,10 +125,12 @@ def count(place: Workspace, known: Callable[[str], Counter | None] | None = None
 def counters(place: Workspace, tell: Callable[[str], None] = lambda text: None) -> Callable[[str], Counter | None]:
     """How to count a release, by its id; found once each. tell: of a release that is not here, or cannot be read."""
 
+    mine = own_meters(place.registry)
+
     @lru_cache(maxsize=64)
     def known(release_id: str) -> Counter | None:
         try:
-            return counter(find_release(place.releases, release_id), place.project)
+            return counter(find_release(place.releases, release_id), place.project, mine)
         except ShipworthyError as error:
             tell(f"answers of {release_id[:12]} are not counted: {error}")
             return None

@@ -5,13 +5,20 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pyarrow as pa
+
 from shipworthy.core.case import SUBJECTS
 from shipworthy.core.evidence import Finding, say
+from shipworthy.core.learned import Parts
+from shipworthy.core.meters import OwnMeter, conform
+from shipworthy.core.model import Model
+from shipworthy.core.table import Table
 from shipworthy.errors import nearest
 from shipworthy.marks import check
 from shipworthy.survey import BY_ID
 
-KINDS = ("check", "sabotage", "twin", "learner", "connector", "metric", "labeler")
+KINDS = ("check", "sabotage", "twin", "learner", "connector", "metric", "labeler", "meter", "sink", "panel")
+FEWEST = 30
 
 
 @check("plugins-conform", row="deployment.custom-tooling")
@@ -41,6 +48,36 @@ def plugins_conform(code: tuple[str, ...]) -> Finding:
                    remedy="mark one with @check, @metric, @learner, @connector or @labeler of shipworthy.marks")
     return say("pass", f"All {judged} marked functions of {len(plugins)} plugin files are documented, typed and true "
                "to their signature.", value=0.0, limit=0.0, n=judged)
+
+
+@check("meters-conform", row="deployment.custom-tooling")
+def meters_conform(meters: tuple[OwnMeter, ...], model: Model, parts: Parts, *, rows: int = 1_000) -> Finding:
+    """Whether every figure that a plugin counts adds up: any split and any order of holdout rows, answered by the
+    model, gives the same integers, and an empty table none. rows: of the holdout that are used.
+    """
+    if not meters:
+        return say("not-applicable", "No plugin counts a figure of traffic.")
+    table = parts.holdout.spread(rows)
+    if table.rows < FEWEST:
+        return say("unknown", f"{table.rows} holdout rows are too few to split; {FEWEST} are needed.", n=table.rows)
+    served = answered(model, table)
+    faults = [fault for one in meters for fault in conform(one, served[one.of])]
+    if faults:
+        return say("fail", f"{len(faults)} faults in {len(meters)} figures of plugins: {'; '.join(faults[:3])}.",
+                   value=float(len(faults)), limit=0.0, n=table.rows,
+                   remedy="count rows, and nothing but rows: what two tables give must add up to what both give")
+    return say("pass", f"All {len(meters)} figures of plugins add up, however {table.rows:,} rows are split and "
+               "ordered.", value=0.0, limit=0.0, n=table.rows)
+
+
+def answered(model: Model, table: Table) -> dict[str, Table]:
+    """Rows as meters are given them: served, and the same with what came true."""
+    answer = model.predict(table)
+    score = answer.score if answer.score.ndim == 1 else answer.score.max(axis=1)
+    served = table.select(list(model.features.columns)).with_column("score", score)
+    served = served.with_column("decision", pa.array(list(answer.decision)))
+    served = served.with_column("prediction_id", pa.array([f"row-{place}" for place in range(table.rows)]))
+    return {"rows": served, "labels": served.with_column("label", pa.array(table.words(model.sheet.target)))}
 
 
 def conformity(text: str) -> tuple[list[str], int]:

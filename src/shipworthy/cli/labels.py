@@ -10,6 +10,7 @@ import click
 
 from shipworthy.cli.chosen import chosen
 from shipworthy.cli.talk import json_option, project_option, put, say
+from shipworthy.core.chosen import level_of, levels
 from shipworthy.core.cleaning import DATES, NAIVE
 from shipworthy.core.clock import micros
 from shipworthy.core.release import Release
@@ -22,7 +23,6 @@ from shipworthy.deployment.integration.log.tables import entity_text, stored_lab
 from shipworthy.deployment.integration.log.told import Rules, read_rows
 from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.serving.record import Shape
-from shipworthy.deployment.monitoring.chosen import level_of, levels
 from shipworthy.errors import BadData, Misuse
 from shipworthy.store.workspace import Place, Workspace, opened
 

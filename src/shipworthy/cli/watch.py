@@ -9,14 +9,19 @@ from pathlib import Path
 
 import click
 
-from shipworthy import flow
+from shipworthy import runbooks
 from shipworthy.cli.talk import figure, json_option, project_option, put, say
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.alerts.message import told
+from shipworthy.deployment.alerts.silence import until_of
+from shipworthy.deployment.monitoring.foreign import renamed
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.late import Cohort
-from shipworthy.deployment.monitoring.memory import closed
 from shipworthy.deployment.monitoring.watch import Watched
-from shipworthy.store.workspace import open_workspace
+from shipworthy.errors import Misuse
+from shipworthy.runbooks import Attended
+from shipworthy.store.files import write_bytes
+from shipworthy.store.workspace import Workspace, open_workspace
 
 
 @click.command()
@@ -24,31 +29,100 @@ from shipworthy.store.workspace import open_workspace
 @click.option("--log", "address", default="",
               help="Predictions as a Parquet file or folder; the server's log by default.")
 @click.option("--labels", default="", help="Labels as a table with prediction_id, label, observed_at.")
+@click.option("--column", "columns", multiple=True, metavar="NAME=THEIRS",
+              help="What a column of these tables is called there, such as at=served_at; as often as needed.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write what was seen as one HTML page, too.")
+@click.option("--follow", is_flag=True, help="Look again and again until stopped.")
+@click.option("--every", default=0.0, type=click.FloatRange(min=0), metavar="MINUTES",
+              help="Between two looks with --follow; [watch] every by default, else 60.")
 @click.option("--close", "why", default="", help="Close the open incident for this reason instead of looking.")
-@click.option("--by", default="", help="Who closes it.")
+@click.option("--silence", "hush", default="", help="Let alarms page nobody for this reason; needs --until.")
+@click.option("--until", default="", help="When the silence ends: a date, or a time.")
+@click.option("--family", default="", help="What is silenced: broken, drift, harm, bias, outliers; all by default.")
+@click.option("--by", default="", help="Who closes or silences.")
 @click.option("--cohorts", "by_day", is_flag=True, help="What has come of every prediction day, as a table.")
+@click.option("--try-sinks", is_flag=True, help="Send every [[sink]] a test message instead of looking.")
 @json_option
-def command(folder: Path, address: str, labels: str, *, why: str, by: str, by_day: bool, as_json: bool) -> None:
+def command(
+    folder: Path, address: str, labels: str, *, columns: tuple[str, ...], report: Path | None, follow: bool,
+    every: float, why: str, hush: str, until: str, family: str, by: str, by_day: bool, try_sinks: bool, as_json: bool
+) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called.
 
     A look at the server's log goes on from the last one; a table given with --log is judged on its own. An incident
-    is a PAGE once and OPEN until it has been quiet for weeks or somebody closes it. Exit 1 while one is open.
+    is a PAGE once and OPEN until it has been quiet for weeks or somebody closes it. Exit 1 while one is open and not
+    silenced.
     """
     place = open_workspace(folder)
-    if why or by:
-        release = flow.champion(place)
-        incident = closed(place.store, release.id if release else "", by=by, why=why)
+    if hush or until or family:
+        _hush(place, hush, by=by, until=until, family=family)
+    elif why or by:
+        incident = runbooks.close(place, by=by, why=why)
         say(f"closed by {by}: {incident.sentence}")
-        return
-    table = partial(read, plugins=place.plugins())
-    watched = flow.watch(place, log=table(address) if address else None, labels=table(labels) if labels else None)
-    if as_json:
-        put({"rows": watched.rows, "findings": watched.findings, "incidents": watched.incidents,
-             "open": watched.incident, "cohorts": watched.cohorts})
+    elif try_sinks:
+        sys.exit(_tried(place))
+    elif follow:
+        _follow(place, every, address or labels or report)
     else:
-        for line in [*lines(watched), *(days(watched.cohorts) if by_day else ())]:
-            click.echo(line)
-    sys.exit(1 if watched.incidents or watched.incident else 0)
+        table = partial(read, plugins=place.plugins())
+        log = renamed(table(address), columns) if address else None
+        came = renamed(table(labels), columns, strict=log is None) if labels else None
+        found = runbooks.attend(place, log=log, labels=came)
+        _show(found, as_json, by_day=by_day)
+        if report is not None:
+            write_bytes(report, runbooks.report(place, found.watched).encode())
+            say(f"written: {report}")
+        sys.exit(1 if calls(found.watched) else 0)
+
+
+def calls(watched: Watched) -> bool:
+    """Whether somebody should be called."""
+    return bool(watched.incidents or watched.incident) and not watched.silenced
+
+
+def _hush(place: Workspace, why: str, *, by: str, until: str, family: str) -> None:
+    if not why or not until:
+        raise Misuse("a silence needs a reason and an end", where="shipworthy watch --silence",
+                     hint="say --silence REASON --by WHO --until DATE")
+    made = runbooks.hush(place, by=by, why=why, until=until_of(until), family=family)
+    say(f"{family or 'all alarms'} silenced by {by} until {made.until:%Y-%m-%d %H:%M} UTC: {why}")
+
+
+def _tried(place: Workspace) -> int:
+    posted = runbooks.try_sinks(place)
+    for letter in posted.delivered:
+        say(f"delivered: {letter.sink}: {letter.message.title}")
+    for letter in posted.waiting:
+        say(f"not delivered: {letter.sink}: {letter.message.title}: {letter.error or 'waits for its turn'}")
+    if not place.project.sink:
+        say("no sink is named; add [[sink]] to shipworthy.toml")
+    return 1 if posted.waiting else 0
+
+
+def _follow(place: Workspace, every: float, other: object) -> None:
+    from shipworthy.server.watcher import EVERY_MINUTES, Watcher, until_stopped
+
+    if other:
+        raise Misuse("only the server's log can be followed", where="shipworthy watch --follow",
+                     hint="leave out --log, --labels and --report")
+    stop = until_stopped()
+    minutes = every or place.project.watch.every or EVERY_MINUTES
+    say(f"looking every {minutes:g} minutes until stopped")
+    Watcher(place, say, minutes=minutes).follow(stop, lambda found: _show(found, False))
+
+
+def _show(found: Attended, as_json: bool, *, by_day: bool = False) -> None:
+    watched = found.watched
+    if as_json:
+        put({"rows": watched.rows, "findings": watched.findings, "figures": watched.figures,
+             "incidents": watched.incidents, "open": watched.incident, "silenced": watched.silenced, "done": found.done,
+             "undelivered": found.posted.waiting, "cohorts": watched.cohorts})
+        return
+    for line in (*lines(watched), *(f"DONE  {step}" for step in found.done),
+                 *(days(watched.cohorts) if by_day else ())):
+        click.echo(line)
+    for letter in found.posted.waiting:
+        say(f"not delivered yet: {letter.sink}: {letter.message.title}: {letter.error or 'waits for its turn'}")
 
 
 def lines(watched: Watched) -> list[str]:
@@ -57,11 +131,12 @@ def lines(watched: Watched) -> list[str]:
         return ["no data yet: nothing was served since the promotion; start it with: shipworthy serve"]
     found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
              for finding in watched.findings]
+    found += [f"figure         {one.sentence}" for one in watched.figures]
     for incident in watched.incidents:
         found += as_lines("PAGE", incident)
     known = watched.incident
     if known is not None and known.id not in {incident.id for incident in watched.incidents}:
-        found += as_lines("OPEN", known)
+        found += as_lines("SILENT" if watched.silenced else "OPEN", known)
     return found
 
 
@@ -74,8 +149,7 @@ def days(cohorts: Sequence[Cohort]) -> list[str]:
                     f"{'unknown' if one.risk is None else f'{one.risk:.3f}':>9}" for one in cohorts)]
 
 
-def as_lines(what: str, incident: Incident) -> list[str]:
+def as_lines(what: str, incident: Incident) -> Sequence[str]:
     """An incident in lines: severity and since when, what happened, what it costs where that is known, what to do."""
-    lost = f" Extra errors cost {incident.loss:,.2f} {incident.currency} per 1,000 decisions." if incident.loss else ""
-    return [f"{what} ({incident.severity}, since {incident.opened}): {incident.sentence}{lost}",
-            f"      → {incident.action}"]
+    first, _, *more = told(incident)
+    return [f"{what} ({incident.severity}, since {incident.opened}): {first}", *(f"      {line}" for line in more)]

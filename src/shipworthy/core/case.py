@@ -25,6 +25,7 @@ SUBJECTS: dict[str, str] = {
     "holders": "who may ask for answers, by name (tuple of str)",
     "tickets": "what users posted to the server (tuple of core.tickets.Ticket)",
     "metrics": "the metrics that a requirement may name (dict: name → metrics.Metric)",
+    "meters": "the figures that plugins count of traffic (tuple of core.meters.OwnMeter)",
     "model": "the calibrated model chosen (core.model.Model)",
     "library": "the library model's margin, inputs (n, d) → (n, k) (callable)",
     "book": "how often holdouts were opened, and the best model that this one judged before (core.case.Book)",

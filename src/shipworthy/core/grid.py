@@ -21,9 +21,10 @@ import numpy.typing as npt
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.lazy import Lazy
 from shipworthy.core.npz import read_arrays
+from shipworthy.core.program import Program, read_program
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
-from shipworthy.errors import BadData, BadRelease, Misuse
+from shipworthy.errors import BadData, BadModel, BadRelease, Misuse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,6 +128,9 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int = FORMAT
 
 
+NO_FOREST = Program((), (), "identity")
+
+
 @dataclass(frozen=True)
 class Reference:
     """What a release looked like when it was judged; live traffic is compared with this and nothing else.
@@ -134,11 +138,11 @@ class Reference:
     planned: counts of the split that made the edges; it decides pooling and outlier scores.
     grid: counts of the reference sample. outcomes: (score cells, 2) rows, and fixed-point sum of what came true
     (1 for the second class of a binary model, 1 for a right answer among many classes, the loss of a regression).
-    calibration: fixed-point expected outcome per score cell (256 of a classification). strange: (m,) ascending
-    fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 20,000 reference rows, their
-    score cell, and their fixed-point loss. came: (r,) what came true of them, fixed point, as in
-    `outcomes`; of a regression the signed error, as a share of `cap`.
-    told: (classes, classes) of more than two classes, rows by decided and true class.
+    calibration: fixed-point expected outcome per score cell (256 of a classification). strange, isolated: (m,)
+    ascending outlier scores of the sample, by columns and by the forest; without a forest there are none by it.
+    sample: (r, columns + 2) cells of up to 20,000 reference rows, their score cell, and their fixed-point loss.
+    came: (r,) what came true of them, fixed point, as in `outcomes`; of a regression the signed error, as a share of
+    `cap`. told: (classes, classes) of more than two classes, rows by decided and true class.
     """
 
     facts: Facts
@@ -150,6 +154,8 @@ class Reference:
     sample: Ints
     came: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     told: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    isolated: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    forest: Program = NO_FOREST
 
     @property
     def plan(self) -> Plan:
@@ -165,32 +171,39 @@ class Reference:
         return digest([digest(raw) for raw in self.files().values()])
 
     def files(self) -> dict[str, bytes]:
-        """The reference as `grid.json` and `grid.npz`; no pickle."""
+        """The reference as `grid.json` and `grid.npz`, and its forest as `forest.json` and `forest.npz`; no pickle."""
         packed = io.BytesIO()
         arrays: dict[str, Any] = {"outcomes": self.outcomes, "calibration": self.calibration,
-                                  "strange": self.strange, "sample": self.sample, "came": self.came, "told": self.told}
+                                  "strange": self.strange, "isolated": self.isolated, "sample": self.sample,
+                                  "came": self.came, "told": self.told}
         for side, grid in (("planned", self.planned), ("grid", self.grid)):
             arrays[f"{side}.score"] = grid.score
             arrays |= {f"{side}.{place}": grid.columns[name] for place, name in enumerate(self.plan.names)}
         np.savez_compressed(packed, allow_pickle=False, **arrays)
-        return {"grid.json": canonical(self.facts), "grid.npz": packed.getvalue()}
+        forest = self.forest.files()
+        return {"grid.json": canonical(self.facts), "grid.npz": packed.getvalue(),
+                "forest.json": forest["program.json"], "forest.npz": forest["program.npz"]}
 
 
 def read_grid(files: Mapping[str, bytes]) -> Reference:
-    """A reference from its two files.
+    """A reference from its four files.
 
-    Raises BadRelease when either is malformed, of another format, holds objects, or does not fit its plan.
+    Raises BadRelease when one is malformed, of another format, holds objects, or does not fit its plan.
     """
     try:
         facts = msgspec.json.decode(files["grid.json"], type=Facts)
         arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
-        found = Reference(facts, sides[0], sides[1], *(arrays[key] for key in
-                          ("outcomes", "calibration", "strange", "sample", "came", "told")))
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        kept = ("outcomes", "calibration", "strange", "sample", "isolated", "came", "told")
+        found = Reference(facts, sides[0], sides[1], **{key: arrays[key] for key in kept}, forest=_forest(files))
+    except (BadModel, msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
     _audit(found)
     return found
+
+
+def _forest(files: Mapping[str, bytes]) -> Program:
+    return read_program({"program.json": files["forest.json"], "program.npz": files["forest.npz"]})
 
 
 def _side(facts: Facts, arrays: Mapping[str, Ints], side: str) -> Grid:
@@ -204,6 +217,7 @@ def _audit(found: Reference) -> None:
     fits = all(len(grid.columns[cells.name]) == cells.size for grid in (found.planned, found.grid)
                for cells in plan.columns)
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
+    fits = fits and (len(found.forest.inputs) == 2 * len(plan.columns) or not len(found.isolated))
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
     fits = fits and found.came.shape == found.sample.shape[:1]
     many = len(plan.classes) if len(plan.classes) > 2 else 0

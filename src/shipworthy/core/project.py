@@ -21,6 +21,8 @@ from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.feedback import Feedback
 from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
+from shipworthy.core.settings.renewing import Renewing
+from shipworthy.core.settings.sinks import Metered, Runbook, Sink
 from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
 
@@ -36,6 +38,7 @@ __all__ = [
     "Join",
     "Law",
     "Learning",
+    "Metered",
     "Part",
     "Privacy",
     "Project",
@@ -43,10 +46,13 @@ __all__ = [
     "RENEWED",
     "Reason",
     "Recourse",
+    "Renewing",
     "Requirement",
     "Rollout",
+    "Runbook",
     "Serving",
     "Simulation",
+    "Sink",
     "Source",
     "Splitting",
     "TargetRule",
@@ -58,6 +64,7 @@ __all__ = [
 ]
 
 FILE = "shipworthy.toml"
+PASSWORD = re.compile(r"[^:/?#]+://[^/@:]*:[^/]+@")
 RENEWED = "renewed"  # the table of a renewal: the rows of the champion and those served since
 
 
@@ -83,8 +90,12 @@ class Project(Part, frozen=True):
     gate: Gate = Gate()
     simulation: Simulation = Simulation()
     watch: Watching = Watching()
+    meter: tuple[Metered, ...] = ()
+    sink: tuple[Sink, ...] = ()
+    runbook: tuple[Runbook, ...] = ()
     serve: Serving = Serving()
     rollout: Rollout = Rollout()
+    renew: Renewing = Renewing()
     feedback: Feedback = Feedback()
     checks: dict[str, dict[str, Any]] = {}
 
@@ -125,13 +136,14 @@ def parse(text: str, *, where: str = FILE) -> Project:
         raise BadProject(f"the file is not TOML: {error}", where=where,
                          hint="correct that line; see docs/reference/settings.md") from error
     _named_once(project.source, where)
+    _sinks(project.sink, where)
     if why_not := project.feedback.why_not(project.law.uses):
         raise BadProject(why_not, where=f"{where}, [feedback]",
                          hint='write randomise = 0.0 and policy = "previous", or regulated = false if none is')
     for number, one in enumerate(project.property, 1):
         _claimed(one, f"{where}, [[property]] {number}")
     for source in project.source:
-        if re.match(r"[^:/?#]+://[^/@:]*:[^/]+@", source.address):
+        if PASSWORD.match(source.address):
             raise BadProject("the address of a source holds a password, and releases hold the project file",
                              where=f"{where}, [[source]] {source.name}".rstrip(),
                              hint="take it out; for PostgreSQL, set PGPASSWORD instead")
@@ -170,6 +182,19 @@ def _named_once(sources: tuple[Source, ...], where: str) -> None:
             raise BadProject(f'two sources are called "{source.called}": {first[source.called]} and {source.address}',
                              where=f"{where}, [[source]]", hint='give one of them another name: name = "…"')
         first[source.called] = source.address
+
+
+def _sinks(sinks: tuple[Sink, ...], where: str) -> None:
+    """Raise BadProject for two sinks of one name, or an address that holds a password."""
+    names = [one.called for one in sinks]
+    for one in sinks:
+        if names.count(one.called) > 1:
+            raise BadProject(f'two sinks are called "{one.called}"', where=f"{where}, [[sink]]",
+                             hint='give one of them another name: name = "…"')
+        if PASSWORD.match(one.address):
+            raise BadProject("the address of a sink holds a password, and releases hold the project file",
+                             where=f"{where}, [[sink]] {one.called}",
+                             hint='take it out, and name the variable that holds it: secret = "SMTP_PASSWORD"')
 
 
 def _plain(message: str) -> str:

@@ -18,10 +18,15 @@ CALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "connector": (("address",), ("name",)),
     "metric": (("truth", "prediction"), ()),
     "labeler": (("table",), ()),
+    "meter": (("table",), ()),
+    "sink": (("message", "settings"), ()),
+    "panel": (("tallies",), ()),
 }
 """Kind → what it is given by position, and by name."""
+CELLS = 256
 TASKS = ("binary", "multiclass", "regression")
-WORDS = {"direction": ("higher", "lower"), "needs": ("probability", "decision", "value")}
+WORDS = {"direction": ("higher", "lower"), "needs": ("probability", "decision", "value"),
+         "of": ("rows", "labels")}
 _PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -42,8 +47,20 @@ def faults(function: Callable[..., Any], facts: Mapping[str, Any]) -> list[str]:
         return [f"is called with ({wanted}), and takes {_shown(function)}: {error}"]
     found = [fault for task in facts.get("tasks", ()) for fault in _word("task", task, TASKS)]
     found += ["has the name of a built-in metric"] if facts["kind"] == "metric" and facts["name"] in METRICS else []
+    if facts["kind"] == "meter":
+        found += _value(facts["value"])
+        found += [] if isinstance(facts["cells"], int) and 0 < facts["cells"] <= CELLS else [
+            f"counts {facts['cells']!r} cells; they are a number from 1 to {CELLS}"]
     found += [fault for key, known in WORDS.items() if key in facts for fault in _word(key, facts[key], known)]
     return found
+
+
+def _value(value: Any) -> list[str]:
+    try:
+        inspect.signature(value).bind("sums")
+    except TypeError as error:
+        return [f"has a value that is called with (sums): {error}"]
+    return []
 
 
 def _check(function: Callable[..., Any]) -> list[str]:

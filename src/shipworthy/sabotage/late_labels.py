@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from shipworthy.core.chosen import level_of, levels
 from shipworthy.core.clock import DAY
 from shipworthy.core.model import Model
 from shipworthy.core.table import Table
@@ -36,7 +37,8 @@ def errors_that_only_an_audit_sees(case: Case) -> Case:
 
 def audited(case: Case, seed: int, change: Callable[[Table, Model], Table]) -> Case:
     """The case with an audit declared, and labels of nothing else."""
-    project = msgspec.structs.replace(case["project"], watch=msgspec.structs.replace(case["project"].watch, audit=AUDIT))
+    watch = msgspec.structs.replace(case["project"].watch, audit=AUDIT)
+    project = msgspec.structs.replace(case["project"], watch=watch)
     rows = many(case, seed)
     found = logged(case["model"], change(rows, case["model"]), seed)
     chosen = levels(found["labels"].words("prediction_id")) <= level_of(AUDIT)

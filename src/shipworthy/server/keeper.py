@@ -6,18 +6,18 @@ by their place in the log, and a rollout by its lines in the ledger. Run as a mo
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from shipworthy import rollouts, watching
+from shipworthy import renewals, rollouts, watching
 from shipworthy.deployment.integration.erasure.expire import forget
 from shipworthy.deployment.integration.log.tally import Tallied
 from shipworthy.deployment.integration.rollout.rollout import rolling
 from shipworthy.errors import ShipworthyError
+from shipworthy.server.watcher import Watcher, until_stopped
 from shipworthy.store.workspace import Workspace, open_workspace
 
 COUNT_SECONDS, LOOK_SECONDS = 5.0, 60.0
@@ -30,6 +30,8 @@ class Keeper:
     def __init__(self, place: Workspace, tell: Tell) -> None:
         self.place, self.tell = place, tell
         self._known = watching.counters(place, tell)
+        minutes = place.project.watch.every
+        self._watcher = Watcher(place, tell, minutes=minutes) if minutes else None
         self._forgot = date.min
 
     def count(self) -> Tallied:
@@ -37,13 +39,20 @@ class Keeper:
         return watching.count(self.place, self._known)
 
     def look(self) -> None:
-        """One look at the rollout, if one is under way, and what follows from it."""
+        """One look at the rollout that is under way, at the traffic if it is time, at whether the champion is due for
+        renewal; and what follows from each.
+        """
         rollouts.forget(self.place)
         known = rolling(self.place.store)
         if known is not None and not known.ended:
             found = rollouts.step(self.place)
             if found.action != "hold":
                 self.tell(f"rollout of {known.challenger.release[:12]}: {found.action}, {found.reason}")
+        came = renewals.step(self.place)
+        if came is not None:
+            self.tell(f"renewal: {came.sentence}")
+        if self._watcher is not None:
+            self._watcher.turn()
         self.forget()
 
     def forget(self) -> None:
@@ -68,9 +77,7 @@ class Keeper:
 
 def main(folder: str) -> None:
     """Keep a project until SIGTERM, or until the process that started it is gone."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = until_stopped()
 
     def orphaned() -> None:
         sys.stdin.read()

@@ -34,8 +34,8 @@ from shipworthy.deployment.updating.poison import no_poison
 from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_monitoring as faults
-from shipworthy.sabotage import late_labels as late_labels_faults
 from shipworthy.sabotage import feedback as loops
+from shipworthy.sabotage import late_labels as late_labels_faults
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
@@ -136,7 +136,7 @@ def test_few_calibration_rows_say_unknown(case: Case, serve: Any) -> None:
     from dataclasses import replace
 
     log, _ = serve(count=500)
-    few = replace(case["grid"], strange=case["grid"].strange[:50])
+    few = replace(case["grid"], strange=case["grid"].strange[:50], isolated=case["grid"].isolated[:50])
     assert outlier_rate(few, tally(few, log)).verdict == "unknown"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.deployment.monitoring.test_sentences import asked, sums
 
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import FIXED
@@ -16,7 +17,6 @@ from shipworthy.deployment.monitoring.estimate import estimate, estimated_perfor
 from shipworthy.deployment.monitoring.expected import modelled_loss
 from shipworthy.deployment.monitoring.figures import binary, expected_told, macro_f1
 from shipworthy.deployment.monitoring.reference import reference
-from tests.deployment.monitoring.test_sentences import asked, sums
 
 Case = Mapping[str, Any]
 

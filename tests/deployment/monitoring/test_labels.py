@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shipworthy.core.chosen import AUDITS, level_of, levels
 from shipworthy.core.clock import DAY
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.grid import FIXED
@@ -17,7 +18,6 @@ from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked
 from shipworthy.deployment.monitoring.audit import audited, audited_performance
 from shipworthy.deployment.monitoring.bias import paths, prediction_bias
-from shipworthy.deployment.monitoring.chosen import AUDITS, level_of, levels
 from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.deployment.monitoring.fairness import fairness_over_time, gaps
 from shipworthy.deployment.monitoring.late import cohorts, late_labels
@@ -97,7 +97,8 @@ def test_the_sequence_of_an_audit_covers_the_risk_at_every_look(case: Case) -> N
 def test_a_rare_outcome_that_did_not_come_yet_is_no_fault(case: Case, serve: Any) -> None:
     log, labels = serve(count=2_000)
     sure = log.numbers("score") < 0.02
-    found = tally(counting(case["grid"], width=DAY), log.take(sure), labels.take(sure & (labels.words("label") == "no")))
+    came = labels.take(sure & (labels.words("label") == "no"))
+    found = tally(counting(case["grid"], width=DAY), log.take(sure), came)
     assert "only one outcome" not in late_labels(case["grid"], found).sentence
 
 

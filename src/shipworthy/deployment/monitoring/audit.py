@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shipworthy.core.chosen import level_of
 from shipworthy.core.clock import DAY
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
@@ -16,7 +17,6 @@ from shipworthy.core.project import Project
 from shipworthy.core.table import Ints
 from shipworthy.core.tallies import Sums, Tallies
 from shipworthy.deployment.monitoring.alarm import sequence_width
-from shipworthy.deployment.monitoring.chosen import level_of
 from shipworthy.deployment.monitoring.harm import reference_risk, risk_limit
 from shipworthy.marks import check
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from shipworthy.core.clock import DAY, MINUTE
 from shipworthy.core.grid import FIXED, Plan, Reference, cells_of
+from shipworthy.core.meters import OwnMeter
 from shipworthy.core.project import Project
 from shipworthy.core.table import Ints, Table
 from shipworthy.core.tallies import (
@@ -27,6 +28,7 @@ from shipworthy.core.tallies import (
 )
 from shipworthy.deployment.monitoring.joined import Joined, Served, join, served
 from shipworthy.deployment.monitoring.meters import Meter, Meters, layout, meters
+from shipworthy.deployment.monitoring.own import as_meter
 
 MOST_SEGMENTS = 20
 Scope = tuple[str, npt.NDArray[np.bool_]]
@@ -45,9 +47,14 @@ class Counting:
     width: int = MINUTE
 
 
-def counting(reference: Reference, *, segments: Sequence[str] = (), width: int = MINUTE) -> Counting:
-    """How to count traffic over a reference: the built-in meters."""
-    return Counting(reference, meters(reference), tuple(segments), width)
+def counting(
+    reference: Reference, *, segments: Sequence[str] = (), width: int = MINUTE, own: Sequence[OwnMeter] = ()
+) -> Counting:
+    """How to count traffic over a reference: the built-in meters, and the user's own."""
+    made = meters(reference)
+    more = {kind: tuple(as_meter(one) for one in own if one.of == kind) for kind in ("rows", "labels")}
+    made = replace(made, rows=made.rows + more["rows"], labels=made.labels + more["labels"])
+    return Counting(reference, made, tuple(segments), width)
 
 
 def segments_of(project: Project) -> tuple[str, ...]:

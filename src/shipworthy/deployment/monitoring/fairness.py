@@ -197,7 +197,7 @@ def fairness_over_time(project: Project, grid: Reference, tallies: Tallies) -> F
             f"{facts['low']:+.3f} to {facts['high']:+.3f}).{calibration_gap(tallies, project)}")
     if proved:
         return say("fail", f"A gap between groups has opened; {span}", **facts,
-                   remedy="find what changed for that group, then renew: shipworthy renew; its price: shipworthy mitigate")
+                   remedy="find what changed for that group, then renew; what levelling costs: shipworthy mitigate")
     if not unopened:
         return say("unknown", f"A gap between groups may have opened; {span}", **facts, remedy="wait for more traffic")
     return say("pass", f"No gap between groups is beyond its limit; {span}", **facts)

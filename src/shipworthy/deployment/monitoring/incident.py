@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,6 +11,8 @@ import msgspec
 Harm = Literal["yes", "no", "unknown"]
 FIRST = "; at first: "
 QUIET_WINDOWS = {"hour": 168, "day": 28, "week": 8}
+REST = 0.1  # of its bar: an incident closes only while the statistics that opened it stay below it
+GUIDE = "docs/guides/runbooks.md"
 
 ACTIONS = {
     "broken": "repair the input named, or roll back to a release that does not need it",
@@ -21,8 +23,23 @@ ACTIONS = {
 }
 
 
+Axis = Literal["code", "model", "data", "world"]
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What probably lies behind an incident. axis: code, model, data or world. weight: in [0, 1], of all causes 1."""
+
+    axis: Axis
+    sentence: str
+    weight: float
+
+
 class Incident(msgspec.Struct, frozen=True):
-    """One thing that a person must look at. opened, last: UTC times. evidence: M against its threshold, by family."""
+    """One thing that a person must look at. opened, last: UTC times. evidence: M against its threshold, by family.
+
+    effects: how far a column moved in its shares of values, Cohen's w. segments: where the traffic or the loss moved
+    more than elsewhere. causes: likeliest first. steps: what the owner's runbook says. link: page about the family.
+    """
 
     id: str
     release: str
@@ -39,6 +56,16 @@ class Incident(msgspec.Struct, frozen=True):
     currency: str = ""
     windows: int = 1
     open: bool = True
+    effects: dict[str, float] = {}
+    segments: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    steps: tuple[str, ...] = ()
+    link: str = ""
+
+    @property
+    def lead(self) -> str:
+        """The gravest of its families."""
+        return _lead(self.families)
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -55,10 +82,11 @@ def route(alarms: tuple[Alarm, ...], harm: Harm) -> Literal["nothing", "log", "p
     """What the alarms of a window ask for. Harm decides, drift explains.
 
     Drift without harm is only logged; drift whose harm is unknown pages, and so do harm, a bias that the labels
-    prove, broken input, and strange rows unless labels show no harm.
+    prove, broken input, a figure beyond the owner's limit, and strange rows unless labels show no harm.
     """
     families = {alarm.family for alarm in alarms}
-    if families & {"harm", "broken", "bias"} or (families and harm != "no"):
+    if families & {"harm", "broken", "bias"} or any(one.startswith("meter ") for one in families) or (
+            families and harm != "no"):
         return "page"
     return "log" if families else "nothing"
 
@@ -72,10 +100,10 @@ def opened(
     lead = _lead(families)
     at = _iso(alarms[0].at)
     severe = bool({"harm", "broken"} & set(families)) or harm == "yes"
-    sentence = f"{_TITLE[lead]}{_where(alarm.columns for alarm in alarms)}; harm: {why}."
+    sentence = f"{title(lead)}{_where(alarm.columns for alarm in alarms)}; harm: {why}."
     return Incident(f"{release[:12] or 'release'}-{at}", release, at, at, "high" if severe else "medium", families,
-                    columns[:10], harm, {f"{a.family}/{a.level}": a.m for a in alarms}, sentence, ACTIONS[lead],
-                    money[0], money[1])
+                    columns[:10], harm, {f"{a.family}/{a.level}": a.m for a in alarms}, sentence, action(lead),
+                    money[0], money[1], link=anchor(lead))
 
 
 def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows: int = 1) -> Incident:
@@ -89,14 +117,37 @@ def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows
     sentence, lead = known.sentence, _lead(families)
     if lead != _lead(known.families):
         where = _where(alarm.columns for alarm in alarms if alarm.family == lead)
-        sentence = f"{_TITLE[lead]}{where}{FIRST}{sentence.split(FIRST)[-1]}"
+        sentence = f"{title(lead)}{where}{FIRST}{sentence.split(FIRST)[-1]}"
     return msgspec.structs.replace(known, last=_iso(alarms[-1].at), families=families, columns=columns[:10],
                                    severity="high" if severe else "medium", windows=known.windows + windows,
-                                   sentence=sentence, action=ACTIONS[lead])
+                                   sentence=sentence, action=action(lead), link=anchor(lead))
+
+
+def resting(known: Incident, height: Mapping[str, float]) -> bool:
+    """Whether all statistics of an incident's families lie well below the bars that they crossed.
+
+    height: family/level → share of its bar. What pages at its bar and rests only far below it does not flap.
+    """
+    return all(share < REST for name, share in height.items() if name.partition("/")[0] in known.families)
 
 
 def _lead(families: tuple[str, ...]) -> str:
-    return next(family for family in ACTIONS if family in families)
+    return next((family for family in ACTIONS if family in families), families[0])
+
+
+def title(family: str) -> str:
+    """What an alarm of a family says."""
+    return _TITLE.get(family) or f'The figure "{family.removeprefix("meter ")}" is beyond its limit'
+
+
+def action(family: str) -> str:
+    """What to do about an alarm of a family."""
+    return ACTIONS.get(family, "look at the rows of the last windows, and at what the figure counts")
+
+
+def anchor(family: str) -> str:
+    """The place of a family in the guide of runbooks."""
+    return f"{GUIDE}#{family if family in ACTIONS else 'meter'}"
 
 
 def _where(columns: Iterable[tuple[str, ...]]) -> str:

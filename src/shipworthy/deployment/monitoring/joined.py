@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.chosen import levels
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
-from shipworthy.deployment.monitoring.chosen import levels
 from shipworthy.deployment.monitoring.expected import by_score
+from shipworthy.deployment.monitoring.forest import depth
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
 
@@ -63,6 +64,7 @@ class Served:
     """A prediction log, each prediction id once, ordered by time.
 
     at: (n,) microseconds. cells: column → (n,). where: (n,) score cell. score: (n,). decision: (n,) class words.
+    strange, isolated: (n,) outlier scores, by columns and by the forest.
     """
 
     table: Table
@@ -103,6 +105,11 @@ class Served:
     def strange(self) -> Ints:
         found = strangeness(self.reference.plan, self.reference.planned, self.cells)
         return np.rint(found * FIXED).astype(np.int64)
+
+    @cached_property
+    def isolated(self) -> Ints:
+        known = self.reference
+        return depth(known.forest, known.plan, known.planned, self.cells)
 
     @cached_property
     def abstained(self) -> npt.NDArray[np.bool_]:

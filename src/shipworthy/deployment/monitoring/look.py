@@ -9,8 +9,10 @@ import numpy as np
 from shipworthy.core.amounts import by_row
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import Reference
-from shipworthy.core.project import Project
+from shipworthy.core.meters import OwnMeter
+from shipworthy.core.project import Metered, Project
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.alerts.silence import Silence
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import LEAST_ROWS, density_ratio
 from shipworthy.deployment.monitoring.estimate import estimate, unlabelled
@@ -25,16 +27,27 @@ FAMILIES = ("broken", "drift", "harm", "outliers")
 
 @dataclass(frozen=True)
 class Look:
-    """What one look judges. release: id of the release that served."""
+    """What one look judges. release: id of the release that served. silences: what pages nobody.
+
+    own: the user's meters.
+    """
 
     reference: Reference
     tallies: Tallies
     project: Project
     release: str
+    silences: tuple[Silence, ...] = ()
+    own: tuple[OwnMeter, ...] = ()
+
+    def limits(self, name: str) -> Metered | None:
+        """What the project says a figure of the user's may be; None where it says nothing."""
+        found = (one for one in self.project.meter if one.name == name)
+        return next((one for one in found if one.at_most is not None or one.at_least is not None), None)
 
     def bar(self, level: str, *, levels: int = 1) -> float:
         """What an alarm statistic must reach, of a level that shares the budget with others."""
-        return alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=levels,
+        families = len(FAMILIES) + sum(self.limits(one.name) is not None for one in self.own)
+        return alarms_.threshold(per_year=PER_YEAR[level], families=families, levels=levels,
                                  pages_per_year=self.project.watch.pages_per_year)
 
 

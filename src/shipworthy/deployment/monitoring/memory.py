@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from shipworthy.core.canon import digest
+from shipworthy.core.project import Project
 from shipworthy.core.release import Release
+from shipworthy.deployment.alerts.heed import heeded
 from shipworthy.deployment.integration.releases.history import Home, can_sign, record
 from shipworthy.deployment.monitoring.incident import Incident
 from shipworthy.deployment.monitoring.watch import State, Watched
@@ -18,21 +20,30 @@ from shipworthy.errors import Misuse, StoreError
 from shipworthy.store.files import lock, read_bytes, write_bytes
 
 WAIT_SECONDS = 600.0
+MILD = ("not-applicable", "pass", "attested", "unknown", "fail")  # of the findings of a row the last one is told
 
 
-def remembered(store: Home, release: str, look: Callable[[State], Watched]) -> Watched:
+def remembered(
+    store: Home, release: str, look: Callable[[State], Watched], *, project: Project | None = None
+) -> Watched:
     """What a look finds that goes on from the last look at this release; its state is on the disk when this returns.
+
+    project: whose sinks are told; without one nobody is.
 
     Two at once take turns, so that nothing is counted twice; a killed look is as if it never was. Every page is put on
     record, but not in a copy that has no key to sign the ledger. Raises StoreError when the memory cannot be read or
     written, or another look does not end.
     """
     with _held(store, release) as path:
-        watched = look(recalled(path))
+        before = recalled(path)
+        watched = look(before)
+        if project is not None:
+            watched = heeded(store, release, project, before.incident, watched)
         for page in watched.incidents if can_sign(store) else ():
             record(store, actor="watch", role="monitor", action="page", why=page.sentence,
                    subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
-        said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in watched.findings}
+        order = sorted(watched.findings, key=lambda finding: MILD.index(finding.verdict))
+        said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in order}
         watched = replace(watched, state=msgspec.structs.replace(watched.state, told=said))
         _keep(path, watched.state)
     return watched

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy.core.chosen import AUDITS
 from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Layout, added, tabulated
-from shipworthy.deployment.monitoring.chosen import AUDITS
 from shipworthy.deployment.monitoring.figures import MOST_CLASSES, PAIR
 from shipworthy.deployment.monitoring.joined import Joined, Served
-from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
+from shipworthy.deployment.monitoring.outliers import limits_of, strange_hits
 from shipworthy.metrics.loops import noise_products
 
 LOSS_CELLS = 256
@@ -58,10 +58,10 @@ def meters(reference: Reference) -> Meters:
     """The built-in meters of a release, made from its reference and nothing else."""
     plan = reference.plan
     columns = (Meter(f"column {one.name}", one.size, _column(one.name, one.size)) for one in plan.columns)
-    limits = rate_limits(len(reference.strange))
+    limits = limits_of(reference)
     rows = (Meter("rows", 2, _rows), *columns, Meter("score", plan.score_cells, _scores),
-            Meter("expected", 2, _expected), Meter("audit", len(AUDITS), _audit), Meter("decided", decided_cells(plan), _decided),
-            Meter("strange", len(limits), _strange(reference, limits)))
+            Meter("expected", 2, _expected), Meter("audit", len(AUDITS), _audit),
+            Meter("decided", decided_cells(plan), _decided), Meter("strange", len(limits), _strange(reference)))
     labels = (Meter("labels", 5, _labels), Meter("losses", LOSS_CELLS, _losses),
               Meter("outcomes", 2 * plan.score_cells, _outcomes), Meter("bias", DECILES * 4, _bias(reference)),
               Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence),
@@ -118,14 +118,12 @@ def _decided(served: Served, group: Ints, groups: int) -> Ints:
     return tabulated(np.where(known, cell, 0), width, np.where(known, group, -1), groups)
 
 
-def _strange(reference: Reference, limits: tuple[tuple[float, float], ...]) -> Callable[[Served, Ints, int], Ints]:
-    """How many rows lie at or below each p-value of `rate_limits`."""
+def _strange(reference: Reference) -> Callable[[Served, Ints, int], Ints]:
+    """How many rows lie at or below each p-value of `limits_of`."""
 
     def count(served: Served, group: Ints, groups: int) -> Ints:
-        if not limits:
-            return np.zeros((groups, 0), np.int64)
-        p = outlier_p(served.strange, reference.strange)
-        return added(np.stack([p <= at + 1e-12 for at, _ in limits], axis=1).astype(np.float64), group, groups)
+        hits = strange_hits(reference, served)
+        return added(hits.astype(np.int64), group, groups) if hits.shape[1] else np.zeros((groups, 0), np.int64)
 
     return count
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from html import escape
 
 import msgspec
@@ -12,16 +13,19 @@ from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.grid import Reference
 from shipworthy.core.judge import run
+from shipworthy.core.meters import OwnMeter
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.alerts.details import detailed
+from shipworthy.deployment.alerts.silence import Silence, muted
 from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.audit import audited_performance
-from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.bias import paths, prediction_bias
+from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
 from shipworthy.deployment.monitoring.counting import counting, segments_of, tally
 from shipworthy.deployment.monitoring.eprocess import follow, fresh
@@ -29,12 +33,21 @@ from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.fairness import fairness_over_time
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import buckets, harm, harm_growth, risk_limit
-from shipworthy.deployment.monitoring.incident import QUIET_WINDOWS, Alarm, Incident, joined_by, opened, route
+from shipworthy.deployment.monitoring.incident import (
+    QUIET_WINDOWS,
+    Alarm,
+    Incident,
+    joined_by,
+    opened,
+    resting,
+    route,
+)
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.late import Cohort, cohorts, late_labels
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
-from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
+from shipworthy.deployment.monitoring.outliers import limits_of, outlier_rate, strange_m
+from shipworthy.deployment.monitoring.own import Figure, figure, judged_all
 from shipworthy.deployment.monitoring.windows import EVER, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
@@ -47,8 +60,8 @@ CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bia
 class Window(msgspec.Struct, frozen=True):
     """One tested window. e: e-value of the window by family; m: the alarm statistic after it, against `bar`.
 
-    done: "nothing", "log" or "page". columns: those that e-BH names. full: no row will join it any more; one that is
-    not full is tested again, and until then held to a higher bar.
+    done: "nothing", "silenced", "log" or "page". columns: those that e-BH names. full: no row will join it any more;
+    one that is not full is tested again, and until then held to a higher bar.
     """
 
     level: str
@@ -69,6 +82,7 @@ class State(msgspec.Struct, frozen=True):
     until: first time not yet counted, by level. m: statistic by family/level. harm: evidence of harm, four
     integers. strange: the same of strange rows, for each p-value. early: the window that is filling, how often it
     was tested, and how many rows it had then, by level. told: row of the survey → what the last look said of it.
+    height: family/level → the statistic of its last full window as a share of its bar.
     """
 
     until: dict[str, int] = {}
@@ -81,18 +95,31 @@ class State(msgspec.Struct, frozen=True):
     incident: Incident | None = None
     quiet: int = 0
     told: dict[str, str] = {}
+    height: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log."""
+    """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log.
+
+    silenced: whether all alarms of the open incident are silenced now. figures: of the user's meters. grid, tallies:
+    what was judged.
+    """
 
     findings: tuple[Finding, ...]
     incidents: tuple[Incident, ...]
     windows: tuple[Window, ...]
     state: State
     rows: int = 0
-    cohorts: tuple[Cohort, ...] = ()
+    silenced: bool = False
+    figures: tuple[Figure, ...] = ()
+    grid: Reference | None = field(default=None, repr=False, compare=False)
+    tallies: Tallies | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """What has come of every prediction day."""
+        return cohorts(self.tallies) if self.tallies is not None else ()
 
     @property
     def pages(self) -> int:
@@ -113,31 +140,40 @@ class Watched:
 
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
+    beside: Tallies | None = None, silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
-    chance than looking once.
+    chance than looking once. beside: what another release answered of that traffic, counted over this reference.
+    silences: what pages nobody, and until when. own: meters of the user that were counted.
     """
-    tallies, beside = apart(tallies)
+    tallies, held = apart(tallies)
+    beside = held if beside is None else beside
     case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
     findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
-        return Watched(findings, (), (), known)
-    look = Look(reference, tallies, project, release)
+        return Watched(findings, (), (), known, grid=reference, tallies=tallies)
+    look = Look(reference, tallies, project, release, silences, own)
     windows, raised, after = [], [], known
     for level in LEVELS[project.watch.window]:
         found, alarms, after = _inputs(look, level, after)
         windows += found
         raised += alarms
     late, alarms, after = _labels(look, after)
-    done, incidents, after = _incidents(look, tuple(windows + late), tuple(raised + alarms), after)
-    return Watched(findings, incidents, done, after, rows, cohorts(tallies))
+    mine, beyond, after = _own(look, after)
+    done, incidents, after = _incidents(look, (*windows, *late, *mine), (*raised, *alarms, *beyond), after)
+    incidents = tuple(detailed(look, one) for one in incidents)
+    if after.incident is not None and after.incident != known.incident:
+        after = msgspec.structs.replace(after, incident=detailed(look, after.incident))
+    told = tuple(figure(one, look, look.limits(one.name)) for one in own)
+    return Watched(findings, incidents, done, after, rows, figures=told, grid=reference, tallies=tallies)
 
 
 def counted(
-    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project
+    model: Model, reference: Reference, log: Table, labels: Table | None, project: Project,
+    *, own: tuple[OwnMeter, ...] = (),
 ) -> Tallies:
     """A log and its labels as tallies, by the hour or day that the project watches.
 
@@ -150,7 +186,8 @@ def counted(
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
     width = HOUR if project.watch.window == "hour" else DAY
-    return tally(counting(reference, segments=segments_of(project), width=width), model.cleaned(log, but=OWN), labels)
+    how = counting(reference, segments=segments_of(project), width=width, own=own)
+    return tally(how, model.cleaned(log, but=OWN), labels)
 
 
 def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
@@ -171,7 +208,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
     bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
     counts = {name: summed(rows.of(f"column {name}"), cut) for name in reference.plan.names}
     e = column_evidence(reference, counts, effect=look.project.watch.effect)
-    hits, limits = summed(rows.of("strange"), cut), rate_limits(len(reference.strange))
+    hits, limits = summed(rows.of("strange"), cut), limits_of(reference)
     m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
     windows, alarms, strange = [], [], state.strange
     for k in range(len(cut)):
@@ -259,25 +296,44 @@ def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]
     return windows, alarms, after
 
 
+def _own(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]:
+    """The user's figures against their limits."""
+    found = judged_all(look, state.m, state.until)
+    windows = [Window(one.level, start, end, rows, {one.family: e}, {one.family: m},
+                      look.bar(one.level, levels=len(LEVELS[look.project.watch.window])))
+               for one in found for start, end, rows, e, m in one.windows]
+    names = {f"{one.family}/{one.level}": one for one in found}
+    return windows, [alarm for one in found for alarm in one.alarms], msgspec.structs.replace(
+        state, m={**state.m, **{name: one.m for name, one in names.items()}},
+        until={**state.until, **{name: one.until for name, one in names.items() if one.until > EVER}})
+
+
 def _incidents(
     look: Look, windows: tuple[Window, ...], alarms: tuple[Alarm, ...], state: State
 ) -> tuple[tuple[Window, ...], tuple[Incident, ...], State]:
     order = sorted({window.end for window in windows} | {alarm.at for alarm in alarms})
-    known, quiet, pages, done = state.incident, state.quiet, [], {}
+    known, quiet, pages, done, height = state.incident, state.quiet, [], {}, dict(state.height)
     full = {window.end for window in windows if window.full}
     base = {window.end for window in windows if window.e and window.level == look.project.watch.window} & full
     for at in order:
         now = tuple(alarm for alarm in alarms if alarm.at == at)
-        verdict, why = harm_status(look, now, at) if now else ("unknown", "")
-        done[at] = route(now, verdict)
+        height |= _heights(window for window in windows if window.end == at and window.full)
+        heard = tuple(alarm for alarm in now if not muted(look.silences, alarm.family, at))
+        verdict, why = harm_status(look, heard, at) if heard else ("unknown", "")
+        done[at] = route(heard, verdict) if heard or not now else "silenced"
         if done[at] != "page":
-            quiet += at in base
+            quiet += at in base and (done[at] == "log" or (known is not None and resting(known, height)))
             known = None if quiet >= QUIET_WINDOWS[look.project.watch.window] else known
         elif known is None:
-            known, quiet = opened(now, verdict, look.release, why, money_lost(look, at)), 0
+            known, quiet = opened(heard, verdict, look.release, why, money_lost(look, at)), 0
             pages.append(known)
         else:
-            known, quiet = joined_by(known, now, verdict, windows=int(at in full)), 0
+            known, quiet = joined_by(known, heard, verdict, windows=int(at in full)), 0
             pages = [known if page.id == known.id else page for page in pages]
     marked = tuple(msgspec.structs.replace(window, done=done[window.end]) for window in windows)
-    return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet)
+    return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet, height=height)
+
+
+def _heights(windows: Iterable[Window]) -> dict[str, float]:
+    return {f"{family}/{window.level}": min(1e9, m / window.bar) for window in windows for family, m in
+            window.m.items()}

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from shipworthy.core.canon import digest
 from shipworthy.core.clock import now_us
+from shipworthy.core.meters import OwnMeter
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
@@ -72,12 +73,13 @@ Known = Callable[[str], Counter | None]
 Spelled = Callable[[Table], Table]
 
 
-def counter(release: Release, project: Project) -> Counter | None:
-    """How to count a release; None if it carries no grid. Raises BadRelease."""
+def counter(release: Release, project: Project, own: tuple[OwnMeter, ...] = ()) -> Counter | None:
+    """How to count a release; None if it carries no grid. own: meters of the user. Raises BadRelease."""
     found = stored(release)
     if "grid" not in found:
         return None
-    return Counter(release.model, counting.counting(found["grid"], segments=counting.segments_of(project)))
+    how = counting.counting(found["grid"], segments=counting.segments_of(project), own=own)
+    return Counter(release.model, how)
 
 
 def tally(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shipworthy import __version__
+from shipworthy.deployment.alerts.gauges import read_gauges
 from shipworthy.deployment.integration.serving import openapi
 from shipworthy.deployment.integration.serving.dialects import oip
 from shipworthy.deployment.integration.serving.dialects.asked import about_of
@@ -62,7 +63,9 @@ class Routes:
     def answer(self, path: str, method: str, posts: Sequence[str]) -> Told:
         """Status, type, body and further headers. posts: the paths that take POST."""
         if path == "/metrics" and method == "GET":
-            return 200, TEXT, self._app.counters.board.text().encode(), []
+            gate = self._app.gate
+            watched = read_gauges(gate.home if gate else None)
+            return 200, TEXT, f"{self._app.counters.board.text()}{watched}".encode(), []
         act = self._gets.get(path) or self._of_model(path)
         if act and method in ("GET", "HEAD"):
             status, value = act()
