@@ -14,16 +14,21 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from shipworthy import flow
+from shipworthy import flow, watching
 from shipworthy.again import opened_holdout
 from shipworthy.cli.sabotage import bank
 from shipworthy.cli.verify import command as verify
 from shipworthy.cli.waive import waive
-from shipworthy.core.project import FILE
+from shipworthy.core.clock import now_us
+from shipworthy.core.project import FILE, Feedback
 from shipworthy.core.rows import also_in
 from shipworthy.core.table import Table
+from shipworthy.deployment.integration.log.answers import Explored, Heading
 from shipworthy.deployment.integration.log.drain import drained_log
+from shipworthy.deployment.integration.log.log import Log
+from shipworthy.deployment.integration.releases.declared import declared
 from shipworthy.deployment.integration.serving.host import Server
+from shipworthy.deployment.integration.serving.record import Shape
 from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.errors import BadProject, Misuse, NotFit
 from shipworthy.sabotage.world import PROJECT, world
@@ -82,7 +87,7 @@ def test_the_trainer_may_not_promote_and_a_stranger_to_the_gate_is_named(place: 
 def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
     place: Workspace, built: flow.Built
 ) -> None:
-    assert flow.checklist(place).missing["deployment.feedback-loops"] == "waits for: tallies"
+    assert flow.checklist(place).missing["deployment.feedback-loops"] == "waits for: beside, tallies"
     assert flow.watch(place).rows == 0
     with Server(built.release, place.log, place.project) as server:
         replay(world(3, rows=300), server.address, label="outcome", batch=50)
@@ -95,6 +100,21 @@ def test_the_served_log_is_drained_and_watched_from_where_the_last_look_ended(
     assert (log.rows, labels.rows) == (300, 300)
     assert flow.checklist(place).missing["deployment.feedback-loops"].startswith(
         "the last watch: unknown: The log does not say which labels depended on the decision")
+
+
+def test_what_the_previous_champion_answered_is_counted_beside(place: Workspace, built: flow.Built) -> None:
+    shape = Shape(built.release.model, declared(built.release).columns)
+    asked = [{name: row[name] for name in shape.names} for row in world(9, rows=40).records()]
+    log = Log(place.log, Heading("0" * 64, built.release.model.classes, shape.fields))
+    log.served(Explored([f"{n:036d}" for n in range(40)], now_us(), "holdback", 0.02, [0.5] * 40, ["no"] * 40,
+                        [False] * 40, list(shape.columns(shape.convert(asked)).values()), [], True))
+    log.close()
+    rules = msgspec.structs.replace(place.project, feedback=Feedback(holdback=0.02))
+    beside = watching.held_back(replace(place, project=rules), built.release, since=0)
+    assert beside is not None
+    assert beside.rows.whole.total("rows")[0] == 40
+    assert watching.held_back(place, built.release, since=0) is None
+    assert flow.watch(replace(place, project=rules)).rows == 300
 
 
 @pytest.mark.parametrize("verb", [flow.watch, flow.renew])

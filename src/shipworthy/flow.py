@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy import watching
-from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps, training
+from shipworthy import renewing, watching
+from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
 from shipworthy.assurance.law.drilled import read_drills
@@ -24,8 +24,9 @@ from shipworthy.assurance.law.packs import chosen
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
+from shipworthy.core.found import Ledger
 from shipworthy.core.judge import bind, judge, required, run
-from shipworthy.core.learned import Learned, Parts
+from shipworthy.core.learned import Learned, Parts, Split
 from shipworthy.core.meters import own_meters
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.packing import whole as _whole
@@ -34,18 +35,15 @@ from shipworthy.core.progress import progress as shown_progress
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Registry, registry
 from shipworthy.core.release import Identity, Release
-from shipworthy.core.shown import WORDS, shown
 from shipworthy.core.table import Table
-from shipworthy.data.analysis.contract import validate
 from shipworthy.data.analysis.datasheet import datasheet
 from shipworthy.data.analysis.profile import profile
 from shipworthy.data.collection.collect import collect
 from shipworthy.data.collection.discovery import discover
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.clean import arrived, clean
-from shipworthy.data.preprocessing.same import joined, joined_labels
+from shipworthy.data.preprocessing.same import joined
 from shipworthy.deployment.integration.erasure.subjects import admitted
-from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases import release as releases
 from shipworthy.deployment.integration.releases.card import model_card
@@ -55,19 +53,20 @@ from shipworthy.deployment.integration.releases.sign import public_bytes
 from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.watch import Watched
-from shipworthy.deployment.updating import renew as renewing
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn
 from shipworthy.learning.training.split import parts, split
+from shipworthy.renewing import Renewal as Renewal
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
 from shipworthy.verification.formal.declared import certificates
 
 Case = dict[str, Any]
 Kept = Callable[[str, Callable[[], Mapping[str, Any]], Mapping[str, str]], Mapping[str, Any]]
+Teach = Callable[[Table, Split, Ledger], tuple[Learned, Any]]
 CARRIED_ROWS = 50_000
 quiet: Progress = lambda name: None  # noqa: E731 - progress that nobody watches
 
@@ -96,38 +95,25 @@ class Built:
         return self.release._repr_html_() + self.release.evidence._repr_html_()
 
 
-@dataclass(frozen=True)
-class Renewal:
-    """What came of a renewal: whether the challenger won, why, and its release if one was made."""
-
-    won: bool
-    sentence: str
-    findings: tuple[Finding, ...]
-    release: Release | None = None
-
-    def __repr__(self) -> str:
-        return f"Renewal({'won' if self.won else 'lost'}: {self.sentence})"
-
-    def _repr_html_(self) -> str:
-        lines = [(one.verdict, one.check, one.sentence) for one in self.findings]
-        return shown(self.sentence, lines, letters=WORDS)
-
-
 # ── study, judge, release ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def build(place: Place, tables: Mapping[str, Table] | None = None, *, progress: Progress | None = None) -> Built:
+def build(
+    place: Place, tables: Mapping[str, Table] | None = None, *, teach: Teach | None = None,
+    progress: Progress | None = None,
+) -> Built:
     """Raw tables to a release candidate: study, judge, write. Nothing half-made is left behind if it is stopped.
 
-    place: a folder, or its workspace. tables: by source name; read from the project's sources when not given.
-    progress: told every step; by default a live line in a terminal or notebook, and nothing elsewhere.
+    place: a folder, or its workspace. tables: by source name; read from the project's sources when not given. teach:
+    as in `study`. progress: told every step; by default a live line in a terminal or notebook, and nothing elsewhere.
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
     required(place.project)
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
-        case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), progress=step)
+        case = prepare(place, admitted(place.store.home, place.project, tables or gather(place)), teach=teach,
+                       progress=step)
         return released(place, case, progress=step)
 
 
@@ -144,9 +130,12 @@ def released(place: Workspace, case: Case, *, progress: Progress = quiet) -> Bui
     return Built(release, {**case, "release": release})
 
 
-def prepare(place: Workspace, tables: Mapping[str, Table], *, progress: Progress = quiet) -> Case:
+def prepare(
+    place: Workspace, tables: Mapping[str, Table], *, teach: Teach | None = None, progress: Progress = quiet
+) -> Case:
     """A case studied in its workspace: costly steps kept, the training table stored, the holdout read on record."""
-    case = study(place.located(), tables, known=place.registry, kept=partial(_keep, place), progress=progress)
+    case = study(place.located(), tables, known=place.registry, kept=partial(_keep, place), teach=teach,
+                 progress=progress)
     asked: Table = case["training"]
     version = place.store.tables.write("training", asked.data, mode="overwrite", migration="a new run")
     history.measuring(place.store, place.project, case["parts"].holdout.digest)
@@ -168,11 +157,14 @@ def gather(place: Place, instead: Mapping[str, str] | None = None) -> dict[str, 
                              plugins=place.plugins(), signer=one.signer) for one in place.project.source}
 
 
-def study(project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
-          progress: Progress = quiet) -> Case:
+def study(
+    project: Project, tables: Mapping[str, Table], *, known: Registry | None = None, kept: Kept = fresh,
+    teach: Teach | None = None, progress: Progress = quiet,
+) -> Case:
     """Everything that checks may judge before there is a release, by subject name: first data, then learning.
 
-    known: the marked functions to use; the installed ones by default.
+    known: the marked functions to use; the installed ones by default. teach: (table, split, ledger) → what was learnt,
+    finished already, and its library margin; the ladder by default.
     """
     known = known or registry()
     progress("discovering tables, keys and joins")
@@ -188,13 +180,16 @@ def study(project: Project, tables: Mapping[str, Table], *, known: Registry | No
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
     whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
-    table = table.take(used)
     at_hand: Case = {}
-    taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
-                  {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
-    learned = unpack_learned(taught)
-    model = finish(learned.chosen, cut, project)
-    model = model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
+    taught: Mapping[str, Any]
+    if teach is not None:
+        taught = _heard(*teach(table, rows, ledger), cut, project, known, at_hand)
+    else:
+        taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
+                      {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
+    table, learned = table.take(used), unpack_learned(taught)
+    model = learned.chosen.model if teach else finish(learned.chosen, cut, project)
+    model = model if teach else model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
     made = steps(project, known)
     rules = made.contract(cut.learn)
     return {
@@ -297,33 +292,11 @@ def renew(
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
     release = _standing(place)
-    if log is None or labels is None:
-        served, known = drained_log(place.log, place.store.tables)
-        log, labels = served if log is None else log, known if labels is None else labels
-    labels = joined_labels(labels, place.project)
-    case, known = stored(release), training(place, release)
-    (progress or quiet)("admitting the new rows")
-    newer = renewing.next_rows(log, labels, release.model, known)
-    admitted = renewing.admit(release.model, case["contract"], newer, validate=validate, grid=case["grid"],
-                              **place.project.checks.get("no-poison", {}))
-    if admitted.verdict == "fail":
-        history.record(place.store, actor=by or "renewal", role="operator", action="refuse rows",
-                       subject={"rows": newer.digest}, why=admitted.sentence)
-        return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
-    rows, tail = renewing.next_training(known, newer)
-    built = build(replace(place, project=renewing.renewed(place.project)), {"renewed": replace(rows, name="renewed")},
-                  progress=progress)
-    better = renewing.compare(release.model, built.release.model, tail, before=rows, lag=renewing.lag(log, labels))
-    findings = (admitted, better)
-    if better.verdict != "pass":
-        return Renewal(False, f"the champion stays: {better.sentence}", findings, built.release)
-    if not built.release.evidence.fit:
-        told = ", ".join(built.release.evidence.refusals)
-        return Renewal(False, f"the champion stays: the challenger is not fit ({told})", findings, built.release)
-    history.challenge(place.store, built.release, by=by or "renewal", why=f"renewal: {better.sentence}")
-    if by:
-        promote(place, by=by, why=f"renewal: {better.sentence}", release_id=built.release.id)
-    return Renewal(True, f"the challenger won: {better.sentence}", findings, built.release)
+    seen = renewing.newer(place, release, log, labels)
+    came = renewing.renewal(place, release, seen, build=build, actor=by or "renewal", progress=progress or quiet)
+    if by and came.won and came.release:
+        promote(place, by=by, why=f"renewal: {came.findings[-1].sentence}", release_id=came.release.id)
+    return came
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -348,7 +321,13 @@ def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, a
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     ready = encoders(cut.learn, project)
     learned, margins = learn(cut, ready, project, learners=known.of("learner"), progress=progress)
-    at_hand["library"] = margins[learned.chosen.learner]
+    return _heard(learned, margins[learned.chosen.learner], cut, project, known, at_hand)
+
+
+def _heard(
+    learned: Learned, margin: Any, cut: Parts, project: Project, known: Registry, at_hand: Case
+) -> dict[str, Any]:
+    at_hand["library"] = margin
     case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}
     able = [m for m in known.checks.values() if "library" in m.subjects and all(s in case for s in m.subjects)]
     findings = [run(marked, case, project.checks.get(marked.name, {}), Judged()) for marked in able]
@@ -365,7 +344,7 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     identity = _identity(place, case)
     extras = {
         "profile.json": canonical(case["profile"]), "contract.json": canonical(case["contract"]),
-        "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(case["project"]),
+        "datasheet.json": canonical(case["datasheet"]), "project.json": canonical(place.portable(case["project"])),
         "card.md": model_card(case["model"], evidence, case["project"], case["learned"]).encode(),
         "training.json": canonical(case["training"]), "ledger.json": canonical(case["ledger"]),
         "ladder.json": canonical(ladder(case["learned"])), "tickets.json": canonical(case["tickets"]),

@@ -6,9 +6,12 @@ Beside the flow, for it joins the store, the log and the monitor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from shipworthy.core.clock import DAY, HOUR
+from shipworthy.core.evidence import Finding, Judged
+from shipworthy.core.judge import run
 from shipworthy.core.meters import own_meters
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
@@ -17,6 +20,9 @@ from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.alerts.silence import silences
 from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
 from shipworthy.deployment.integration.log.drain import drain, drained_log
+from shipworthy.deployment.integration.log.read import labels as labels_of
+from shipworthy.deployment.integration.log.read import predictions
+from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.log.tally import Counter, Tallied, counter, tally
 from shipworthy.deployment.integration.releases.history import ledger
 from shipworthy.deployment.integration.releases.release import stored
@@ -41,13 +47,18 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     """
     grid, mine = stored(release)["grid"], own_meters(place.registry)
 
-    def judged(seen: Tallies, state: State | None) -> Watched:
+    def judged(seen: Tallies, state: State | None, beside: Tallies | None = None) -> Watched:
         quiet = silences(ledger(place.store), release.id) if state is not None else ()
-        return watch(grid, seen, place.project, state=state, release=release.id, silences=quiet, own=mine)
+        return watch(grid, seen, place.project, state=state, release=release.id, silences=quiet, own=mine,
+                     beside=beside)
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
-        return judged(counted(release.model, grid, log, known, place.project, own=mine), state)
+        seen = counted(release.model, grid, log, known, place.project, own=mine)
+        return with_due(judged(seen, state), seen)
+
+    def with_due(found: Watched, seen: Tallies) -> Watched:
+        return replace(found, findings=(due(place, release, seen), *found.findings))
 
     def own(state: State) -> Watched:
         how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
@@ -55,7 +66,8 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
         seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-        return judged(seen, state)
+        beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
+        return with_due(judged(seen, state, beside), since_release(place, release))
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
@@ -63,6 +75,43 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     if log is not None:
         return given(fitting(log, labels, release.model))
     return remembered(place.store, release.id, own if labels is None else told, project=place.project)
+
+
+def since_release(
+    place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None
+) -> Tallies:
+    """All that a release served and that came true of it, by the day, or what this log and these labels hold."""
+    grid = stored(release)["grid"]
+    if log is not None:
+        known = None if labels is None else joined_labels(labels, place.project)
+        return counted(release.model, grid, log, known, place.project)
+    count(place)
+    how = counting.counting(grid, segments=place.project.watch.segments, own=own_meters(place.registry))
+    return read_counts(place.store.home / COUNTS).tallies(release.id, counting.nothing(how), since=-FULL, width=DAY)
+
+
+def due(place: Workspace, release: Release, seen: Tallies) -> Finding:
+    """Whether a release is due for renewal, by what was seen since it was made."""
+    case = {"project": place.project, "release": release, "tallies": seen,
+            **{name: stored(release)[name] for name in ("profile", "grid")}}
+    marked = place.registry.checks["renewal-due"]
+    return run(marked, case, place.project.checks.get(marked.name, {}), Judged())
+
+
+def held_back(place: Workspace, release: Release, *, since: int) -> Tallies | None:
+    """What the champion before a release answered of its traffic, counted over the grid of that release.
+
+    The log is read for it, but only the few rows that were held back. None where that champion answers nothing, and
+    what chance answers is counted with the rest.
+    """
+    rules = place.project.feedback
+    if not rules.holdback or rules.policy != "previous" or since >= FULL:
+        return None
+    log = predictions(place.log, place.store.tables, since=since, arm=HELD)
+    if not log.rows:
+        return None
+    known = labels_of(place.log, place.store.tables, served=log, since=since)
+    return counted(release.model, stored(release)["grid"], log, joined_labels(known, place.project), place.project)
 
 
 def count(place: Workspace, known: Callable[[str], Counter | None] | None = None) -> Tallied:

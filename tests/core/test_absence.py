@@ -104,3 +104,22 @@ def test_other_words_are_no_hits(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(WORD.encode()[:-1])
     seen = search(tmp_path, [WORD])
     assert (seen.hits, seen.files) == ((), 1)
+
+
+@pytest.mark.parametrize("text, stands", [
+    ('{"id": 1234567}', True), ("1234567", True), ("a,1234567,b\n", True), ("1234567.0", True), ("c-1234567_x", True),
+    ('{"share": 0.1234567}', False), ("81234567", False), ("12345678", False), ("ab1234567", False),
+    ("1234567.25", False), ("9f1234567e", False), ("of 1234567.", True),
+])
+def test_digits_in_a_text_count_only_where_they_are_a_number_of_their_own(text: str, stands: bool,
+                                                                        tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(text, "utf-8")
+    assert bool(found(tmp_path, "1234567")) == stands
+
+
+def test_digits_count_anywhere_in_a_file_where_values_touch(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "rows.db")) as rows:
+        rows.execute("create table people (id text, born text)")
+        rows.execute("insert into people values ('1234567', '2001-01-01')")
+        rows.commit()
+    assert found(tmp_path, "1234567") == {"rows.db"}

@@ -112,7 +112,7 @@ def small_reference() -> Reference:
     counts = count(table, found)
     outcomes = np.zeros((found.score_cells, 2), np.int64)
     return Reference(Facts(found, (0.5, 0.5), 3, 1, planned_rows=3), counts, counts, outcomes,
-                     np.full(256, FIXED // 2), np.array([1, 2, 3]), np.zeros((3, 4), np.int64))
+                     np.full(256, FIXED // 2), np.array([1, 2, 3]), np.zeros((3, 4), np.int64), np.zeros(3, np.int64))
 
 
 def test_a_reference_survives_its_files_without_pickle() -> None:

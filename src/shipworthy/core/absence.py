@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import re
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 DEEP = 4
+IN_TEXT = frozenset(("utf-8", "json", "url"))
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -40,7 +42,11 @@ class Searched(msgspec.Struct, frozen=True):
 
 
 def search(folder: Path, words: Iterable[str], *, also: Iterable[Path] = ()) -> Searched:
-    """Every place under a folder, or in further files, where one of the words stands. words: not empty, not short."""
+    """Every place under a folder, or in further files, where one of the words stands. words: not empty, not short.
+
+    In text, a word of digits counts only where it is a number of its own; where values may touch, as in a database,
+    anywhere.
+    """
     wanted = {needle: (word, how) for word in words for how, needle in encodings(word).items()}
     hits: dict[Hit, None] = {}
     unread: list[str] = []
@@ -62,8 +68,24 @@ def search(folder: Path, words: Iterable[str], *, also: Iterable[Path] = ()) -> 
             found.append((name, raw))
             unread.append(f"{name}: {error}")
         for place, text in found:
-            hits |= {Hit(place, word, how): None for needle, (word, how) in wanted.items() if needle in text}
+            whole = readable(text)
+            hits |= {Hit(place, word, how): None for needle, (word, how) in wanted.items()
+                     if (stands(word, text) if whole and how in IN_TEXT and word.isdecimal() else needle in text)}
     return Searched(files, size, tuple(hits), tuple(unread))
+
+
+def readable(raw: bytes) -> bool:
+    """Whether bytes are text, in which one value never touches the next."""
+    try:
+        return "\0" not in raw.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def stands(digits: str, text: bytes) -> bool:
+    """Whether digits stand in a text by themselves, and not inside a longer number, word or fraction."""
+    edges = rb"(?<![0-9A-Za-z])(?<![0-9]\.)%b(?![0-9A-Za-z])(?!\.[0-9]*[1-9])" % digits.encode()
+    return re.search(edges, text) is not None
 
 
 def encodings(word: str) -> dict[str, bytes]:

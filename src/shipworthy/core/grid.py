@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,9 +21,10 @@ import numpy.typing as npt
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.lazy import Lazy
 from shipworthy.core.npz import read_arrays
+from shipworthy.core.program import Program, read_program
 from shipworthy.core.schema import Column, Schema
 from shipworthy.core.table import Floats, Ints, Table, to_words
-from shipworthy.errors import BadData, BadRelease, Misuse
+from shipworthy.errors import BadData, BadModel, BadRelease, Misuse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,6 +94,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def score_cells(self) -> int:
         return self.value.size if self.value else 2 * SCORE_CELLS + 2
 
+    @property
+    def additive(self) -> int:
+        """How many numbers a loss model over these cells has: none but for a regression."""
+        return sum(one.size for one in (*self.columns, self.value)) + 1 if self.value else 0
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -125,6 +131,9 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int = FORMAT
 
 
+NO_FOREST = Program((), (), "identity")
+
+
 @dataclass(frozen=True)
 class Reference:
     """What a release looked like when it was judged; live traffic is compared with this and nothing else.
@@ -132,9 +141,12 @@ class Reference:
     planned: counts of the split that made the edges; it decides pooling and outlier scores.
     grid: counts of the reference sample. outcomes: (score cells, 2) rows, and fixed-point sum of what came true
     (1 for the second class of a binary model, 1 for a right answer among many classes, the loss of a regression).
-    calibration: fixed-point expected outcome per score cell (256 of a classification). strange: (m,) ascending
-    fixed-point outlier scores of the sample. sample: (r, columns + 2) cells of up to 2,000 reference rows, their
-    score cell, and their fixed-point loss.
+    calibration: fixed-point expected outcome per score cell (256 of a classification). strange, isolated: (m,)
+    ascending outlier scores of the sample, by columns and by the forest; without a forest there are none by it.
+    sample: (r, columns + 2) cells of up to 20,000 reference rows, their score cell, and their fixed-point loss.
+    came: (r,) what came true of them, fixed point, as in `outcomes`. additive: of a regression, the fixed-point loss
+    model: what every cell of every column, and of the score, adds, then the constant; else empty. told: (classes,
+    classes) of more than two classes, rows by decided and true class.
     """
 
     facts: Facts
@@ -144,6 +156,11 @@ class Reference:
     calibration: Ints
     strange: Ints
     sample: Ints
+    came: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    additive: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    told: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    isolated: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    forest: Program = NO_FOREST
 
     @property
     def plan(self) -> Plan:
@@ -159,32 +176,39 @@ class Reference:
         return digest([digest(raw) for raw in self.files().values()])
 
     def files(self) -> dict[str, bytes]:
-        """The reference as `grid.json` and `grid.npz`; no pickle."""
+        """The reference as `grid.json` and `grid.npz`, and its forest as `forest.json` and `forest.npz`; no pickle."""
         packed = io.BytesIO()
         arrays: dict[str, Any] = {"outcomes": self.outcomes, "calibration": self.calibration,
-                                  "strange": self.strange, "sample": self.sample}
+                                  "strange": self.strange, "isolated": self.isolated, "sample": self.sample,
+                                  "came": self.came, "additive": self.additive, "told": self.told}
         for side, grid in (("planned", self.planned), ("grid", self.grid)):
             arrays[f"{side}.score"] = grid.score
             arrays |= {f"{side}.{place}": grid.columns[name] for place, name in enumerate(self.plan.names)}
         np.savez_compressed(packed, allow_pickle=False, **arrays)
-        return {"grid.json": canonical(self.facts), "grid.npz": packed.getvalue()}
+        forest = self.forest.files()
+        return {"grid.json": canonical(self.facts), "grid.npz": packed.getvalue(),
+                "forest.json": forest["program.json"], "forest.npz": forest["program.npz"]}
 
 
 def read_grid(files: Mapping[str, bytes]) -> Reference:
-    """A reference from its two files.
+    """A reference from its four files.
 
-    Raises BadRelease when either is malformed, of another format, holds objects, or does not fit its plan.
+    Raises BadRelease when one is malformed, of another format, holds objects, or does not fit its plan.
     """
     try:
         facts = msgspec.json.decode(files["grid.json"], type=Facts)
         arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
-        found = Reference(facts, sides[0], sides[1], *(arrays[key] for key in
-                          ("outcomes", "calibration", "strange", "sample")))
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        kept = ("outcomes", "calibration", "strange", "sample", "isolated", "came", "additive", "told")
+        found = Reference(facts, sides[0], sides[1], **{key: arrays[key] for key in kept}, forest=_forest(files))
+    except (BadModel, msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
     _audit(found)
     return found
+
+
+def _forest(files: Mapping[str, bytes]) -> Program:
+    return read_program({"program.json": files["forest.json"], "program.npz": files["forest.npz"]})
 
 
 def _side(facts: Facts, arrays: Mapping[str, Ints], side: str) -> Grid:
@@ -198,7 +222,11 @@ def _audit(found: Reference) -> None:
     fits = all(len(grid.columns[cells.name]) == cells.size for grid in (found.planned, found.grid)
                for cells in plan.columns)
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
+    fits = fits and (len(found.forest.inputs) == 2 * len(plan.columns) or not len(found.isolated))
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
+    fits = fits and found.came.shape == found.sample.shape[:1] and found.additive.shape == (plan.additive,)
+    many = len(plan.classes) if len(plan.classes) > 2 else 0
+    fits = fits and found.told.shape == (many, many)
     if facts.format != FORMAT or not fits:
         raise BadRelease("the reference grid does not fit its plan", where="grid.json, grid.npz",
                          hint="restore the release from a copy, or build it again: shipworthy run")

@@ -144,7 +144,7 @@ def _missing(case: Case, checks: Mapping[str, Marked], heard: set[str]) -> dict[
 
 def required(project: Project) -> tuple[str, ...]:
     """The rows that must hold for promotion: the survey's default, changed by the project's [gate]; and that of proofs,
-    where a property is declared.
+    where a property or a limit to the champion is declared.
 
     Raises BadProject for a row that does not exist.
     """
@@ -152,6 +152,6 @@ def required(project: Project) -> tuple[str, ...]:
         if row not in BY_ID:
             raise BadProject(f'there is no row "{row}"', where="[gate]", hint=one_of(row, BY_ID))
     default = {row.id for row in ROWS if row.required}
-    declared = {"verification.functional"} if project.property else set()
+    declared = {"verification.functional"} if project.property or project.gate.apart else set()
     wanted = (default | declared | set(project.gate.also)) - set(project.gate.without)
     return tuple(row.id for row in ROWS if row.id in wanted)

@@ -21,6 +21,7 @@ from shipworthy.core.settings.deployment import Rollout, Serving, Watching
 from shipworthy.core.settings.feedback import Feedback
 from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
+from shipworthy.core.settings.renewing import Renewing
 from shipworthy.core.settings.sinks import Metered, Runbook, Sink
 from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
@@ -45,6 +46,7 @@ __all__ = [
     "RENEWED",
     "Reason",
     "Recourse",
+    "Renewing",
     "Requirement",
     "Rollout",
     "Runbook",
@@ -93,6 +95,7 @@ class Project(Part, frozen=True):
     runbook: tuple[Runbook, ...] = ()
     serve: Serving = Serving()
     rollout: Rollout = Rollout()
+    renew: Renewing = Renewing()
     feedback: Feedback = Feedback()
     checks: dict[str, dict[str, Any]] = {}
 

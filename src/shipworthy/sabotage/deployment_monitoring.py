@@ -150,7 +150,7 @@ def _lead(case: Case) -> str:
     return next(column.name for column in schema.columns if column.kind == "number" and column.name in names)
 
 
-def _changed(case: Case, change: Callable[[Table], Table]) -> Case:
+def changed(case: Case, change: Callable[[Table], Table]) -> Case:
     """The case whose traffic was changed before it was scored."""
     return tallied(_with_grid(case), **logged(case["model"], change(_fresh(case, 0))))
 
@@ -175,14 +175,14 @@ def nan_flood(case: Case) -> Case:
         gone = _second_half(rows) & (random.random(rows.rows) < 0.6)
         return rows.with_column(name, pa.array(rows.numbers(name), mask=gone | np.isnan(rows.numbers(name))))
 
-    return _changed(case, change)
+    return changed(case, change)
 
 
 @sabotage("hundredfold", check="column-drift")
 def hundredfold(case: Case) -> Case:
     """One column comes a hundred times too large half way."""
     name = _lead(case)
-    return _changed(case, lambda rows: rows.with_column(
+    return changed(case, lambda rows: rows.with_column(
         name, np.where(_second_half(rows), 100.0, 1.0) * rows.numbers(name)))
 
 
@@ -190,7 +190,7 @@ def hundredfold(case: Case) -> Case:
 def unit_change(case: Case) -> Case:
     """One row in two of the second half carries another unit, as °F for °C."""
     name, random = _lead(case), np.random.default_rng(0)
-    return _changed(case, lambda rows: rows.with_column(name, np.where(
+    return changed(case, lambda rows: rows.with_column(name, np.where(
         _second_half(rows) & (random.random(rows.rows) < 0.5), 32 + 1.8 * rows.numbers(name), rows.numbers(name))))
 
 
@@ -206,7 +206,7 @@ def labels_hidden(case: Case) -> Case:
         sure = score.max(axis=1) if score.ndim == 2 else np.maximum(score, 1 - score)
         return rows.take(np.sort(np.argsort(sure)[: rows.rows // 3]))
 
-    found = _changed(case, change)
+    found = changed(case, change)
     return tallied(found, log=found["log"])
 
 
@@ -214,14 +214,14 @@ def labels_hidden(case: Case) -> Case:
 def silent_accuracy_loss(case: Case) -> Case:
     """The same rows, but in the second half three outcomes in ten are turned round."""
     random = np.random.default_rng(0)
-    return _changed(case, lambda rows: _turned(
+    return changed(case, lambda rows: _turned(
         case, rows, _second_half(rows) & (random.random(rows.rows) < 0.3)))
 
 
 @sabotage("labels-swapped", check="harm")
 def labels_swapped(case: Case) -> Case:
     """From half way the labels name the other class."""
-    return _changed(case, lambda rows: _turned(case, rows, _second_half(rows)))
+    return changed(case, lambda rows: _turned(case, rows, _second_half(rows)))
 
 
 @sabotage("bad-news-late", check="late-labels")
@@ -251,13 +251,13 @@ def outcomes_more_frequent(case: Case) -> Case:
         words[hit] = model.classes[-1]
         return rows.with_column(target, pa.array(words, pa.string()))
 
-    return _changed(case, change)
+    return changed(case, change)
 
 
 @sabotage("far-rows", check="outlier-rate")
 def far_rows(case: Case) -> Case:
     """Two rows in a hundred lie far outside in every number."""
-    return _changed(case, lambda rows: _far(case, rows, 0.02))
+    return changed(case, lambda rows: _far(case, rows, 0.02))
 
 
 def _far(case: Case, rows: Table, share: float) -> Table:
@@ -281,7 +281,7 @@ def relation_turned(case: Case) -> Case:
         above = _second_half(rows) & (values > np.nanmedian(values))
         return _turned(case, rows, above & (random.random(rows.rows) < 0.6))
 
-    return _changed(case, change)
+    return changed(case, change)
 
 
 @sabotage("decides-its-own-labels", check="feedback")

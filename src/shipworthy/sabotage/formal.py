@@ -120,6 +120,27 @@ def steady(case: Case, seed: int) -> Case:
     return {**case, "champion": case["model"]}
 
 
+@sabotage("one leaf far from the champion's", check="release-difference")
+def strayed(case: Case) -> Case:
+    """The champion is the same model, but for its highest leaf, which adds 60 to the margin."""
+    model: Model = case["steps"].train(case["parts"].learn)
+    return {**_apart(case, 20.0), "champion": model, "model": _with_leaf(model, 60.0)}
+
+
+@twin("release-difference")
+def beside(case: Case, seed: int) -> Case:
+    """The champion is the same learner on another draw of the rows."""
+    learn = case["parts"].learn
+    drawn = learn.take(np.sort(np.random.default_rng(seed).permutation(learn.rows)[: 9 * learn.rows // 10]))
+    models = {"champion": case["steps"].train(drawn), "model": case["steps"].train(learn)}
+    return {**_apart(case, 40.0 if models["model"].task != "regression" else 1e12), **models}
+
+
+def _apart(case: Case, limit: float) -> Case:
+    gate = msgspec.structs.replace(case["project"].gate, apart=limit)
+    return {**case, "project": msgspec.structs.replace(case["project"], gate=gate)}
+
+
 def _number(model: Model) -> str:
     """A number that a model of two classes reads. Raises BadData where there is none."""
     found: list[str] = [one.column for one in model.features.encoders if isinstance(one, Number)]

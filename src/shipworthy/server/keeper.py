@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from shipworthy import rollouts, watching
+from shipworthy import renewals, rollouts, watching
 from shipworthy.deployment.integration.erasure.expire import forget
 from shipworthy.deployment.integration.log.tally import Tallied
 from shipworthy.deployment.integration.rollout.rollout import rolling
@@ -39,7 +39,7 @@ class Keeper:
         return watching.count(self.place, self._known)
 
     def look(self) -> None:
-        """One look at the rollout, if one is under way, and at the traffic, if it is time; and what follows from it."""
+        """One look at the rollout, at the traffic and at whether the champion is due, if it is time; what follows."""
         rollouts.forget(self.place)
         known = rolling(self.place.store)
         if known is not None and not known.ended:
@@ -48,6 +48,9 @@ class Keeper:
                 self.tell(f"rollout of {known.challenger.release[:12]}: {found.action}, {found.reason}")
         if self._watcher is not None:
             self._watcher.turn()
+        came = renewals.step(self.place)
+        if came is not None:
+            self.tell(f"renewal: {came.sentence}")
         self.forget()
 
     def forget(self) -> None:

@@ -67,6 +67,18 @@ class Workspace:
             key=self.resolve(rules.key) if rules.key else "")
         return msgspec.structs.replace(self.project, federated=found)
 
+    def portable(self, project: Project) -> Project:
+        """A located project with the paths of [federated] that lie in its folder from there, so that a copy of the
+        folder reads its own; others stay as they are."""
+        def short(path: str) -> str:
+            at, home = Path(path), self.folder.resolve()
+            return at.relative_to(home).as_posix() if at.is_relative_to(home) else path
+
+        rules = project.federated
+        return msgspec.structs.replace(project, federated=msgspec.structs.replace(
+            rules, parties=tuple(map(short, rules.parties)), callers=tuple(map(short, rules.callers)),
+            key=short(rules.key) if rules.key else ""))
+
     def __repr__(self) -> str:
         return f"Workspace({str(self.folder)!r})"
 

@@ -21,7 +21,7 @@ from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.drills import alarm_drill, drift_drill, outlier_drill
-from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance
+from shipworthy.deployment.monitoring.estimate import Unlabelled, estimate, estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import harm, risk_limit
 from shipworthy.deployment.monitoring.joined import served
@@ -134,7 +134,7 @@ def test_few_calibration_rows_say_unknown(case: Case, serve: Any) -> None:
     from dataclasses import replace
 
     log, _ = serve(count=500)
-    few = replace(case["grid"], strange=case["grid"].strange[:50])
+    few = replace(case["grid"], strange=case["grid"].strange[:50], isolated=case["grid"].isolated[:50])
     assert outlier_rate(few, tally(few, log)).verdict == "unknown"
 
 
@@ -181,7 +181,7 @@ def test_estimates_on_car_loans_are_as_close_to_the_truth_as_published() -> None
     gaps = []
     for start in range(0, now.rows, 5_000):
         chunk = now.take(np.arange(start, start + 5_000))
-        found = estimate(reference, np.bincount(_where(plan, chunk), minlength=514)).figures
+        found = estimate(reference, Unlabelled(np.bincount(_where(plan, chunk), minlength=514))).figures
         true, score, said = chunk.numbers("repaid"), chunk.numbers("y_pred_proba"), chunk.numbers("y_pred")
         gaps.append((found["auc"] - auc(true, score), found["f1"] - f1(true, said),
                      found["accuracy"] - accuracy(true, said)))

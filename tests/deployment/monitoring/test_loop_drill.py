@@ -53,10 +53,11 @@ def test_noise_that_comes_back_in_the_next_score_of_the_same_entity_is_found() -
     noise = random.choice([-0.05, 0.0, 0.05], (entities, visits))
     score = 0.5 + random.normal(0, 0.05, (entities, visits))
     score[:, 1:] += 0.4 * noise[:, :-1]
-    log = Table.of({"person": np.repeat(np.arange(entities), visits).astype(str), "at": np.tile(np.arange(5.0), entities),
+    person = np.repeat(np.arange(entities), visits).astype(str)
+    log = Table.of({"person": person, "at": np.tile(np.arange(5.0), entities),
                     "score": score.ravel(), "noise": pa.array(noise.ravel(), mask=noise.ravel() == 0)})
     log = log.take(random.permutation(log.rows))
-    gain, low, high, n = gain_interval(later_gain(log, ("person",)))
+    _, low, high, n = gain_interval(later_gain(log, ("person",)))
     assert 5_000 < n < 5_700
     assert 0 < low < 0.4 < high
     assert later_gain(log, ()).tolist() == later_gain(log.drop("noise"), ("person",)).tolist() == [0] * 4

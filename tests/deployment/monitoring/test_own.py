@@ -21,7 +21,6 @@ from shipworthy.deployment.monitoring.own import BLOCKS, beyond, figures
 from shipworthy.deployment.monitoring.watch import Watched, counted, watch
 from shipworthy.errors import Misuse
 from shipworthy.sabotage.own_meters import rows_and_high, share
-from shipworthy.sabotage.world import world
 
 Case = Mapping[str, Any]
 HIGH = OwnMeter("high", "rows", 2, rows_and_high, share)

@@ -137,8 +137,8 @@ def test_a_mix_that_cannot_run_leaves_the_shares_that_need_it_unknown() -> None:
 
 def test_rows_that_a_model_learnt_from_do_not_count_and_few_rows_are_refused() -> None:
     rows = table(300, seed=7)
-    learnt = rows.take(np.arange(250))
+    learnt = rows.take(np.arange(280))
     with pytest.raises(Misuse, match="answer different questions"):
         replayed(OLD, Side(model().with_sheet(classes=("a", "b")), rows))
-    with pytest.raises(BadData, match="50 rows are too few"):
+    with pytest.raises(BadData, match="20 rows are too few"):
         replayed(Side(model(), rows), Side(model(), rows, learnt))

@@ -172,9 +172,12 @@ def test_weighted_intervals_cover_shifted_rows_that_plain_ones_do_not() -> None:
 
 def test_rows_that_training_never_saw_leave_nothing_to_weigh() -> None:
     random = np.random.default_rng(0)
-    found = importance(random.normal(0, 1, (1_000, 1)), random.normal(4, 1, (1_000, 1)))
-    assert found.overlap < 0.2
-    assert found.refusal.startswith("traffic and reference overlap too little")
+    before = random.normal(0, 1, (2_000, 1))
+    few = importance(before, random.normal(2.2, 0.3, (2_000, 1)))
+    assert few.overlap < 0.2
+    assert few.refusal.startswith("traffic and reference overlap too little")
+    none = importance(before, random.normal(9, 1, (2_000, 1)))
+    assert none.refusal.endswith("of the traffic lies where the reference has no rows")
     with pytest.raises(NotFit, match="too few to weigh"):
         importance(np.zeros((10, 1)), np.zeros((500, 1)))
 

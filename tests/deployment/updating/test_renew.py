@@ -10,7 +10,8 @@ from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Program, Term
 from shipworthy.core.project import parse
 from shipworthy.core.table import Table
-from shipworthy.deployment.updating.renew import admit, compare, next_rows, next_training, renewed
+from shipworthy.deployment.updating.contest import compare
+from shipworthy.deployment.updating.renew import admit, next_rows, next_training, renewed
 
 START = 1_720_000_000_000_000
 

@@ -27,10 +27,10 @@ def test_what_chance_let_in_weighs_for_what_it_did_not_and_at_most_twenty() -> N
     assert found.effective == pytest.approx(42**2 / 802)
 
 
-def test_weights_that_leave_too_few_effective_rows_are_refused() -> None:
+def test_weights_that_leave_too_few_effective_rows_are_cut_until_they_do_not() -> None:
     found = unbiased(rows(propensity=[1.0, 1.0, 1.0, 0.05], explored=[False, False, False, True]), least=0.5)
-    assert found.refused
-    assert found.rows.numbers(WEIGHT).tolist() == [1.0] * 4
+    assert found.rows.numbers(WEIGHT).tolist() == [1.0, 1.0, 1.0, 5.0]
+    assert (found.cut, found.effective) == (5.0, pytest.approx(64 / 28))
 
 
 def test_labels_that_would_have_come_anyway_weigh_the_same() -> None:

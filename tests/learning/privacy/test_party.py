@@ -19,6 +19,7 @@ from shipworthy.core.features import fit
 from shipworthy.core.project import Federated
 from shipworthy.core.table import Table
 from shipworthy.errors import BadData, BadProject, Misuse
+from shipworthy.learning.privacy.federated.asked import Pull, Slope, Start
 from shipworthy.learning.privacy.federated.federation import gathered
 from shipworthy.learning.privacy.federated.learners import fit_linear
 from shipworthy.learning.privacy.federated.lines import address, context, make_key
@@ -120,3 +121,29 @@ def test_paths_are_read_from_the_project_folder(tmp_path: Path) -> None:
     found = place.located().federated
     assert found.parties == (str(tmp_path / "b.parquet"), "/c.parquet")
     assert (found.callers, found.key) == ((str(tmp_path / "d.crt"),), str(tmp_path / "a.pem"))
+    written = place.portable(place.located()).federated
+    assert written == place.project.federated
+
+
+@pytest.mark.parametrize("request_, said", [
+    (b"\xc1", "a request cannot be understood: "), (b"hello", "a request cannot be understood: "),
+    (msgspec.msgpack.encode({"type": "everything"}), "a request cannot be understood: "),
+    (msgspec.msgpack.encode(Start(0, {}, b"no features", "outcome", ())), "a request does not fit these rows: "),
+    (msgspec.msgpack.encode(Start(0, {1: b"short"}, b"", "outcome", ())), "a request does not fit these rows: "),
+])
+def test_a_request_that_is_malformed_is_refused_in_words(request_: bytes, said: str, ready: Any) -> None:
+    table, _, _ = ready
+    with pytest.raises(BadData) as caught:
+        answering(lambda asked: from_table(table, asked))(request_)
+    assert caught.value.problem.startswith(said)
+    assert caught.value.hint
+
+
+def test_a_request_that_fits_other_rows_is_refused_in_words(ready: Any) -> None:
+    table, features, _ = ready
+    answer = answering(lambda asked: from_table(table, asked))
+    answer(msgspec.msgpack.encode(Start(0, {}, msgspec.json.encode(features), "outcome", ("no", "yes"))))
+    with pytest.raises(BadData, match="a request does not fit these rows"):
+        answer(msgspec.msgpack.encode(Slope((1.0,), (0.0,), (1.0,))))
+    with pytest.raises(BadData, match="a request does not fit these rows"):
+        answer(msgspec.msgpack.encode(Pull(99)))

@@ -13,18 +13,19 @@ class Serving(Part, frozen=True):
     """[serve] Address of the predict API and its limits.
 
     host, port: where it listens. workers: processes that share the port, at most one a core. max_rows, max_megabytes:
-    of one request. max_concurrent: requests under way beyond which a client is told to come back. unseen: what becomes
-    of a category that training did not have; accepted ones are flagged in the answer. log: what an answer waits for:
-    kept (survives a killed process), durable (survives a power cut), buffered (neither, for up to a second). open:
-    whether it answers without a token; if not said, as long as it listens on this machine only and no token for it was
-    ever made. rows_a_minute: of one token, in any sixty seconds, if the token says nothing else, and of all who ask
-    without one together; 0 is without limit. rows_a_day: likewise, from midnight to midnight UTC. certificate: PEM
-    file, with its chain, to be reached by https; a path from the project folder. key: PEM file of its private key.
-    requests: json writes one line a request to stderr, without any value from it. label_days: how long before its time
-    the answer may lie that a label means which is given by entity and time. traces: address of an OpenTelemetry
-    collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none. open_weights: whether the
-    model itself is published, so that nobody needs to steal it. feedback: whether /v1/feedback takes what users say.
-    encrypted: whether clients send rows that the server cannot read, by `learning.privacy.encrypted`.
+    of one request. max_concurrent: requests under way beyond which a client is told to come back. unseen: what
+    becomes of a category that training did not have; accepted ones are flagged in the answer. strange: whether the
+    model abstains where a value is flagged as unseen or outside. log: what an answer waits for: kept (survives a
+    killed process), durable (survives a power cut), buffered (neither, for up to a second). open: whether it answers
+    without a token; if not said, as long as it listens on this machine only and no token for it was ever made.
+    rows_a_minute: of one token, in any sixty seconds, if the token says nothing else, and of all who ask without one
+    together; 0 is without limit. rows_a_day: likewise, from midnight to midnight UTC. certificate: PEM file, with its
+    chain, to be reached by https; a path from the project folder. key: PEM file of its private key. requests: json
+    writes one line a request to stderr, without any value from it. label_days: how long before its time the answer
+    may lie that a label means which is given by entity and time. traces: address of an OpenTelemetry collector that
+    takes OTLP over HTTP, such as http://127.0.0.1:4318; empty sends none. open_weights: whether the model itself is
+    published, so that nobody needs to steal it. feedback: whether /v1/feedback takes what users say. encrypted:
+    whether clients send rows that the server cannot read, by `learning.privacy.encrypted`.
     """
 
     host: str = "127.0.0.1"
@@ -34,6 +35,7 @@ class Serving(Part, frozen=True):
     max_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 16.0
     max_concurrent: Annotated[int, msgspec.Meta(ge=0)] = 64
     unseen: Literal["accept", "refuse"] = "accept"
+    strange: Literal["answer", "abstain"] = "answer"
     log: Literal["kept", "durable", "buffered"] = "kept"
     label_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     open: bool | None = None

@@ -74,11 +74,13 @@ class Domain(Part, frozen=True):
 class Gate(Part, frozen=True):
     """[gate] Which rows hold back promotion; every change of the default is shown.
 
-    also: rows beyond the default that must hold. without: rows that need not.
+    also: rows beyond the default that must hold. without: rows that need not. apart: how far the margin (log-odds, or
+    the number that is predicted) of a new release may lie from the champion's in any row there can be; 0 for no limit.
     """
 
     also: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    apart: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
 
 
 class Simulation(Part, frozen=True):

@@ -75,7 +75,7 @@ def served_equals_batch(
                    remedy="give the holdout a share in [split]")
     table = _sample(parts.holdout, rows)
     expected = model.predict(table)
-    served = answerer(release.model, msgspec.structs.replace(project.serve, unseen="accept"))
+    served = answerer(release.model, msgspec.structs.replace(project.serve, unseen="accept", strange="answer"))
     differ, worst, example = 0, 0.0, dict[str, Any]()
     for place, record in enumerate(_plain(release, _sample(arrived, rows))):
         try:

@@ -17,7 +17,7 @@ from shipworthy.marks import check
 LEAST_ROWS = 200
 LEAST_OVERLAP = 0.2
 DRAWS = 300
-_SETTINGS = {"objective": "binary", "num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 40, "verbosity": -1,
+_SETTINGS = {"objective": "binary", "num_leaves": 4, "learning_rate": 0.05, "min_data_in_leaf": 100, "verbosity": -1,
              "num_threads": 1, "deterministic": True, "force_row_wise": True}
 
 
@@ -53,9 +53,12 @@ def density_ratio(reference: Reference, rows: Ints, *, seed: int = 0) -> Ratio |
     now = rows[random.permutation(len(rows))[: len(before)]]
     x = np.concatenate([before, now]).astype(np.float64)
     side = np.r_[np.zeros(len(before), np.int64), np.ones(len(now), np.int64)]
+    alike = np.where(side == 0, len(now) / len(before), 1.0)
     fold, q = random.integers(0, 2, len(x)), np.zeros(len(x))
     for k in (0, 1):
-        fit = lightgbm.train(_SETTINGS | {"seed": seed}, lightgbm.Dataset(x[fold != k], side[fold != k]), 40)
+        some = fold != k
+        data = lightgbm.Dataset(x[some], side[some], weight=alike[some])
+        fit = lightgbm.train(_SETTINGS | {"seed": seed}, data, 30)
         q[fold == k] = np.asarray(fit.predict(x[fold == k], num_threads=1))
     told = np.clip(q[: len(before)], 0.02, 0.98)
     weights = told / (1 - told)

@@ -13,11 +13,12 @@ from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.eprocess import crossings
+from shipworthy.deployment.monitoring.forest import depth
 from shipworthy.deployment.monitoring.harm import harm_growth, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.look import FAMILIES
 from shipworthy.deployment.monitoring.meters import loss_cells
-from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits, strange_m
+from shipworthy.deployment.monitoring.outliers import Limits, limits_of, strange_hits, strange_m
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
 from shipworthy.deployment.monitoring.watch import column_evidence
 
@@ -27,12 +28,16 @@ QUIET_DAYS = 365
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as the monitor sees them. cells: column → (n,). where: score cell; loss: in [0, 1]; strange: fixed point."""
+    """Rows as the monitor sees them. cells: column → (n,). where: score cell; loss: in [0, 1].
+
+    strange, isolated: outlier scores, by columns and by the forest.
+    """
 
     cells: dict[str, Ints]
     where: Ints
     loss: Floats
     strange: Ints
+    isolated: Ints
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -47,7 +52,8 @@ def seen(model: Model, grid: Reference, table: Table) -> Rows:
     score, decision, _, loss, _ = judged_rows(model, table, cap=grid.facts.cap, by_coin=grid.facts.by_coin)
     cells = cells_of(table, grid.plan)
     strange = np.rint(strangeness(grid.plan, grid.planned, cells) * FIXED).astype(np.int64)
-    return Rows(cells, score_cells(grid.plan, score, decision), loss, strange)
+    return Rows(cells, score_cells(grid.plan, score, decision), loss, strange,
+                depth(grid.forest, grid.plan, grid.planned, cells))
 
 
 def quiet_pages(project: Project, grid: Reference, rows: Rows, *, years: int = 4, seed: int = 0) -> int:
@@ -104,9 +110,8 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
     weeks = len(drawn) // 7
     weekly = {name: counts[: weeks * 7].reshape(weeks, 7, counts.shape[1]).sum(axis=1)
               for name, counts in daily.items()}
-    limits = rate_limits(len(grid.strange))
-    p = outlier_p(rows.strange[drawn].ravel(), grid.strange).reshape(drawn.shape)
-    hits = [(*(int((window <= at + 1e-12).sum()) for at, _ in limits), drawn.shape[1]) for window in p]
+    limits, hit = limits_of(grid), strange_hits(grid, rows)
+    hits = hit[drawn].sum(axis=1)
     found: list[tuple[int, str, str]] = []
     for level, counts, stride in (("day", daily, 1), ("week", weekly, 7)):
         bar = alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=2,
@@ -117,7 +122,7 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
         for family, path in (("broken", e.broken), ("drift", e.drift)):
             found += [(stride * (at + 1) - 1, family, level) for at in _crossings(path, bar)]
         if level == "day":
-            found += _sums(limits, hits, bar)
+            found += _sums(limits, hits, drawn.shape[1], bar)
     return sorted([*found, *((at, "harm", "day") for at in _harms(project, grid, rows, drawn))])
 
 
@@ -138,13 +143,11 @@ def _crossings(path: Floats, bar: float) -> list[int]:
     return found
 
 
-def _sums(
-    limits: tuple[tuple[float, float], ...], hits: list[tuple[int, ...]], bar: float
-) -> list[tuple[int, str, str]]:
+def _sums(limits: Limits, hits: Ints, rows: int, bar: float) -> list[tuple[int, str, str]]:
     found: list[tuple[int, str, str]] = []
     state: tuple[tuple[int, ...], ...] = ()
     for at in range(len(hits) if limits else 0):
-        state, m = strange_m(state, np.array(hits[at][:-1]), hits[at][-1], limits)
+        state, m = strange_m(state, hits[at], rows, limits)
         if m >= bar:
             found.append((at, "outliers", "day"))
             state = ()
@@ -160,7 +163,8 @@ def _redrawn(grid: Reference, rows: Rows, drawn: Ints) -> Reference:
     wrong = int(rows.loss[drawn].sum()) if grid.plan.classes else 0
     facts = msgspec.structs.replace(grid.facts, rows=len(drawn), wrong=wrong)
     return replace(grid, facts=facts, grid=replace(grid.grid, columns=counts, rows=len(drawn)),
-                   outcomes=outcomes.astype(np.int64), strange=np.sort(rows.strange[drawn]))
+                   outcomes=outcomes.astype(np.int64), strange=np.sort(rows.strange[drawn]),
+                   isolated=np.sort(rows.isolated[drawn]))
 
 
 def _counted(codes: Ints, cells: Cells) -> Ints:

@@ -14,6 +14,8 @@ from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
+from shipworthy.deployment.monitoring.expected import expected_loss
+from shipworthy.deployment.monitoring.forest import depth
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
 
@@ -61,6 +63,7 @@ class Served:
     """A prediction log, each prediction id once, ordered by time.
 
     at: (n,) microseconds. cells: column → (n,). where: (n,) score cell. score: (n,). decision: (n,) class words.
+    strange, isolated: (n,) outlier scores, by columns and by the forest.
     """
 
     table: Table
@@ -88,9 +91,19 @@ class Served:
         return score_cells(self.reference.plan, self.score, decided(self.table, self.reference.plan.classes))
 
     @cached_property
+    def expected(self) -> Floats:
+        """The loss that is expected of every row before its label, (n,) in [0, 1]."""
+        return expected_loss(self.reference, self.cells if self.reference.plan.value else {}, self.where)
+
+    @cached_property
     def strange(self) -> Ints:
         found = strangeness(self.reference.plan, self.reference.planned, self.cells)
         return np.rint(found * FIXED).astype(np.int64)
+
+    @cached_property
+    def isolated(self) -> Ints:
+        known = self.reference
+        return depth(known.forest, known.plan, known.planned, self.cells)
 
     @cached_property
     def abstained(self) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.alerts.silence import Silence
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import LEAST_ROWS, density_ratio
-from shipworthy.deployment.monitoring.estimate import estimate
+from shipworthy.deployment.monitoring.estimate import estimate, unlabelled
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, recent_risk, reference_risk, risk_limit
 from shipworthy.deployment.monitoring.incident import Alarm, Harm
 from shipworthy.deployment.monitoring.joined import PER_YEAR, start_of, window_of
@@ -85,7 +85,7 @@ def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
     ratio = density_ratio(reference, sample.cells[:, :-1])
     if ratio is None or not ratio.usable:
         return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    found = estimate(reference, rows.total("score"), weights=ratio.weights)
+    found = estimate(reference, unlabelled(rows), weights=ratio.weights)
     drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
     if not drops:
         return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"

@@ -85,7 +85,7 @@ def later_gain(log: Table, unit: Sequence[str]) -> Ints:
 
 
 def holdback_teaches(model: Model, rows: Table, train: Train, *, limit: float = 0.01) -> Finding:
-    """Whether, on rows that were held back, a model that learnt from all rows errs more than one that learnt from those.
+    """Whether a model that learnt from all rows errs more on those held back than one that learnt from those alone.
 
     rows: labelled rows of a log, cleaned, with the target and the column arm. train: (rows, seed) → a quick model. Each
     row held back is judged by models that have not learnt from it. The first learns from all other rows, the second

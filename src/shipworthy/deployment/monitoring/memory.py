@@ -20,6 +20,7 @@ from shipworthy.errors import Misuse, StoreError
 from shipworthy.store.files import lock, read_bytes, write_bytes
 
 WAIT_SECONDS = 600.0
+MILD = ("not-applicable", "pass", "attested", "unknown", "fail")  # of the findings of a row the last one is told
 
 
 def remembered(
@@ -41,7 +42,8 @@ def remembered(
         for page in watched.incidents if can_sign(store) else ():
             record(store, actor="watch", role="monitor", action="page", why=page.sentence,
                    subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
-        said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in watched.findings}
+        order = sorted(watched.findings, key=lambda finding: MILD.index(finding.verdict))
+        said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in order}
         watched = replace(watched, state=msgspec.structs.replace(watched.state, told=said))
         _keep(path, watched.state)
     return watched

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from shipworthy.core.grid import FIXED, SCORE_CELLS, Reference
+from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Layout, added, tabulated
+from shipworthy.deployment.monitoring.figures import MOST_CLASSES, PAIR
 from shipworthy.deployment.monitoring.joined import Joined, Served
-from shipworthy.deployment.monitoring.outliers import outlier_p, rate_limits
+from shipworthy.deployment.monitoring.outliers import limits_of, strange_hits
 from shipworthy.metrics.loops import noise_products
 
 LOSS_CELLS = 256
@@ -55,9 +56,10 @@ def meters(reference: Reference) -> Meters:
     """The built-in meters of a release, made from its reference and nothing else."""
     plan = reference.plan
     columns = (Meter(f"column {one.name}", one.size, _column(one.name, one.size)) for one in plan.columns)
-    limits = rate_limits(len(reference.strange))
+    limits = limits_of(reference)
     rows = (Meter("rows", 2, _rows), *columns, Meter("score", plan.score_cells, _scores),
-            Meter("strange", len(limits), _strange(reference, limits)))
+            Meter("expected", 2, _expected), Meter("decided", decided_cells(plan), _decided),
+            Meter("strange", len(limits), _strange(reference)))
     labels = (Meter("labels", 5, _labels), Meter("losses", LOSS_CELLS, _losses),
               Meter("outcomes", 2 * plan.score_cells, _outcomes), Meter("bias", DECILES * 4, _bias(reference)),
               Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence),
@@ -85,14 +87,35 @@ def _scores(served: Served, group: Ints, groups: int) -> Ints:
     return tabulated(served.where, served.reference.plan.score_cells, group, groups)
 
 
-def _strange(reference: Reference, limits: tuple[tuple[float, float], ...]) -> Callable[[Served, Ints, int], Ints]:
-    """How many rows lie at or below each p-value of `rate_limits`."""
+def _expected(served: Served, group: Ints, groups: int) -> Ints:
+    """Σ and Σ² of the loss to expect, in fixed point."""
+    return added(np.stack([served.expected, served.expected**2], axis=1), group, groups, fixed=FIXED)
+
+
+def decided_cells(plan: Plan) -> int:
+    """How many cells hold the decided class and its probability: none of two classes, whose scores do, or over 20."""
+    many = len(plan.classes)
+    return many * PAIR if 2 < many <= MOST_CLASSES else 0
+
+
+def _decided(served: Served, group: Ints, groups: int) -> Ints:
+    """Rows by decided class and the probability of it; those of no class or probability count nowhere."""
+    width = decided_cells(served.reference.plan)
+    if not width:
+        return np.zeros((groups, 0), np.int64)
+    place = {name: k for k, name in enumerate(served.reference.plan.classes)}
+    code = np.array([place.get(word, -1) for word in served.decision], np.int64)
+    known = (code >= 0) & (served.where < SCORE_CELLS)
+    cell = code * PAIR + np.minimum(served.where, SCORE_CELLS - 1) * PAIR // SCORE_CELLS
+    return tabulated(np.where(known, cell, 0), width, np.where(known, group, -1), groups)
+
+
+def _strange(reference: Reference) -> Callable[[Served, Ints, int], Ints]:
+    """How many rows lie at or below each p-value of `limits_of`."""
 
     def count(served: Served, group: Ints, groups: int) -> Ints:
-        if not limits:
-            return np.zeros((groups, 0), np.int64)
-        p = outlier_p(served.strange, reference.strange)
-        return added(np.stack([p <= at + 1e-12 for at, _ in limits], axis=1).astype(np.float64), group, groups)
+        hits = strange_hits(reference, served)
+        return added(hits.astype(np.int64), group, groups) if hits.shape[1] else np.zeros((groups, 0), np.int64)
 
     return count
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Protocol
 
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import Reference
-from shipworthy.core.table import Floats, Ints
+from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.core.tallies import Sample, Tallies
 from shipworthy.deployment.monitoring.alarm import share_log_e
 from shipworthy.deployment.monitoring.eprocess import follow, fresh, share_growth
+from shipworthy.deployment.monitoring.forest import depth
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.marks import check
 
-AT = 0.01
+AT = (0.003, 0.01)
 TOLERANCE = 0.005
 FEWEST_CALIBRATION = 100
 ALPHA = 0.025
+Limits = tuple[tuple[float, float], ...]
 
 
 def outlier_p(scores: Ints, calibration: Ints) -> Floats:
@@ -30,8 +33,8 @@ def outlier_p(scores: Ints, calibration: Ints) -> Floats:
     return np.asarray((1 + m - np.searchsorted(calibration, scores, side="left")) / (m + 1))
 
 
-def rate_limits(calibration: int, *, tolerance: float = TOLERANCE) -> tuple[tuple[float, float], ...]:
-    """Pairs (p-value, largest share of rows allowed at or below it): at 1 %, and at the smallest p possible.
+def rate_limits(calibration: int, *, tolerance: float = TOLERANCE) -> Limits:
+    """Pairs (p-value, largest share of rows allowed at or below it): at the smallest p possible, 0.3 %, and 1 %.
 
     The share allowed is the 97.5 % point of what the share may truly be, plus the tolerance. Source: Vovk (2012).
     """
@@ -39,14 +42,41 @@ def rate_limits(calibration: int, *, tolerance: float = TOLERANCE) -> tuple[tupl
 
     if calibration < FEWEST_CALIBRATION:
         return ()
-    places = sorted({1, int(AT * (calibration + 1))})
+    places = sorted({1, *(max(1, int(at * (calibration + 1))) for at in AT)})
     return tuple((k / (calibration + 1), tolerance + float(beta.ppf(0.975, k, calibration + 1 - k))) for k in places)
 
 
+class Scored(Protocol):
+    """Rows whose outlier scores are known. strange, isolated: (n,), by columns and by the forest."""
+
+    @property
+    def strange(self) -> Ints: ...
+
+    @property
+    def isolated(self) -> Ints: ...
+
+
+def limits_of(reference: Reference, *, tolerance: float = TOLERANCE) -> Limits:
+    """`rate_limits` of both scores, by columns and then by the forest; none of a score that has too few rows."""
+    sides = (reference.strange, reference.isolated)
+    return tuple(pair for one in sides for pair in rate_limits(len(one), tolerance=tolerance))
+
+
+def strange_hits(reference: Reference, rows: Scored) -> Mask:
+    """Whether every row lies at or below each p-value of `limits_of`, (n, p-values)."""
+    found = [np.zeros((len(rows.strange), 0), np.bool_)]
+    for side in ("strange", "isolated"):
+        limits = rate_limits(len(getattr(reference, side)))
+        if limits:
+            p = outlier_p(getattr(rows, side), getattr(reference, side))
+            found.append(np.stack([p <= at + 1e-12 for at, _ in limits], axis=1))
+    return np.concatenate(found, axis=1)
+
+
 def strange_m(
-    state: tuple[tuple[int, ...], ...], hits: Ints, rows: int, limits: tuple[tuple[float, float], ...]
+    state: tuple[tuple[int, ...], ...], hits: Ints, rows: int, limits: Limits
 ) -> tuple[tuple[tuple[int, ...], ...], float]:
-    """The evidence after one more window, and the alarm statistic M: the mean over the p-values of `rate_limits`.
+    """The evidence after one more window, and the alarm statistic M: the mean over the p-values of `limits_of`.
 
     state: of every p-value, as `eprocess.follow`; empty at first. hits: (p-values,) rows of the window at or below.
     """
@@ -61,8 +91,8 @@ def strange_m(
 
 @check("outlier-rate", row="deployment.outliers")
 def outlier_rate(grid: Reference, tallies: Tallies, *, tolerance: float = TOLERANCE) -> Finding:
-    """Share of traffic rows stranger than 99 % of the reference, and stranger than all of it."""
-    limits = rate_limits(len(grid.strange), tolerance=tolerance)
+    """Share of traffic rows stranger than 99 % of the reference, and than all of it, by columns and as a whole."""
+    limits = limits_of(grid, tolerance=tolerance)
     rows = tallies.rows.whole
     n = int(rows.total("rows")[0])
     if not limits or n < FEWEST_CALIBRATION:
@@ -72,19 +102,25 @@ def outlier_rate(grid: Reference, tallies: Tallies, *, tolerance: float = TOLERA
     most = [most_hits(n, limit, ALPHA / len(limits)) for _, limit in limits]
     worst = max(range(len(limits)), key=lambda k: (hits[k] > most[k], k))
     facts = {"value": hits[worst] / n, "limit": most[worst] / n, "n": n}
-    seen = (f"{hits[-1] / n:.2%} of {n:,} rows are stranger than {1 - limits[-1][0]:.0%} of the reference (of so many "
-            f"rows at most {most[-1] / n:.2%}), {hits[0] / n:.2%} stranger than all of it (at most {most[0] / n:.2%})")
+    columns = len(rate_limits(len(grid.strange)))
+    sides = (("" if columns == len(limits) else " by single columns", 0, columns - 1),
+             (" as a whole", columns, len(limits) - 1))
+    seen = " and ".join(
+        f"{hits[last] / n:.2%} of {n:,} rows are stranger{side} than {1 - limits[last][0]:.0%} of the reference (of so "
+        f"many rows at most {most[last] / n:.2%}), {hits[first] / n:.2%} stranger than all of it (at most "
+        f"{most[first] / n:.2%})" for side, first, last in sides if first <= last)
     if hits[worst] > most[worst]:
         return say("fail", f"Too many strange rows: {seen}.", **facts,
                    remedy="look at the rows named, then at their source",
-                   counterexample={"prediction_ids": strangest(grid, tallies.sample)})
+                   counterexample={"prediction_ids": strangest(grid, tallies.sample, whole=worst >= columns)})
     return say("pass", f"No more strange rows than expected: {seen}.", **facts)
 
 
-def strangest(grid: Reference, sample: Sample, most: int = 5) -> list[str]:
-    """The prediction ids of the strangest rows of a sample."""
+def strangest(grid: Reference, sample: Sample, most: int = 5, *, whole: bool = False) -> list[str]:
+    """The prediction ids of the strangest rows of a sample, by columns or as a whole."""
     cells = {name: sample.cells[:, place] for place, name in enumerate(grid.plan.names)}
-    found = strangeness(grid.plan, grid.planned, cells)
+    found = (depth(grid.forest, grid.plan, grid.planned, cells) if whole else
+             strangeness(grid.plan, grid.planned, cells))
     return [str(sample.ids[row]) for row in np.argsort(-found, kind="stable")[:most]]
 
 

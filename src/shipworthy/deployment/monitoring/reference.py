@@ -8,9 +8,11 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Cells, Facts, Grid, Plan, R
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
+from shipworthy.deployment.monitoring.expected import loss_model
+from shipworthy.deployment.monitoring.forest import depth, grow
 from shipworthy.errors import BadData
 
-SAMPLE_ROWS = 2_000
+SAMPLE_ROWS = 20_000
 STRANGE_ROWS = 20_000
 TRIED_ROWS = 1_000
 
@@ -32,22 +34,26 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     by_coin = coin_is_fairer(model, sample)
     score, decision, outcome, loss, cap = judged_rows(model, sample, by_coin=by_coin)
     where = score_cells(planned, score, decision)
-    cells = cells_of(sample, planned)
-    before = _grid(planned, cells_of(edges, planned), np.zeros(0, np.int64), edges.rows)
+    cells, cut = cells_of(sample, planned), cells_of(edges, planned)
+    before = _grid(planned, cut, np.zeros(0, np.int64), edges.rows)
+    forest = grow(planned, before, cut, seed=seed)
     outcomes = np.stack([np.bincount(where, minlength=planned.score_cells),
                          np.bincount(where, weights=np.rint(outcome * FIXED), minlength=planned.score_cells)], axis=1)
     strange = np.sort(np.rint(strangeness(planned, before, cells) * FIXED)).astype(np.int64)
+    isolated = np.sort(depth(forest, planned, before, cells))
     order = np.random.default_rng(seed).permutation(sample.rows)
     surprise = np.clip((model.truth(sample) - score) / cap, -1, 1) if planned.value else outcome - score
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
                   float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin)
     kept = order[:SAMPLE_ROWS]
-    rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept],
-                     np.rint(loss[kept] * FIXED).astype(np.int64)], axis=1)
+    whole = np.rint(np.stack([loss, outcome], axis=1) * FIXED).astype(np.int64)
+    rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept], whole[kept, 0]], axis=1)
     counted = outcomes.astype(np.int64)
     return Reference(facts, before, _grid(planned, cells, where, sample.rows), counted,
-                     np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows)
+                     np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows,
+                     whole[kept, 1], loss_model(planned, rows), confused(model, sample, decision), _thin(isolated),
+                     forest)
 
 
 def calibrated(outcomes: Ints, plan: Plan) -> Floats:
@@ -75,31 +81,38 @@ def isotonic(rows: Floats, total: Floats) -> Floats:
     return np.asarray(np.interp(np.arange(len(rows)), seen, fitted), np.float64)
 
 
+def confused(model: Model, sample: Table, decision: Ints) -> Ints:
+    """Rows by decided and true class, (classes, classes); empty unless there are more than two."""
+    many = len(model.classes) if len(model.classes) > 2 else 0
+    if not many:
+        return np.zeros((0, 0), np.int64)
+    return np.bincount(decision * many + model.truth(sample), minlength=many * many).reshape(many, many)
+
+
 def strangeness(plan: Plan, planned: Grid, cells: dict[str, Ints]) -> Floats:
     """How strange every row is against the planned counts, (n,), higher is stranger.
 
-    The largest of three sums over columns: left tails, right tails, and tails on the skewed side. A value more
-    than one full range outside counts twice. Source: Li et al. (2022), ECOD, on cells instead of ranks.
+    The sum over columns of how far out the value lies, to whichever side. A value more than one full range outside
+    counts twice. Source: Li et al. (2022), ECOD, on cells instead of ranks.
     """
-    total = np.zeros((len(next(iter(cells.values()))) if cells else 0, 3))
+    total = np.zeros(len(next(iter(cells.values()))) if cells else 0)
     for column in plan.columns:
-        total += _tails(column, planned.columns[column.name])[cells[column.name]]
-    return np.asarray(total.max(axis=1)) if len(total) else np.zeros(0)
+        total += tails(column, planned.columns[column.name])[cells[column.name]]
+    return total
 
 
-def _tails(column: Cells, counts: Ints) -> Floats:
+def tails(column: Cells, counts: Ints) -> Floats:
+    """How strange every cell of a column is, (size,), in nats: the rarer of the rows up to it and of those from it on.
+
+    A category, and what is missing, is as strange as it is rare.
+    """
     n = int(counts.sum())
-    alone = -np.log((counts + 0.5) / (n + 1))
-    out = np.repeat(alone[:, None], 3, axis=1)
+    out = np.asarray(-np.log((counts + 0.5) / (n + 1)))
     if column.kind == "category":
         return out
     line = np.r_[column.size - 4, 0 : column.size - 4, column.size - 3]
     up = np.cumsum(counts[line])
-    left = -np.log((up + 0.5) / (n + 1))
-    right = -np.log((up[-1] - up + counts[line] + 0.5) / (n + 1))
-    body = np.asarray(column.edges[1:-1])
-    low, middle, high = np.quantile(body, (0.05, 0.5, 0.95))
-    out[line] = np.stack([left, right, left if high + low < 2 * middle else right], axis=1)
+    out[line] = -np.log((np.minimum(up, up[-1] - up + counts[line]) + 0.5) / (n + 1))
     for far in (0, column.size - 5, column.size - 4, column.size - 3):
         out[far] *= 2
     return out

@@ -43,7 +43,7 @@ from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
-from shipworthy.deployment.monitoring.outliers import outlier_rate, rate_limits, strange_m
+from shipworthy.deployment.monitoring.outliers import limits_of, outlier_rate, strange_m
 from shipworthy.deployment.monitoring.own import Figure, figure, judged_all
 from shipworthy.deployment.monitoring.windows import EVER, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
@@ -133,13 +133,16 @@ class Watched:
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
     silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
+    beside: Tallies | None = None,
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
     chance than looking once. silences: what pages nobody, and until when. own: meters of the user that were counted.
+    beside: what another release answered of that traffic, counted over this reference.
     """
-    tallies, beside = apart(tallies)
+    tallies, held = apart(tallies)
+    beside = held if beside is None else beside
     case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
     findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
@@ -198,7 +201,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
     bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
     counts = {name: summed(rows.of(f"column {name}"), cut) for name in reference.plan.names}
     e = column_evidence(reference, counts, effect=look.project.watch.effect)
-    hits, limits = summed(rows.of("strange"), cut), rate_limits(len(reference.strange))
+    hits, limits = summed(rows.of("strange"), cut), limits_of(reference)
     m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
     windows, alarms, strange = [], [], state.strange
     for k in range(len(cut)):

@@ -13,14 +13,15 @@ from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.deployment.updating.mitigation import (
+    LEAST_ROWS,
     Importance,
     Priors,
     corrected,
     importance,
     new_priors,
     new_shares,
+    nonconformity,
     recalibrated,
-    strangeness,
     thinned,
     weighted_edge,
 )
@@ -58,6 +59,8 @@ def adapted(model: Model, grid: Reference, cut: Parts, log: Table, *, shift: Shi
     set the threshold, so that it stays. Only rows that no fit has seen judge: odd tune rows fit, even ones set the
     edge, and the holdout, thinned to look like the traffic, judges.
     """
+    if log.rows < LEAST_ROWS:
+        return Adapted((), f"nothing was adapted: {log.rows} rows of traffic are too few, {LEAST_ROWS} are needed")
     log = log.take(np.arange(max(0, log.rows - NEWEST), log.rows))
     classes, priors = class_shift(model, grid, cut.holdout, log)
     rows, ratio = row_shift(model, cut, log)
@@ -124,7 +127,8 @@ def row_shift(model: Model, cut: Parts, log: Table) -> tuple[Finding, Importance
            f"of its rows ({log.rows:,} rows of traffic)"
     facts = {"value": ratio.overlap, "limit": 0.2, "n": log.rows}
     if ratio.refusal:
-        return say("unknown", f"Training hardly saw such rows: {seen}.", **facts, remedy=LABEL), ratio
+        return say("unknown", f"Training hardly saw such rows: {ratio.refusal} ({log.rows:,} rows).", **facts,
+                   remedy=LABEL), ratio
     if not ratio.moved:
         return say("unknown", f"The rows are as they were: {seen}.", **facts), ratio
     return say("pass", f"Weights make the holdout look like the traffic: {seen}.", **facts), ratio
@@ -170,4 +174,4 @@ def _edged(model: Model, tune: Table, weights: Floats, most: float) -> Model:
 
 def _coverage(model: Model, scores: Floats, truth: Floats | Ints) -> float:
     edge = model.sheet.conformal
-    return float(np.mean(strangeness(model, scores, truth) <= edge)) if edge is not None else float("nan")
+    return float(np.mean(nonconformity(model, scores, truth) <= edge)) if edge is not None else float("nan")

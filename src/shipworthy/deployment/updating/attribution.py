@@ -27,7 +27,7 @@ from shipworthy.metrics.losses import row_losses
 Mix = frozenset[str]
 Step = tuple[float, Mix, Mix]
 MIXES = tuple(frozenset(names) for size in range(4) for names in combinations(AXES, size))
-FEWEST = 100
+FEWEST = 30
 SURE = 1.959964
 
 
@@ -119,7 +119,7 @@ class Side(NamedTuple):
 def replayed(old: Side, new: Side) -> AxisShares:
     """Whose change made the loss another: log loss, or squared error, of rows that neither model learnt from.
 
-    Raises Misuse for models that answer different questions, BadData under 100 rows of a side.
+    Raises Misuse for models that answer different questions, BadData under 30 rows of a side.
     """
     if (old.model.task, old.model.classes, old.model.sheet.target) != (
             new.model.task, new.model.classes, new.model.sheet.target):
@@ -164,7 +164,7 @@ def _levels(model: Model) -> dict[str, tuple[str, ...]]:
 
 
 def _fresh(side: Side, other: Side) -> Table:
-    """The rows of a side that neither model learnt from. Raises BadData under 100."""
+    """The rows of a side that neither model learnt from. Raises BadData under 30."""
     rows = side.rows
     for learnt in (side.learnt, other.learnt):
         if learnt is not None:

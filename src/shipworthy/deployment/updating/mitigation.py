@@ -19,7 +19,7 @@ from shipworthy.core.table import Floats, Ints, Mask
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.metrics.classification import auc
 
-LEAST_ROWS, LEAST_OVERLAP, MOST_CONDITION = 200, 0.2, 20.0
+LEAST_ROWS, LEAST_OVERLAP, LEAST_REACHED, MOST_CONDITION = 200, 0.2, 0.5, 20.0
 CLIPPED_AT, KNOWN, BORNE_GAP = 0.99, 0.02, 0.02
 ROUNDS, CLOSE = 2_000, 1e-9
 KNOT_STEP = 1 / 256
@@ -82,7 +82,7 @@ def new_priors(counts: Ints, reference: Reference) -> Priors:
     came, counted = came[:half] + came[half:], cells[:half] + cells[half:]
     high = g >= came[:, 1].sum() / max(1.0, came.sum())  # at the usual share the two are told apart best
     joint = np.stack([came[~high].sum(axis=0), came[high].sum(axis=0)])
-    return _priors(chance, counted, came, joint, np.array([counted[~high].sum(), counted[high].sum()]))
+    return _priors(chance, counted, came, joint=joint, decided=np.array([counted[~high].sum(), counted[high].sum()]))
 
 
 def new_shares(scores: Floats, before: Floats, truth: Ints) -> Priors:
@@ -94,10 +94,10 @@ def new_shares(scores: Floats, before: Floats, truth: Ints) -> Priors:
     once = np.eye(k)
     joint = once[before.argmax(axis=1)].T @ once[truth]
     decided = once[scores.argmax(axis=1)].sum(axis=0)
-    return _priors(scores, np.ones(len(scores)), None, joint, decided, shares=once[truth].mean(axis=0))
+    return _priors(scores, np.ones(len(scores)), None, joint=joint, decided=decided, shares=once[truth].mean(axis=0))
 
 
-def _priors(chance: Floats, counts: Floats, came: Floats | None, joint: Floats, decided: Floats,
+def _priors(chance: Floats, counts: Floats, came: Floats | None, *, joint: Floats, decided: Floats,
             shares: Floats | None = None) -> Priors:
     """chance: (b, k) of each class by cell, and counts (b,) of traffic. came: (b, k) reference rows by cell and class.
 
@@ -190,12 +190,14 @@ def _many(program: Program, shift: Floats) -> Program:
 @dataclass(frozen=True)
 class Importance:
     """How much likelier each reference row is in the traffic. weights: (n,) mean 1, clipped. overlap: effective share
-    of the rows, (Σw)² / (n Σw²), in (0, 1]. most: the largest weight that any row can have. auc: of telling the two
-    apart, with its standard error if they are alike. of: the weights of other rows.
+    of the rows, (Σw)² / (n Σw²), in (0, 1]. reached: share of the traffic that lies where the reference has rows, the
+    mean ratio. most: the largest weight that any row can have. auc: of telling the two apart, with its standard error
+    if they are alike. of: the weights of other rows.
     """
 
     weights: Floats
     overlap: float
+    reached: float
     most: float
     auc: float
     error: float
@@ -209,6 +211,8 @@ class Importance:
     @property
     def refusal(self) -> str:
         """Why nothing may be concluded from the weights; empty if they may be used."""
+        if self.reached < LEAST_REACHED:
+            return f"{1 - self.reached:.0%} of the traffic lies where the reference has no rows"
         if self.overlap < LEAST_OVERLAP:
             return f"traffic and reference overlap too little: the weights leave {self.overlap:.0%} of the rows, " \
                    f"{LEAST_OVERLAP:.0%} are needed"
@@ -260,7 +264,7 @@ def importance(before: Floats, now: Floats, *, seed: int = 0) -> Importance:
         return np.asarray(np.minimum(both, cut) / scale)
 
     error = float(np.sqrt((1 / len(before) + 1 / len(now)) / 12))
-    return Importance(weights, effective(weights), cut / scale, float(auc(side, every)), error, of)
+    return Importance(weights, effective(weights), float(raw.mean()), cut / scale, float(auc(side, every)), error, of)
 
 
 def weighted_quantile(scores: Floats, weights: Floats, *, level: float, own: float = 0.0) -> float:
@@ -286,12 +290,12 @@ def weighted_edge(model: Model, scores: Floats, truth: Floats | Ints, weights: F
     scores, truth, weights: of (n,) rows that it has not learnt from. An edge that is nowhere reached is none at all:
     every class is in the set, and every answer abstains; a regression's is the largest finite number.
     """
-    found = weighted_quantile(strangeness(model, scores, truth), weights, level=model.sheet.level, own=most)
+    found = weighted_quantile(nonconformity(model, scores, truth), weights, level=model.sheet.level, own=most)
     largest = 1.0 if model.classes else float(np.finfo(np.float64).max)
     return model.with_sheet(conformal=min(found, largest))
 
 
-def strangeness(model: Model, scores: Floats, truth: Floats | Ints) -> Floats:
+def nonconformity(model: Model, scores: Floats, truth: Floats | Ints) -> Floats:
     """How far each truth lies from its answer, (n,): 1 − its probability, or the absolute residual."""
     if not model.classes:
         return np.abs(scores - np.asarray(truth, np.float64))
@@ -301,24 +305,33 @@ def strangeness(model: Model, scores: Floats, truth: Floats | Ints) -> Floats:
 
 
 def recalibrated(model: Model, scores: Floats, truth: Ints, weights: Floats) -> Model:
-    """The binary model with slope and intercept of its log-odds fitted on weighted rows.
+    """The binary model with slope and intercept of its log-odds fitted on weighted rows; itself where no slope above 0
+    fits.
 
     scores: (n,) that it gives. Knots are kept, and moved by the line. Source: Platt (1999), with weights.
     """
     chance = np.clip(scores, TINY, 1 - TINY)
-    given = np.stack([np.log(chance / (1 - chance)), np.ones(len(chance))], axis=1)
-    line, share = np.array([1.0, 0.0]), weights / weights.sum()
+    odds, share = np.log(chance / (1 - chance)), weights / weights.sum()
+    given = np.stack([odds, np.ones(len(odds))], axis=1)
+    line = np.array([1.0, 0.0])
     for _ in range(50):
         p = 1 / (1 + np.exp(-(given @ line)))
-        bend = (given * (share * p * (1 - p))[:, None]).T @ given + 1e-6 * np.eye(2)
-        step = np.linalg.solve(bend, given.T @ (share * (p - truth)))
-        line = line - step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-9:
+        bend = (given * (share * p * (1 - p))[:, None]).T @ given + 1e-9 * np.eye(2)
+        step, size = np.linalg.solve(bend, given.T @ (share * (p - truth))), 1.0
+        while size > 1e-6 and _cost(given @ (line - size * step), truth, share) > _cost(given @ line, truth, share):
+            size /= 2
+        line = line - size * step
+        if np.abs(size * step).max() < 1e-9:
             break
     if not (np.isfinite(line).all() and line[0] > 0):
         return model
-    return model.with_program(model.program.calibrated(_lined(model.program.calibration, float(line[0]),
-                                                              float(line[1]))))
+    moved = _lined(model.program.calibration, float(line[0]), float(line[1]))
+    return model.with_program(model.program.calibrated(moved))
+
+
+def _cost(odds: Floats, truth: Ints, share: Floats) -> float:
+    """Mean log loss of log-odds under weights that add up to 1."""
+    return float(share @ (np.logaddexp(0, odds) - truth * odds))
 
 
 def _lined(calibration: Calibration | Scaling | None, slope: float, shift: float) -> Calibration | Scaling:
@@ -335,4 +348,4 @@ def thinned(weights: Floats, *, seed: int = 0) -> Mask:
     Every row is kept at most once, so that checks that hold out rows stay honest. Source: von Neumann (1951).
     """
     chance = weights / weights.max()
-    return np.asarray(np.random.default_rng(seed).random(len(weights)) < chance)
+    return np.asarray(np.random.default_rng([1951, seed]).random(len(weights)) < chance)

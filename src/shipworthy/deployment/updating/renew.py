@@ -1,9 +1,8 @@
-"""Renewal: may these rows be learnt from, what is the next training set, and who wins."""
+"""Renewal: may these rows be learnt from, and what is the next training set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,21 +14,18 @@ from shipworthy.core.found import Breach, Contract
 from shipworthy.core.grid import Reference, cells_of
 from shipworthy.core.model import Model
 from shipworthy.core.project import RENEWED, Project, Source, Splitting
-from shipworthy.core.table import Floats, Table
+from shipworthy.core.table import Table
 from shipworthy.deployment.monitoring.outliers import FEWEST_CALIBRATION, outlier_p
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.deployment.updating.poison import TARGETED, judged, labelled
 from shipworthy.deployment.updating.unbiased import WEIGHT, unbiased
 from shipworthy.errors import BadData
-from shipworthy.metrics.intervals import paired_mean_difference
-from shipworthy.metrics.losses import row_losses
 
 BROKEN_RULES = ("present", "type", "null-share", "range", "unseen-share", "pattern")
 STRANGE_LIMIT = 0.2
 TAIL_SHARE = 0.3
-FEWEST_TAIL = 100
+HELD, LEAST_HELD = 0.15, 0.03
 EXTRA = ("label_source", "label_week", WEIGHT)
-_CLIP = 1e-6
 
 
 def next_rows(log: Table, labels: Table, model: Model, table: Table) -> Table:
@@ -108,12 +104,13 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
     return Table(joined, table.schema, table.name, table.origin, table.notes), newest
 
 
-def renewed(project: Project) -> Project:
+def renewed(project: Project, *, share: float = 1.0) -> Project:
     """The project of a challenger: one table, collected already, split as the champion's was.
 
-    The newest rows are held out where that split is in time; any other takes old and new rows alike, and rows that the
-    champion learnt from are left out when the two are compared. Identifiers are set aside: newer rows have none, so
-    that they tell newer rows from older ones and nothing else.
+    share: of new rows among all. The newest rows are held out where that split is in time, and no more of them than
+    leave half of the new ones to learn from; any other takes old and new rows alike, and rows that the champion learnt
+    from are left out when the two are compared. Identifiers are set aside: newer rows have none, so that they tell
+    newer rows from older ones and nothing else.
     """
     about = project.source[0]
     source = Source(RENEWED, RENEWED, about.owner, about.licence)
@@ -121,64 +118,9 @@ def renewed(project: Project) -> Project:
     data = msgspec.structs.replace(project.data, table=RENEWED, target_rule=None, identifiers=(), set_aside=aside,
                                    weight=WEIGHT)
     rule = project.split
-    cut = Splitting(kind=rule.kind, tune=0.15, holdout=0.15, seed=rule.seed)
+    kept = min(HELD, max(LEAST_HELD, share / 4)) if rule.kind == "time" else HELD
+    cut = Splitting(kind=rule.kind, tune=kept, holdout=kept, seed=rule.seed)
     return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)
-
-
-def lag(log: Table, labels: Table) -> int:
-    """How many rows are served while one label is on its way, at the median; at least 1."""
-    asked = dict(zip(log.words("prediction_id"), log.numbers("at"), strict=True))
-    waits = [seen - asked[one] for one, seen in
-             zip(labels.words("prediction_id"), labels.numbers("observed_at"), strict=True) if one in asked]
-    span = float(np.ptp(log.numbers("at"))) if log.rows > 1 else 0.0
-    return max(1, int(np.median(waits) / span * log.rows)) if waits and span > 0 else 1
-
-
-def compare(
-    champion: Model, challenger: Model, tail: Table, *, before: Table | None = None, lag: int = 1
-) -> Finding:
-    """Whether the challenger beats the champion, row by row, and the rule "as last time", on the newest labelled rows.
-
-    tail: rows that neither has learnt from, oldest first. before: the rows just before them, from which "as last time"
-    takes its shares; lag: how many rows ago the last known outcome lies. Loss: log loss, or squared error.
-    """
-    n = tail.rows
-    if n < FEWEST_TAIL:
-        return say("unknown", f"{n} newest labelled rows are too few to compare models; {FEWEST_TAIL} are needed.", n=n,
-                   remedy="wait for more labels")
-    new, old = _loss(challenger, tail), _loss(champion, tail)
-    value, low, high = paired_mean_difference(new, old)
-    facts = {"value": value, "low": low, "high": high, "limit": 0.0, "n": n}
-    name = "squared error" if champion.task == "regression" else "log loss"
-    span = f"{value:+.4f} {name} (95 % interval {low:+.4f} to {high:+.4f}, {n:,} newest labelled rows)"
-    naive, own = _last(challenger, before or tail, tail, lag)
-    if own > naive:
-        return say("fail", f'The challenger does not beat "as last time": {own:.4g} against {naive:.4g} ({n:,} rows).',
-                   **facts, remedy="add the last known outcome as a feature")
-    if high < 0:
-        return say("pass", f"The challenger is better than the champion: {span}.", **facts)
-    verdict: Literal["fail", "unknown"] = "fail" if low > 0 else "unknown"
-    return say(verdict, f"The challenger is {'worse' if low > 0 else 'not shown to be better'}: {span}.", **facts,
-               remedy="keep the champion")
-
-
-def _loss(model: Model, tail: Table) -> Floats:
-    return row_losses(model.score(tail), model.truth(tail), model.task)
-
-
-def _last(model: Model, before: Table, tail: Table, lag: int) -> tuple[float, float]:
-    """Loss of "as last time", and of the model, on the rows that have a known outcome `lag` rows ago.
-
-    For classes, "as last time" is the share of each class after each class on as many rows of `before`.
-    """
-    lag = min(lag, tail.rows // 2)
-    truth: Any = model.truth(tail)
-    if model.task == "regression":
-        return float(np.abs(truth[lag:] - truth[:-lag]).mean()), float(np.abs(model.score(tail) - truth)[lag:].mean())
-    k, older = len(model.classes), model.truth(before.take(np.arange(max(0, before.rows - tail.rows), before.rows)))
-    pairs = np.bincount(older[:-lag] * k + older[lag:], minlength=k * k).reshape(k, k) + 0.5
-    given = (pairs / pairs.sum(axis=1, keepdims=True))[truth[:-lag], truth[lag:]]
-    return float(-np.log(given).mean()), float(_loss(model, tail)[lag:].mean())
 
 
 def _cast(values: pa.ChunkedArray, kind: pa.DataType, name: str) -> pa.ChunkedArray:

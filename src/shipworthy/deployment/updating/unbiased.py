@@ -20,30 +20,30 @@ MOST = 20.0
 class Weighed:
     """Logged rows with their labels and the column `loop_weight`. own: rows left out that the model labelled itself.
 
-    effective: rows of equal weight that they are worth. refused: whether that was too few, so that all weigh 1.
+    effective: rows of equal weight that they are worth. cut: what no weight is above.
     """
 
     rows: Table
     own: int
     effective: float
-    refused: bool
+    cut: float
 
 
 def unbiased(found: Table, *, most: float = MOST, least: float = LEAST) -> Weighed:
     """Labelled rows of a log, without those that the model labelled itself, weighed by how likely they were to be seen.
 
     found: with the log's columns and label_source; each propensity that is logged is above 0. A row that chance let in
-    weighs 1 / propensity, at most `most`, for it stands for the rows like it that had no label; a row that the model
-    let in weighs 1. Where nothing is influenced by decisions, every label would have come anyway, and all weigh 1; so
-    they do where the weights would leave fewer effective rows than the share `least`.
+    weighs 1 / propensity, for it stands for the rows like it that had no label; a row that the model let in weighs 1.
+    No weight is above `most`, or half or a quarter of it and so on, until the effective rows are the share `least` of
+    all. Where nothing is influenced by decisions, every label would have come anyway, and all weigh 1.
     """
     own = _self_labelled(found)
-    rows = found.take(~own)
-    weights = _weights(rows, most)
-    effective = effective_rows(weights)
-    refused = effective < least * rows.rows
-    weights = np.ones(rows.rows) if refused else weights
-    return Weighed(rows.with_column(WEIGHT, pa.array(weights)), int(own.sum()), effective, refused)
+    rows, cut = found.take(~own), most
+    weights = _weights(rows, cut)
+    while effective_rows(weights) < least * rows.rows:
+        cut /= 2
+        weights = np.minimum(weights, cut)
+    return Weighed(rows.with_column(WEIGHT, pa.array(weights)), int(own.sum()), effective_rows(weights), cut)
 
 
 def _self_labelled(found: Table) -> Mask:

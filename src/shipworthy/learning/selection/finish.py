@@ -10,7 +10,7 @@ from shipworthy.core.learned import Candidate, Parts
 from shipworthy.core.model import Model
 from shipworthy.core.private import Spent
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints, Mask
+from shipworthy.core.table import Floats, Ints, Mask, Table
 from shipworthy.learning.privacy.tuned import as_counted
 from shipworthy.learning.selection.calibrate import calibration
 from shipworthy.metrics.losses import row_losses
@@ -31,6 +31,12 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
         return finish_private(candidate.model, candidate.private, project)
     paid = None if project.value is None else amounts(project.value, parts.tune)
     return _tuned(candidate.model, candidate.scores, candidate.model.truth(parts.tune), paid)
+
+
+def finished(model: Model, rows: Table, project: Project) -> Model:
+    """A model without calibration, finished on these rows as `finish` does it on the tune part."""
+    paid = None if project.value is None else amounts(project.value, rows)
+    return _tuned(model, model.score(rows), model.truth(rows), paid)
 
 
 def finish_private(model: Model, spent: Spent, project: Project) -> Model:

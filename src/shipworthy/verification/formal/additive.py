@@ -34,7 +34,7 @@ def as_trees(program: Program) -> Program:
 
 
 @dataclass
-class _Nodes:
+class Nodes:
     """The arrays of one tree as it grows."""
 
     rows: list[tuple[int, float, int, int, int, int]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class _Nodes:
 def _tree(term: Term, kind: Lookup) -> Term:
     values = np.asarray(term.arrays["values"], np.float64)
     cuts = [np.asarray(term.arrays[f"cuts{axis}"], np.float64) for axis in range(len(kind.places))]
-    nodes = _Nodes()
+    nodes = Nodes()
     root = _axis(nodes, kind.places, cuts, values.shape, ())
     columns: list[Any] = list(zip(*nodes.rows, strict=True)) or [()] * 6
     names = ("feature", "threshold", "left", "right", "flags", "words")
@@ -72,7 +72,7 @@ def _tree(term: Term, kind: Lookup) -> Term:
                           "leaf": np.stack([values[cell] for cell in nodes.cells])})
 
 
-def _axis(nodes: _Nodes, places: Sequence[int], cuts: Sequence[Any], shape: Sequence[int],
+def _axis(nodes: Nodes, places: Sequence[int], cuts: Sequence[Any], shape: Sequence[int],
           cell: tuple[int, ...]) -> int:
     """The root of a tree over the axes that are left, below a cell of those before."""
     number = len(cell)
@@ -91,7 +91,7 @@ def _axis(nodes: _Nodes, places: Sequence[int], cuts: Sequence[Any], shape: Sequ
     return known
 
 
-def _numbers(nodes: _Nodes, place: int, cuts: Any, among: tuple[int, int], below: Any) -> int:
+def _numbers(nodes: Nodes, place: int, cuts: Any, among: tuple[int, int], below: Any) -> int:
     first, last = among
     if first == last:
         return int(below(1 + first))
@@ -102,7 +102,7 @@ def _numbers(nodes: _Nodes, place: int, cuts: Any, among: tuple[int, int], below
     return here
 
 
-def _codes(nodes: _Nodes, place: int, codes: list[int], below: Any) -> int:
+def _codes(nodes: Nodes, place: int, codes: list[int], below: Any) -> int:
     """Codes in halves; what is none of them goes right everywhere, and ends in the cell of missing."""
     if not codes:
         return int(below(0))
@@ -115,7 +115,7 @@ def _codes(nodes: _Nodes, place: int, codes: list[int], below: Any) -> int:
     return here
 
 
-def _inside(nodes: _Nodes, place: int, codes: list[int], below: Any) -> int:
+def _inside(nodes: Nodes, place: int, codes: list[int], below: Any) -> int:
     """Codes in halves, where nothing else arrives."""
     if len(codes) == 1:
         return int(below(1 + codes[0]))

@@ -75,6 +75,9 @@ every input the cells overlap or a bit is shared.
 
 **Slack**: for every view, T · 2⁻⁵² · (Σ over trees of max |leaf value| + Σ |base|), T = trees + terms + 1; added up
 over views. A checker computes it anew and takes the larger of both.
+
+**Tables with pairs** may have `order N P…` in place of a split tree, and **networks** have views and tokens of their
+own: `checker/README.md` gives both.
 """
 
 from __future__ import annotations

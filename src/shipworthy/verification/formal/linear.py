@@ -33,13 +33,25 @@ from shipworthy.verification.formal.claims import (
 EPSILON = 2.0**-52
 
 
-def separable(program: Program) -> bool:
-    """Whether no two inputs meet in a table, and none has two tables, or a table and a weight."""
+def separable(program: Program, *, twice: bool = False) -> bool:
+    """Whether no two inputs meet in a table, and none has a table and a weight, or two tables.
+
+    twice: two tables of one input are allowed, which are decided as exactly, but a checker bounds them one by one.
+    """
     weighed = {place for term in program.terms if isinstance(term.kind, Linear) for place in term.places}
     tables = [term.kind.places for term in program.terms if isinstance(term.kind, Lookup)]
     single = [places[0] for places in tables if len(places) == 1]
     return all(isinstance(term.kind, Linear | Lookup) for term in program.terms) and (
-        len(single) == len(tables) == len(set(single)) and not weighed & set(single))
+        len(single) == len(tables) and (twice or len(set(single)) == len(single)) and not weighed & set(single))
+
+
+def negated(program: Program) -> Program:
+    """The program of lines and tables with every margin's sign turned."""
+    turned = {"weight", "missing", "intercept", "values"}
+    return replace(program, terms=tuple(
+        Term(term.kind, {key: -np.asarray(array, np.float64) if key in turned else array
+                         for key, array in term.arrays.items()})
+        if isinstance(term.kind, Linear | Lookup) else term for term in program.terms))
 
 
 @dataclass(frozen=True)

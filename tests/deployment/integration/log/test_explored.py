@@ -72,4 +72,5 @@ def test_what_was_stored_before_chance_was_logged_is_read_beside_what_is(tmp_pat
     found = predictions(folder, store.tables)
     assert found.column("prediction_id").to_pylist() == ["a", "b"]
     assert found.column("influenced").to_pylist() == [None, True]
-    assert found.schema.names == (*OWN, "age")
+    assert set(found.schema.names) == {*OWN, "age"}
+    assert predictions(folder, store.tables, arm="holdback").rows == 0

@@ -12,6 +12,7 @@ from shipworthy.core.features import Features
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project, Serving
 from shipworthy.core.table import Table
+from shipworthy.deployment.integration.releases.declared import Declared
 from shipworthy.deployment.integration.serving.answerer import answerer
 from shipworthy.errors import BadData, Misuse
 
@@ -45,6 +46,17 @@ def test_an_unseen_category_is_answered_and_counted_or_refused_as_declared() -> 
         answerer(model, Serving(unseen="refuse")).answer([row])
     assert (caught.value.where, caught.value.problem, caught.value.hint) == (
         "ward", "field \"ward\": 'nroth' was never seen in training", 'did you mean "north"?')
+
+
+def test_a_model_abstains_on_what_training_never_saw_if_told_to() -> None:
+    told = Declared(limits={"age": (0.0, 120.0)})
+    careful = answerer(small_model(), Serving(strange="abstain"), told=told)
+    for row, flagged in ((record(ward="nroth"), True), (record(age=900.0), True), (record(), False)):
+        found = careful.answer([row])[0]
+        assert (found["abstain"], {"unseen", "outside"} & set(found) != set()) == (flagged, flagged)
+        assert careful.answer([row] * 20) == [found] * 20
+        assert careful.one(careful.shape.convert([row])[0]).answer == found
+    assert not answerer(small_model(), told=told).answer([record(age=900.0)])[0]["abstain"]
 
 
 def test_more_rows_than_declared_are_refused(project: Project) -> None:

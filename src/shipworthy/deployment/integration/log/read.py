@@ -38,14 +38,17 @@ def read_log(folder: Path, tables: Tables | None, *, time: str = "", since: int 
     return served, found
 
 
-def predictions(folder: Path, tables: Tables | None = None, *, time: str = "", since: int = 0) -> Table:
+def predictions(
+    folder: Path, tables: Tables | None = None, *, time: str = "", since: int = 0, arm: str = ""
+) -> Table:
     """What was served: prediction_id, at, release, arm, propensity, score, decision, abstain, explored, influenced,
     noise, and the fields asked.
 
     Sorted by prediction id, each once. score: value, probability of the second class, or of the class decided on.
-    A release without a field that another has gives null there. tables, time, since: as for `read_log`.
+    A release without a field that another has gives null there. tables, time, since: as for `read_log`. arm: of this
+    one only.
     """
-    return _answers(Path(folder), PREDICTIONS, tables, time, since)
+    return _answers(Path(folder), PREDICTIONS, tables, time, since, arm=arm)
 
 
 def shadows(folder: Path, tables: Tables | None = None, *, time: str = "", since: int = 0) -> Table:
@@ -53,11 +56,13 @@ def shadows(folder: Path, tables: Tables | None = None, *, time: str = "", since
     return _answers(Path(folder), SHADOWS, tables, time, since)
 
 
-def _answers(folder: Path, name: str, tables: Tables | None, time: str, since: int) -> Table:
+def _answers(folder: Path, name: str, tables: Tables | None, time: str, since: int, *, arm: str = "") -> Table:
     waiting = [(log_tables.Layout.of(heading), log_tables.served_rows(heading, found))
                for heading, found in _served(folder, name, since)]  # first: what moves meanwhile is read twice
-    pieces = [*waiting, *(log_tables.read_answers(folder, tables, name, since) if tables else ())]
+    pieces = [*waiting, *(log_tables.read_answers(folder, tables, name, since, arm=arm) if tables else ())]
     data = log_tables.in_order(pieces)
+    if arm:
+        data = data.filter(pc.equal(data["arm"], arm))
     if since:
         data = data.filter(pc.greater_equal(data["at"], pa.scalar(since, log_tables.utc())))
     if time and time in data.column_names:

@@ -110,16 +110,18 @@ def layouts(folder: Path) -> list[Layout]:
 
 
 def read_answers(
-    folder: Path, tables: Tables, kind: str, since: int = 0, *, ids: pa.Array | None = None
+    folder: Path, tables: Tables, kind: str, since: int = 0, *, ids: pa.Array | None = None, arm: str = ""
 ) -> Iterator[tuple[Layout, pa.Table]]:
     """What was drained into the store, by layout. folder: of the log, which holds the layouts. kind: as for `Layout`.
 
-    since: microseconds; what was answered before is not read. ids: of the only predictions that are read.
+    since: microseconds; what was answered before is not read. ids, arm: of the only predictions that are read.
     """
     known = set(tables.names())
     for layout in layouts(folder):
         if layout.table(kind) in known:
             where = _from("at", since) if ids is None else pc.field("prediction_id").isin(ids)
+            if arm:
+                where = pc.field("arm") == arm if where is None else where & (pc.field("arm") == arm)
             data = tables.read(layout.table(kind), where=where).drop_columns(list(PLACE))
             yield layout, data.rename_columns(layout.columns)
 

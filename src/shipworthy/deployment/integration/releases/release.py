@@ -45,7 +45,8 @@ def write_release(
 ) -> Release:
     """The release just written as `<folder>/<first 16 of its id>/`, opened again from there and so verified.
 
-    extras: file name → bytes of what else belongs to it: profile.json, contract.json, grid.json, grid.npz, card.md,
+    extras: file name → bytes of what else belongs to it: profile.json, contract.json, grid.json, grid.npz, forest.json,
+    forest.npz, card.md,
     datasheet.json, provenance.json, and tables as `packed` Parquet, such as holdout.parquet. The folder appears whole
     or not at all and is read-only. Writing what is already there opens it. Raises Misuse, BadRelease, StoreError.
     """
@@ -159,7 +160,8 @@ def stored(release: Release) -> dict[str, Any]:
         if f"{name}.json" in files:
             found[name] = _decode(files, f"{name}.json", kind)
     if "grid.json" in files:
-        folders.check_unpacked(files.get("grid.npz", b""), "grid.npz")
+        for name in ("grid.npz", "forest.npz"):
+            folders.check_unpacked(files.get(name, b""), name)
         found["grid"] = read_grid(files)
     tables = {name: raw for name, raw in files.items() if name.endswith(".parquet")}
     return {**found, **{name.removesuffix(".parquet"): unpacked(raw, where=name) for name, raw in tables.items()}}

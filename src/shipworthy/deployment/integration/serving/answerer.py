@@ -74,6 +74,7 @@ class Answerer:
         plain = {e.column: at for at, e in enumerate(model.features.encoders) if isinstance(e, Number)}
         self._within = [(plain.get(name, 0), low, high) for _, name, _, low, high in self._limits]
         self._looked = all(name in plain for _, name, *_ in self._limits)
+        self._careful = serving.strange == "abstain"
 
     def _reading(self, column: str) -> Reading | None:
         return self.model.sheet.cleaning.of(column)
@@ -102,6 +103,8 @@ class Answerer:
         beyond = self._outside(records) if self._limits else {}
         for place, note in (*notes.items(), *beyond.items()):
             answers[place].update(note)
+            if self._careful and ("unseen" in note or "outside" in note):
+                answers[place]["abstain"] = True
         if contributions:
             self._explain(np.array(rows) if len(records) <= SINGLE else inputs, answers)
         return Batch(answers, score, columns, sum(len(note.get("unseen", ())) for note in notes.values()),
@@ -124,6 +127,8 @@ class Answerer:
             beyond = self._outside((record,)).get(0, {})
             answer.update(beyond)
             outside = len(beyond.get("outside", ()))
+        if self._careful and (unseen or outside):
+            answer["abstain"] = True
         return One(answer, kept, self.shape.kept(values), unseen, outside)
 
     def _several(self, score: Sequence[float]) -> tuple[dict[str, Any], float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from shipworthy.errors import BadData
+
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
     """Own number, public keys by number, and how values are encoded: JSON of `Features`, target and its classes."""
@@ -70,3 +72,13 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 
 Asked = Start | Spread | Slope | Cells | Pull | Grow | Leaf | Stop
+
+
+def understood(request: bytes) -> Asked:
+    """What a request asks. Raises BadData for bytes that ask nothing a party may be asked."""
+    try:
+        asked: Asked = msgspec.msgpack.decode(request, type=Asked)
+    except msgspec.MsgspecError as error:
+        raise BadData(f"a request cannot be understood: {error}", where="federated training",
+                      hint="both ends must run the same version: compare shipworthy --version") from error
+    return asked

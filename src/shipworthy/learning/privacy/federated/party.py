@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from ssl import SSLContext, SSLEOFError, SSLError, SSLZeroReturnError
 from threading import Event
@@ -20,7 +21,7 @@ from shipworthy.core.features import Features
 from shipworthy.core.model import encode_target
 from shipworthy.core.table import Table
 from shipworthy.errors import BadData, Misuse
-from shipworthy.learning.privacy.federated.asked import Asked, Start, Stop
+from shipworthy.learning.privacy.federated.asked import Start, Stop, understood
 from shipworthy.learning.privacy.federated.lines import ready
 from shipworthy.learning.privacy.federated.masks import Seeds
 from shipworthy.learning.privacy.federated.rows import Rows
@@ -33,27 +34,39 @@ def answering(encoded: Callable[[Start], Rows]) -> Callable[[bytes], bytes]:
     """The function from a request to the reply of a party, whatever carries them.
 
     encoded: what a start says → the rows of the party. The first reply is a public key; every other one is a masked
-    sum, under masks that are never used again.
+    sum, under masks that are never used again. Raises BadData for a request that is malformed, or fits no rows.
     """
     seeds, turn = Seeds(), 0
     state: list[Rows] = []
 
     def answer(request: bytes) -> bytes:
         nonlocal turn
-        asked = msgspec.msgpack.decode(request, type=Asked) if request else None
+        asked = understood(request) if request else None
         if asked is None or isinstance(asked, Stop):
             return seeds.public
         turn += 1
         if isinstance(asked, Start):
-            state[:] = [encoded(asked)]
-            seeds.agree(asked.own, asked.publics)
+            with clear("start"):
+                state[:] = [encoded(asked)]
+                seeds.agree(asked.own, asked.publics)
             return b""
         if not state:
             raise Misuse("a sum was asked for before the parties had agreed on keys", where="federated training",
                          hint="begin with a start")
-        return seeds.masked(state[0].answer(asked), turn).tobytes()
+        with clear(type(asked).__name__.lower()):
+            return seeds.masked(state[0].answer(asked), turn).tobytes()
 
     return answer
+
+
+@contextmanager
+def clear(what: str) -> Iterator[None]:
+    """Raise BadData where a request does not fit the rows: places, lengths or keys that its own start does not give."""
+    try:
+        yield
+    except (msgspec.MsgspecError, ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+        raise BadData(f"a request does not fit these rows: {error}", where=f"federated training, {what}",
+                      hint="both ends must run the same version: compare shipworthy --version") from error
 
 
 def from_table(table: Table, asked: Start) -> Rows:
@@ -91,7 +104,7 @@ def answer_line(line: socket.socket, answer: Callable[[bytes], bytes]) -> bool:
             request = receive(line)
         except ConnectionError:
             return False
-        if request and isinstance(msgspec.msgpack.decode(request, type=Asked), Stop):
+        if request and isinstance(understood(request), Stop):
             return True
         send(line, answer(request))
 
