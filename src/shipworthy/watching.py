@@ -47,18 +47,16 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     """
     grid, mine = stored(release)["grid"], own_meters(place.registry)
 
-    def judged(seen: Tallies, state: State | None, beside: Tallies | None = None) -> Watched:
+    def judged(seen: Tallies, state: State | None, whole: Tallies, beside: Tallies | None = None) -> Watched:
         quiet = silences(ledger(place.store), release.id) if state is not None else ()
-        return watch(grid, seen, place.project, state=state, release=release.id, silences=quiet, own=mine,
-                     beside=beside)
+        found = watch(grid, seen, place.project, state=state, release=release.id, beside=beside, silences=quiet,
+                      own=mine)
+        return replace(found, findings=(due(place, release, whole), *found.findings))
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
         seen = counted(release.model, grid, log, known, place.project, own=mine)
-        return with_due(judged(seen, state), seen)
-
-    def with_due(found: Watched, seen: Tallies) -> Watched:
-        return replace(found, findings=(due(place, release, seen), *found.findings))
+        return judged(seen, state, seen)
 
     def own(state: State) -> Watched:
         how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
@@ -66,8 +64,9 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
         seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
+        whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
-        return with_due(judged(seen, state, beside), since_release(place, release))
+        return judged(seen, state, whole, beside)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
@@ -81,19 +80,20 @@ def since_release(
     place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None
 ) -> Tallies:
     """All that a release served and that came true of it, by the day, or what this log and these labels hold."""
-    grid = stored(release)["grid"]
+    grid, mine = stored(release)["grid"], own_meters(place.registry)
     if log is not None:
         known = None if labels is None else joined_labels(labels, place.project)
-        return counted(release.model, grid, log, known, place.project)
+        return counted(release.model, grid, log, known, place.project, own=mine)
     count(place)
-    how = counting.counting(grid, segments=place.project.watch.segments, own=own_meters(place.registry))
+    how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
     return read_counts(place.store.home / COUNTS).tallies(release.id, counting.nothing(how), since=-FULL, width=DAY)
 
 
 def due(place: Workspace, release: Release, seen: Tallies) -> Finding:
     """Whether a release is due for renewal, by what was seen since it was made."""
-    case = {"project": place.project, "release": release, "tallies": seen,
-            **{name: stored(release)[name] for name in ("profile", "grid")}}
+    known = stored(release)
+    case = {"project": place.project, "release": release, "tallies": seen, "profile": known["profile"],
+            "grid": known["grid"]}
     marked = place.registry.checks["renewal-due"]
     return run(marked, case, place.project.checks.get(marked.name, {}), Judged())
 

@@ -48,8 +48,8 @@ def refused(folder: Path, text: str) -> Misuse:
 def test_a_file_brings_every_kind_of_mark(guide: str, plugin_text: str) -> None:
     known = registry((guide,))
     assert known.plugins == (Plugin("my_checks.py", digest(plugin_text.encode()), (
-        ("connector", "logfmt"), ("learner", "centroids"), ("metric", "g_mean"), ("meter", "doubtful"), ("sink", "file"),
-        ("panel", "abstentions"), ("check", "doubts"),
+        ("connector", "logfmt"), ("learner", "centroids"), ("metric", "g_mean"), ("meter", "doubtful"),
+        ("sink", "file"), ("panel", "abstentions"), ("check", "doubts"),
         ("sabotage", "a model that doubts everything"))),)
     assert {"doubts", "requirements"} <= set(known.checks)
     assert {"centroids", "boosted"} <= set(known.of("learner"))

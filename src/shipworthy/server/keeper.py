@@ -39,18 +39,20 @@ class Keeper:
         return watching.count(self.place, self._known)
 
     def look(self) -> None:
-        """One look at the rollout, at the traffic and at whether the champion is due, if it is time; what follows."""
+        """One look at the rollout that is under way, at the traffic if it is time, at whether the champion is due for
+        renewal; and what follows from each.
+        """
         rollouts.forget(self.place)
         known = rolling(self.place.store)
         if known is not None and not known.ended:
             found = rollouts.step(self.place)
             if found.action != "hold":
                 self.tell(f"rollout of {known.challenger.release[:12]}: {found.action}, {found.reason}")
-        if self._watcher is not None:
-            self._watcher.turn()
         came = renewals.step(self.place)
         if came is not None:
             self.tell(f"renewal: {came.sentence}")
+        if self._watcher is not None:
+            self._watcher.turn()
         self.forget()
 
     def forget(self) -> None:

@@ -41,7 +41,7 @@ def loss_model(plan: Plan, rows: Ints) -> Ints:
             varied = np.repeat(base, len(table), axis=0)
             varied[:, place] = np.arange(len(table))
             table += fitted(varied) - constant
-    return np.rint(np.concatenate([*tables, [constant]]) * FIXED).astype(np.int64)
+    return np.asarray(np.rint(np.concatenate([*tables, [constant]]) * FIXED), np.int64)
 
 
 def _stumps(x: Floats, loss: Floats) -> Any:

@@ -132,14 +132,13 @@ class Watched:
 
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
-    silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
-    beside: Tallies | None = None,
+    beside: Tallies | None = None, silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
-    chance than looking once. silences: what pages nobody, and until when. own: meters of the user that were counted.
-    beside: what another release answered of that traffic, counted over this reference.
+    chance than looking once. beside: what another release answered of that traffic, counted over this reference.
+    silences: what pages nobody, and until when. own: meters of the user that were counted.
     """
     tallies, held = apart(tallies)
     beside = held if beside is None else beside
