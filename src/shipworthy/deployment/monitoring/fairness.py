@@ -140,7 +140,9 @@ def _days(found: Sums) -> Ints:
 
 def _spread(part: Sums, counts: Ints, days: Ints) -> Floats:
     """Counts by day, (days,)."""
-    return np.bincount(part.at // DAY - days[0], weights=counts, minlength=len(days)) if len(days) else np.zeros(0)
+    if not len(days):
+        return np.zeros(0)
+    return np.bincount(part.at // DAY - days[0], weights=counts, minlength=len(days)).astype(np.float64)
 
 
 def calibration_gap(tallies: Tallies, project: Project) -> str:
