@@ -90,9 +90,9 @@ class Data:
     def estimate(self, rows: Any, how: str) -> Mapping[str, float]:
         """The figures of one chunk."""
         from shipworthy.core.grid import cells_of
-        from shipworthy.deployment.monitoring.cause import density_ratio
         from shipworthy.deployment.monitoring.estimate import figures, shifted
         from shipworthy.deployment.monitoring.expected import modelled_loss
+        from shipworthy.deployment.monitoring.joint import density_ratio
 
         reference, chunk = self.reference, self.now.take(rows)
         where, cells = _where(reference.plan, chunk), cells_of(chunk, reference.plan)

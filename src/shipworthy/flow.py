@@ -52,6 +52,7 @@ from shipworthy.deployment.integration.releases.shelf import find_release, proje
 from shipworthy.deployment.integration.releases.sign import public_bytes
 from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.errors import Misuse, NotFit
 from shipworthy.exchange.report.choice import ladder
@@ -183,7 +184,7 @@ def study(
     at_hand: Case = {}
     taught: Mapping[str, Any]
     if teach is not None:
-        taught = _heard(*teach(table, rows, ledger), cut, project, known, at_hand)
+        taught = _heard(*teach(table, rows, ledger), cut, project, known=known, at_hand=at_hand)
     else:
         taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
                       {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
@@ -196,7 +197,8 @@ def study(
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
         "recipe": learned.chosen.recipe, "training": whole.take(used), "arrived": whole.take(rows.holdout),
-        "grid": reference(model, cut.tune, cut.holdout, learnt=cut.learn), "steps": made, "metrics": known.metrics,
+        "grid": with_seasons(reference(model, cut.tune, cut.holdout, learnt=cut.learn), cut.learn, project.watch.zone),
+        "steps": made, "metrics": known.metrics,
         "meters": own_meters(known),
         "datasheet": datasheet(catalogue, seen, rules, ledger, project),
         "while learning": msgspec.json.decode(taught["findings"], type=tuple[Finding, ...]), **at_hand,
@@ -321,11 +323,11 @@ def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, a
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     ready = encoders(cut.learn, project)
     learned, margins = learn(cut, ready, project, learners=known.of("learner"), progress=progress)
-    return _heard(learned, margins[learned.chosen.learner], cut, project, known, at_hand)
+    return _heard(learned, margins[learned.chosen.learner], cut, project, known=known, at_hand=at_hand)
 
 
 def _heard(
-    learned: Learned, margin: Any, cut: Parts, project: Project, known: Registry, at_hand: Case
+    learned: Learned, margin: Any, cut: Parts, project: Project, *, known: Registry, at_hand: Case
 ) -> dict[str, Any]:
     at_hand["library"] = margin
     case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}

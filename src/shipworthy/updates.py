@@ -25,6 +25,7 @@ from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.monitoring.reference import reference
+from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.updating.adapt import Shift, adapted
 from shipworthy.deployment.updating.attribution import AxisShares, Side, judged, replayed
 from shipworthy.deployment.updating.renew import next_rows
@@ -81,6 +82,8 @@ def adapt(
             raise Misuse("the project no longer makes the champion's model: its rows, settings or code changed",
                          where=champion.short, hint="make a release of the project as it is: shipworthy run")
         built = flow.released(place, _thinned(place, case, found.model, found.kept), progress=step)
+    history.record(place.store, actor=place.project.project.trainer, role="trainer", action="adapt",
+                   subject={"release": built.release.id, "champion": champion.id}, why=found.sentence)
     return Adaptation(found.sentence, found.findings, built.release)
 
 
@@ -144,5 +147,6 @@ def _thinned(place: Workspace, case: flow.Case, model: Model, looks: tuple[Mask,
     return case | {
         "model": model, "parts": parts, "rows": left, "table": case["table"].take(np.searchsorted(used, kept)),
         "arrived": case["arrived"].take(holdout), "contract": case["steps"].contract(cut.learn.take(learn)),
-        "grid": reference(model, parts.tune, parts.holdout, learnt=parts.learn),
+        "grid": with_seasons(reference(model, parts.tune, parts.holdout, learnt=parts.learn), parts.learn,
+                             place.project.watch.zone),
         "book": opened_holdout(place, parts.holdout, model)}

@@ -51,6 +51,7 @@ class Cells(msgspec.Struct, frozen=True, omit_defaults=True):
     edges: of a number, ascending: far below, just below the minimum, body cuts, maximum, far above; minimum and
     maximum are those of all rows that the model learnt from or was tuned on.
     values: of a category, most frequent first. rare: values that training had but that have no cell of their own.
+    unit: of a number, where it is known.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Cells(msgspec.Struct, frozen=True, omit_defaults=True):
     edges: tuple[float, ...] = ()
     values: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def size(self) -> int:
@@ -110,8 +112,9 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     wrong: rows decided wrongly (of a regression 0). cap: absolute error at which a regression's loss is 1.
     bias: mean of what came true less what was expected, with its standard error. model: digest of the model.
-    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold. groups: cells of
-    protected categories that the model does not read, for counting traffic apart.
+    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold. seasons: hour or day of
+    the week → Cohen's w of every planned column among learnt rows of it, where known. groups: cells of protected
+    categories that the model does not read, for counting traffic apart.
     """
 
     plan: Plan
@@ -124,6 +127,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str = ""
     planned_rows: int = 0
     by_coin: bool = False
+    seasons: dict[str, tuple[float, ...]] = {}
     groups: tuple[Cells, ...] = ()
     format: int = FORMAT
 
@@ -247,8 +251,9 @@ def plan(
 def _plan(both: tuple[Table, Table], column: Column, cells: int, categories: int) -> Cells:
     table, learnt = both
     if column.kind == "number":
-        return _numeric(column.name, _loose(table.column(column.name))[0], cells,
-                        _loose(learnt.column(column.name))[0])
+        found = _numeric(column.name, _loose(table.column(column.name))[0], cells,
+                         _loose(learnt.column(column.name))[0])
+        return msgspec.structs.replace(found, unit=column.unit)
     frequent = _by_count(table.column(column.name))
     known = dict.fromkeys((*frequent[categories:], *_by_count(learnt.column(column.name))))
     rare = [word for word in known if word not in set(frequent[:categories])]

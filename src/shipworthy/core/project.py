@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
@@ -147,7 +148,17 @@ def parse(text: str, *, where: str = FILE) -> Project:
             raise BadProject("the address of a source holds a password, and releases hold the project file",
                              where=f"{where}, [[source]] {source.name}".rstrip(),
                              hint="take it out; for PostgreSQL, set PGPASSWORD instead")
+    _timed(project.watch.zone, f"{where}, [watch] zone")
     return project
+
+
+def _timed(zone: str, where: str) -> None:
+    """Raise BadProject for a time zone that is not known."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadProject(f'there is no time zone "{zone}"', where=where,
+                         hint=nearest(zone, available_timezones()) or 'one is "Europe/Berlin"') from error
 
 
 def _claimed(one: Property, where: str) -> None:

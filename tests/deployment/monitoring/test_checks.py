@@ -20,12 +20,12 @@ from shipworthy.core.table import Table
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.bias import prediction_bias
-from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.drills import alarm_drill, drift_drill, outlier_drill
 from shipworthy.deployment.monitoring.estimate import Unlabelled, estimate, estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import harm, risk_limit
 from shipworthy.deployment.monitoring.joined import served
+from shipworthy.deployment.monitoring.joint import density_ratio
 from shipworthy.deployment.monitoring.late import cohorts, late_labels
 from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate
 from shipworthy.deployment.monitoring.reference import calibrated
@@ -33,13 +33,15 @@ from shipworthy.deployment.monitoring.watch import CHECKS
 from shipworthy.deployment.updating.poison import no_poison
 from shipworthy.marks import MARK
 from shipworthy.metrics.classification import accuracy, auc, f1
+from shipworthy.sabotage import deployment_drift as drift_faults
 from shipworthy.sabotage import deployment_monitoring as faults
 from shipworthy.sabotage import feedback as loops
 from shipworthy.sabotage import late_labels as late_labels_faults
+from shipworthy.sabotage import outliers as odd
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-BANK = [*vars(faults).values(), *vars(loops).values()]
+BANK = [each for found in (faults, loops, odd, drift_faults, late_labels_faults) for each in vars(found).values()]
 PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
 TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
 

@@ -87,17 +87,22 @@ class Watching(Part, frozen=True):
     """[watch] When somebody is called.
 
     pages_per_year: budget of false pages. effect: change in the shares of a column's values that matters, Cohen's w.
-    tolerance: rise of the loss that is borne. window: how much traffic is judged at a time. segments: columns by each
-    of whose values traffic is counted apart, the twenty most frequent of each. every: minutes between two looks of the
-    keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look. audit: share of answers,
-    chosen by the hash of their ids, that you have labelled whatever they are (0.001, 0.002, 0.005, 0.01 … 1, else the
-    next lower); what lacks a label: shipworthy labels --audit.
+    effects: column → its own, such as 0.02 for a rare word that matters. tolerance: rise of the loss that is borne.
+    window: how much traffic is judged at a time. zone: whose clock tells the hour of the week, such as "Europe/Berlin".
+    segments: columns by each of whose values traffic is counted apart, the twenty most frequent of each. every: minutes
+    between two looks of the keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look.
+    confirmed: a table of prediction_id and verdict, strange or fine, from which strange rows are learnt. audit: share
+    of answers, chosen by the hash of their ids, that you have labelled whatever they are (0.001, 0.002, 0.005, 0.01 …
+    1, else the next lower); what lacks a label: shipworthy labels --audit.
     """
 
     pages_per_year: float = 1.0
     effect: float = 0.1
+    effects: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
     tolerance: float = 0.02
     window: Literal["hour", "day", "week"] = "day"
+    zone: str = "UTC"
     segments: tuple[str, ...] = ()
+    confirmed: str = ""
     every: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     audit: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0

@@ -9,64 +9,14 @@ import numpy as np
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.project import Project
-from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Sample, Tallies
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, RECENT, recent_risk, risk_limit
+from shipworthy.deployment.monitoring.joint import density_ratio
+from shipworthy.deployment.monitoring.onset import Onset, rises
 from shipworthy.marks import check
 
-LEAST_ROWS = 200
-LEAST_OVERLAP = 0.2
 DRAWS = 300
-_SETTINGS = {"objective": "binary", "num_leaves": 4, "learning_rate": 0.05, "min_data_in_leaf": 100, "verbosity": -1,
-             "num_threads": 1, "deterministic": True, "force_row_wise": True}
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How likely every reference row is in the traffic against the reference. weights: (r,) mean 1.
-
-    overlap: effective share of reference rows, (Σw)² / (r Σw²), in (0, 1]. auc: of telling the two sides apart.
-    """
-
-    weights: Floats
-    overlap: float
-    auc: float
-
-    @property
-    def usable(self) -> bool:
-        return self.overlap >= LEAST_OVERLAP
-
-
-def density_ratio(reference: Reference, rows: Ints, *, seed: int = 0) -> Ratio | None:
-    """The density ratio from a cross-fitted classifier of reference and traffic rows; None under 200 rows a side.
-
-    rows: (n, columns) cells of traffic rows. Source: Bickel et al. (2007), discriminative weights.
-    """
-    import lightgbm
-
-    from shipworthy.metrics.classification import auc
-
-    before = reference.sample[:, :-2]
-    if len(before) < LEAST_ROWS or len(rows) < LEAST_ROWS:
-        return None
-    random = np.random.default_rng(seed)
-    now = rows[random.permutation(len(rows))[: len(before)]]
-    x = np.concatenate([before, now]).astype(np.float64)
-    side = np.r_[np.zeros(len(before), np.int64), np.ones(len(now), np.int64)]
-    alike = np.where(side == 0, len(now) / len(before), 1.0)
-    fold, q = random.integers(0, 2, len(x)), np.zeros(len(x))
-    for k in (0, 1):
-        some = fold != k
-        data = lightgbm.Dataset(x[some], side[some], weight=alike[some])
-        fit = lightgbm.train(_SETTINGS | {"seed": seed}, data, 30)
-        q[fold == k] = np.asarray(fit.predict(x[fold == k], num_threads=1))
-    told = np.clip(q[: len(before)], 0.02, 0.98)
-    weights = told / (1 - told)
-    weights = np.minimum(weights, np.quantile(weights, 0.99))
-    weights = weights / weights.mean()
-    overlap = float(weights.sum() ** 2 / (len(weights) * (weights**2).sum()))
-    apart = float(auc(side, q))
-    return Ratio(weights, overlap if apart < 0.98 else 0.0, apart)
+QUIET_LABELS = 100_000.0  # labels between false alarms of when the loss began to rise
 
 
 @dataclass(frozen=True)
@@ -127,7 +77,15 @@ def concept_drift(project: Project, grid: Reference, tallies: Tallies) -> Findin
              f"{found.concept:+.3f} from another relation (95 % interval {found.low:+.3f} to {found.high:+.3f}, "
              f"{found.n:,} labels)")
     if found.low > tolerance:
-        return say("fail", f"Concept drift: {parts}.", **facts, remedy="shipworthy renew with the newest labels")
+        return say("fail", f"Concept drift: {parts}{_since(tallies.sample)}.", **facts,
+                   remedy="shipworthy renew with the newest labels")
     if found.high > tolerance and high > limit:
         return say("unknown", f"Concept drift cannot be excluded: {parts}.", **facts, remedy="wait for more labels")
     return say("pass", f"No concept drift: {parts}.", **facts)
+
+
+def _since(sample: Sample) -> str:
+    """When the loss began to rise, in words, where labels in the order of their arrival show it."""
+    loss = sample.labelled.loss / FIXED
+    found = rises(Onset(), loss, bar=QUIET_LABELS)[1]
+    return f"; it began {len(loss) - 1 - found[-1].at + found[-1].labels:,} sampled labels ago" if found else ""

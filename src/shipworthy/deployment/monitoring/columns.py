@@ -9,8 +9,10 @@ import numpy as np
 
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import BELOW, FAR_BELOW, NULL, UNSEEN, Cells, Reference
+from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Tallies
+from shipworthy.deployment.monitoring.distance import apart
 from shipworthy.deployment.monitoring.joined import FEWEST_ROWS
 from shipworthy.marks import check
 from shipworthy.metrics.drift import RARE, pool_cells
@@ -20,6 +22,7 @@ FAR_LIMIT = 0.005
 FLOOD = 0.2
 SMALLEST = 1e-300
 SURE = 0.999
+SURELY_BROKEN = 1e-6
 SCALE = "the shares of values (Cohen's w)"
 
 
@@ -40,40 +43,56 @@ class ColumnTests:
         return np.asarray(np.log(0.5) - 0.5 * np.log(np.maximum(p, SMALLEST)))
 
 
-def judge_windows(reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1) -> ColumnTests:
+def judge_windows(
+    reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1, own: Mapping[str, float] | None = None
+) -> ColumnTests:
     """Every column of every window against the reference, each window alone. windows: column → (w, cells) counts.
 
-    effect: w₀ that is tolerated. Source: Pearson (1911); Cohen (1988) for w; Bonferroni for the two parts.
+    effect: w₀ that is tolerated. own: column → another w₀.
+    Source: Pearson (1911); Cohen (1988) for w; Bonferroni for the two parts.
     """
-    return _judge(reference, windows, effect, _one_look)
+    return _judge(reference, windows, (effect, own or {}), _one_look)
 
 
-def judge_stream(reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1) -> ColumnTests:
+def judge_stream(
+    reference: Reference, windows: Mapping[str, Ints], *, effect: float = 0.1, own: Mapping[str, float] | None = None,
+    usual: Floats | None = None,
+) -> ColumnTests:
     """Every column of every window against the reference, for p-values that are multiplied over time.
+
+    usual: (w, columns) effect that is usual for the season of a window, tolerated beside the other.
 
     One reference sample meets every window, so its own error counts as tolerated change: else a small reference
     that happens to lie a little off would page sooner or later although nothing changed.
     """
-    return _judge(reference, windows, effect, _many_looks)
+    return _judge(reference, windows, (effect, own or {}), _many_looks, usual)
 
 
-Look = Callable[[Floats, int, float, Floats, float], Floats]
+Look = Callable[[Floats, int, float, Floats, Floats], Floats]
 
 
-def _judge(reference: Reference, windows: Mapping[str, Ints], effect: float, look: Look) -> ColumnTests:
-    parts = [_column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name],
-                     np.atleast_2d(windows[cells.name]), (effect, look)) for cells in reference.plan.columns]
+def _judge(
+    reference: Reference, windows: Mapping[str, Ints], effects: tuple[float, Mapping[str, float]], look: Look,
+    usual: Floats | None = None,
+) -> ColumnTests:
+    effect, own = effects
+    parts = []
+    for place, cells in enumerate(reference.plan.columns):
+        now = np.atleast_2d(windows[cells.name])
+        borne = own.get(cells.name, effect) + (np.zeros(len(now)) if usual is None else usual[:, place])
+        parts.append(_column(cells, reference.planned.columns[cells.name], reference.grid.columns[cells.name], now,
+                             (borne, look)))
     return ColumnTests(*(np.stack([part[k] for part in parts], axis=1) for k in range(3)))
 
 
-def _one_look(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floats:
+def _one_look(x2: Floats, df: int, n: float, m: Floats, effect: Floats) -> Floats:
     from scipy.stats import ncx2
 
     rows = n * m / np.maximum(n + m, 1)
     return np.asarray(ncx2.sf(x2, df, np.maximum(rows * effect**2, 1e-12)))
 
 
-def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floats:
+def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: Floats) -> Floats:
     """Given the reference: X² is n / (n + m) times a noncentral χ² whose shift holds the reference's own error."""
     from scipy.stats import chi2, ncx2
 
@@ -82,7 +101,7 @@ def _many_looks(x2: Floats, df: int, n: float, m: Floats, effect: float) -> Floa
 
 
 def _column(
-    cells: Cells, planned: Ints, before: Ints, now: Ints, test: tuple[float, Look]
+    cells: Cells, planned: Ints, before: Ints, now: Ints, test: tuple[Floats, Look]
 ) -> tuple[Floats, Floats, Floats]:
     size, n = now.sum(axis=1), int(before.sum())
     p, w = np.full(len(now), np.nan), np.full(len(now), np.nan)
@@ -90,9 +109,17 @@ def _column(
     for power in np.unique(level[size >= FEWEST_ROWS]) if n >= FEWEST_ROWS else ():
         chosen = np.flatnonzero((level == power) & (size >= FEWEST_ROWS))
         rows = min(n, int(2**power))
-        pooled = pool_cells(planned, rows, special=cells.special, least=max(5.0, rows / most_cells(n)))
-        p[chosen], w[chosen] = _pooled(before, now[chosen], pooled, test)
+        pooled = _places(cells, planned, rows, n)
+        p[chosen], w[chosen] = _pooled(before, now[chosen], pooled, (test[0][chosen], test[1]))
     return p, _broken(cells, before, now), w
+
+
+def _places(cells: Cells, planned: Ints, rows: int, n: int) -> Ints:
+    """The pooled cell of every cell: each of about equally many rows, but a category keeps its rare words if it can."""
+    apart = pool_cells(planned, rows, special=cells.special)
+    if cells.kind == "category" and apart.max(initial=RARE) < most_cells(n):
+        return apart
+    return pool_cells(planned, rows, special=cells.special, least=max(5.0, rows / most_cells(n)))
 
 
 def most_cells(n: int) -> float:
@@ -100,7 +127,7 @@ def most_cells(n: int) -> float:
     return float(max(8.0, n**0.4))
 
 
-def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[float, Look]) -> tuple[Floats, Floats]:
+def _pooled(before: Ints, now: Ints, pooled: Ints, test: tuple[Floats, Look]) -> tuple[Floats, Floats]:
     size = int(pooled.max(initial=RARE)) + 2
     a = np.bincount(pooled + 1, weights=before, minlength=size)
     b = np.zeros((len(now), size))
@@ -150,33 +177,47 @@ def _tail(hits: Floats, m: Floats, share: float) -> Floats:
     return np.asarray(np.where(hits > 0, betainc(np.maximum(hits, 1), m - hits + 1, min(share, 1.0)), 1.0))
 
 
+def changed(tests: ColumnTests, window: int = 0) -> Ints:
+    """The columns that changed in a window, the surest first, 5 % of those named at most by chance.
+
+    Source: Benjamini and Hochberg (1995).
+    """
+    worst = np.fmin(tests.p[window], tests.broken[window])
+    bad = np.flatnonzero(benjamini_hochberg(np.minimum(1.0, 2 * worst)))
+    return np.asarray(bad[np.argsort(worst[bad], kind="stable")])
+
+
 @check("column-drift", row="deployment.monitoring")
-def column_drift(grid: Reference, tallies: Tallies, *, effect: float = 0.1) -> Finding:
-    """Which columns of the traffic differ from the reference by more than the effect that matters.
+def column_drift(project: Project, grid: Reference, tallies: Tallies, *, effect: float = 0.1) -> Finding:
+    """Which columns of the traffic differ from the reference by more than the effect that matters, and how far.
 
     effect: in Cohen's w over cells of about equally many reference rows: it sees which values are rarer or more
     frequent, however far apart they lie; for a bell curve it is about the shift of the mean in standard deviations.
+    A column with an effect of its own in [watch] effects is held to that.
     """
-    plan, rows = grid.plan, tallies.rows.whole
+    plan, rows, own = grid.plan, tallies.rows.whole, project.watch.effects
     n = int(rows.total("rows")[0])
     counts = {c.name: rows.total(f"column {c.name}")[None] for c in plan.columns}
-    tests = judge_windows(grid, counts, effect=effect)
+    tests = judge_windows(grid, counts, effect=effect, own=own)
     worst = np.fmin(tests.p[0], tests.broken[0])
     if n < FEWEST_ROWS or np.isnan(worst).all():
         return say("unknown", f"{n} rows of traffic are too few to compare with {grid.facts.rows:,}.", n=n)
-    bad = np.flatnonzero(benjamini_hochberg(np.minimum(1.0, 2 * worst)))
-    bad = bad[np.argsort(worst[bad], kind="stable")]
-    names = [plan.names[b] for b in bad]
-    shift = np.nan_to_num(tests.effect[0])
-    chart = {"kind": "bars", "name": list(plan.names), "value": [float(x) for x in shift], "limit": effect}
+    bad = changed(tests)
+    names, shift = [plan.names[b] for b in bad], np.nan_to_num(tests.effect[0])
+    moved = {c.name: apart(c, grid.grid.columns[c.name], counts[c.name][0]) for c in plan.columns}
+    facts = {"limit": effect, "n": n, "chart": {
+        "kind": "bars", "name": [f"{name} ({moved[name]})" for name in plan.names], "value": [float(x) for x in shift],
+        "limit": effect, "title": SCALE}}
     against = f"{n:,} rows of traffic against {grid.facts.rows:,} of the reference"
+    but = f", {', '.join(own)} by an effect of their own," if own else ","
     if not names:
-        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}, beyond chance "
-                           f"({against}).", value=float(shift.max()), limit=effect, n=n, chart=chart)
+        return say("pass", f"No column of {len(plan.names)} differs by more than {effect:g} in {SCALE}{but} "
+                           f"beyond chance ({against}).", value=float(shift.max()), **facts)
     gone = f" {tallies.vanished[0]} has vanished." if tallies.vanished else ""
-    broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < 1e-6)]
+    broken = [plan.names[b] for b in np.flatnonzero(tests.broken[0] < SURELY_BROKEN)]
     flood = f" Broken input: {', '.join(broken[:3])}." if broken else ""
-    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}, "
-                       f"first {', '.join(names[:3])} ({against}).{flood}{gone}",
-               value=float(shift[bad].max()), limit=effect, n=n, chart=chart,
-               remedy="look at harm: drift without harm is only logged", counterexample={"columns": names})
+    first = ", ".join(f"{name} ({moved[name]})" for name in names[:3])
+    return say("fail", f"{len(names)} of {len(plan.names)} columns differ by more than {effect:g} in {SCALE}{but} "
+                       f"first {first}; {against}.{flood}{gone}", value=float(shift[bad].max()), **facts,
+               remedy="look at harm: drift without harm is only logged",
+               counterexample={"columns": names, "apart": {name: moved[name] for name in names}})

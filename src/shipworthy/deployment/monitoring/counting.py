@@ -20,7 +20,6 @@ from shipworthy.core.tallies import (
     Tallies,
     Words,
     add_sums,
-    mixed,
     no_sample,
     no_sums,
     smallest,
@@ -125,7 +124,7 @@ def _scopes(how: Counting, seen: Served) -> list[Scope]:
 
 def sampled(seen: Served, known: Joined | None = None, most: int = SAMPLED) -> Sample:
     """Of every day the rows with the smallest hashes, with their loss where it is known."""
-    chosen = smallest(mixed(seen.ids.to_pylist()), seen.at // DAY, most)
+    chosen = smallest(seen.hashed, seen.at // DAY, most)
     loss, arrived = np.full(seen.rows, -1, np.int64), np.zeros(seen.rows, np.int64)
     if known is not None:
         loss[known.row] = np.rint(known.loss * FIXED).astype(np.int64)

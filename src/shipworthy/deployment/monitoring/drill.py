@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from shipworthy.core.grid import FIXED, Cells, Reference, cells_of, score_cells
 from shipworthy.core.model import Model
@@ -14,13 +15,14 @@ from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.eprocess import crossings
 from shipworthy.deployment.monitoring.forest import depth
+from shipworthy.deployment.monitoring.fourier import ONE_IN, before_of, fourier, joint_e
 from shipworthy.deployment.monitoring.harm import harm_growth, risk_limit
 from shipworthy.deployment.monitoring.joined import PER_YEAR
 from shipworthy.deployment.monitoring.look import FAMILIES
 from shipworthy.deployment.monitoring.meters import loss_cells
 from shipworthy.deployment.monitoring.outliers import Limits, limits_of, strange_hits, strange_m
 from shipworthy.deployment.monitoring.reference import judged_rows, strangeness
-from shipworthy.deployment.monitoring.watch import column_evidence
+from shipworthy.deployment.monitoring.watch import column_evidence, column_tests
 
 WINDOW_ROWS = 300
 QUIET_DAYS = 365
@@ -30,7 +32,7 @@ QUIET_DAYS = 365
 class Rows:
     """Rows as the monitor sees them. cells: column → (n,). where: score cell; loss: in [0, 1].
 
-    strange, isolated: outlier scores, by columns and by the forest.
+    strange, isolated: outlier scores, by columns and by the forest. joint: (n, D) random Fourier features.
     """
 
     cells: dict[str, Ints]
@@ -38,6 +40,7 @@ class Rows:
     loss: Floats
     strange: Ints
     isolated: Ints
+    joint: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -53,7 +56,8 @@ def seen(model: Model, grid: Reference, table: Table) -> Rows:
     cells = cells_of(table, grid.plan)
     strange = np.rint(strangeness(grid.plan, grid.planned, cells) * FIXED).astype(np.int64)
     return Rows(cells, score_cells(grid.plan, score, decision), loss, strange,
-                depth(grid.forest, grid.plan, grid.planned, cells))
+                depth(grid.forest, grid.plan, grid.planned, cells),
+                fourier(grid).features(np.stack(list(cells.values()), axis=1)))
 
 
 def quiet_pages(project: Project, grid: Reference, rows: Rows, *, years: int = 4, seed: int = 0) -> int:
@@ -113,13 +117,15 @@ def _alarms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[
     limits, hit = limits_of(grid), strange_hits(grid, rows)
     hits = hit[drawn].sum(axis=1)
     found: list[tuple[int, str, str]] = []
+    before = before_of(fourier(grid).features(grid.sample[:, :-2]))
     for level, counts, stride in (("day", daily, 1), ("week", weekly, 7)):
         bar = alarms_.threshold(per_year=PER_YEAR[level], families=len(FAMILIES), levels=2,
                                 pages_per_year=project.watch.pages_per_year)
         if not len(counts[grid.plan.names[0]]):
             continue
-        e = column_evidence(grid, counts, effect=project.watch.effect)
-        for family, path in (("broken", e.broken), ("drift", e.drift)):
+        e = column_evidence(grid, column_tests(grid, counts, project))
+        joint = joint_e(before, _features(rows, drawn, stride), project.watch.effect)
+        for family, path in (("broken", e.broken), ("drift", e.drift), ("joint", joint[np.isfinite(joint)])):
             found += [(stride * (at + 1) - 1, family, level) for at in _crossings(path, bar)]
         if level == "day":
             found += _sums(limits, hits, drawn.shape[1], bar)
@@ -131,6 +137,13 @@ def _harms(project: Project, grid: Reference, rows: Rows, drawn: Ints) -> list[i
                             pages_per_year=project.watch.pages_per_year)
     limit = risk_limit(grid, project.watch.tolerance)
     return crossings(harm_growth(np.array([loss_cells(loss) for loss in rows.loss[drawn]]), limit), bar)
+
+
+def _features(rows: Rows, drawn: Ints, days: int) -> Ints:
+    """The sums of the features of one row in four, of so many drawn windows together."""
+    windows = len(drawn) // days
+    some = drawn[: windows * days, ::ONE_IN].reshape(windows, -1)
+    return np.stack([np.r_[len(one), 0, rows.joint[one].sum(axis=0, dtype=np.int64)] for one in some])
 
 
 def _crossings(path: Floats, bar: float) -> list[int]:
@@ -164,7 +177,12 @@ def _redrawn(grid: Reference, rows: Rows, drawn: Ints) -> Reference:
     facts = msgspec.structs.replace(grid.facts, rows=len(drawn), wrong=wrong)
     return replace(grid, facts=facts, grid=replace(grid.grid, columns=counts, rows=len(drawn)),
                    outcomes=outcomes.astype(np.int64), strange=np.sort(rows.strange[drawn]),
-                   isolated=np.sort(rows.isolated[drawn]))
+                   isolated=np.sort(rows.isolated[drawn]), sample=_sample(rows, drawn))
+
+
+def _sample(rows: Rows, drawn: Ints) -> Ints:
+    cells = [codes[drawn] for codes in rows.cells.values()]
+    return np.stack([*cells, rows.where[drawn], np.rint(rows.loss[drawn] * FIXED).astype(np.int64)], axis=1)
 
 
 def _counted(codes: Ints, cells: Cells) -> Ints:

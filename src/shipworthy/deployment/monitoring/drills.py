@@ -171,7 +171,7 @@ def _false_batches(strange: Ints, batches: int, size: int = 200) -> int:
 
 def _picked(rows: Rows, drawn: Ints) -> Rows:
     return Rows({name: codes[drawn] for name, codes in rows.cells.items()}, rows.where[drawn], rows.loss[drawn],
-                rows.strange[drawn], rows.isolated[drawn])
+                rows.strange[drawn], rows.isolated[drawn], rows.joint[drawn])
 
 
 def _turned(rows: Rows, grid: Reference, drawn: Ints, share: Floats) -> Rows:

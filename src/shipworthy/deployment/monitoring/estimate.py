@@ -11,9 +11,9 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Sample, Sums, Tallies
-from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.expected import by_score, modelled_loss
 from shipworthy.deployment.monitoring.figures import PAIR, expected_figures, expected_told, macro_f1, true_figures
+from shipworthy.deployment.monitoring.joint import density_ratio
 from shipworthy.deployment.monitoring.reference import calibrated
 from shipworthy.marks import check
 

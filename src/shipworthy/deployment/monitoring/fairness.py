@@ -142,7 +142,7 @@ def _spread(part: Sums, counts: Ints, days: Ints) -> Floats:
     """Counts by day, (days,)."""
     if not len(days):
         return np.zeros(0)
-    return np.bincount(part.at // DAY - days[0], weights=counts, minlength=len(days)).astype(np.float64)
+    return np.asarray(np.bincount(part.at // DAY - days[0], weights=counts, minlength=len(days)), np.float64)
 
 
 def calibration_gap(tallies: Tallies, project: Project) -> str:

@@ -18,6 +18,7 @@ ACTIONS = {
     "broken": "repair the input named, or roll back to a release that does not need it",
     "harm": "roll back, then renew: shipworthy rollback; shipworthy renew",
     "drift": "label a random sample of recent rows, then decide whether to renew",
+    "joint": "look at how columns go together (the finding joint-drift), then label a random sample of recent rows",
     "bias": "recalibrate on the newest labels: shipworthy renew",
     "outliers": "look at the strange rows and where they came from",
 }
@@ -156,6 +157,7 @@ def _where(columns: Iterable[tuple[str, ...]]) -> str:
 
 
 _TITLE = {"broken": "Broken input", "harm": "The model does harm", "drift": "The input has drifted",
+          "joint": "Columns go together in another way",
           "bias": "Outcomes differ from what the model expects", "outliers": "Too many strange rows"}
 
 

@@ -14,6 +14,7 @@ from shipworthy.core.chosen import levels
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
+from shipworthy.core.tallies import mixed
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
 from shipworthy.deployment.monitoring.expected import by_score
 from shipworthy.deployment.monitoring.forest import depth
@@ -105,6 +106,11 @@ class Served:
     def strange(self) -> Ints:
         found = strangeness(self.reference.plan, self.reference.planned, self.cells)
         return np.rint(found * FIXED).astype(np.int64)
+
+    @cached_property
+    def hashed(self) -> npt.NDArray[np.uint64]:
+        """A hash of every prediction id, which chooses what is kept of few rows only."""
+        return mixed(self.ids.to_pylist())
 
     @cached_property
     def isolated(self) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,15 +15,17 @@ from shipworthy.core.project import Metered, Project
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.alerts.silence import Silence
 from shipworthy.deployment.monitoring import alarm as alarms_
-from shipworthy.deployment.monitoring.cause import LEAST_ROWS, density_ratio
 from shipworthy.deployment.monitoring.estimate import estimate, unlabelled
+from shipworthy.deployment.monitoring.fourier import Before, before_of, fourier
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, recent_risk, reference_risk, risk_limit
 from shipworthy.deployment.monitoring.incident import Alarm, Harm
 from shipworthy.deployment.monitoring.joined import PER_YEAR, start_of, window_of
+from shipworthy.deployment.monitoring.joint import LEAST_ROWS, density_ratio
 
 RECENT_WINDOWS = {"hour": 24, "day": 7, "week": 4}
+QUICK = 5_000  # rows a side that say whether an estimate may be trusted
 RIGHT, WRONG = ("true_positive", "true_negative"), ("false_negative", "false_positive")
-FAMILIES = ("broken", "drift", "harm", "outliers")
+FAMILIES = ("broken", "drift", "harm", "joint", "outliers")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Look:
         """What the project says a figure of the user's may be; None where it says nothing."""
         found = (one for one in self.project.meter if one.name == name)
         return next((one for one in found if one.at_most is not None or one.at_least is not None), None)
+
+    @cached_property
+    def before(self) -> Before:
+        """How the columns of the reference go together."""
+        return before_of(fourier(self.reference).features(self.reference.sample[:, :-2]))
 
     def bar(self, level: str, *, levels: int = 1) -> float:
         """What an alarm statistic must reach, of a level that shares the budget with others."""
@@ -82,7 +90,7 @@ def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
     rows = rows.where(np.arange(len(rows)) >= min(int(np.searchsorted(rows.at, since)), len(rows) - enough))
     first = int(rows.at[0]) if len(rows) else since
     sample = look.tallies.sample.where((look.tallies.sample.at >= first) & (look.tallies.sample.at <= at))
-    ratio = density_ratio(reference, sample.cells[:, :-1])
+    ratio = density_ratio(reference, sample.cells[:, :-1], most=QUICK)
     if ratio is None or not ratio.usable:
         return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
     found = estimate(reference, unlabelled(rows, sample), weights=ratio.weights)

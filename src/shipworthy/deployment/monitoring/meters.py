@@ -16,6 +16,7 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Layout, added, tabulated
 from shipworthy.deployment.monitoring.figures import MOST_CLASSES, PAIR
+from shipworthy.deployment.monitoring.fourier import ONE_IN, WIDTH, fourier
 from shipworthy.deployment.monitoring.joined import Joined, Served
 from shipworthy.deployment.monitoring.outliers import limits_of, strange_hits
 from shipworthy.metrics.loops import noise_products
@@ -61,7 +62,8 @@ def meters(reference: Reference) -> Meters:
     limits = limits_of(reference)
     rows = (Meter("rows", 2, _rows), *columns, Meter("score", plan.score_cells, _scores),
             Meter("expected", 2, _expected), Meter("audit", len(AUDITS), _audit),
-            Meter("decided", decided_cells(plan), _decided), Meter("strange", len(limits), _strange(reference)))
+            Meter("decided", decided_cells(plan), _decided), Meter("strange", len(limits), _strange(reference)),
+            Meter("fourier", WIDTH, _fourier(reference)))
     labels = (Meter("labels", 5, _labels), Meter("losses", LOSS_CELLS, _losses),
               Meter("outcomes", 2 * plan.score_cells, _outcomes), Meter("bias", DECILES * 4, _bias(reference)),
               Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence),
@@ -124,6 +126,18 @@ def _strange(reference: Reference) -> Callable[[Served, Ints, int], Ints]:
     def count(served: Served, group: Ints, groups: int) -> Ints:
         hits = strange_hits(reference, served)
         return added(hits.astype(np.int64), group, groups) if hits.shape[1] else np.zeros((groups, 0), np.int64)
+
+    return count
+
+
+def _fourier(reference: Reference) -> Callable[[Served, Ints, int], Ints]:
+    """The random Fourier features of one row in four, chosen by the hash of its id, as `Fourier.sums`."""
+    found, names = fourier(reference), reference.plan.names
+
+    def count(served: Served, group: Ints, groups: int) -> Ints:
+        rows = np.flatnonzero((served.hashed % ONE_IN == 0) & (group >= 0))
+        cells = np.stack([served.cells[name][rows] for name in names], axis=1)
+        return found.sums(cells, group[rows], groups)
 
     return count
 

@@ -11,7 +11,7 @@ from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
 from shipworthy.deployment.monitoring.forest import depth, grow
 from shipworthy.errors import BadData
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS, SAMPLE_CELLS = 20_000, 1_000_000
 STRANGE_ROWS = 20_000
 TRIED_ROWS = 1_000
 
@@ -45,8 +45,8 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
                   float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin,
-                  protected(edges, planned, learnt))
-    kept = order[:SAMPLE_ROWS]
+                  groups=protected(edges, planned, learnt))
+    kept = order[: max(TRIED_ROWS, min(SAMPLE_ROWS, SAMPLE_CELLS // len(planned.columns)))]
     came = surprise if planned.value else outcome
     whole = np.rint(np.stack([loss, came], axis=1) * FIXED).astype(np.int64)
     rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept], whole[kept, 0]], axis=1)

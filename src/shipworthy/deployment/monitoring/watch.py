@@ -26,12 +26,14 @@ from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.audit import audited_performance
 from shipworthy.deployment.monitoring.bias import paths, prediction_bias
 from shipworthy.deployment.monitoring.cause import concept_drift
-from shipworthy.deployment.monitoring.columns import column_drift, judge_stream
+from shipworthy.deployment.monitoring.columns import ColumnTests, column_drift, judge_stream
+from shipworthy.deployment.monitoring.confirmed import confirmed_outliers
 from shipworthy.deployment.monitoring.counting import counting, segments_of, tally
 from shipworthy.deployment.monitoring.eprocess import follow, fresh
 from shipworthy.deployment.monitoring.estimate import estimated_performance
 from shipworthy.deployment.monitoring.fairness import fairness_over_time
 from shipworthy.deployment.monitoring.feedback import feedback
+from shipworthy.deployment.monitoring.fourier import joint_e
 from shipworthy.deployment.monitoring.harm import buckets, harm, harm_growth, risk_limit
 from shipworthy.deployment.monitoring.incident import (
     QUIET_WINDOWS,
@@ -43,18 +45,21 @@ from shipworthy.deployment.monitoring.incident import (
     route,
 )
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
+from shipworthy.deployment.monitoring.joint import joint_drift
 from shipworthy.deployment.monitoring.late import Cohort, cohorts, late_labels
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
 from shipworthy.deployment.monitoring.outliers import limits_of, outlier_rate, strange_m
 from shipworthy.deployment.monitoring.own import Figure, figure, judged_all
-from shipworthy.deployment.monitoring.windows import EVER, summed
+from shipworthy.deployment.monitoring.seasons import Past, season, usual
+from shipworthy.deployment.monitoring.windows import EVER, Cut, summed
 from shipworthy.deployment.monitoring.windows import cut as cut_windows
 from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
-CHECKS = (column_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate, concept_drift,
-          feedback, loop_gain, holdback, audited_performance, fairness_over_time)
+CHECKS = (column_drift, joint_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate,
+          confirmed_outliers, concept_drift, feedback, loop_gain, holdback, audited_performance, fairness_over_time)
+BY_COLUMN = ("broken", "drift")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -81,8 +86,9 @@ class State(msgspec.Struct, frozen=True):
 
     until: first time not yet counted, by level. m: statistic by family/level. harm: evidence of harm, four
     integers. strange: the same of strange rows, for each p-value. early: the window that is filling, how often it
-    was tested, and how many rows it had then, by level. told: row of the survey → what the last look said of it.
-    height: family/level → the statistic of its last full window as a share of its bar.
+    was tested, and how many rows it had then, by level. history: effects of the columns in past windows, by season.
+    told: row of the survey → what the last look said of it. height: family/level → the statistic of its last full
+    window as a share of its bar.
     """
 
     until: dict[str, int] = {}
@@ -91,6 +97,7 @@ class State(msgspec.Struct, frozen=True):
     labels_until: int = EVER
     strange: tuple[tuple[int, ...], ...] = ()
     early: dict[str, tuple[int, int, int]] = {}
+    history: Past = {}
     bias_paged: bool = False
     incident: Incident | None = None
     quiet: int = 0
@@ -141,16 +148,19 @@ class Watched:
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
     beside: Tallies | None = None, silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
+    confirmed: Table | None = None,
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
     chance than looking once. beside: what another release answered of that traffic, counted over this reference.
     silences: what pages nobody, and until when. own: meters of the user that were counted.
+    confirmed: prediction_id and verdict of rows that people called strange or fine.
     """
     tallies, held = apart(tallies)
     beside = held if beside is None else beside
     case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
+    case |= {} if confirmed is None else {"confirmed": confirmed}
     findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
@@ -195,7 +205,8 @@ def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
     for function in CHECKS:
         facts = getattr(function, MARK)
         marked = Marked(facts["name"], function, facts, function.__module__)
-        found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
+        if set(marked.subjects) <= set(case):
+            found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
     return tuple(found)
 
 
@@ -207,9 +218,10 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
     reference, base = look.reference, level == look.project.watch.window
     bar = look.bar(level, levels=len(LEVELS[look.project.watch.window]))
     counts = {name: summed(rows.of(f"column {name}"), cut) for name in reference.plan.names}
-    e = column_evidence(reference, counts, effect=look.project.watch.effect)
+    e, state = _evidence(look, cut, counts, state)
+    joint = joint_e(look.before, summed(rows.of("fourier"), cut), look.project.watch.effect)
     hits, limits = summed(rows.of("strange"), cut), limits_of(reference)
-    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift")}
+    m = {family: state.m.get(f"{family}/{level}", 0.0) for family in ("broken", "drift", "joint")}
     windows, alarms, strange = [], [], state.strange
     for k in range(len(cut)):
         full, number, size = bool(cut.full[k]), int(cut.first[k]), int(cut.rows[k])
@@ -217,6 +229,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
             state = _filling(state, level, number, size)
         start = dict(m)
         e_now = {"broken": float(e.broken[k]), "drift": float(e.drift[k])}
+        e_now |= {"joint": float(joint[k])} if np.isfinite(joint[k]) else {}
         m |= {family: alarms_.step(m[family], e_now[family]) for family in e_now}
         if base and limits:  # any start is as good as another, so one level is enough
             strange, m["outliers"] = strange_m(strange, hits[k], size, limits)
@@ -225,7 +238,7 @@ def _inputs(look: Look, level: str, state: State) -> tuple[list[Window], list[Al
         crossed = [family for family in m if m[family] >= (bar if family == "outliers" else held)]
         end = min(cut.end(k), until)
         windows.append(Window(level, start_of(number, level), end, size, e_now, dict(m), held, names, full=full))
-        alarms += [Alarm(family, level, end, m[family], names if family != "outliers" else ()) for family in crossed]
+        alarms += [Alarm(family, level, end, m[family], names if family in BY_COLUMN else ()) for family in crossed]
         if not full:
             return windows, alarms, _counted(state, level, start_of(number, level), start)
         m |= dict.fromkeys(crossed, 0.0)
@@ -258,9 +271,26 @@ class Evidences:
     column_broken: Floats
 
 
-def column_evidence(reference: Reference, counts: dict[str, Ints], *, effect: float) -> Evidences:
+def _evidence(look: Look, cut: Cut, counts: dict[str, Ints], state: State) -> tuple[Evidences, State]:
+    """The e-values of windows, each held to what is usual in its season; and the state with the full ones."""
+    tests = column_tests(look.reference, counts, look.project)
+    seasons = [season(start_of(int(first), cut.level), cut.level, look.project.watch.zone) for first in cut.first]
+    known, past = usual(tests.effect, seasons, state.history, look.reference.facts.seasons)
+    if not cut.full.all():  # only the last is not: it is judged by the past, and not yet part of it
+        _, past = usual(tests.effect[:-1], seasons[:-1], state.history, {})
+    tests = column_tests(look.reference, counts, look.project, known=known) if known.any() else tests
+    return column_evidence(look.reference, tests), msgspec.structs.replace(state, history=past)
+
+
+def column_tests(
+    reference: Reference, counts: dict[str, Ints], project: Project, *, known: Floats | None = None
+) -> ColumnTests:
+    """Every column of windows against the reference, by the effects that a project sets. known: what is usual."""
+    return judge_stream(reference, counts, effect=project.watch.effect, own=project.watch.effects, usual=known)
+
+
+def column_evidence(reference: Reference, tests: ColumnTests) -> Evidences:
     """The e-values of windows: drift weighted by importance, broken input by importance with a floor for all."""
-    tests = judge_stream(reference, counts, effect=effect)
     weights = np.array(reference.facts.weights)
     floored = 0.5 * weights + 0.5 / len(weights)
     changed, broken = tests.log_e(tests.p), tests.log_e(tests.broken)

@@ -1,0 +1,147 @@
+"""Has the joint distribution changed, always on: random Fourier features of rows, in integers that add up.
+
+A row is the cells of its columns. A number lies at the share of the planned rows below its cell, so that neither unit
+nor outlier rules; a word, and what is missing, infinite or outside, lies in a random direction of its own.
+Source: Gretton et al. (2012), maximum mean discrepancy; Rahimi and Recht (2007), random features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shipworthy.core.grid import Cells, Reference
+from shipworthy.core.table import Floats, Ints
+from shipworthy.deployment.monitoring.alarm import LARGEST
+
+FEATURES = 256
+TURN = 2**12  # steps of a full turn
+SCALE = 32_767
+SQUARE = 2**15
+BLOCK = 2_048
+ONE_IN = 4
+FEWEST_SAMPLED = 200
+ENOUGH = 5_000  # rows from which the covariance is taken
+SURE = 3.09  # the 99.9 % point of a bell curve
+WIDTH = FEATURES + 2
+
+_WAVE = np.rint(SCALE * np.cos(2 * np.pi * np.arange(TURN) / TURN)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """The features of a plan: of every column (cells, D) phases, in steps of a full turn. start: (D,) their offsets.
+
+    Phases add up as integers and the wave is a table, so the same rows give the same integers on any machine.
+    """
+
+    phases: tuple[npt.NDArray[np.int16], ...]
+    start: npt.NDArray[np.int16]
+
+    def features(self, cells: Ints) -> npt.NDArray[np.int32]:
+        """(n, D), each rint(32767·cos(xW + φ)). cells: (n, columns)."""
+        turn = np.broadcast_to(self.start, (len(cells), FEATURES)).copy()
+        for column, phase in enumerate(self.phases):
+            turn += phase[cells[:, column]]
+        return np.asarray(_WAVE[turn & (TURN - 1)])
+
+    def sums(self, cells: Ints, group: Ints, groups: int) -> Ints:
+        """By group: how many rows, Σ‖z‖² in units of 2¹⁵, and Σz, (groups, D + 2); rows of group −1 count nowhere."""
+        found = np.zeros((groups, WIDTH), np.int64)
+        chosen = np.flatnonzero(group >= 0)
+        chosen = chosen[np.argsort(group[chosen], kind="stable")]
+        for first in range(0, len(chosen), BLOCK):
+            rows = chosen[first : first + BLOCK]
+            z, at = self.features(cells[rows]), group[rows]
+            edges = np.flatnonzero(np.append(True, np.diff(at) != 0))
+            square = np.einsum("ij,ij->i", z.astype(np.int64), z) // SQUARE
+            found[at[edges], 0] += np.diff(np.append(edges, len(rows)))
+            found[at[edges], 1] += np.add.reduceat(square, edges)
+            found[at[edges], 2:] += np.add.reduceat(z, edges, axis=0, dtype=np.int64)
+        return found
+
+
+def fourier(reference: Reference) -> Fourier:
+    """The features of a reference's plan, the same wherever they are made.
+
+    A frequency is near a bell curve: twelve uniform numbers added up, from the bits of a generator that never changes.
+    """
+    bits = np.random.PCG64(20_241_123)
+
+    def bell(*shape: int) -> Floats:
+        size = int(np.prod(shape))
+        words = bits.random_raw(3 * size).view(np.uint16).reshape(size, 12).astype(np.int64)
+        return np.asarray((words.sum(axis=1) / 2**16 - 6.0).reshape(shape))
+
+    plan, planned = reference.plan, reference.planned.columns
+    near = TURN / (2 * np.pi) / np.sqrt(max(1, len(plan.columns)))
+    phases = []
+    for column in plan.columns:
+        place, alone = _places(column, planned[column.name])
+        turn = place[:, None] * bell(1, FEATURES)
+        turn[alone] = bell(int(alone.sum()), FEATURES)
+        phases.append((np.rint(near * turn).astype(np.int64) % TURN).astype(np.int16))
+    start = (bits.random_raw(FEATURES) % TURN).astype(np.int16)
+    return Fourier(tuple(phases), start)
+
+
+def _places(column: Cells, planned: Ints) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Where every cell lies, of spread 1, and which have no place."""
+    alone = column.special.copy() if column.kind == "number" else np.ones(column.size, np.bool_)
+    counts = planned.astype(np.float64)
+    counts[alone] = 0
+    total = max(1.0, counts.sum())
+    place = np.sqrt(12.0) * ((np.cumsum(counts) - counts / 2) / total - 0.5)
+    return np.where(alone, 0.0, place), alone
+
+
+@dataclass(frozen=True)
+class Before:
+    """The features of the reference sample. mean: (D,). rows: how many. spread, largest: trace and largest eigenvalue
+    of their covariance.
+    """
+
+    mean: Floats
+    rows: int
+    spread: float
+    largest: float
+
+    def log_p(self, sums: Ints, effect: float) -> Floats:
+        """Log p-value of windows against "no reweighting of the reference by Cohen's w ≤ effect moves the mean so
+        far", (w,); 0 is no evidence, NaN with under 200 rows on a side.
+
+        sums: (w, D + 2) as `Fourier.sums`. A reweighting by w moves the mean by at most w·√largest (Cauchy and
+        Schwarz). The reference's own error counts as tolerated too, for one sample meets every window. What is left
+        is the length of a Gaussian mean error. Source: Borell (1975), Tsirelson, Ibragimov and Sudakov (1976).
+        """
+        n = sums[:, 0].astype(np.float64)
+        rows = np.maximum(n, 1)
+        away = np.sqrt(((sums[:, 2:] / SCALE / rows[:, None] - self.mean) ** 2).sum(axis=1))
+        own = (np.sqrt(self.spread) + SURE * np.sqrt(self.largest)) / np.sqrt(max(1, self.rows))
+        over = away - effect * np.sqrt(self.largest) - own - np.sqrt(self.spread / rows)
+        found = -np.maximum(over, 0.0) ** 2 * rows / (2 * max(self.largest, 1e-12))
+        known = (n >= FEWEST_SAMPLED) & (self.rows >= FEWEST_SAMPLED)
+        return np.asarray(np.where(known, found, np.nan))
+
+    def mmd(self, sums: Ints) -> Floats:
+        """The squared distance of the means of windows and reference, without what chance alone gives, (w,)."""
+        n = np.maximum(sums[:, 0].astype(np.float64), 1)
+        mean = sums[:, 2:] / SCALE / n[:, None]
+        own = np.maximum(sums[:, 1] * (SQUARE / SCALE**2) / n - (mean**2).sum(axis=1), 0.0) / n
+        return np.asarray(((mean - self.mean) ** 2).sum(axis=1) - own - self.spread / max(1, self.rows))
+
+
+def before_of(z: Ints | npt.NDArray[np.int32]) -> Before:
+    """What the features were on reference rows. z: (n, D) as `Fourier.features`."""
+    if len(z) < FEWEST_SAMPLED:
+        return Before(np.zeros(FEATURES), len(z), 0.0, 0.0)
+    covariance = np.cov(z[:ENOUGH] / SCALE, rowvar=False)
+    largest = float(np.linalg.eigvalsh(covariance)[-1])
+    return Before(z.mean(axis=0) / SCALE, len(z), float(np.trace(covariance)), largest)
+
+
+def joint_e(before: Before, sums: Ints, effect: float) -> Floats:
+    """The e-values ½·p^(−½) of windows, (w,); NaN where nothing can be said. Source: Vovk and Wang (2021)."""
+    return np.asarray(np.exp(np.minimum(np.log(0.5) - before.log_p(sums, effect) / 2, np.log(LARGEST))))
