@@ -59,7 +59,7 @@ def logged(model: Model, rows: Table, seed: int = 0) -> dict[str, Table]:
 
 
 def with_grid(case: Case) -> Case:
-    """The case with a reference of its own parts."""
+    """The case with the reference of its model."""
     parts: Parts = case["parts"]
     return {**case, "grid": case["steps"].reference(case["model"], parts.tune, parts.holdout)}
 
