@@ -50,7 +50,7 @@ def measured() -> list[Measured]:
             found.append(_beside(sets[one], theirs[one][str(size)][figure], size, figure) if one in sets
                          else (None, "not measured: the car loans are not here"))
         plain = sets.get("loans")
-        return found + [(plain.distance(5_000, figure, "plain"), "") if plain else
+        return found + [(round(plain.distance(5_000, figure, "plain"), 4), "rounded as the limit is") if plain else
                         (None, "not measured: the car loans are not here") for figure in FIGURES]
 
 

@@ -95,3 +95,23 @@ def test_columns_of_any_type_say_what_words_say() -> None:
     (number,) = rows(Table.of({"customer": ["a"], "label": [2], "observed_at": [SEEN], "at": [SEEN]}),
                      Rules((), entity=("customer",)))
     assert number.label == 2.0
+
+
+def test_the_audit_lists_what_lacks_a_label(place: Workspace, call: Callable[..., Any]) -> None:
+    told = call("labels", "--audit", "-p", place.folder)
+    assert told.problem == ("error: no audit sample is declared\n  at: [watch] audit\n"
+                            "  hint: set its share: audit = 0.01")
+    project = place.folder / "shipworthy.toml"
+    project.write_text(project.read_text("utf-8") + "\n[watch]\naudit = 1.0\n", encoding="utf-8")
+    call("labels", written(place, f"prediction_id,label,observed_at\n{ID}1,yes,{SEEN}\n"), "-p", place.folder)
+    told = json.loads(call("labels", "--audit", "-p", place.folder, "--json").out)
+    assert [one["prediction_id"] for one in told] == [f"{ID}2"]
+
+
+def test_cohorts_are_a_table_by_prediction_day(place: Workspace, call: Callable[..., Any]) -> None:
+    told = call("watch", "--cohorts", "-p", place.folder)
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    line = next(one for one in told.out.splitlines() if one.startswith(day))
+    assert line.split() == [day, "2", "0", "unknown", "unknown", "unknown"]
+    [cohort] = json.loads(call("watch", "-p", place.folder, "--json").out)["cohorts"]
+    assert (cohort["predictions"], cohort["labels"], cohort["maturity"]) == (2, 0, None)

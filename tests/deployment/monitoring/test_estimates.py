@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from tests.deployment.monitoring.test_sentences import asked, sums
 
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import FIXED
-from shipworthy.deployment.monitoring.cause import density_ratio
 from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.deployment.monitoring.estimate import estimate, estimated_performance, shifted, unlabelled
 from shipworthy.deployment.monitoring.expected import modelled_loss
 from shipworthy.deployment.monitoring.figures import binary, expected_told, macro_f1
+from shipworthy.deployment.monitoring.joint import density_ratio
 from shipworthy.deployment.monitoring.reference import reference
 
 Case = Mapping[str, Any]
@@ -43,6 +44,13 @@ def test_macro_f1_by_hand_and_wrong_answers_spread_as_before() -> None:
 def test_equal_weights_move_no_calibration(case: Case) -> None:
     grid = case["grid"]
     assert shifted(grid, grid.expected, np.ones(len(grid.sample))) == pytest.approx(grid.expected)
+
+
+def test_weights_of_the_first_rows_use_those_alone(case: Case) -> None:
+    grid = case["grid"]
+    random = np.random.default_rng(0).random(len(grid.sample)) + 0.5
+    first = replace(grid, sample=grid.sample[:400], came=grid.came[:400])
+    assert shifted(grid, grid.expected, random[:400]) == pytest.approx(shifted(first, grid.expected, random[:400]))
 
 
 def test_weights_move_the_calibration_to_where_the_traffic_is(case: Case) -> None:

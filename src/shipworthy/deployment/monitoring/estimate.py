@@ -120,10 +120,12 @@ def shifted(
 
     By decile of the score, by as much as what came true of the reference's sample, less what was expected, moves when
     its rows are weighted; the errors common to both means cancel. What chance would move is taken off: the whole move
-    is shrunk by its signal over signal and noise. random: draws the sample's rows anew, for an interval.
+    is shrunk by its signal over signal and noise. weights: of the first rows of the sample. random: draws the sample's
+    rows anew, for an interval.
     Source: Efron and Morris (1973), shrinkage; Glasserman (2003), control variates.
     """
-    cell, came = reference.sample[:, -2], reference.came / FIXED
+    known = 0 if weights is None else len(weights)
+    cell, came = reference.sample[:known, -2], reference.came[:known] / FIXED
     inside = cell < 2 * SCORE_CELLS
     if weights is None or not inside.any():
         return g
