@@ -161,3 +161,24 @@ def test_a_mark_that_lies_is_refused_when_it_is_loaded(
     path.write_text(PLUGIN.format(of=of, cells=cells, value=value), "utf-8")
     with pytest.raises(Misuse, match=told):
         registry((str(path),))
+
+
+def test_a_plugin_s_author_can_test_the_contract() -> None:
+    pytest.importorskip("hypothesis")
+    from shipworthy.marks import meter
+    from shipworthy.testing import conform as conforming
+
+    table = Table.of(pa.table({"score": np.random.default_rng(0).random(200)}), name="t")
+    assert conforming(meter("high", of="rows", cells=2, value=share)(rows_and_high), table) == []
+
+    def largest(rows: Table) -> Any:
+        return np.array([rows.rows, int(99 * rows.numbers("score").max(initial=0))])
+
+    assert "does not merge" in conforming(meter("largest", of="rows", cells=2, value=share)(largest), table)[0]
+    assert conforming(meter("none", of="rows", cells=0, value=share)(largest), table)[0].startswith("it counts 0 cells")
+    with pytest.raises(Misuse, match="not marked with @meter"):
+        conforming(says_nothing, table)
+
+
+def says_nothing(table: Table) -> None:
+    """No meter."""

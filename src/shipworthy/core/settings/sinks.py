@@ -42,7 +42,7 @@ class Sink(Part, frozen=True):
 class Runbook(Part, frozen=True):
     """[[runbook]] What is to be done about alarms of a family.
 
-    family: broken, drift, harm, bias, outliers, or that of a meter. step: what is suggested with the incident.
+    family: broken, drift, joint, harm, bias, outliers, or "meter NAME". step: what is suggested with the incident.
     automatic: whether it is done without asking; a renewal then makes a candidate, which somebody promotes. most_a_day:
     of this step, of all incidents together. days: how long a silence lasts. link: address of a page of your own.
     """
