@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from shipworthy import flow, renewals, rollouts
-from shipworthy.cli.waive import waive
 from shipworthy.core.clock import HOUR, now_us
 from shipworthy.core.project import FILE
 from shipworthy.core.table import Table
@@ -22,9 +21,11 @@ from shipworthy.deployment.integration.serving.replay import replay
 from shipworthy.errors import NotFit
 from shipworthy.sabotage.world import PROJECT, world
 from shipworthy.store.workspace import Workspace, open_workspace
+from shipworthy.survey import ROWS
 
-QUICK = PROJECT.replace("seconds = 20.0", "seconds = 2.0").replace(
-    '"trivial", "linear", "tree", "additive", "boosted"', '"trivial", "linear"')
+REQUIRED = json.dumps([row.id for row in ROWS if row.required])
+QUICK = PROJECT.replace("seconds = 20.0", "seconds = 2.0\ntrials = 1").replace(
+    '"trivial", "linear", "tree", "additive", "boosted"', '"linear"') + f"[gate]\nwithout = {REQUIRED}\n"
 RULES: dict[str, Any] = {"mode": "automatic", "growth": 1.5, "search": "never", "candidates": ("recalibrate", "window"),
                          "then": "rollout", "approver": "approver@example.org"}
 
@@ -41,10 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     (folder / FILE).write_text(QUICK, encoding="utf-8")
     place = open_workspace(folder)
     flow.build(place, {"world": world(3, rows=1_500)})
-    soon = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
-    for row in flow.checklist(place).refusals:
-        waive(place, row=row, by="owner@example.org", reason="a small world", until=soon)
-    release = flow.promote(place, by="approver@example.org", why="the checklist holds")
+    release = flow.promote(place, by="approver@example.org", why="nothing is required of so small a world")
     with Server(release, place.log, place.project) as server:
         assert replay(changed(4, 1_200).drop("entity"), server.address, label="outcome", batch=100).refused == 0
     return place
@@ -61,7 +59,6 @@ def acts(place: Workspace) -> list[tuple[str, str]]:
 
 def test_nothing_is_renewed_unless_the_project_says_so(place: Workspace) -> None:
     assert renewals.step(ruled(place, mode="hand")) is None
-    assert renewals.step(ruled(place, growth=0.0, days=0.0)) is None or renewals.due(ruled(place)).verdict == "fail"
 
 
 def test_the_schedule_waits_for_the_age_whatever_else_is_due(place: Workspace) -> None:

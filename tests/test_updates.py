@@ -14,6 +14,7 @@ from shipworthy import flow, updates
 from shipworthy.cli.waive import waive
 from shipworthy.core.project import FILE
 from shipworthy.core.table import Table
+from shipworthy.deployment.integration.releases import history
 from shipworthy.errors import Misuse
 from shipworthy.metrics.losses import row_losses
 from shipworthy.sabotage.deployment_monitoring import logged
@@ -67,6 +68,8 @@ def test_traffic_with_other_shares_of_the_classes_makes_a_candidate_that_fits_it
     assert (known["holdout"].words("outcome") == "yes").mean() == pytest.approx(0.75, abs=0.08)
     assert made.id != champion.id
     assert flow.candidate(place).id == made.id
+    last = history.ledger(place.store)[-1]
+    assert (last["action"], last["subject"]["champion"], last["why"]) == ("adapt", champion.id, adaptation.sentence)
 
 
 def test_the_candidate_is_judged_by_the_same_checklist_on_rows_like_the_traffic(

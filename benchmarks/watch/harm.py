@@ -25,7 +25,8 @@ LOOK, RUNS, PEER_RUNS, PEER_LABELS, HEALTHY = 100, 200, 5, 2_800, 10_000
 A = 1_000.0
 BARS = (*(Bar(f"labels to the page at risk {risk:.2f}, median", None, most, "lower")
           for risk, most in zip(RISKS, AT_MOST, strict=True)),
-        Bar("pages at risks 0.15 and 0.18, 40,000 labels in 100 runs, at the bar of an hourly watch", None, 0, "lower"),
+        Bar("risk 0.15: pages in 200 runs of 40,000 labels, at the bar of an hourly watch", None, 0, "lower"),
+        Bar("risk 0.18, a hair below the limit: pages over what the budget allows in 200 runs", None, 1, "lower"),
         Bar("pages in 1,000,000 labels at risk 0.15", None, 0, "lower"),
         Bar("risk 0.25 after 10,000 healthy labels: labels to the page over those on day 0", None, 1.2, "lower"),
         Bar("a look after 1,000,000 labels, ms", None, 0.1, "lower"),
@@ -46,7 +47,7 @@ def measured() -> list[Measured]:
         for risk in RISKS]
     late = _wait(limit, 0.25, healthy=HEALTHY)
     mapie = _median(theirs["our limit"]["0.25"]) if theirs else None
-    return [*rows, _silent(limit), _million(limit),
+    return [*rows, *_silent(limit), _million(limit),
             (late / waits[0.25], f"{late:.0f} labels, on day 0 {waits[0.25]:.0f}; without restart "
                                  f"{_plain(limit, 0.25, healthy=HEALTHY):.0f}; {_told(theirs, 'late')}"),
             _cost(limit), (float(fresh().nbytes), "four int32"), _bounded(),
@@ -94,14 +95,18 @@ def _plain(limit: float, risk: float, healthy: int = 0) -> float:
     return float(np.median(found))
 
 
-def _silent(limit: float) -> Measured:
-    from shipworthy.deployment.monitoring.alarm import threshold
+def _silent(limit: float) -> list[Measured]:
+    from shipworthy.deployment.monitoring.alarm import share_log_e, threshold
     from shipworthy.deployment.monitoring.look import FAMILIES
 
-    bar = threshold(per_year=8_760, families=len(FAMILIES))
-    cried = {risk: sum(bool((_path(limit, _wrong(risk, 400, seed)) >= bar).any()) for seed in range(100))
-             for risk in (0.15, 0.18)}
-    return float(sum(cried.values())), f"page at M ≥ {bar:,.0f}; runs that did, by risk: {cried}"
+    bar, looks = threshold(per_year=8_760, families=len(FAMILIES)), 400
+    pages, plain, n = {}, {}, LOOK * np.arange(1.0, looks + 1)
+    for risk in (0.15, 0.18):
+        wrong = [_wrong(risk, looks, seed) for seed in range(RUNS)]
+        pages[risk] = sum(bool((_path(limit, one) >= bar).any()) for one in wrong)
+        plain[risk] = sum(bool((share_log_e(np.cumsum(one), n, limit) >= np.log(40)).any()) for one in wrong)
+    note = f"page at M ≥ {bar:,.0f}; runs of {RUNS} that did {pages}; the e-process without restart {plain}"
+    return [(float(pages[0.15]), note), (pages[0.18] / (RUNS * looks / bar), f"{RUNS * looks / bar:.1f} allowed")]
 
 
 def _million(limit: float) -> Measured:

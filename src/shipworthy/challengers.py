@@ -252,7 +252,8 @@ def tried(
     it, from which "as last time" takes its shares; lag: how many rows ago the last known outcome lies.
     """
     names, rules, made = able(ground.project), ground.project.renew, {}
-    for name in names:
+    goes_on = rules.continual and ground.recipe.learner == "online"
+    for name in sorted(names, key=lambda name: not (goes_on and name == "online")):  # then to learn on costs least
         progress(f"trying candidates: {name}")
         found = PROCEDURES[name](ground)
         if found is not None:
@@ -277,7 +278,7 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
     kept: list[Made] = []
 
     def teach(table: Table, rows: Split, ledger: Ledger) -> tuple[Learned, Margin]:
-        meter, rules, begun = start(), ground.project.learning, time.monotonic()
+        meter, rules, begun, cpu = start(), ground.project.learning, time.monotonic(), cpu_seconds()
         old = known - sum(row < known for row, _ in ledger.dropped_rows)
         recent = np.sort(np.r_[rows.learn, rows.tune])
         recent, learn = recent[recent >= old], np.sort(rows.learn)
@@ -290,7 +291,7 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
                           hint="wait for more labels")
         kept[:] = [made]
         cut = table.take(rows.learn), table.take(rows.tune)
-        chosen = _candidate(made, cut[1], time.monotonic() - begun)
+        chosen = _candidate(made, cut[1], time.monotonic() - begun, cpu_seconds() - cpu)
         rungs = (chosen,) if made.recipe.learner == "trivial" else (_trivial(again, *cut), chosen)
         return Learned(rungs, chosen, f"renewal: {name}: {made.told}", stop(meter, rules)), made.margin
 
@@ -375,17 +376,17 @@ def _trivial(ground: Ground, learn: Table, tune: Table) -> Candidate:
     model = ground.champion
     made: Fitted = ground.learners["trivial"].function(model.inputs(learn), model.truth(learn), ground.job)
     one = Made("trivial", model.with_program(made.program), made.margin, Recipe("trivial", dict(made.settings)), "")
-    return replace(_candidate(one, tune, 0.0), glass_box=True)
+    return replace(_candidate(one, tune, 0.0, 0.0), glass_box=True)
 
 
-def _candidate(made: Made, tune: Table, seconds: float) -> Candidate:
+def _candidate(made: Made, tune: Table, seconds: float, cpu: float) -> Candidate:
     model, sample = made.model, made.model.inputs(tune)[:200]
     scores, truth = model.score(tune), model.truth(tune)
     metric = r2(truth, scores) if model.task == "regression" else quality(scores, truth, model.task)
     figures = Figures(
         loss=float(row_losses(scores, truth, model.task).mean()), metric=float(metric),
         complexity=model.program.complexity, bytes=sum(map(len, model.program.files().values())),
-        row_microseconds=row_microseconds(model.program, sample), fit_seconds=seconds, cpu_seconds=cpu_seconds(),
+        row_microseconds=row_microseconds(model.program, sample), fit_seconds=seconds, cpu_seconds=cpu,
         library_difference=float(np.max(np.abs(model.program.margin(sample) - made.margin(sample)), initial=0.0)))
     glass = made.recipe.learner in ("trivial", "linear", "tree", "additive", "online")
     return Candidate(made.recipe.learner, glass, model, figures, scores, dict(made.recipe.settings))

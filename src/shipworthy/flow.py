@@ -184,7 +184,7 @@ def study(
     at_hand: Case = {}
     taught: Mapping[str, Any]
     if teach is not None:
-        taught = _heard(*teach(table, rows, ledger), cut, project, known, at_hand)
+        taught = _heard(*teach(table, rows, ledger), cut, project, known=known, at_hand=at_hand)
     else:
         taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
                       {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
@@ -323,11 +323,11 @@ def _taught(cut: Parts, project: Project, known: Registry, progress: Progress, a
     """What was learnt, and what only the library models can show, judged while they are at hand."""
     ready = encoders(cut.learn, project)
     learned, margins = learn(cut, ready, project, learners=known.of("learner"), progress=progress)
-    return _heard(learned, margins[learned.chosen.learner], cut, project, known, at_hand)
+    return _heard(learned, margins[learned.chosen.learner], cut, project, known=known, at_hand=at_hand)
 
 
 def _heard(
-    learned: Learned, margin: Any, cut: Parts, project: Project, known: Registry, at_hand: Case
+    learned: Learned, margin: Any, cut: Parts, project: Project, *, known: Registry, at_hand: Case
 ) -> dict[str, Any]:
     at_hand["library"] = margin
     case: Case = {"model": learned.chosen.model, "parts": cut, **at_hand}

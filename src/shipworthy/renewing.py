@@ -87,8 +87,8 @@ def renewal(
     rows, tail = updating.next_training(seen.known, seen.fresh, tail=newest_share(release.model, seen.fresh))
     ground, before = _ground(place, release, seen, seen.fresh.rows - tail.rows), rows
     found = tried(ground, tail, before=before, lag=seen.lag, progress=progress)
-    heard = (admitted, found.contest.finding) if found.made else (admitted,)
     winner, search = found.contest.winner, place.project.renew.search
+    heard = (admitted, found.contest.finding) if found.made or search == "never" else (admitted,)
     if not winner and (search == "never" or tail.rows < contests.FEWEST_TAIL):
         return _lost(place, actor, release, Renewal(False, f"the champion stays: {heard[-1].sentence}", heard))
     teach, made = taught(winner, ground, seen.known.rows) if winner else (None, [])

@@ -100,7 +100,7 @@ ROWS: tuple[Row, ...] = (
         absent="weak supervision is not in this release of the tool"),
     Row("solutions.automl", "Automated learning", "A good model under a declared budget",
         absent="judged by `learning.search-cost` and `learning.complexity`"),
-    Row("solutions.shift", "Shift", "Detection and mitigation", absent="mitigation is not in this release of the tool"),
+    Row("solutions.shift", "Shift", "Could a shift be corrected before labels come?"),
     Row("solutions.datasheets", "Datasheets", "Is the datasheet filled?"),
     Row("solutions.data-oriented", "Stored tables", "Can any run be replayed from stored data?",
         absent="replay is not yet held to a check"),

@@ -82,6 +82,8 @@ def adapt(
             raise Misuse("the project no longer makes the champion's model: its rows, settings or code changed",
                          where=champion.short, hint="make a release of the project as it is: shipworthy run")
         built = flow.released(place, _thinned(place, case, found.model, found.kept), progress=step)
+    history.record(place.store, actor=place.project.project.trainer, role="trainer", action="adapt",
+                   subject={"release": built.release.id, "champion": champion.id}, why=found.sentence)
     return Adaptation(found.sentence, found.findings, built.release)
 
 

@@ -16,6 +16,7 @@ from shipworthy.core.meters import own_meters
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import FULL, Tallies
+from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.alerts.silence import silences
 from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
@@ -46,11 +47,13 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     labels: instead of those of the log; the log is then read whole.
     """
     grid, mine = stored(release)["grid"], own_meters(place.registry)
+    named = place.project.watch.confirmed
+    confirmed = read(place.resolve(named), plugins=place.plugins()) if named else None
 
     def judged(seen: Tallies, state: State | None, whole: Tallies, beside: Tallies | None = None) -> Watched:
         quiet = silences(ledger(place.store), release.id) if state is not None else ()
         found = watch(grid, seen, place.project, state=state, release=release.id, beside=beside, silences=quiet,
-                      own=mine)
+                      own=mine, confirmed=confirmed)
         return replace(found, findings=(due(place, release, whole), *found.findings))
 
     def given(log: Table, state: State | None = None) -> Watched:

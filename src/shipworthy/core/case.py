@@ -44,6 +44,7 @@ SUBJECTS: dict[str, str] = {
     "labels": "what came true, late (Table)",
     "tallies": "what was served and what came true, counted (core.tallies.Tallies)",
     "beside": "the same of what was held back and answered by another policy (core.tallies.Tallies)",
+    "confirmed": "rows that people called strange or fine (Table: prediction_id, verdict)",
     "tables": "the versioned tables of the store (callable name → versions)",
     "code": "the user's own code files (tuple of paths)",
     "steps": "functions that make the above again (core.case.Steps)",

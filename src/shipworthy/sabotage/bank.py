@@ -20,6 +20,7 @@ MAY_BE_UNKNOWN = {
     "encrypted-scoring": "TenSEAL, which encrypts, is an extra; without it only the secret key is looked for",
     "estimated-performance": "an estimate without labels has a wide interval; on some draws it reaches the tolerance",
     "fairness": "on some draws of 600 holdout rows the interval of the ratio reaches the limit",
+    "shift-mitigation": "on some draws of 700 thinned rows chance can explain what the correction gains",
     "threshold-stands": "on some draws of 1,050 rows chance can explain the regret",
 }
 

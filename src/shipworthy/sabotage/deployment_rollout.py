@@ -74,10 +74,12 @@ def challenger_over_its_share(case: Case) -> Case:
 
 @sabotage("challenger-five-points-worse", check="rollout")
 def challenger_five_points_worse(case: Case) -> Case:
-    """A challenger that errs on five rows of a hundred more than the champion; of a number, by half the spread."""
-    before = served(case, 0)
-    known = dict(zip(before["labels"].words("prediction_id"), before["labels"].words("label"), strict=True))
-    truth = np.array([known.get(one) for one in before["log"].words("prediction_id")], object)
+    """A challenger that is sure and wrong on five rows of a hundred that it had right; of a number, far off on each."""
+    halves = [served(case, seed) for seed in (0, 1)]
+    both = {name: Table.of(pa.concat_tables([half[name].data for half in halves]), name=name)
+            for name in ("log", "labels")}
+    known = dict(zip(both["labels"].words("prediction_id"), both["labels"].words("label"), strict=True))
+    truth = np.array([known.get(one) for one in both["log"].words("prediction_id")], object)
     classes = case["model"].sheet.classes
 
     def worse(columns: dict[str, Any], rows: Mask) -> None:
@@ -85,8 +87,12 @@ def challenger_five_points_worse(case: Case) -> Case:
             columns["score"][rows] += 0.5 * columns["score"].std()
             return
         right = rows & (columns["decision"] == truth)
-        drawn = np.random.default_rng(12).random(len(rows)) < 0.05 * rows.sum() / max(1, right.sum())
+        had = np.where(truth == classes[-1], columns["score"], 1 - columns["score"])  # by coin: right by its chance
+        had = had if halves[0]["grid"].facts.by_coin else np.ones(len(rows))
+        hit = right & (np.random.default_rng(12).random(len(rows)) < 0.05 * rows.sum() / max(1.0, had[right].sum()))
         after = dict(zip(classes, (*classes[1:], classes[0]), strict=True))
-        columns["decision"][right & drawn] = [after[word] for word in columns["decision"][right & drawn]]
+        columns["decision"][hit] = [after[word] for word in columns["decision"][hit]]
+        if len(classes) == 2:
+            columns["score"][hit] = np.where(columns["decision"][hit] == classes[1], 0.999, 0.001)
 
-    return shared(before, 0, change=worse)
+    return shared({**halves[0], **both}, 0, change=worse)

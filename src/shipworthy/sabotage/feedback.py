@@ -16,7 +16,7 @@ from shipworthy.metrics.loops import simulated
 from shipworthy.sabotage.deployment_monitoring import served, tallied
 
 Case = Mapping[str, Any]
-TIMES, SCALE, GAIN, SHARE = 10, 0.1, 0.5, 0.05
+TIMES, SCALE, GAIN, SHARE = 16, 0.1, 0.5, 0.05
 
 
 @twin("loop-gain")
@@ -54,7 +54,7 @@ def only_the_accepted_are_labelled(case: Case) -> Case:
 
 
 def noisy(case: Case, seed: int, *, gain: float) -> Case:
-    """The case with ten times its traffic, noise on the scores, and labels that heed it with a gain."""
+    """The case with sixteen times its traffic, noise on the scores, and labels that heed it with a gain."""
     found, random = many(case, seed), np.random.default_rng([13, seed])
     model: Model = case["model"]
     log, labels = found["log"], found["labels"]
@@ -73,7 +73,7 @@ def noisy(case: Case, seed: int, *, gain: float) -> Case:
 
 
 def held_back(case: Case, seed: int, *, gain: float) -> Case:
-    """The case with ten times its traffic, one row in twenty held back, and alarms about the others that come true."""
+    """The case with sixteen times its traffic, one row in twenty held back, and alarms about the others that come true."""
     found, random = many(case, seed), np.random.default_rng([17, seed])
     model: Model = case["model"]
     log, labels = found["log"], found["labels"]
@@ -89,14 +89,13 @@ def held_back(case: Case, seed: int, *, gain: float) -> Case:
 
 def parted(case: Case, log: Table, labels: Table) -> Case:
     """The case with a log of which some is held back, each part counted by itself."""
-    found = tallied(case, log=log, labels=labels)
     held = log.words("arm") == "holdback"
-    parts = [tallied(found, log=log.take(some), labels=labels)["tallies"] for some in (~held, held)]
-    return {**found, "tallies": parts[0], "beside": parts[1]}
+    rest, beside = (tallied(case, log=log.take(some), labels=labels)["tallies"] for some in (~held, held))
+    return {**case, "log": log, "labels": labels, "tallies": rest, "beside": beside}
 
 
 def many(case: Case, seed: int) -> Case:
-    """The clean traffic ten times over, each row with an id of its own."""
+    """The clean traffic sixteen times over, each row with an id of its own."""
     found = served(case, seed)
     return {**found, "log": _repeated(found["log"]), "labels": _repeated(found["labels"])}
 

@@ -35,10 +35,11 @@ from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_drift as drift_faults
 from shipworthy.sabotage import deployment_monitoring as faults
 from shipworthy.sabotage import feedback as loops
+from shipworthy.sabotage import outliers as odd
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-BANK = [*vars(faults).values(), *vars(loops).values(), *vars(drift_faults).values()]
+BANK = [*vars(faults).values(), *vars(loops).values(), *vars(odd).values(), *vars(drift_faults).values()]
 PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
 TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
 

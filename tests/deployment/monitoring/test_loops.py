@@ -80,7 +80,7 @@ def alarmed(case: Case) -> Case:
 def test_what_a_holdback_lacks_is_told_share_by_share(alarmed: Case) -> None:
     found = holdback(alarmed["project"], alarmed["grid"], alarmed["tallies"], alarmed["beside"])
     assert found.verdict == "fail"
-    assert found.sentence.startswith(f"Of {found.n:,} rows held back and {60_000 - (found.n or 0):,} others: 100.0% "
+    assert found.sentence.startswith(f"Of {found.n:,} rows held back and {96_000 - (found.n or 0):,} others: 100.0% "
                                      "and 100.0% have a label (")
     assert 'have the label "yes" (-' in found.sentence
     assert found.sentence.endswith("at most 5% apart is allowed; no column differs.")

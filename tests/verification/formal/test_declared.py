@@ -8,14 +8,17 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import shipworthy_check
 from shipworthy.core.evidence import Evidence
+from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
-from shipworthy.core.project import Domain, Project, Property
+from shipworthy.core.project import Domain, Project, Property, parse
 from shipworthy.core.proof import Proof
 from shipworthy.core.release import Identity, Manifest, Release
+from shipworthy.core.table import Table
 from shipworthy.learning.selection.ladder import train
 from shipworthy.verification.formal.claimed import certificate, declared
 from shipworthy.verification.formal.declared import certificates, proofs
@@ -177,6 +180,21 @@ def test_in_the_provable_profile_a_protected_column_meets_no_other(clean: dict[s
     reads = [inputs_of(term.arrays, root) for root in term.arrays["root"].tolist()]
     assert {place} in reads
     assert all(one == {place} for one in reads if place in one)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1.7e9])
+def test_an_order_of_a_number_is_proved_whatever_its_size(offset: float) -> None:
+    random = np.random.default_rng(0)
+    carat, depth = random.random(1_500), random.random(1_500)
+    told = {"carat": carat, "depth": depth, "price": offset + 1e4 * carat**2 + 500 * depth + random.normal(size=1_500)}
+    table = Table.of(pa.table(told), name="stones")
+    table = table.with_schema(table.schema.replace("price", role="target"))
+    project = parse('[project]\nname = "stones"\n[data]\ntarget = "price"\n[learning]\nprofile = "provable"\n'
+                    '[[property]]\nclaim = "never falls when carat rises"\n'
+                    '[[property]]\nclaim = "never rises when carat rises"\n')
+    parts = Parts(table.head(1_200), table.head(0), table.take(np.arange(1_200, 1_500)))
+    model = train(parts.learn, project=msgspec.structs.replace(project, property=project.property[:1]))
+    assert [one.status for one in proofs(project, model, parts)] == ["proved", "refuted"]
 
 
 def inputs_of(arrays: Any, node: int) -> set[int]:

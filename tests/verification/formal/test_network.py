@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from shipworthy.core.program import Program
+from shipworthy.core.program import Program, Term
 from shipworthy.core.project import Property
 from shipworthy.core.table import Floats
 from shipworthy.kernels import dense
@@ -31,8 +31,10 @@ from shipworthy.verification.formal.claims import (
 )
 from shipworthy.verification.formal.declared import certificates, proofs
 from shipworthy.verification.formal.families import Prover
-from shipworthy.verification.formal.layers import ACTIVATED
+from shipworthy.verification.formal.layers import ACTIVATED, relaxed
 from shipworthy.verification.formal.linear import near_span
+from shipworthy.verification.formal.local import local_queries_decided
+from shipworthy.verification.formal.network import parting
 from shipworthy_check import Rejected, check, read
 
 from .networks import listed, most_gained, network_of
@@ -149,6 +151,22 @@ def test_the_activations_of_the_kernel_lie_as_near_to_the_true_ones_as_the_bound
     assert np.abs(dense.ACTIVATIONS["logistic"](x) - 1 / (1 + np.exp(-x.astype(np.longdouble)))).max() < ACTIVATED
 
 
+def test_kernel_and_bounds_give_single_rows_the_same_margin_and_an_altered_bound_is_seen() -> None:
+    random = np.random.default_rng(0)
+    for seed in range(60):
+        outputs, _ = weights_of(seed)
+        program = network_of(seed, outputs)
+        rows = np.stack([random.normal(0, 3, 40), random.normal(0, 3, 40), random.integers(0, 3, 40)], axis=1)
+        rows[random.random(rows.shape) < 0.2] = np.nan
+        assert parting(program, rows) is None, seed
+        arrays = dict(program.terms[0].arrays)
+        arrays["bias0"] = arrays["bias0"] + 1e-6
+        other = replace(program, terms=(Term(program.terms[0].kind, arrays),))
+        object.__setattr__(other, "scorer", program.scorer)  # a kernel that was made of other arrays
+        moved = np.abs(other.margin(rows) - replace(other).margin(rows)).max()
+        assert (parting(other, rows) is not None) == (moved > 1e-9), seed
+
+
 # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -206,6 +224,17 @@ def test_a_token_dropped_added_or_changed_is_seen(tmp_path: Path) -> None:
         assert not accepted(replace(found, certificate=forged), [], tmp_path, program), tokens
 
 
+def test_rules_that_leave_no_row_are_proved_and_checked(tmp_path: Path) -> None:
+    program, domain = network_of(2), Domain((Span(-2, -1, False), Span(1, 2, False), Span(codes=(0, 1, 2))), (),
+                                            ((0, 1),))
+    found = ask(program, domain, Below(-1e6))
+    assert found.status == "proved"
+    assert found.certificate is not None
+    assert accepted(found, [], tmp_path, program)
+    loose = replace(found.certificate, parts=(replace(found.certificate.parts[0], rules=({"at_least": [1, 0]},)),))
+    assert not accepted(replace(found, certificate=loose), [], tmp_path, program)
+
+
 # ── declared properties ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -223,3 +252,34 @@ def test_properties_of_a_released_network_are_decided_and_checked(clean: dict[st
         (tmp_path / name).write_bytes(raw)
     for raw in files.values():
         check(raw, [read(tmp_path)])
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_row_outside_the_domain_is_not_proved_to_keep_its_decision(place: int) -> None:
+    row = np.array([0.0, 0.0, 0.0])
+    row[place] = 9.0
+    found = ask(network_of(3), WIDE, Robust(row, (0.1, 0.1, 0.0)))
+    assert (found.status, found.why) == ("unknown", "the row lies outside the domain")
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_an_activation_lies_between_its_lines(activation: str) -> None:
+    random = np.random.default_rng(0)
+    low = np.concatenate([random.normal(0, 3, 4_000), random.normal(0, 1e6, 50)])
+    high = low + np.concatenate([random.choice([1e-14, 1e-6, 0.1, 1, 5], 4_000) * random.random(4_000),
+                                 random.random(50) * 1e6])
+    over, top, under, bottom = (side.astype(np.longdouble) for side in relaxed(activation, low, high))
+    for share in np.linspace(0, 1, 21):
+        x = np.clip(low + share * (high - low), low, high).astype(np.longdouble)
+        half = np.exp(-np.abs(x))
+        true = {"relu": np.maximum(x, 0), "identity": x, "tanh": np.tanh(x),
+                "logistic": np.where(x > 0, 1 / (1 + half), half / (1 + half))}[activation]
+        assert (under * x + bottom <= true).all()
+        assert (true <= over * x + top).all()
+
+
+def test_errors_of_measurement_are_decided_for_a_network_as_for_trees(clean: dict[str, Any]) -> None:
+    model = clean["steps"].train(clean["parts"].learn, learner="network")
+    finding = local_queries_decided(model, clean["parts"], clean["arrived"], clean["steps"])
+    assert finding.verdict == "pass", finding.sentence
+    assert finding.sentence.endswith("0 are not decided; at least 95% must be.")

@@ -91,6 +91,7 @@ class Watching(Part, frozen=True):
     window: how much traffic is judged at a time. zone: whose clock tells the hour of the week, such as "Europe/Berlin".
     segments: columns by each of whose values traffic is counted apart, the twenty most frequent of each. every: minutes
     between two looks of the keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look.
+    confirmed: a table of prediction_id and verdict, strange or fine, from which strange rows are learnt.
     """
 
     pages_per_year: float = 1.0
@@ -100,4 +101,5 @@ class Watching(Part, frozen=True):
     window: Literal["hour", "day", "week"] = "day"
     zone: str = "UTC"
     segments: tuple[str, ...] = ()
+    confirmed: str = ""
     every: Annotated[float, msgspec.Meta(ge=0)] = 0.0

@@ -12,9 +12,11 @@ from shipworthy.core.project import Project
 from shipworthy.core.tallies import Sample, Tallies
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, RECENT, recent_risk, risk_limit
 from shipworthy.deployment.monitoring.joint import density_ratio
+from shipworthy.deployment.monitoring.onset import Onset, rises
 from shipworthy.marks import check
 
 DRAWS = 300
+QUIET_LABELS = 100_000.0  # labels between false alarms of when the loss began to rise
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,15 @@ def concept_drift(project: Project, grid: Reference, tallies: Tallies) -> Findin
              f"{found.concept:+.3f} from another relation (95 % interval {found.low:+.3f} to {found.high:+.3f}, "
              f"{found.n:,} labels)")
     if found.low > tolerance:
-        return say("fail", f"Concept drift: {parts}.", **facts, remedy="shipworthy renew with the newest labels")
+        return say("fail", f"Concept drift: {parts}{_since(tallies.sample)}.", **facts,
+                   remedy="shipworthy renew with the newest labels")
     if found.high > tolerance and high > limit:
         return say("unknown", f"Concept drift cannot be excluded: {parts}.", **facts, remedy="wait for more labels")
     return say("pass", f"No concept drift: {parts}.", **facts)
+
+
+def _since(sample: Sample) -> str:
+    """When the loss began to rise, in words, where labels in the order of their arrival show it."""
+    loss = sample.labelled.loss / FIXED
+    found = rises(Onset(), loss, bar=QUIET_LABELS)[1]
+    return f"; it began {len(loss) - 1 - found[-1].at + found[-1].labels:,} sampled labels ago" if found else ""

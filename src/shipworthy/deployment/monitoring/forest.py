@@ -16,7 +16,7 @@ from shipworthy.core.grid import Cells, Grid, Plan
 from shipworthy.core.program import Program, Term, Trees
 from shipworthy.core.table import Floats, Ints
 
-TREES = 200
+TREES = 100
 TREE_ROWS = 1_024
 ROUNDED = 1_024  # path lengths are kept in this fraction of a step, so that their sum is exact
 
@@ -31,7 +31,7 @@ def grow(plan: Plan, planned: Grid, cells: Mapping[str, Ints], *, seed: int = 0)
 
     rows = readings(plan, planned, cells)
     made = IsolationForest(n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed).fit(rows)
-    arrays = _joined([_lowered(one.tree_) for one in made.estimators_])
+    arrays = _snapped(_joined([_lowered(one.tree_) for one in made.estimators_]), plan, planned)
     names = [f"{side} of {column.name}" for side in ("value", "rank") for column in plan.columns]
     return Program(tuple(map(Input, names)), (Term(Trees(narrow=True), arrays),), "identity", label="isolation forest")
 
@@ -78,12 +78,30 @@ def _lowered(tree: Any) -> dict[str, Any]:
     """The arrays of one scikit-learn tree, as `kernels.pure.trees` reads them; children come after their parents."""
     inner = tree.children_left >= 0
     place = np.where(inner, np.cumsum(inner) - 1, -np.cumsum(~inner))
-    below = np.zeros(tree.node_count)
-    for node in np.flatnonzero(inner):
-        below[[tree.children_left[node], tree.children_right[node]]] = below[node] + 1
+    below, level = np.zeros(tree.node_count), np.zeros(1, np.int64)
+    steps = 0
+    while level.size:
+        below[level], steps = steps, steps + 1
+        level = level[inner[level]]
+        level = np.concatenate([tree.children_left[level], tree.children_right[level]])
     leaf = np.rint((below + path_length(tree.n_node_samples))[~inner] * ROUNDED)
     return {"root": int(place[0]), "feature": tree.feature[inner], "threshold": tree.threshold[inner],
             "left": place[tree.children_left[inner]], "right": place[tree.children_right[inner]], "leaf": leaf}
+
+
+def _snapped(arrays: dict[str, Any], plan: Plan, planned: Grid) -> dict[str, Any]:
+    """The same with every threshold moved down to the next reading that a cell can have: it parts the same cells.
+
+    So there are few different ones, and the file is small.
+    """
+    places = [_places(column, planned.columns[column.name]) for column in plan.columns]
+    threshold = arrays["threshold"].copy()
+    for side in (0, 1):
+        for k, place in enumerate(places):
+            held = np.unique(place[:, side].astype(np.float32)).astype(np.float64)
+            at = arrays["feature"] == side * len(places) + k
+            threshold[at] = held[np.searchsorted(held, threshold[at], side="right") - 1]
+    return {**arrays, "threshold": threshold}
 
 
 def _joined(trees: list[dict[str, Any]]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import ColumnTests, column_drift, judge_stream
+from shipworthy.deployment.monitoring.confirmed import confirmed_outliers
 from shipworthy.deployment.monitoring.counting import counting, tally
 from shipworthy.deployment.monitoring.eprocess import follow, fresh
 from shipworthy.deployment.monitoring.estimate import estimated_performance
@@ -54,7 +55,7 @@ from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
 CHECKS = (column_drift, joint_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate,
-          concept_drift, feedback, loop_gain, holdback)
+          confirmed_outliers, concept_drift, feedback, loop_gain, holdback)
 BY_COLUMN = ("broken", "drift")
 
 
@@ -139,16 +140,19 @@ class Watched:
 def watch(
     reference: Reference, tallies: Tallies, project: Project, *, state: State | None = None, release: str = "",
     beside: Tallies | None = None, silences: tuple[Silence, ...] = (), own: tuple[OwnMeter, ...] = (),
+    confirmed: Table | None = None,
 ) -> Watched:
     """Findings, incidents and windows of a release's traffic since `state`, or since its first row.
 
     Windows are cut by arrival; the last one is tested now and again once it is full. Looking often finds no more by
     chance than looking once. beside: what another release answered of that traffic, counted over this reference.
     silences: what pages nobody, and until when. own: meters of the user that were counted.
+    confirmed: prediction_id and verdict of rows that people called strange or fine.
     """
     tallies, held = apart(tallies)
     beside = held if beside is None else beside
     case = {"grid": reference, "project": project, "tallies": tallies, "beside": beside}
+    case |= {} if confirmed is None else {"confirmed": confirmed}
     findings = _findings(project, case)
     known, rows = state or State(), int(tallies.rows.whole.total("rows")[0])
     if not rows:
@@ -193,7 +197,8 @@ def _findings(project: Project, case: dict[str, object]) -> tuple[Finding, ...]:
     for function in CHECKS:
         facts = getattr(function, MARK)
         marked = Marked(facts["name"], function, facts, function.__module__)
-        found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
+        if set(marked.subjects) <= set(case):
+            found.append(run(marked, case, project.checks.get(marked.name, {}), Judged()))
     return tuple(found)
 
 

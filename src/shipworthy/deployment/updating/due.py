@@ -49,7 +49,7 @@ def renewal_due(project: Project, release: Release, profile: Profile, grid: Refe
     grown = f"{n:,} mature labels beside the {profile.rows:,} rows that it learnt from"
     if n < FEWEST and not rules.days:
         return say("unknown", f"Too little is known since the release: {grown}.", **facts,
-                   remedy="send labels: shipworthy label")
+                   remedy="send what came true: POST /v1/labels")
     until = f" of at most {rules.days:g}" if rules.days else ""
     return say("pass", f"The champion is not due for renewal: {age:.0f} days old{until}, no harm shown, {grown}.",
                **facts)

@@ -29,7 +29,7 @@ from shipworthy.verification.formal.scope import Scope, scope
 
 SECONDS, ALL_SECONDS, NODES = 15.0, 60.0, 200_000
 ROW_SECONDS, MOST_ROWS, TRIED = 0.25, 200, 2_000
-TOLERANCE = 1e-9
+TOLERANCE, ROUNDED = 1e-9, 1e-12
 KEPT = 8
 _known: dict[str, tuple[Proof, ...]] = {}
 
@@ -86,11 +86,13 @@ class _Case:
 
     @cached_property
     def fine(self) -> float:
-        """A fall of the margin that is none: a billionth of what answers span, where that is more than one."""
+        """A fall of the margin that is none: a billionth of what answers span, where that is more than one; and never
+        less than a trillionth of the largest answer, which is what rounding alone does to large sums."""
         spans = np.array([(np.nanmin(column), np.nanmax(column)) if np.isfinite(column).any() else (0.0, 0.0)
                           for column in np.where(np.isfinite(self.rows[0]), self.rows[0], np.nan).T])
         least, most = margin_bounds(self.model.program, spans[:, 0], spans[:, 1])
-        return TOLERANCE * max(1.0, float(np.abs(most - least).max()))
+        largest = float(np.abs([least, most]).max())
+        return max(TOLERANCE * max(1.0, float(np.abs(most - least).max())), ROUNDED * largest)
 
     def one_margin(self) -> None:
         if self.model.program.outputs > 1:

@@ -143,6 +143,8 @@ def _robust(program: Program, claim: Robust, domain: Domain) -> Verdict:
     box, margin = domain.but(near), program.margin(claim.row[None, :])[0]
     goals = [Below(goal, weights) for weights, goal in rivals(margin, claim.cut)]
     found = [_below(program, goal, box) for goal in goals]
+    if any(math.isinf(one.high) and one.high < 0 for one in found):
+        return Verdict("unknown", -math.inf, math.inf, why="the row lies outside the domain")
     worst = next((one for status in ("refuted", "unknown") for one in found if one.status == status), found[0])
     parts = tuple(part for one in found if one.certificate for part in one.certificate.parts)
     return replace(worst, certificate=Certificate((program.digest,), parts) if worst.status == "proved" else None)

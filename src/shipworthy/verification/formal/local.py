@@ -17,12 +17,14 @@ from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Table
 from shipworthy.marks import check
 from shipworthy.metrics.intervals import clopper_pearson, paired_mean_difference
+from shipworthy.verification.formal import network
 from shipworthy.verification.formal.claims import Budget, Domain, Robust, Span, Verdict
 from shipworthy.verification.formal.decision import margin_cut
 from shipworthy.verification.formal.families import Prover
 from shipworthy.verification.formal.selftest import disagreement, hostile
 
 ROUNDING = "a row comes within rounding of the limit"
+SELFTEST_ROWS = 200  # that a network is tested on
 SELFTEST_LEAVES = 20_000_000  # rows times leaves that a self-test looks at
 
 
@@ -148,6 +150,8 @@ def _parting(model: Model, parts: Parts) -> Floats | None:
     """A row of which proofs and kernel think differently; None if there is none, or nothing that is searched."""
     inputs = model.inputs(parts.learn.head(2_000))
     prover = Prover(model.program, learnt_domain(model, inputs))
+    if network.is_network(model.program):
+        return network.parting(model.program, inputs[:SELFTEST_ROWS])
     if not prover.searched:
         return None
     ensemble = prover.ensemble

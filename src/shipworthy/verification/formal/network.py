@@ -36,7 +36,7 @@ from shipworthy.verification.formal.ensemble import without
 from shipworthy.verification.formal.hunting import Hunt, Hunted, Sought
 from shipworthy.verification.formal.layers import Above, Net, extremes, highest, network, steepness
 from shipworthy.verification.formal.linear import near_span
-from shipworthy.verification.formal.regions import Boxes, region
+from shipworthy.verification.formal.regions import Boxes, joined, region
 
 MOST_ENDS = 20_000  # a certificate of more would take its reader minutes
 GRID = 17
@@ -188,10 +188,10 @@ class _Asked:
     def answer(self, budget: Budget) -> tuple[Hunted, Part | None]:
         """What the search came to, and the part of a certificate if it is short enough."""
         found = Hunt(self.sought, self.domain, self.goal).run(self.root, budget)
-        if found.state != "below" or not 0 < found.ends <= MOST_ENDS:
-            return found, None
         sure = found.upper + 4 * self.sought.guard + 1e-9 * max(1.0, abs(found.upper))
         goal = self.goal if math.isfinite(self.goal) else sure
+        if found.state != "below" or found.ends > MOST_ENDS or self.root.empty[0] or not math.isfinite(goal):
+            return found, None
         rules = tuple([{"one_of": list(group)} for group in self.domain.one_of]
                       + [{"at_least": list(pair)} for pair in self.domain.at_least])
         levels = np.diff(self.root.first).tolist()
@@ -216,6 +216,26 @@ def _written(span: Span, levels: int) -> list[object]:
 def is_network(program: Program) -> bool:
     """Whether a program is one network and nothing else."""
     return len(program.terms) == 1 and isinstance(program.terms[0].kind, Dense)
+
+
+def parting(program: Program, rows: Floats) -> Floats | None:
+    """The first of some rows that kernel and bounds give different margins; None if there is none.
+
+    The bounds of a box that holds one row alone leave nothing but rounding.
+    """
+    net = network(program)
+    if net is None:
+        return None
+    domain = Domain(tuple(Span(codes=tuple(range(one.levels))) if one.levels else Span() for one in program.inputs))
+    own = _Claims(program, net, domain, Budget())
+    boxes = joined([own.root(domain.but({place: near_span(span, float(x), 0.0) for place, (span, x) in enumerate(
+        zip(domain.spans, row, strict=True))}), [net]) for row in rows])
+    for weights in np.eye(program.outputs):
+        sought = Total((Side(net, program, tuple(weights.tolist())),), own.root(domain, [net]))
+        off = np.abs(sought.bounds(boxes)[0] - sought.values(rows)) > 4 * sought.guard
+        if off.any():
+            return np.asarray(rows[int(off.argmax())])
+    return None
 
 
 def decide(program: Program, claim: Claim, domain: Domain, budget: Budget) -> Verdict:
@@ -281,7 +301,7 @@ class _Claims:
                 return Verdict("refuted", found.best, found.upper, found.row, nodes=nodes)
             if found.state == "unknown":
                 why = why or (WITHIN_ROUNDING if found.stuck else BUDGET_ENDED)
-            whole = whole and (part is not None or not found.ends)
+            whole = whole and part is not None
             parts += [part] if part is not None else []
         if why:
             return Verdict("unknown", low, high, row, nodes=nodes, why=why)
@@ -302,6 +322,8 @@ class _Claims:
     def robust(self, claim: Robust) -> Verdict:
         box = self.domain.but({place: near_span(self.domain.spans[place], float(x), float(claim.reach[place]))
                                for place, x in enumerate(claim.row)})
+        if self.root(box, [self.net]).empty[0]:
+            return Verdict("unknown", -math.inf, math.inf, why="the row lies outside the domain")
         margin = self.program.margin(np.asarray(claim.row, np.float64)[None])[0]
         if len(margin) == 1 and math.isinf(claim.cut):
             return Verdict("proved", -math.inf, math.inf)
