@@ -21,7 +21,7 @@ FEATURES = 256
 TURN = 2**12  # steps of a full turn
 SCALE = 32_767
 SQUARE = 2**15
-BLOCK = 2_048
+BLOCK = 512
 ONE_IN = 4
 FEWEST_SAMPLED = 200
 ENOUGH = 5_000  # rows from which the covariance is taken
@@ -44,9 +44,10 @@ class Fourier:
     def features(self, cells: Ints) -> npt.NDArray[np.int32]:
         """(n, D), each rint(32767·cos(xW + φ)). cells: (n, columns)."""
         turn = np.broadcast_to(self.start, (len(cells), FEATURES)).copy()
+        each = np.empty_like(turn)
         for column, phase in enumerate(self.phases):
-            turn += phase[cells[:, column]]
-        return np.asarray(_WAVE[turn & (TURN - 1)])
+            turn += np.take(phase, cells[:, column], axis=0, out=each, mode="clip")
+        return np.asarray(np.take(_WAVE, np.bitwise_and(turn, TURN - 1, out=turn)))
 
     def sums(self, cells: Ints, group: Ints, groups: int) -> Ints:
         """By group: how many rows, Σ‖z‖² in units of 2¹⁵, and Σz, (groups, D + 2); rows of group −1 count nowhere."""
