@@ -54,7 +54,7 @@ def estimates(name: str, before: Any, now: Any, role: dict[str, Any]) -> dict[st
     found: dict[str, Any] = {}
     for size in CHUNKS[name]:
         if name == "prices":
-            asked = [one for one in features(before, role)]
+            asked = features(before, role)
             metrics = ["mae"]
             estimator: Any = nml.DLE(feature_column_names=asked, chunk_size=size, metrics=metrics, **columns)
         else:

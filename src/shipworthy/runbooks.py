@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shipworthy import flow
+from shipworthy import flow, renewals
 from shipworthy.core.meters import own_meters
 from shipworthy.core.registry import Marked
 from shipworthy.core.settings.sinks import Runbook
@@ -159,7 +159,7 @@ def _act(place: Workspace, incident: Incident, book: Runbook) -> str:
     if book.step == "roll back":
         return f"release {flow.rollback(place, by='watch', why=why).short} is champion again"
     if book.step == "renew":
-        return flow.renew(place).sentence
+        return renewals.renew(place).sentence
     if book.step == "silence":
         until = datetime.now(UTC) + timedelta(days=book.days)
         silence(place.store, incident.release, by="watch", why=why, until=until, family=book.family)

@@ -62,7 +62,7 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         return judged(seen, state, seen)
 
     def own(state: State) -> Watched:
-        how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
+        how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
         count(place)
         counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
         since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
@@ -88,7 +88,7 @@ def since_release(
         known = None if labels is None else joined_labels(labels, place.project)
         return counted(release.model, grid, log, known, place.project, own=mine)
     count(place)
-    how = counting.counting(grid, segments=place.project.watch.segments, own=mine)
+    how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
     return read_counts(place.store.home / COUNTS).tallies(release.id, counting.nothing(how), since=-FULL, width=DAY)
 
 

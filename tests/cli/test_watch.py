@@ -21,6 +21,7 @@ def test_a_page_says_what_happened_what_it_costs_and_what_to_do() -> None:
         "PAGE (high, since 2023-11-14T22:13:20+00:00): The model does harm; harm: the labels prove it. "
         "Extra errors cost 12.50 EUR per 1,000 decisions.",
         "      → roll back, then renew: shipworthy rollback; shipworthy renew",
+        "      → docs/guides/runbooks.md#harm",
     ]
 
 
@@ -28,7 +29,7 @@ def test_an_incident_of_an_earlier_look_is_open_and_not_paged_again() -> None:
     medium = msgspec.structs.replace(INCIDENT, severity="medium", loss=None)
     found = lines(Watched((), (), (), State(incident=medium), 10))
     assert found[0] == "OPEN (medium, since 2023-11-14T22:13:20+00:00): The model does harm; harm: the labels prove it."
-    assert len(found) == 2
+    assert len(found) == 3
 
 
 def test_without_rows_it_says_how_to_get_some() -> None:

@@ -48,7 +48,8 @@ def refused(folder: Path, text: str) -> Misuse:
 def test_a_file_brings_every_kind_of_mark(guide: str, plugin_text: str) -> None:
     known = registry((guide,))
     assert known.plugins == (Plugin("my_checks.py", digest(plugin_text.encode()), (
-        ("connector", "logfmt"), ("learner", "centroids"), ("metric", "g_mean"), ("check", "doubts"),
+        ("connector", "logfmt"), ("learner", "centroids"), ("metric", "g_mean"), ("meter", "doubtful"),
+        ("sink", "file"), ("panel", "abstentions"), ("check", "doubts"),
         ("sabotage", "a model that doubts everything"))),)
     assert {"doubts", "requirements"} <= set(known.checks)
     assert {"centroids", "boosted"} <= set(known.of("learner"))
@@ -58,7 +59,7 @@ def test_a_file_brings_every_kind_of_mark(guide: str, plugin_text: str) -> None:
 
 
 def test_the_guide_s_file_keeps_the_contract_of_a_plugin(plugin_text: str) -> None:
-    assert conformity(plugin_text) == ([], 5)
+    assert conformity(plugin_text) == ([], 8)
 
 
 def test_a_plugin_s_connector_reads_its_suffix(guide: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from shipworthy.deployment.alerts.message import told
 from shipworthy.deployment.alerts.silence import until_of
 from shipworthy.deployment.monitoring.foreign import renamed
 from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.late import Cohort
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.errors import Misuse
 from shipworthy.runbooks import Attended
@@ -39,11 +40,12 @@ from shipworthy.store.workspace import Workspace, open_workspace
 @click.option("--until", default="", help="When the silence ends: a date, or a time.")
 @click.option("--family", default="", help="What is silenced: broken, drift, harm, bias, outliers; all by default.")
 @click.option("--by", default="", help="Who closes or silences.")
+@click.option("--cohorts", "by_day", is_flag=True, help="What has come of every prediction day, as a table.")
 @click.option("--try-sinks", is_flag=True, help="Send every [[sink]] a test message instead of looking.")
 @json_option
 def command(
     folder: Path, address: str, labels: str, *, columns: tuple[str, ...], report: Path | None, follow: bool,
-    every: float, why: str, hush: str, until: str, family: str, by: str, try_sinks: bool, as_json: bool
+    every: float, why: str, hush: str, until: str, family: str, by: str, by_day: bool, try_sinks: bool, as_json: bool
 ) -> None:
     """What moved since the release, whether it harms, and whether somebody should be called.
 
@@ -66,7 +68,7 @@ def command(
         log = renamed(table(address), columns) if address else None
         came = renamed(table(labels), columns, strict=log is None) if labels else None
         found = runbooks.attend(place, log=log, labels=came)
-        _show(found, as_json)
+        _show(found, as_json, by_day=by_day)
         if report is not None:
             write_bytes(report, runbooks.report(place, found.watched).encode())
             say(f"written: {report}")
@@ -109,14 +111,15 @@ def _follow(place: Workspace, every: float, other: object) -> None:
     Watcher(place, say, minutes=minutes).follow(stop, lambda found: _show(found, False))
 
 
-def _show(found: Attended, as_json: bool) -> None:
+def _show(found: Attended, as_json: bool, *, by_day: bool = False) -> None:
     watched = found.watched
     if as_json:
         put({"rows": watched.rows, "findings": watched.findings, "figures": watched.figures,
              "incidents": watched.incidents, "open": watched.incident, "silenced": watched.silenced, "done": found.done,
-             "undelivered": found.posted.waiting})
+             "undelivered": found.posted.waiting, "cohorts": watched.cohorts})
         return
-    for line in (*lines(watched), *(f"DONE  {step}" for step in found.done)):
+    for line in (*lines(watched), *(f"DONE  {step}" for step in found.done),
+                 *(days(watched.cohorts) if by_day else ())):
         click.echo(line)
     for letter in found.posted.waiting:
         say(f"not delivered yet: {letter.sink}: {letter.message.title}: {letter.error or 'waits for its turn'}")
@@ -135,6 +138,15 @@ def lines(watched: Watched) -> list[str]:
     if known is not None and known.id not in {incident.id for incident in watched.incidents}:
         found += as_lines("SILENT" if watched.silenced else "OPEN", known)
     return found
+
+
+def days(cohorts: Sequence[Cohort]) -> list[str]:
+    """Every prediction day in a line: what came, what share of all labels that is, and the risk where it is known."""
+    head = f"{'day':<12}{'predictions':>12}{'labels':>9}{'come by now':>13}{'expected':>10}{'risk':>9}"
+    return [head, *(f"{one.day!s:<12}{one.predictions:>12,}{one.labels:>9,}"
+                    f"{'unknown' if one.maturity is None else f'{one.maturity:.0%}':>13}"
+                    f"{'unknown' if one.expected is None else f'{one.expected:,}':>10}"
+                    f"{'unknown' if one.risk is None else f'{one.risk:.3f}':>9}" for one in cohorts)]
 
 
 def as_lines(what: str, incident: Incident) -> Sequence[str]:

@@ -96,11 +96,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def score_cells(self) -> int:
         return self.value.size if self.value else 2 * SCORE_CELLS + 2
 
-    @property
-    def additive(self) -> int:
-        """How many numbers a loss model over these cells has: none but for a regression."""
-        return sum(one.size for one in (*self.columns, self.value)) + 1 if self.value else 0
-
 
 @dataclass(frozen=True)
 class Grid:
@@ -117,8 +112,9 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     wrong: rows decided wrongly (of a regression 0). cap: absolute error at which a regression's loss is 1.
     bias: mean of what came true less what was expected, with its standard error. model: digest of the model.
-    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold.
-    seasons: hour or day of the week → Cohen's w of every planned column among learnt rows of it, where known.
+    by_coin: wrong counts decisions by a coin of the model's probability, not by its threshold. seasons: hour or day of
+    the week → Cohen's w of every planned column among learnt rows of it, where known. groups: cells of protected
+    categories that the model does not read, for counting traffic apart.
     """
 
     plan: Plan
@@ -132,6 +128,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     planned_rows: int = 0
     by_coin: bool = False
     seasons: dict[str, tuple[float, ...]] = {}
+    groups: tuple[Cells, ...] = ()
     format: int = FORMAT
 
 
@@ -148,9 +145,8 @@ class Reference:
     calibration: fixed-point expected outcome per score cell (256 of a classification). strange, isolated: (m,)
     ascending outlier scores of the sample, by columns and by the forest; without a forest there are none by it.
     sample: (r, columns + 2) cells of up to 20,000 reference rows, their score cell, and their fixed-point loss.
-    came: (r,) what came true of them, fixed point, as in `outcomes`. additive: of a regression, the fixed-point loss
-    model: what every cell of every column, and of the score, adds, then the constant; else empty. told: (classes,
-    classes) of more than two classes, rows by decided and true class.
+    came: (r,) what came true of them, fixed point, as in `outcomes`; of a regression the signed error, as a share of
+    `cap`. told: (classes, classes) of more than two classes, rows by decided and true class.
     """
 
     facts: Facts
@@ -161,7 +157,6 @@ class Reference:
     strange: Ints
     sample: Ints
     came: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    additive: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     told: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     isolated: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     forest: Program = NO_FOREST
@@ -184,7 +179,7 @@ class Reference:
         packed = io.BytesIO()
         arrays: dict[str, Any] = {"outcomes": self.outcomes, "calibration": self.calibration,
                                   "strange": self.strange, "isolated": self.isolated, "sample": self.sample,
-                                  "came": self.came, "additive": self.additive, "told": self.told}
+                                  "came": self.came, "told": self.told}
         for side, grid in (("planned", self.planned), ("grid", self.grid)):
             arrays[f"{side}.score"] = grid.score
             arrays |= {f"{side}.{place}": grid.columns[name] for place, name in enumerate(self.plan.names)}
@@ -203,7 +198,7 @@ def read_grid(files: Mapping[str, bytes]) -> Reference:
         facts = msgspec.json.decode(files["grid.json"], type=Facts)
         arrays = {key: np.asarray(array, np.int64) for key, array in read_arrays(files["grid.npz"]).items()}
         sides = [_side(facts, arrays, side) for side in ("planned", "grid")]
-        kept = ("outcomes", "calibration", "strange", "sample", "isolated", "came", "additive", "told")
+        kept = ("outcomes", "calibration", "strange", "sample", "isolated", "came", "told")
         found = Reference(facts, sides[0], sides[1], **{key: arrays[key] for key in kept}, forest=_forest(files))
     except (BadModel, msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRelease("the reference grid cannot be read", where="grid.json, grid.npz", hint=str(error)) from error
@@ -228,7 +223,7 @@ def _audit(found: Reference) -> None:
     fits = fits and len(facts.weights) == len(plan.columns) and found.outcomes.shape == (plan.score_cells, 2)
     fits = fits and (len(found.forest.inputs) == 2 * len(plan.columns) or not len(found.isolated))
     fits = fits and found.sample.ndim == 2 and found.sample.shape[1] == len(plan.columns) + 2
-    fits = fits and found.came.shape == found.sample.shape[:1] and found.additive.shape == (plan.additive,)
+    fits = fits and found.came.shape == found.sample.shape[:1]
     many = len(plan.classes) if len(plan.classes) > 2 else 0
     fits = fits and found.told.shape == (many, many)
     if facts.format != FORMAT or not fits:

@@ -31,8 +31,8 @@ Mask = npt.NDArray[np.bool_]
 def served(case: Case, seed: int) -> Case:
     """The case with a clean log of 30 days, labels three days late from three sources, and its reference."""
     model: Model = case["model"]
-    rows = _fresh(case, seed)
-    return tallied(_with_grid(case), **logged(model, rows, seed))
+    rows = fresh_rows(case, seed)
+    return tallied(with_grid(case), **logged(model, rows, seed))
 
 
 def tallied(case: Case, *, log: Table, labels: Table | None = None) -> Case:
@@ -58,12 +58,13 @@ def logged(model: Model, rows: Table, seed: int = 0) -> dict[str, Table]:
     return {"log": Table.of(log, name="log"), "labels": Table.of(labels, name="labels")}
 
 
-def _with_grid(case: Case) -> Case:
+def with_grid(case: Case) -> Case:
+    """The case with the reference of its model."""
     parts: Parts = case["parts"]
     return {**case, "grid": case["steps"].reference(case["model"], parts.tune, parts.holdout)}
 
 
-def _fresh(case: Case, seed: int) -> Table:
+def fresh_rows(case: Case, seed: int) -> Table:
     """Rows that nothing has seen: of the clean world, or redrawn from the holdout of another table."""
     model: Model = case["model"]
     parts: Parts = case["parts"]
@@ -116,11 +117,11 @@ def rows_ordinary(case: Case, seed: int) -> Case:
 @twin("concept-drift")
 def only_rows_shift(case: Case, seed: int) -> Case:
     """Other rows, the same relation: the lower half of a column is thinned out."""
-    rows, random = _fresh(case, seed), np.random.default_rng(seed)
+    rows, random = fresh_rows(case, seed), np.random.default_rng(seed)
     name = next(c.name for c in case["parts"].holdout.schema.features if c.kind == "number")
     values = rows.numbers(name)
     kept = (values > np.nanmedian(values)) | (random.random(rows.rows) < 0.6)
-    return tallied(_with_grid(case), **logged(case["model"], rows.take(kept), seed))
+    return tallied(with_grid(case), **logged(case["model"], rows.take(kept), seed))
 
 
 @twin("feedback")
@@ -152,7 +153,7 @@ def _lead(case: Case) -> str:
 
 def changed(case: Case, change: Callable[[Table], Table]) -> Case:
     """The case whose traffic was changed before it was scored."""
-    return tallied(_with_grid(case), **logged(case["model"], change(_fresh(case, 0))))
+    return tallied(with_grid(case), **logged(case["model"], change(fresh_rows(case, 0))))
 
 
 def _turned(case: Case, rows: Table, where: Mask) -> Table:

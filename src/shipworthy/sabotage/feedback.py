@@ -73,7 +73,7 @@ def noisy(case: Case, seed: int, *, gain: float) -> Case:
 
 
 def held_back(case: Case, seed: int, *, gain: float) -> Case:
-    """The case with sixteen times its traffic, one row in twenty held back, and alarms about the others that come true."""
+    """The case with sixteen times its traffic, one row in twenty held back, and alarms about others that come true."""
     found, random = many(case, seed), np.random.default_rng([17, seed])
     model: Model = case["model"]
     log, labels = found["log"], found["labels"]

@@ -7,11 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from shipworthy.deployment.monitoring.incident import Alarm, Cause, Incident, opened
+
+from ..monitoring.conftest import case as case
+from ..monitoring.conftest import serve as serve
 
 
 class Taken:
@@ -94,8 +99,11 @@ def mail() -> Iterator[Taken]:
 
 @pytest.fixture
 def incident() -> Incident:
-    import msgspec
-
     made = opened((Alarm("harm", "day", 1_700_000_000_000_000, 1e6, ("age",)),), "yes", "r" * 64,
                   "the labels prove it", (12.5, "EUR"))
     return msgspec.structs.replace(made, effects={"age": 0.4}, causes=(Cause("data", "other rows arrive", 1.0),))
+
+
+@pytest.fixture(scope="session")
+def shared_guide() -> str:
+    return (Path(__file__).resolve().parents[3] / "docs" / "guides" / "runbooks.md").read_text("utf-8")

@@ -19,13 +19,14 @@ from shipworthy.core.registry import Marked
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import Tallies
 from shipworthy.deployment.monitoring import counting
+from shipworthy.deployment.monitoring.bias import prediction_bias
 from shipworthy.deployment.monitoring.drills import alarm_drill, drift_drill, outlier_drill
 from shipworthy.deployment.monitoring.estimate import Unlabelled, estimate, estimated_performance
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.harm import harm, risk_limit
 from shipworthy.deployment.monitoring.joined import served
 from shipworthy.deployment.monitoring.joint import density_ratio
-from shipworthy.deployment.monitoring.late import cohorts, late_labels, prediction_bias
+from shipworthy.deployment.monitoring.late import cohorts, late_labels
 from shipworthy.deployment.monitoring.outliers import outlier_p, outlier_rate
 from shipworthy.deployment.monitoring.reference import calibrated
 from shipworthy.deployment.monitoring.watch import CHECKS
@@ -35,11 +36,12 @@ from shipworthy.metrics.classification import accuracy, auc, f1
 from shipworthy.sabotage import deployment_drift as drift_faults
 from shipworthy.sabotage import deployment_monitoring as faults
 from shipworthy.sabotage import feedback as loops
+from shipworthy.sabotage import late_labels as late_labels_faults
 from shipworthy.sabotage import outliers as odd
 
 Case = Mapping[str, Any]
 ALL = {getattr(f, MARK)["name"]: f for f in (*CHECKS, alarm_drill, outlier_drill, drift_drill, no_poison)}
-BANK = [*vars(faults).values(), *vars(loops).values(), *vars(odd).values(), *vars(drift_faults).values()]
+BANK = [each for found in (faults, loops, odd, drift_faults, late_labels_faults) for each in vars(found).values()]
 PLANTED = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "sabotage"]
 TWINS = [f for f in BANK if getattr(f, MARK, {}).get("kind") == "twin"]
 
@@ -68,7 +70,8 @@ def test_every_clean_twin_is_quiet(twin: Any, cases: Callable[[int], dict[str, A
 
 
 def test_every_check_has_a_planted_fault() -> None:
-    assert {getattr(f, MARK)["check"] for f in PLANTED} == set(ALL)
+    elsewhere = {getattr(f, MARK)["check"] for f in vars(late_labels_faults).values() if hasattr(f, MARK)}
+    assert {getattr(f, MARK)["check"] for f in PLANTED} | elsewhere == set(ALL)
 
 
 def test_the_drills_pass_on_a_clean_case_and_say_what_they_saw(case: Case) -> None:
@@ -108,17 +111,16 @@ def test_labels_of_one_outcome_only_are_named(case: Case, serve: Any) -> None:
     log, labels = serve(count=1_000)
     found = late_labels(case["grid"], tally(case["grid"], log, labels.take(labels.words("label") == "yes")))
     assert found.verdict == "fail"
-    assert found.sentence.endswith('labels say "yes": only one outcome is ever reported.')
+    assert found.sentence.endswith('others were to be expected: only one outcome is ever reported.')
 
 
 def test_immature_days_have_no_risk(case: Case, serve: Any) -> None:
     log, labels = serve(count=6_000)
     end = log.numbers("at").max()
     table = cohorts(tally(case["grid"], log, labels.take(labels.numbers("observed_at") <= end)))
-    risk, maturity = table.numbers("risk"), table.numbers("maturity")
-    assert np.isnan(risk[maturity < 0.9]).all()
-    assert np.isfinite(risk[:10]).all()
-    assert maturity[0] > 0.99 > maturity[-1]
+    assert all(one.risk is None for one in table if (one.maturity or 0) < 0.9)
+    assert all(one.risk is not None for one in table[:10])
+    assert (table[0].maturity or 0) > 0.99 > (table[-1].maturity or 0)
 
 
 def test_unusable_scores_are_unknown(case: Case, serve: Any) -> None:

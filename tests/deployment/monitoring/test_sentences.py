@@ -14,8 +14,8 @@ from shipworthy.core.features import Features, Number
 from shipworthy.core.model import Model, Sheet
 from shipworthy.core.program import Linear, Program, Term
 from shipworthy.core.table import Table
+from shipworthy.deployment.monitoring.bias import prediction_bias
 from shipworthy.deployment.monitoring.counting import counting, tally
-from shipworthy.deployment.monitoring.late import prediction_bias
 from shipworthy.deployment.monitoring.outliers import most_hits, outlier_rate
 from shipworthy.deployment.monitoring.reference import reference
 

@@ -91,7 +91,9 @@ class Watching(Part, frozen=True):
     window: how much traffic is judged at a time. zone: whose clock tells the hour of the week, such as "Europe/Berlin".
     segments: columns by each of whose values traffic is counted apart, the twenty most frequent of each. every: minutes
     between two looks of the keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look.
-    confirmed: a table of prediction_id and verdict, strange or fine, from which strange rows are learnt.
+    confirmed: a table of prediction_id and verdict, strange or fine, from which strange rows are learnt. audit: share
+    of answers, chosen by the hash of their ids, that you have labelled whatever they are (0.001, 0.002, 0.005, 0.01 …
+    1, else the next lower); what lacks a label: shipworthy labels --audit.
     """
 
     pages_per_year: float = 1.0
@@ -103,3 +105,4 @@ class Watching(Part, frozen=True):
     segments: tuple[str, ...] = ()
     confirmed: str = ""
     every: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    audit: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shipworthy.core.clock import DAY, MINUTE
-from shipworthy.core.grid import FIXED, Reference
+from shipworthy.core.grid import FIXED, Plan, Reference, cells_of
 from shipworthy.core.meters import OwnMeter
+from shipworthy.core.project import Project
 from shipworthy.core.table import Ints, Table
 from shipworthy.core.tallies import (
     SAMPLED,
@@ -53,6 +54,11 @@ def counting(
     more = {kind: tuple(as_meter(one) for one in own if one.of == kind) for kind in ("rows", "labels")}
     made = replace(made, rows=made.rows + more["rows"], labels=made.labels + more["labels"])
     return Counting(reference, made, tuple(segments), width)
+
+
+def segments_of(project: Project) -> tuple[str, ...]:
+    """The columns by whose values a project's traffic is counted apart: those it names, and the protected ones."""
+    return tuple(dict.fromkeys((*project.watch.segments, *project.data.protected)))
 
 
 def tally(how: Counting, log: Table, labels: Table | None = None) -> Tallies:
@@ -107,9 +113,11 @@ def _arms(seen: Served) -> Words:
 def _scopes(how: Counting, seen: Served) -> list[Scope]:
     """All rows, and every segment with the rows in it: the values that the plan knows by name, at most twenty."""
     found: list[Scope] = [("", np.ones(seen.rows, np.bool_))]
-    for column in how.reference.plan.columns:
+    plan, groups = how.reference.plan, Plan(how.reference.facts.groups)
+    cells = {**cells_of(seen.table, groups), **seen.cells}
+    for column in (*plan.columns, *groups.columns):
         if column.name in how.segments and column.kind == "category":
-            cell = seen.cells[column.name]
+            cell = cells[column.name]
             found += [(f"{column.name}={value}", cell == k) for k, value in enumerate(column.values[:MOST_SEGMENTS])]
     return found
 

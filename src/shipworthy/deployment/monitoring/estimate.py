@@ -10,7 +10,8 @@ from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Floats, Ints
-from shipworthy.core.tallies import Sums, Tallies
+from shipworthy.core.tallies import Sample, Sums, Tallies
+from shipworthy.deployment.monitoring.expected import by_score, modelled_loss
 from shipworthy.deployment.monitoring.figures import PAIR, expected_figures, expected_told, macro_f1, true_figures
 from shipworthy.deployment.monitoring.joint import density_ratio
 from shipworthy.deployment.monitoring.reference import calibrated
@@ -21,6 +22,7 @@ DECILES = 10
 MOST_UNUSABLE = 0.01
 FEWEST_ROWS = 30
 FEWEST_SAMPLED = 1_000
+MOST_ROWS = 20_000
 SHOWN = {"auc": "AUROC", "f1": "F1", "accuracy": "accuracy", "loss": "loss"}
 BLIND = "The estimate is blind to a changed relation between features and outcome."
 
@@ -29,12 +31,13 @@ BLIND = "The estimate is blind to a changed relation between features and outcom
 class Unlabelled:
     """What is counted of traffic without labels.
 
-    score: (score cells,). loss: (2,) Σ and Σ² of the expected loss, fixed point, for a regression. decided: (classes ×
-    64,) rows by decided class and its probability, of more than two classes; empty where that was not counted.
+    score: (score cells,). rows: (n, columns + 1) cells of a sample and their score cells, for the loss model of a
+    regression. decided: (classes × 64,) rows by decided class and its probability, of more than two classes; empty
+    where that was not counted.
     """
 
     score: Ints
-    loss: Ints = field(default_factory=lambda: np.zeros(2, np.int64))
+    rows: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     decided: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -51,9 +54,9 @@ class Estimate:
     why: str = ""
 
 
-def unlabelled(rows: Sums) -> Unlabelled:
-    """What these sums of served rows say without labels."""
-    return Unlabelled(rows.total("score"), rows.total("expected"), rows.total("decided"))
+def unlabelled(rows: Sums, sample: Sample) -> Unlabelled:
+    """What these sums of served rows and a sample of them say without labels."""
+    return Unlabelled(rows.total("score"), sample.cells[-MOST_ROWS:], rows.total("decided"))
 
 
 def estimate(reference: Reference, now: Unlabelled, *, weights: Floats | None = None, seed: int = 0) -> Estimate:
@@ -75,11 +78,16 @@ def estimate(reference: Reference, now: Unlabelled, *, weights: Floats | None = 
 
 
 def _of_loss(reference: Reference, now: Unlabelled) -> Estimate:
-    """The mean of the loss model, with what chance adds to the rows of both sides."""
-    n, before = int(now.score.sum()), reference.outcomes.sum(axis=0)
-    loss, then = float(now.loss[0] / FIXED / n), float(before[1] / FIXED / max(1, before[0]))
-    variance = float((reference.sample[:, -1] / FIXED).var()) if len(reference.sample) > 1 else 0.25
-    half = 1.96 * float(np.sqrt(variance / n + variance / max(1, before[0])))
+    """The expected loss of all rows by their scores, put right by the loss model on the sample of them."""
+    n, before, each = int(now.score.sum()), reference.outcomes.sum(axis=0), by_score(reference)
+    loss, then = float(now.score @ each / n), float(before[1] / FIXED / max(1, before[0]))
+    more, variance = 0.0, float((reference.sample[:, -1] / FIXED).var()) if len(reference.sample) > 1 else 0.25
+    spread = variance / n + variance / max(1, before[0])
+    found = modelled_loss(reference, now.rows) if len(now.rows) else None
+    if found is not None:
+        apart = found - each[now.rows[:, -1]]
+        more, spread = float(apart.mean()), spread + float(apart.var()) / len(apart)
+    loss, half = max(0.0, loss + more), 1.96 * float(np.sqrt(spread))
     return Estimate({"loss": loss}, {"loss": (loss - then, loss - then - half, loss - then + half)})
 
 
@@ -185,7 +193,7 @@ def estimated_performance(project: Project, grid: Reference, tallies: Tallies) -
     The calibration of a classification is moved to where the traffic is, by a density ratio of a sample of its rows;
     where that rests on less than a fifth of the reference's rows, nothing is said. A regression has a loss model.
     """
-    now = unlabelled(tallies.rows.whole)
+    now = unlabelled(tallies.rows.whole, tallies.sample)
     rows, weights = int(now.score.sum()), None
     if not grid.plan.value and len(grid.sample) >= FEWEST_SAMPLED:
         ratio = density_ratio(grid, tallies.sample.cells[:, :-1])

@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shipworthy.core.chosen import levels
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.grid import FIXED, Reference, cells_of, decided, score_cells
 from shipworthy.core.table import Floats, Ints, Table, to_words
 from shipworthy.core.tallies import mixed
 from shipworthy.deployment.monitoring.chance import chance_loss, coins
-from shipworthy.deployment.monitoring.expected import expected_loss
+from shipworthy.deployment.monitoring.expected import by_score
 from shipworthy.deployment.monitoring.forest import depth
 from shipworthy.deployment.monitoring.reference import strangeness
 from shipworthy.errors import BadData
@@ -93,8 +94,13 @@ class Served:
 
     @cached_property
     def expected(self) -> Floats:
-        """The loss that is expected of every row before its label, (n,) in [0, 1]."""
-        return expected_loss(self.reference, self.cells if self.reference.plan.value else {}, self.where)
+        """The loss that is expected of every row by its score, before its label, (n,) in [0, 1]."""
+        return by_score(self.reference)[self.where]
+
+    @cached_property
+    def audit(self) -> Ints:
+        """Which share of the audit holds every row first, (n,) places in `AUDITS`."""
+        return levels(self.ids.to_pylist())
 
     @cached_property
     def strange(self) -> Ints:

@@ -93,7 +93,7 @@ def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
     ratio = density_ratio(reference, sample.cells[:, :-1], most=QUICK)
     if ratio is None or not ratio.usable:
         return "unknown", "unknown, too few labels, and the traffic hardly overlaps the reference"
-    found = estimate(reference, unlabelled(rows), weights=ratio.weights)
+    found = estimate(reference, unlabelled(rows, sample), weights=ratio.weights)
     drops = [drop for name, drop in found.drops.items() if name != "f1" and np.isfinite(drop[1])]
     if not drops:
         return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"

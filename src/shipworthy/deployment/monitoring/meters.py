@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy.core.chosen import AUDITS
 from shipworthy.core.grid import FIXED, SCORE_CELLS, Plan, Reference
 from shipworthy.core.table import Floats, Ints
 from shipworthy.core.tallies import Layout, added, tabulated
@@ -48,6 +49,7 @@ class Meters:
     labels: tuple[Meter, ...]
     cohorts: tuple[Meter, ...]
 
+
 def layout(found: tuple[Meter, ...]) -> Layout:
     """What sums of these meters hold."""
     return tuple((one.name, one.width) for one in found)
@@ -59,14 +61,15 @@ def meters(reference: Reference) -> Meters:
     columns = (Meter(f"column {one.name}", one.size, _column(one.name, one.size)) for one in plan.columns)
     limits = limits_of(reference)
     rows = (Meter("rows", 2, _rows), *columns, Meter("score", plan.score_cells, _scores),
-            Meter("expected", 2, _expected), Meter("decided", decided_cells(plan), _decided),
-            Meter("strange", len(limits), _strange(reference)),
+            Meter("expected", 2, _expected), Meter("audit", len(AUDITS), _audit),
+            Meter("decided", decided_cells(plan), _decided), Meter("strange", len(limits), _strange(reference)),
             Meter("fourier", WIDTH, _fourier(reference)))
     labels = (Meter("labels", 5, _labels), Meter("losses", LOSS_CELLS, _losses),
               Meter("outcomes", 2 * plan.score_cells, _outcomes), Meter("bias", DECILES * 4, _bias(reference)),
               Meter("truth", len(plan.classes) + 1, _truth), Meter("influence", 5, _influence),
               Meter("gain", 4, _gain))
-    return Meters(rows, labels, (Meter("labels", 5, _labels), Meter("delay", 2 * DELAY_CELLS, _delay)))
+    return Meters(rows, labels, (Meter("labels", 5, _labels), Meter("delay", 3 * DELAY_CELLS, _delay),
+                                   Meter("audit", 3 * len(AUDITS), _audited)))
 
 
 # ── of served rows ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,6 +95,11 @@ def _scores(served: Served, group: Ints, groups: int) -> Ints:
 def _expected(served: Served, group: Ints, groups: int) -> Ints:
     """Σ and Σ² of the loss to expect, in fixed point."""
     return added(np.stack([served.expected, served.expected**2], axis=1), group, groups, fixed=FIXED)
+
+
+def _audit(served: Served, group: Ints, groups: int) -> Ints:
+    """Rows by the share of the audit that holds them first."""
+    return tabulated(served.audit, len(AUDITS), group, groups)
 
 
 def decided_cells(plan: Plan) -> int:
@@ -209,12 +217,23 @@ def delay_of(cell: float) -> float:
 
 
 def _delay(joined: Joined, group: Ints, groups: int) -> Ints:
-    """Labels by how long they took, and their loss in fixed point."""
+    """Labels by how long they took, and the sums of their loss and of what came true, in fixed point."""
     cell = delay_cell(joined.arrived - joined.log.at[joined.row])
     inside = group >= 0
-    loss = np.bincount(group[inside] * DELAY_CELLS + cell[inside], weights=np.rint(joined.loss[inside] * FIXED),
-                       minlength=groups * DELAY_CELLS)
-    return _beside(tabulated(cell, DELAY_CELLS, group, groups), loss.reshape(groups, DELAY_CELLS))
+    place, found = group[inside] * DELAY_CELLS + cell[inside], tabulated(cell, DELAY_CELLS, group, groups)
+    for value in (joined.loss, joined.came):
+        summed = np.bincount(place, weights=np.rint(value[inside] * FIXED), minlength=groups * DELAY_CELLS)
+        found = _beside(found, summed.reshape(groups, DELAY_CELLS))
+    return found
+
+
+def _audited(joined: Joined, group: Ints, groups: int) -> Ints:
+    """By share of the audit that holds them first: labels, Σ and Σ² of loss less expected loss, in fixed point."""
+    error = joined.loss - joined.log.expected[joined.row]
+    wide = np.zeros((len(joined), len(AUDITS), 3))
+    wide[np.arange(len(joined)), joined.log.audit[joined.row]] = np.stack(
+        [np.full(len(joined), 1 / FIXED), error, error**2], axis=1)
+    return added(wide.reshape(len(joined), 3 * len(AUDITS)), group, groups, fixed=FIXED)
 
 
 def _truth(joined: Joined, group: Ints, groups: int) -> Ints:

@@ -8,7 +8,6 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Cells, Facts, Grid, Plan, R
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.deployment.monitoring.chance import chance_loss, drawn_coins
-from shipworthy.deployment.monitoring.expected import loss_model
 from shipworthy.deployment.monitoring.forest import depth, grow
 from shipworthy.errors import BadData
 
@@ -45,15 +44,16 @@ def reference(model: Model, edges: Table, sample: Table, *, learnt: Table | None
     surprise = np.clip((model.truth(sample) - score) / cap, -1, 1) if planned.value else outcome - score
     facts = Facts(planned, _importance(model, sample, planned, order[:TRIED_ROWS]), sample.rows,
                   int(loss.sum()) if model.classes else 0, cap, float(surprise.mean()),
-                  float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin)
+                  float(surprise.std() / np.sqrt(max(1, sample.rows))), model.digest, edges.rows, by_coin,
+                  groups=protected(edges, planned, learnt))
     kept = order[: max(TRIED_ROWS, min(SAMPLE_ROWS, SAMPLE_CELLS // len(planned.columns)))]
-    whole = np.rint(np.stack([loss, outcome], axis=1) * FIXED).astype(np.int64)
+    came = surprise if planned.value else outcome
+    whole = np.rint(np.stack([loss, came], axis=1) * FIXED).astype(np.int64)
     rows = np.stack([*(codes[kept] for codes in cells.values()), where[kept], whole[kept, 0]], axis=1)
     counted = outcomes.astype(np.int64)
     return Reference(facts, before, _grid(planned, cells, where, sample.rows), counted,
                      np.rint(calibrated(counted, planned) * FIXED).astype(np.int64), _thin(strange), rows,
-                     whole[kept, 1], loss_model(planned, rows), confused(model, sample, decision), _thin(isolated),
-                     forest)
+                     whole[kept, 1], confused(model, sample, decision), _thin(isolated), forest)
 
 
 def calibrated(outcomes: Ints, plan: Plan) -> Floats:
@@ -79,6 +79,16 @@ def isotonic(rows: Floats, total: Floats) -> Floats:
         return np.full(len(rows), 0.5)
     fitted = isotonic_regression(total[seen] / rows[seen], sample_weight=rows[seen], y_min=0.0, y_max=1.0)
     return np.asarray(np.interp(np.arange(len(rows)), seen, fitted), np.float64)
+
+
+def protected(edges: Table, planned: Plan, learnt: Table | None) -> tuple[Cells, ...]:
+    """The cells of protected categories that the plan lacks, since the model does not read them."""
+    schema = edges.schema
+    names = [one.name for one in schema.protected if one.name not in planned.names]
+    for name in names:
+        schema = schema.replace(name, role="feature")
+    found = plan(edges, schema.only(names), learnt=learnt).columns if names else ()
+    return tuple(one for one in found if one.kind == "category")
 
 
 def confused(model: Model, sample: Table, decision: Ints) -> Ints:

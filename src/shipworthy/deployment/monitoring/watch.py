@@ -23,12 +23,15 @@ from shipworthy.deployment.alerts.details import detailed
 from shipworthy.deployment.alerts.silence import Silence, muted
 from shipworthy.deployment.integration.log.tables import OWN
 from shipworthy.deployment.monitoring import alarm as alarms_
+from shipworthy.deployment.monitoring.audit import audited_performance
+from shipworthy.deployment.monitoring.bias import paths, prediction_bias
 from shipworthy.deployment.monitoring.cause import concept_drift
 from shipworthy.deployment.monitoring.columns import ColumnTests, column_drift, judge_stream
 from shipworthy.deployment.monitoring.confirmed import confirmed_outliers
-from shipworthy.deployment.monitoring.counting import counting, tally
+from shipworthy.deployment.monitoring.counting import counting, segments_of, tally
 from shipworthy.deployment.monitoring.eprocess import follow, fresh
 from shipworthy.deployment.monitoring.estimate import estimated_performance
+from shipworthy.deployment.monitoring.fairness import fairness_over_time
 from shipworthy.deployment.monitoring.feedback import feedback
 from shipworthy.deployment.monitoring.fourier import joint_e
 from shipworthy.deployment.monitoring.harm import buckets, harm, harm_growth, risk_limit
@@ -43,7 +46,7 @@ from shipworthy.deployment.monitoring.incident import (
 )
 from shipworthy.deployment.monitoring.joined import LEVELS, start_of
 from shipworthy.deployment.monitoring.joint import joint_drift
-from shipworthy.deployment.monitoring.late import bias_band, bias_path, late_labels, outside, prediction_bias
+from shipworthy.deployment.monitoring.late import Cohort, cohorts, late_labels
 from shipworthy.deployment.monitoring.look import Look, harm_status, money_lost
 from shipworthy.deployment.monitoring.loops import apart, holdback, loop_gain
 from shipworthy.deployment.monitoring.outliers import limits_of, outlier_rate, strange_m
@@ -55,7 +58,7 @@ from shipworthy.errors import Misuse
 from shipworthy.marks import MARK
 
 CHECKS = (column_drift, joint_drift, estimated_performance, harm, late_labels, prediction_bias, outlier_rate,
-          confirmed_outliers, concept_drift, feedback, loop_gain, holdback)
+          confirmed_outliers, concept_drift, feedback, loop_gain, holdback, audited_performance, fairness_over_time)
 BY_COLUMN = ("broken", "drift")
 
 
@@ -106,8 +109,8 @@ class State(msgspec.Struct, frozen=True):
 class Watched:
     """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log.
 
-    silenced: whether all alarms of the open incident are silenced now. figures: of the user's
-    meters. grid, tallies: what was judged.
+    silenced: whether all alarms of the open incident are silenced now. figures: of the user's meters. grid, tallies:
+    what was judged.
     """
 
     findings: tuple[Finding, ...]
@@ -119,6 +122,11 @@ class Watched:
     figures: tuple[Figure, ...] = ()
     grid: Reference | None = field(default=None, repr=False, compare=False)
     tallies: Tallies | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """What has come of every prediction day."""
+        return cohorts(self.tallies) if self.tallies is not None else ()
 
     @property
     def pages(self) -> int:
@@ -188,7 +196,7 @@ def counted(
         raise Misuse("the reference grid describes another model", where="reference",
                      hint="use the grid of the release that served")
     width = HOUR if project.watch.window == "hour" else DAY
-    how = counting(reference, segments=project.watch.segments, width=width, own=own)
+    how = counting(reference, segments=segments_of(project), width=width, own=own)
     return tally(how, model.cleaned(log, but=OWN), labels)
 
 
@@ -308,11 +316,12 @@ def _labels(look: Look, state: State) -> tuple[list[Window], list[Alarm], State]
         known = tuple((fresh() if m >= bar else now).tolist())
         if cut.full[k]:
             after = msgspec.structs.replace(after, harm=known, labels_until=start_of(int(cut.last[k]) + 1, level))
-    whole = cut_windows(labels, level, until=until, every=True)
-    path = bias_path(labels, whole)
-    out = outside(path, bias_band(look.reference, look.project.watch.tolerance))
-    if out.size and not state.bias_paged:
-        alarms.append(Alarm("bias", level, min(whole.end(int(out[0])), until), abs(float(path[1][out[0]]))))
+    out = [one for one in paths(look.reference, look.tallies, level, look.project.watch.tolerance) if one.outside.size]
+    if out and not state.bias_paged:
+        first = min(out, key=lambda one: int(one.end[one.outside[0]]))
+        place = int(first.outside[0])
+        names = tuple(one.name for one in out if one.name and one.end[one.outside[0]] <= first.end[place])
+        alarms.append(Alarm("bias", level, min(int(first.end[place]), until), abs(float(first.mean[place])), names))
         after = msgspec.structs.replace(after, bias_paged=True)
     return windows, alarms, after
 

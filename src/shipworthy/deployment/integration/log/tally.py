@@ -78,7 +78,8 @@ def counter(release: Release, project: Project, own: tuple[OwnMeter, ...] = ()) 
     found = stored(release)
     if "grid" not in found:
         return None
-    return Counter(release.model, counting.counting(found["grid"], segments=project.watch.segments, own=own))
+    how = counting.counting(found["grid"], segments=counting.segments_of(project), own=own)
+    return Counter(release.model, how)
 
 
 def tally(
