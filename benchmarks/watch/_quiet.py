@@ -54,14 +54,16 @@ def reference(edges: Table, sample: Table, *, strange: Ints | None = None) -> Re
     kept = np.stack([*cells.values(), *(np.zeros(sample.rows, np.int64),) * 2], axis=1)
     return Reference(Facts(found, (1 / each,) * each, sample.rows, 0, planned_rows=edges.rows), count(edges, found),
                      count(sample, found), np.zeros((found.score_cells, 2), np.int64),
-                     np.full(SCORE_CELLS, FIXED // 2), np.zeros(0, np.int64) if strange is None else strange, kept)
+                     np.full(SCORE_CELLS, FIXED // 2), np.zeros(0, np.int64) if strange is None else strange, kept,
+                     np.zeros(sample.rows, np.int64))
 
 
 def year(seed: int, *, windows: int = WINDOWS, size: int = ROWS) -> tuple[Reference, Tallies]:
     """A reference of 20,000 rows and a year of hourly counts over it, both drawn from the same world.
 
     Counts of a column are multinomial over the shares of its cells among 200,000 other rows; Fourier sums are means
-    with the Gaussian error that so many rows have; strange rows are as frequent as they should be.
+    with the Gaussian error that so many rows have; strange rows are as frequent as they should be. What else is
+    counted of rows pages nobody, and is 0.
     """
     random = np.random.default_rng([seed, 9])
     strange = np.sort(random.integers(0, 40 * FIXED, 20_000))
@@ -74,14 +76,13 @@ def year(seed: int, *, windows: int = WINDOWS, size: int = ROWS) -> tuple[Refere
         drawn[f"column {column.name}"] = random.multinomial(size, share, windows)
     drawn["score"] = random.multinomial(size, np.full(found.plan.score_cells, 1 / found.plan.score_cells), windows)
     limits = rate_limits(len(strange))
-    rare = random.binomial(size, limits[0][0], windows)
-    drawn["strange"] = np.column_stack([rare, rare + random.binomial(size, limits[-1][0] - limits[0][0], windows)])
+    drawn["strange"] = np.column_stack([random.binomial(size, at, windows) for at, _ in limits])
     z = fourier(found).features(np.stack([code[:20_000] for code in cells.values()], axis=1))
     drawn["fourier"] = _fourier(z, windows, size // ONE_IN, random)
     at = MONDAY + np.arange(windows) * HOUR
     words = np.full(windows, "", np.str_)
     sums = Sums(made, at, np.full(windows, HOUR), words, words,
-                np.concatenate([drawn[name] for name, _ in made], axis=1).astype(np.int64))
+                np.concatenate([drawn.get(name, np.zeros((windows, wide), np.int64)) for name, wide in made], axis=1))
     labels = no_sums(layout(meters(found).labels)), no_sums(layout(meters(found).cohorts))
     return found, Tallies(found.plan.digest, sums, *labels, no_sample(len(found.plan.columns)),
                           int(at[-1]) + 2 * HOUR, -FULL)

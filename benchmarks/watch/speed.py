@@ -6,6 +6,7 @@ import json
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache, reduce
 from multiprocessing import get_context
 from typing import Any
@@ -18,10 +19,11 @@ from benchmarks.peers.watch_world import counted_rows
 from benchmarks.watch._pairs import HERE, PEERS, QUIET
 from benchmarks.watch._quiet import reference
 from shipworthy.core.clock import HOUR
-from shipworthy.core.grid import FIXED
+from shipworthy.core.grid import FIXED, cells_of
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import Tallies, add
 from shipworthy.deployment.monitoring.counting import Counting, counting, tally
+from shipworthy.deployment.monitoring.forest import depth, grow
 
 COLUMNS, CHUNK, ROWS, PART, PROCESSES, PEER_ROWS = 40, 100_000, 10_000_000, 10_000, 8, 100_000
 SECOND = 1_000_000
@@ -47,10 +49,13 @@ def measured() -> list[tuple[float | None, str]]:
 
 @cache
 def how() -> Counting:
-    """Counting over a reference of 20,000 rows."""
+    """Counting over a reference of 20,000 rows, with all that a release has: the isolation forest too."""
     strange = np.sort(np.random.default_rng(0).integers(0, 40 * FIXED, 20_000))
-    return counting(reference(Table.of(counted_rows(0, 20_000)), Table.of(counted_rows(1, 20_000)), strange=strange),
-                    width=HOUR)
+    edges, sample = (Table.of(counted_rows(side, 20_000)) for side in (0, 1))
+    found = reference(edges, sample, strange=strange)
+    forest = grow(found.plan, found.planned, cells_of(edges, found.plan))
+    isolated = np.sort(depth(forest, found.plan, found.planned, cells_of(sample, found.plan)))
+    return counting(replace(found, forest=forest, isolated=isolated), width=HOUR)
 
 
 def chunk(first: int, rows: int) -> Table:

@@ -18,6 +18,7 @@ from shipworthy.core.table import Floats, Ints
 
 TREES = 100
 TREE_ROWS = 1_024
+BLOCK = 2_048
 ROUNDED = 1_024  # path lengths are kept in this fraction of a step, so that their sum is exact
 
 
@@ -40,13 +41,29 @@ def depth(forest: Program, plan: Plan, planned: Grid, cells: Mapping[str, Ints])
     """How strange every row is, (n,), higher is stranger: the path lengths with the sign turned; 0 without a forest."""
     if not forest.inputs:
         return np.zeros(len(next(iter(cells.values()))) if cells else 0, np.int64)
-    return -np.rint(forest.score(readings(plan, planned, cells))).astype(np.int64)
+    rows, places = len(next(iter(cells.values()))), _all_places(plan, planned)
+    found = np.empty(rows)
+    for first in range(0, rows, BLOCK):  # what a block reads stays in the processor's cache
+        some = {name: codes[first : first + BLOCK] for name, codes in cells.items()}
+        found[first : first + BLOCK] = forest.score(_read(places, some))
+    return -np.rint(found).astype(np.int64)
 
 
 def readings(plan: Plan, planned: Grid, cells: Mapping[str, Ints]) -> Floats:
     """What the forest reads of rows, (n, 2 columns): values, then ranks. cells: column → (n,)."""
-    places = {column.name: _places(column, planned.columns[column.name]) for column in plan.columns}
-    return np.stack([places[name][cells[name], side] for side in (0, 1) for name in plan.names], axis=1)
+    return _read(_all_places(plan, planned), cells)
+
+
+def _all_places(plan: Plan, planned: Grid) -> dict[str, Floats]:
+    return {column.name: _places(column, planned.columns[column.name]) for column in plan.columns}
+
+
+def _read(places: Mapping[str, Floats], cells: Mapping[str, Ints]) -> Floats:
+    found = np.empty((len(next(iter(cells.values()))), 2 * len(places)))
+    for side in (0, 1):
+        for place, (name, each) in enumerate(places.items(), side * len(places)):
+            found[:, place] = each[cells[name], side]
+    return found
 
 
 def _places(column: Cells, counts: Ints) -> Floats:

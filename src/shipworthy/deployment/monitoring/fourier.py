@@ -8,6 +8,7 @@ Source: Gretton et al. (2012), maximum mean discrepancy; Rahimi and Recht (2007)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,11 @@ FEATURES = 256
 TURN = 2**12  # steps of a full turn
 SCALE = 32_767
 SQUARE = 2**15
-BLOCK = 2_048
+BLOCK = 512
 ONE_IN = 4
 FEWEST_SAMPLED = 200
 ENOUGH = 5_000  # rows from which the covariance is taken
-SURE = 3.09  # the 99.9 % point of a bell curve
+SURE = 6.9  # the reference's own error is so large once in a thousand: e^(−6.9)
 WIDTH = FEATURES + 2
 
 _WAVE = np.rint(SCALE * np.cos(2 * np.pi * np.arange(TURN) / TURN)).astype(np.int32)
@@ -43,9 +44,10 @@ class Fourier:
     def features(self, cells: Ints) -> npt.NDArray[np.int32]:
         """(n, D), each rint(32767·cos(xW + φ)). cells: (n, columns)."""
         turn = np.broadcast_to(self.start, (len(cells), FEATURES)).copy()
+        each = np.empty_like(turn)
         for column, phase in enumerate(self.phases):
-            turn += phase[cells[:, column]]
-        return np.asarray(_WAVE[turn & (TURN - 1)])
+            turn += np.take(phase, cells[:, column], axis=0, out=each, mode="clip")
+        return np.asarray(np.take(_WAVE, np.bitwise_and(turn, TURN - 1, out=turn)))
 
     def sums(self, cells: Ints, group: Ints, groups: int) -> Ints:
         """By group: how many rows, Σ‖z‖² in units of 2¹⁵, and Σz, (groups, D + 2); rows of group −1 count nowhere."""
@@ -99,13 +101,14 @@ def _places(column: Cells, planned: Ints) -> tuple[Floats, npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Before:
-    """The features of the reference sample. mean: (D,). rows: how many. spread, largest: trace and largest eigenvalue
-    of their covariance.
+    """The features of the reference sample. mean: (D,). rows: how many. spread, squared, largest: trace, trace of the
+    square, and largest eigenvalue of their covariance.
     """
 
     mean: Floats
     rows: int
     spread: float
+    squared: float
     largest: float
 
     def log_p(self, sums: Ints, effect: float) -> Floats:
@@ -113,17 +116,27 @@ class Before:
         far", (w,); 0 is no evidence, NaN with under 200 rows on a side.
 
         sums: (w, D + 2) as `Fourier.sums`. A reweighting by w moves the mean by at most w·√largest (Cauchy and
-        Schwarz). The reference's own error counts as tolerated too, for one sample meets every window. What is left
-        is the length of a Gaussian mean error. Source: Borell (1975), Tsirelson, Ibragimov and Sudakov (1976).
+        Schwarz). The reference's own error counts as tolerated too, for one sample meets every window. Means are
+        Gaussian; the squared length of one has log mgf ≤ s²V/(1 − 2sλ). Source: Birgé and Massart (1998), lemma 8.
         """
         n = sums[:, 0].astype(np.float64)
         rows = np.maximum(n, 1)
-        away = np.sqrt(((sums[:, 2:] / SCALE / rows[:, None] - self.mean) ** 2).sum(axis=1))
-        own = (np.sqrt(self.spread) + SURE * np.sqrt(self.largest)) / np.sqrt(max(1, self.rows))
-        over = away - effect * np.sqrt(self.largest) - own - np.sqrt(self.spread / rows)
-        found = -np.maximum(over, 0.0) ** 2 * rows / (2 * max(self.largest, 1e-12))
+        away = ((sums[:, 2:] / SCALE / rows[:, None] - self.mean) ** 2).sum(axis=1)
+        borne = self._longest(effect**2 * self.largest, max(1, self.rows), SURE)
+        variance, largest = self._variance(borne, rows), np.maximum(self.largest, 1e-12) / rows
+        over = np.maximum(away - borne - self.spread / rows, 0.0)
+        root = (np.sqrt(variance + 2 * largest * over) - np.sqrt(variance)) / (2 * largest)
         known = (n >= FEWEST_SAMPLED) & (self.rows >= FEWEST_SAMPLED)
-        return np.asarray(np.where(known, found, np.nan))
+        return np.asarray(np.where(known, -(root**2), np.nan))
+
+    def _variance(self, away: float, rows: Floats | int) -> Any:
+        """V of a mean over rows that truly lies so far away (squared)."""
+        return self.squared / rows**2 + 2 * self.largest * away / rows
+
+    def _longest(self, away: float, rows: int, x: float) -> float:
+        """What the squared distance of a mean exceeds with chance e^(−x) where it is truly `away`."""
+        return float(away + self.spread / rows + 2 * np.sqrt(x * self._variance(away, rows))
+                     + 2 * x * self.largest / rows)
 
     def mmd(self, sums: Ints) -> Floats:
         """The squared distance of the means of windows and reference, without what chance alone gives, (w,)."""
@@ -136,10 +149,10 @@ class Before:
 def before_of(z: Ints | npt.NDArray[np.int32]) -> Before:
     """What the features were on reference rows. z: (n, D) as `Fourier.features`."""
     if len(z) < FEWEST_SAMPLED:
-        return Before(np.zeros(FEATURES), len(z), 0.0, 0.0)
+        return Before(np.zeros(FEATURES), len(z), 0.0, 0.0, 0.0)
     covariance = np.cov(z[:ENOUGH] / SCALE, rowvar=False)
     largest = float(np.linalg.eigvalsh(covariance)[-1])
-    return Before(z.mean(axis=0) / SCALE, len(z), float(np.trace(covariance)), largest)
+    return Before(z.mean(axis=0) / SCALE, len(z), float(np.trace(covariance)), float((covariance**2).sum()), largest)
 
 
 def joint_e(before: Before, sums: Ints, effect: float) -> Floats:
