@@ -19,7 +19,7 @@ from shipworthy.core.tallies import FULL, Tallies
 from shipworthy.data.collection.read import read
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.alerts.silence import silences
-from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
+from shipworthy.deployment.integration.log.counts import COUNTS, held_counts
 from shipworthy.deployment.integration.log.drain import drain, drained_log
 from shipworthy.deployment.integration.log.read import labels as labels_of
 from shipworthy.deployment.integration.log.read import predictions
@@ -64,10 +64,11 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     def own(state: State) -> Watched:
         how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
         count(place)
-        counts, level = read_counts(place.store.home / COUNTS), place.project.watch.window
-        since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
-        seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-        whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
+        level = place.project.watch.window
+        with held_counts(place.store.home / COUNTS) as counts:
+            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
+            seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
+            whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
         return judged(seen, state, whole, beside)
 
@@ -89,7 +90,8 @@ def since_release(
         return counted(release.model, grid, log, known, place.project, own=mine)
     count(place)
     how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
-    return read_counts(place.store.home / COUNTS).tallies(release.id, counting.nothing(how), since=-FULL, width=DAY)
+    with held_counts(place.store.home / COUNTS) as counts:
+        return counts.tallies(release.id, counting.nothing(how), width=DAY)
 
 
 def due(place: Workspace, release: Release, seen: Tallies) -> Finding:

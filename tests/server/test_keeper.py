@@ -158,10 +158,18 @@ def test_what_one_turn_could_not_do_is_told_and_the_next_does(
     assert counted(two) == 2
 
 
+def test_what_fails_in_a_look_keeps_nothing_else_from_its_turn(
+    keeper: Keeper, two: Workspace, told: list[str]
+) -> None:
+    (two.store.home / "ledger.jsonl").write_text("{\n")
+    keeper.look()
+    assert len(told) == 2  # of the rollout, and of the renewal nevertheless
+
+
 def test_it_looks_as_often_as_it_is_asked_to(keeper: Keeper, two: Workspace, told: list[str]) -> None:
     (two.store.home / "ledger.jsonl").write_text("{\n")
     keeper.run(Turns([nothing] * 4), every=1.0, look=2.5)
-    assert len(told) == 2  # at the first turn, and at the fourth
+    assert len(told) == 4  # of the rollout and the renewal, at the first turn and at the fourth
 
 
 def test_it_ends_with_the_pipe_from_the_process_that_started_it(two: Workspace) -> None:

@@ -29,7 +29,7 @@ def command(folder: Path, by: str, address: str, labels: str, *, if_due: bool) -
     place = open_workspace(folder)
     if address and not labels:
         raise Misuse("a log of your own needs its labels", where="--log", hint="give them too: --labels TABLE")
-    log, known = read(address) if address else None, read(labels) if labels else None
+    log, known = (read(one, plugins=place.plugins()) if one else None for one in (address, labels))
     found = renewals.due(place, log=log, labels=known)
     say(f"{found.verdict:<14} {found.sentence}")
     if if_due and found.verdict != "fail":

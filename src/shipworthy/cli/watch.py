@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def command(
     elif try_sinks:
         sys.exit(_tried(place))
     elif follow:
-        _follow(place, every, address or labels or report)
+        _follow(place, every, address or labels or report, partial(_show, as_json=as_json, by_day=by_day))
     else:
         table = partial(read, plugins=place.plugins())
         log = renamed(table(address), columns) if address else None
@@ -100,7 +100,7 @@ def _tried(place: Workspace) -> int:
     return 1 if posted.waiting else 0
 
 
-def _follow(place: Workspace, every: float, other: object) -> None:
+def _follow(place: Workspace, every: float, other: object, show: Callable[[Attended], None]) -> None:
     from shipworthy.server.watcher import EVERY_MINUTES, Watcher, until_stopped
 
     if other:
@@ -109,7 +109,7 @@ def _follow(place: Workspace, every: float, other: object) -> None:
     stop = until_stopped()
     minutes = every or place.project.watch.every or EVERY_MINUTES
     say(f"looking every {minutes:g} minutes until stopped")
-    Watcher(place, say, minutes=minutes).follow(stop, lambda found: _show(found, False))
+    Watcher(place, say, minutes=minutes).follow(stop, show)
 
 
 def _show(found: Attended, as_json: bool, *, by_day: bool = False) -> None:

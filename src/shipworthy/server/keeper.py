@@ -39,21 +39,38 @@ class Keeper:
         return watching.count(self.place, self._known)
 
     def look(self) -> None:
-        """One look at the rollout that is under way, at the traffic if it is time, at whether the champion is due for
-        renewal; and what follows from each.
+        """One look at the rollout that is under way, at the traffic if it is time, at what has expired, and at whether
+        the champion is due for renewal; and what follows from each. One that fails keeps no other from its turn.
         """
+        for act in (self.roll, self.watch, self.forget, self.renew):  # a renewal takes long
+            self.tried(act)
+
+    def tried(self, act: Callable[[], object]) -> None:
+        """Do something, or tell why it could not be done."""
+        try:
+            act()
+        except ShipworthyError as error:
+            self.tell(str(error))
+
+    def roll(self) -> None:
+        """One look at the rollout that is under way."""
         rollouts.forget(self.place)
         known = rolling(self.place.store)
         if known is not None and not known.ended:
             found = rollouts.step(self.place)
             if found.action != "hold":
                 self.tell(f"rollout of {known.challenger.release[:12]}: {found.action}, {found.reason}")
+
+    def watch(self) -> None:
+        """One look at the traffic, where the project says how often and it is time."""
+        if self._watcher is not None:
+            self._watcher.turn()
+
+    def renew(self) -> None:
+        """A renewal, where the project wants one and the champion is due."""
         came = renewals.step(self.place)
         if came is not None:
             self.tell(f"renewal: {came.sentence}")
-        if self._watcher is not None:
-            self._watcher.turn()
-        self.forget()
 
     def forget(self) -> None:
         """Once a day, remove the rows that have expired, where the project says how long it keeps them."""
@@ -68,10 +85,7 @@ class Keeper:
         while not stop.wait(every):
             due -= every
             for act in (self.count, *((self.look,) if due <= 0 else ())):
-                try:
-                    act()
-                except ShipworthyError as error:
-                    self.tell(str(error))
+                self.tried(act)
             due = look if due <= 0 else due
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -108,6 +109,14 @@ def test_labels_that_will_come_are_estimated_by_what_came_within_an_age(case: Ca
     days = cohorts(tally(counting(case["grid"], width=DAY), log, labels.take(labels.numbers("observed_at") <= end)))
     assert all(one.expected == pytest.approx(one.predictions, rel=0.25) for one in days if (one.maturity or 0) > 0.5)
     assert days[-1].risk is None
+
+
+def test_labels_of_days_before_the_rows_are_those_of_no_other_day(case: Case, serve: Any) -> None:
+    log, labels = serve(count=2_000)
+    whole = tally(counting(case["grid"], width=DAY), log, labels)
+    all_days = cohorts(whole)
+    late = replace(whole, rows=whole.rows.between(int(np.unique(whole.rows.at)[-3])))
+    assert [one.labels for one in cohorts(late)] == [one.labels for one in all_days[-3:]]
 
 
 def test_a_corrected_label_takes_away_what_the_old_one_had_added(case: Case, serve: Any) -> None:

@@ -96,10 +96,10 @@ class Watching(Part, frozen=True):
     1, else the next lower); what lacks a label: shipworthy labels --audit.
     """
 
-    pages_per_year: float = 1.0
-    effect: float = 0.1
+    pages_per_year: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    effect: Annotated[float, msgspec.Meta(ge=0)] = 0.1
     effects: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
-    tolerance: float = 0.02
+    tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.02
     window: Literal["hour", "day", "week"] = "day"
     zone: str = "UTC"
     segments: tuple[str, ...] = ()

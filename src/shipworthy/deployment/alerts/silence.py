@@ -13,6 +13,7 @@ import msgspec
 
 from shipworthy.core.cleaning import moment
 from shipworthy.deployment.integration.releases.history import Home, record
+from shipworthy.deployment.monitoring.incident import ACTIONS
 from shipworthy.errors import BadData, Misuse
 
 ACTION = "silence"
@@ -39,8 +40,6 @@ def silence(
 
     Raises Misuse without a name or a reason, for a family that does not exist, and for more than three months.
     """
-    from shipworthy.deployment.monitoring.incident import ACTIONS
-
     now = now or datetime.now(UTC)
     if not by.strip() or not why.strip():
         raise Misuse("alarms are silenced only with a name and a reason", where="shipworthy watch --silence",

@@ -64,8 +64,9 @@ def cohorts(tallies: Tallies) -> tuple[Cohort, ...]:
     rows, labels = tallies.rows.whole, tallies.cohorts.whole
     days, place = np.unique(rows.at // DAY * DAY, return_inverse=True)
     predictions = np.bincount(place, weights=rows.of("rows")[:, 0], minlength=len(days))
-    at = np.searchsorted(days, labels.at).clip(max=max(0, len(days) - 1))
-    come, loss = (np.bincount(at, weights=labels.of("labels")[:, k], minlength=len(days)) for k in (0, 1))
+    beside = labels.where(np.isin(labels.at, days))  # labels reach further back than rows
+    at = np.searchsorted(days, beside.at)
+    come, loss = (np.bincount(at, weights=beside.of("labels")[:, k], minlength=len(days)) for k in (0, 1))
     share = maturity(labels, days, max(tallies.until, tallies.told))
     found = []
     for k, day in enumerate(days.tolist()):

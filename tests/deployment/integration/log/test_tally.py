@@ -24,7 +24,7 @@ from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import Sums, Tallies, keys_of
 from shipworthy.deployment.integration.log.answers import answers
-from shipworthy.deployment.integration.log.counts import forget, read_counts
+from shipworthy.deployment.integration.log.counts import LOCK, forget, held_counts, read_counts
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.log.labels import Label
 from shipworthy.deployment.integration.log.log import Heading, Log, Served, ServedRow
@@ -36,6 +36,7 @@ from shipworthy.deployment.monitoring.counting import counting, nothing
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.errors import StoreError
 from shipworthy.store import open_store
+from shipworthy.store.files import lock
 from shipworthy.store.tables import Tables
 
 from ..conftest import patients, record, small_model
@@ -190,6 +191,37 @@ def test_a_release_that_nobody_knows_waits_until_it_is_told(tmp_path: Path) -> N
     assert tally(folder, tmp_path / "a", {RELEASE: HOW}.get, store.tables, now=AT) == Tallied(0, 0, (OTHER,))
     assert tally(folder, tmp_path / "a", RELEASES, store.tables, now=AT) == Tallied(3)
     first.close()
+
+
+def test_labels_of_a_release_that_nobody_knew_are_counted_once_it_is_told(tmp_path: Path) -> None:
+    store, random = open_store(tmp_path), np.random.default_rng(0)
+    folder, state, now = store.home / "log", tmp_path / "a", now_us()
+    log = log_of(folder)
+    made = block(random, now - 3 * DAY, 6, arm="champion")
+    log.served(made)
+    log.labelled(told(made.ids[:4], "yes", now - DAY))
+    assert tally(folder, state, {}.get, store.tables) == Tallied(0, 0, (RELEASE,))
+    log.labelled(told(made.ids[4:], "yes", now - DAY))
+    assert tally(folder, state, RELEASES, store.tables) == Tallied(6, 6)
+    assert tally(folder, state, RELEASES, store.tables) == Tallied()
+    assert seen(state).labels.whole.total("labels")[0] == whole_labels(folder, store.tables)
+    log.close()
+
+
+def whole_labels(folder: Path, tables: Tables) -> int:
+    found = HOW.tally(predictions(folder, tables), labels(folder, tables)).labels
+    return int(found.whole.total("labels")[0])
+
+
+def test_parts_that_are_being_read_are_not_taken_away_by_a_writer(tmp_path: Path) -> None:
+    store, log = open_store(tmp_path), log_of(tmp_path / "log")
+    log.served(block(np.random.default_rng(0), AT, 3))
+    tally(tmp_path / "log", tmp_path / "a", RELEASES, store.tables, now=AT)
+    with held_counts(tmp_path / "a") as counts:
+        with pytest.raises(StoreError), lock(tmp_path / "a" / LOCK, 0.0):
+            pass
+        assert counts.tallies(RELEASE, nothing(HOW.how)).rows.whole.total("rows")[0] == 3
+    log.close()
 
 
 def test_rolling_up_loses_no_count(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import json
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +34,7 @@ KEPT: dict[str, int] = {"minute": 3 * HOUR, "hour": 400 * DAY}
 NEXT = {"minute": "hour", "hour": "day"}
 SAMPLE_DAYS = 60
 COUNTS = "counts"  # the folder of a project's counts, in its `.shipworthy`
-BOOK = "tally.json"
+BOOK, LOCK = "tally.json", "tally.lock"
 FORMAT = 2
 WAIT_SECONDS = 60.0
 Part = Sums | Sample
@@ -121,7 +122,8 @@ class Counts:
 def read_counts(folder: Path) -> Counts:
     """What was counted into a folder; nothing in a new one, or in one of an older format, which is counted again.
 
-    Raises StoreError when it cannot be read.
+    Its parts may be gone a moment later: to read them beside a writer, see `held_counts`. Raises StoreError when it
+    cannot be read.
     """
     path = Path(folder) / BOOK
     try:
@@ -132,6 +134,13 @@ def read_counts(folder: Path) -> Counts:
     except (OSError, ValueError, AttributeError, msgspec.MsgspecError) as error:
         raise _unread(path, error) from error
     return Counts(Path(folder), book)
+
+
+@contextmanager
+def held_counts(folder: Path) -> Iterator[Counts]:
+    """What was counted into a folder, which no writer changes until the block ends. Raises StoreError."""
+    with lock(Path(folder) / LOCK, WAIT_SECONDS, shared=True):
+        yield read_counts(folder)
 
 
 def write_change(folder: Path, book: Book, change: Change, now: int) -> Book:
@@ -165,7 +174,7 @@ def forget(folder: Path, ids: Collection[str]) -> int:
     """Take rows out of the samples by their prediction ids; how many. Sums name nobody and stay. Raises StoreError."""
     if not (Path(folder) / BOOK).exists():
         return 0
-    with lock(Path(folder) / "tally.lock", WAIT_SECONDS):
+    with lock(Path(folder) / LOCK, WAIT_SECONDS):
         book, gone = read_counts(folder).book, 0
         files = {entry.spot: entry.file for entry in book.parts}
         for spot, name in list(files.items()):

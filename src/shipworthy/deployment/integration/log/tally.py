@@ -25,9 +25,9 @@ from shipworthy.core.table import Table
 from shipworthy.core.tallies import Tallies, add
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
-from shipworthy.deployment.integration.log.counts import Book, Change, read_counts, write_change
+from shipworthy.deployment.integration.log.counts import LOCK, WAIT_SECONDS, Book, Change, read_counts, write_change
 from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS
-from shipworthy.deployment.integration.log.news import news
+from shipworthy.deployment.integration.log.news import News, news
 from shipworthy.deployment.integration.log.read import found_by_id
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces
@@ -40,7 +40,6 @@ from shipworthy.store.tables import Tables
 KINDS = (PREDICTIONS, SHADOWS)
 PIECE = 8 * 1024 * 1024
 ROWS = 2_000_000  # counted before they are written
-WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def tally(
     What was counted by other meters is counted anew. Raises StoreError.
     """
     now = now or now_us()
-    with lock(Path(state) / "tally.lock", WAIT_SECONDS):
+    with lock(Path(state) / LOCK, WAIT_SECONDS):
         book, rows, labels = _book(Path(state), known), 0, 0
         unknown: set[str] = set()
         for change in _changes(Path(log), book, known, (tables, unknown)):
@@ -118,13 +117,15 @@ def uncounted(log: Path, state: Path, tables: Tables) -> dict[str, str]:
 
 
 def _book(state: Path, known: Known) -> Book:
-    """What was counted; nothing where a release is counted by other meters now."""
+    """What was counted; nothing where a release is counted by other meters now. A release that became known stays among
+    the unknown until its labels are counted too, in case this is killed before.
+    """
     book = read_counts(state).book
     made = {one: known(one) for one in book.plans}
     if any(how is not None and how.digest != book.plans[one] for one, how in made.items()):
         return Book()
-    again = tuple(one for one in book.unknown if known(one) is None)
-    return book if again == book.unknown else msgspec.structs.replace(book, tables={}, unknown=again)
+    waiting = all(known(one) is None for one in book.unknown)
+    return book if waiting else msgspec.structs.replace(book, tables={})
 
 
 def _changes(log: Path, book: Book, known: Known, more: tuple[Tables, set[str]]) -> Iterator[Change]:
@@ -162,19 +163,30 @@ def _counted(change: Change, rows: Table, release: str, known: Known) -> None:
 def _labels(log: Path, tables: Tables, known: Known, more: tuple[Spelled, Book]) -> Change:
     """What labels that arrived since the last time add; one that corrects another takes away what that had added."""
     spelled, book = more
+    now_known = {one for one in book.unknown if known(one) is not None}
     found = news(log, tables, book.places, book.tables)
     change = Change(places=found.places, tables=found.tables)
+    _labelled(change, (log, tables), known, (spelled, found, lambda release: release not in now_known))
+    if now_known:  # what came of them while nobody knew them lies before the places
+        _labelled(change, (log, tables), known, (spelled, news(log, tables, {}, {}), now_known.__contains__))
+    return change
+
+
+def _labelled(
+    change: Change, where: tuple[Path, Tables], known: Known, more: tuple[Spelled, News, Callable[[str], bool]]
+) -> None:
+    """Add what labels say of the releases that are meant."""
+    spelled, found, meant = more
     if not found.after.rows:
-        return change
-    served = found_by_id(log, tables, found.after.words("prediction_id"))
-    for release in sorted(set(served.words("release"))):
+        return
+    served = found_by_id(*where, found.after.words("prediction_id"))
+    for release in filter(meant, sorted(set(served.words("release")))):
         how = known(release)
         if how is not None:
             rows = served.take(served.words("release") == release)
             change.add(release, _difference(how, rows, (spelled(found.before), spelled(found.after))))
             change.plans[release] = how.digest
-    change.rows = found.after.rows
-    return change
+            change.rows += rows.rows
 
 
 def _difference(how: Counter, rows: Table, labels: tuple[Table, Table]) -> Tallies:
