@@ -38,7 +38,8 @@ from shipworthy.store.workspace import Workspace, open_workspace
 @click.option("--close", "why", default="", help="Close the open incident for this reason instead of looking.")
 @click.option("--silence", "hush", default="", help="Let alarms page nobody for this reason; needs --until.")
 @click.option("--until", default="", help="When the silence ends: a date, or a time.")
-@click.option("--family", default="", help="What is silenced: broken, drift, joint, harm, bias, outliers, meter NAME; all by default.")
+@click.option("--family", default="",
+              help="What is silenced: broken, drift, joint, harm, bias, outliers, meter NAME; all by default.")
 @click.option("--by", default="", help="Who closes or silences.")
 @click.option("--cohorts", "by_day", is_flag=True, help="What has come of every prediction day, as a table.")
 @click.option("--try-sinks", is_flag=True, help="Send every [[sink]] a test message instead of looking.")
