@@ -27,6 +27,7 @@ $ python -m benchmarks house --quick    # at most two minutes; says what it skip
 $ python -m benchmarks kernel           # some seconds
 $ python -m benchmarks batch            # a minute
 $ python -m benchmarks case             # half an hour; groups: formal, law, properties, trials, and more
+$ python -m benchmarks watch            # most of an hour; peers each in an environment of its own, in SHIPWORTHY_PEERS
 $ python -m benchmarks serving          # a quarter of an hour, once the environments of the peers are made; needs wrk
 ```
 """
@@ -52,6 +53,9 @@ TAIL = """## How it is measured
 - **The machine.** Nothing here was measured on other processors, on a graphics card, on Windows, or on a cluster.
 - **Tables that lie in time.** The scores are of random or stratified holdouts; a model that meets newer rows does
   worse. The flights are the only ones that are split in time.
+- **Monitors.** Peers run at their defaults, as their first pages show, and where a bar says so at their best documented
+  setting; two of them no longer import on today's NumPy and pandas and run on the older ones that they ask for. Streams
+  and faults are simulated but for those named; false alarms are made equal before delays are compared.
 - **Servers.** All have one core, one worker and the same model, behind the same imputation and encoding; wrk has the
   other core and asks over loopback, so nothing is said of networks, of TLS, of more cores or of models on a graphics
   card. Ours logs, counts, asks for a token and counts a budget; the peers do none of that. The peers are set up as

@@ -32,3 +32,11 @@ def test_a_whole_number_beyond_the_digits_of_a_float_is_its_nearest() -> None:
 def test_text_is_no_number_even_if_it_looks_like_one() -> None:
     with pytest.raises(BadData, match='column "n" does not hold numbers'):
         Table.of({"n": ["12", "13"]}).numbers("n")
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_words_are_held_in_one_way_whatever_arrow_calls_them(kind: pa.DataType) -> None:
+    table = Table.of(pa.table({"word": pa.array(["a", None, "b"], kind)}))
+    assert table.data.schema.field("word").type == pa.string()
+    assert table.schema["word"].kind == Table.of(pa.table({"word": pa.array(["a", None, "b"])})).schema["word"].kind
+    assert table.digest == Table.of(pa.table({"word": pa.array(["a", None, "b"])})).digest

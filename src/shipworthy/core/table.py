@@ -49,12 +49,14 @@ class Table:
     def of(cls, rows: Any, *, schema: Schema | None = None, name: str = "table", origin: str = "memory") -> Table:
         """A table from anything that speaks Arrow: pandas, Polars, PyArrow, DuckDB, or a dict of columns.
 
+        Words are held in one way, whether they came as Arrow's string, large_string or string_view.
         Raises BadData when the value holds no table, two columns share a name, or the schema does not fit.
         """
         data = _arrow(rows, origin)
         repeated = sorted({column for column in data.column_names if data.column_names.count(column) > 1})
         if repeated:
             raise BadData(f'two columns are named "{repeated[0]}"', where=origin, hint="rename one in the source")
+        data = _one_text(data)
         return cls(data, schema or infer(data.schema), name, origin)
 
     @property
@@ -158,6 +160,15 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds words, coded or not."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _one_text(data: pa.Table) -> pa.Table:
+    """The table with all uncoded words as Arrow's `string`."""
+    for place, name in enumerate(data.column_names):
+        kind = data.schema.field(place).type
+        if is_text(kind) and not pa.types.is_dictionary(kind) and not pa.types.is_string(kind):
+            data = data.set_column(place, name, pc.cast(data.column(place), pa.string()))
+    return data
 
 
 def to_words(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.object_]:

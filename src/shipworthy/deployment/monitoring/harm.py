@@ -71,8 +71,9 @@ def recent_risk(labels: Sums, rows: int = RECENT) -> tuple[float, float, float, 
     first = int(np.searchsorted(np.cumsum(counts[::-1]), rows)) + 1
     newest = labels.cells[-first:] if len(labels) else labels.cells
     n, loss, square = (int(one) for one in newest[:, :3].sum(axis=0))
-    if not n:
+    if n <= 0:
         return float("nan"), float("nan"), float("nan"), 0
+    loss, square = (min(max(0, one), n * FIXED) for one in (loss, square))  # corrections take older losses back
     risk = loss / FIXED / n
     if loss == square:
         low, high = clopper_pearson(loss // FIXED, n)
