@@ -23,7 +23,7 @@ from shipworthy.core.settings.feedback import Feedback
 from shipworthy.core.settings.learning import Federated, Learning, Privacy
 from shipworthy.core.settings.part import Part
 from shipworthy.core.settings.renewing import Renewing
-from shipworthy.core.settings.sinks import Metered, Runbook, Sink
+from shipworthy.core.settings.sinks import FAMILIES, Metered, Runbook, Sink
 from shipworthy.core.settings.verification import Domain, Gate, Property, Requirement, Simulation, Value
 from shipworthy.errors import BadProject, nearest, one_of
 
@@ -138,6 +138,8 @@ def parse(text: str, *, where: str = FILE) -> Project:
                          hint="correct that line; see docs/reference/settings.md") from error
     _named_once(project.source, where)
     _sinks(project.sink, where)
+    _families([family for one in project.sink for family in one.families], f"{where}, [[sink]] families")
+    _families([one.family for one in project.runbook], f"{where}, [[runbook]] family")
     if why_not := project.feedback.why_not(project.law.uses):
         raise BadProject(why_not, where=f"{where}, [feedback]",
                          hint='write randomise = 0.0 and policy = "previous", or regulated = false if none is')
@@ -206,6 +208,14 @@ def _sinks(sinks: tuple[Sink, ...], where: str) -> None:
             raise BadProject("the address of a sink holds a password, and releases hold the project file",
                              where=f"{where}, [[sink]] {one.called}",
                              hint='take it out, and name the variable that holds it: secret = "SMTP_PASSWORD"')
+
+
+def _families(named: Iterable[str], where: str) -> None:
+    """Raise BadProject for a family of alarms that never comes, for which nothing would ever be done or sent."""
+    for family in named:
+        if family not in FAMILIES and not family.startswith("meter "):
+            raise BadProject(f'there is no family of alarms "{family}"', where=where,
+                             hint=nearest(family, FAMILIES) or f"choose one of: {', '.join(FAMILIES)}, or meter NAME")
 
 
 def _plain(message: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from shipworthy.core.settings.part import Part
 
 Step = Literal["roll back", "renew", "silence", "open ticket"]
+FAMILIES = ("broken", "harm", "drift", "joint", "bias", "outliers")  # of alarms, beside "meter NAME"
 
 
 class Sink(Part, frozen=True):
