@@ -33,7 +33,7 @@ class Cause:
 
 @check("renewal-due", row="deployment.concept-drift")
 def renewal_due(project: Project, release: Release, profile: Profile, grid: Reference, tallies: Tallies) -> Finding:
-    """Whether the champion is older than `[renew] days`, or does harm, or twice the rows that it learnt from are known.
+    """Whether the champion is older than `[renew] days`, or does harm, or is outgrown: `[renew] growth` times its rows.
 
     The age runs to the last row or label that is known of. Only mature labels count for the growth: those of days of
     which nine in ten have come.
