@@ -48,11 +48,10 @@ def renew(
     return came
 
 
-def step(place: Place, *, now: int = 0, progress: Progress | None = None) -> flow.Renewal | None:
-    """One look: a renewal where the project file wants one and it is due, with what follows from it; else None.
+def wanted(place: Place, *, now: int = 0) -> Finding | None:
+    """Why the project file wants a renewal now; None where it wants none, or none is due.
 
-    now: microseconds, UTC. None too while a rollout is under way, and within `[renew] pause` hours of the last. The
-    ledger says before it begins that it was due, and why. Raises ShipworthyError, with the champion where it was.
+    now: microseconds, UTC. None too while a rollout is under way, and within `[renew] pause` hours of the last.
     """
     place, now = opened(place), now or now_us()
     release, rules = flow.champion(place), place.project.renew
@@ -63,10 +62,20 @@ def step(place: Place, *, now: int = 0, progress: Progress | None = None) -> flo
         return None
     found = due(place)
     causes = (found.counterexample or {}).get("causes", ())
-    if found.verdict != "fail" or (rules.mode == "scheduled" and "age" not in causes):
+    return found if found.verdict == "fail" and (rules.mode != "scheduled" or "age" in causes) else None
+
+
+def step(place: Place, *, now: int = 0, progress: Progress | None = None) -> flow.Renewal | None:
+    """One look: a renewal where it is `wanted`, with what follows from it; else None.
+
+    The ledger says before it begins that it was due, and why. Raises ShipworthyError, with the champion where it was.
+    """
+    place = opened(place)
+    found, release = wanted(place, now=now), flow.champion(place)
+    if found is None or release is None:
         return None
     history.record(place.store, actor=KEEPER, role="operator", action=RENEW, subject={"release": release.id},
-                   why=f"{rules.mode}: {found.sentence}")
+                   why=f"{place.project.renew.mode}: {found.sentence}")
     came = flow.renew(place, progress=progress or flow.quiet)
     settled(place, came)
     return came

@@ -25,12 +25,12 @@ from shipworthy.assurance import (
 from shipworthy.core.evidence import Judged
 from shipworthy.core.judge import run
 from shipworthy.core.registry import Marked, _marked
-from shipworthy.sabotage import assurance, ethics
+from shipworthy.sabotage import assurance, ethics, own_meters
 
 MODULES = (antipatterns, authorship, bias, criterion, decisions, explainability, fairness, inversion, loop,
            nontechnical, poisoning, reasons, teams, tooling)
 CHECKS = {marked.name: marked for module in MODULES for marked in _marked(module)}
-PLANTED = [*_marked(assurance), *_marked(ethics)]
+PLANTED = [*_marked(assurance), *_marked(ethics), *_marked(own_meters)]
 FAULTS = [marked for marked in PLANTED if marked.facts["kind"] == "sabotage"]
 TWINS = {marked.facts["check"]: marked for marked in PLANTED if marked.facts["kind"] == "twin"}
 

@@ -18,7 +18,7 @@ from shipworthy.deployment.integration.log.tally import counter
 from shipworthy.deployment.integration.rollout.rollout import rolling
 from shipworthy.deployment.integration.serving.app import app
 from shipworthy.deployment.monitoring import counting
-from shipworthy.server.keeper import Keeper
+from shipworthy.server.keeper import RENEWER, Keeper
 from shipworthy.store.workspace import Workspace, open_workspace
 
 from ..cli.conftest import fill, rows, text
@@ -170,6 +170,14 @@ def test_it_looks_as_often_as_it_is_asked_to(keeper: Keeper, two: Workspace, tol
     (two.store.home / "ledger.jsonl").write_text("{\n")
     keeper.run(Turns([nothing] * 4), every=1.0, look=2.5)
     assert len(told) == 4  # of the rollout and the renewal, at the first turn and at the fourth
+
+
+def test_a_renewal_is_begun_only_where_the_project_wants_one(keeper: Keeper, two: Workspace) -> None:
+    keeper.renew()
+    assert keeper._renewer is None
+    done = subprocess.run([sys.executable, "-B", "-m", RENEWER, str(two.folder)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=60, check=False)
+    assert (done.returncode in (0, 2), done.stdout) == (True, "")
 
 
 def test_it_ends_with_the_pipe_from_the_process_that_started_it(two: Workspace) -> None:

@@ -55,6 +55,10 @@ def command(
     silenced.
     """
     place = open_workspace(folder)
+    if every and not follow:
+        raise Misuse("--every says how often --follow looks", where="shipworthy watch", hint="add --follow")
+    if report is not None and (hush or why or try_sinks):
+        raise Misuse("--report is written of a look", where="shipworthy watch", hint="ask for it alone")
     if hush or until or family:
         _hush(place, hush, by=by, until=until, family=family)
     elif why or by:

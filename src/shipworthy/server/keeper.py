@@ -6,6 +6,7 @@ by their place in the log, and a rollout by its lines in the ledger. Run as a mo
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from shipworthy.errors import ShipworthyError
 from shipworthy.server.watcher import Watcher, until_stopped
 from shipworthy.store.workspace import Workspace, open_workspace
 
+RENEWER = "shipworthy.server.renewer"
 COUNT_SECONDS, LOOK_SECONDS = 5.0, 60.0
 Tell = Callable[[str], None]
 
@@ -33,6 +35,7 @@ class Keeper:
         minutes = place.project.watch.every
         self._watcher = Watcher(place, tell, minutes=minutes) if minutes else None
         self._forgot = date.min
+        self._renewer: subprocess.Popen[bytes] | None = None
 
     def count(self) -> Tallied:
         """Move what is sealed into the store, and count every row and label that came since the last time."""
@@ -67,10 +70,13 @@ class Keeper:
             self._watcher.turn()
 
     def renew(self) -> None:
-        """A renewal, where the project wants one and the champion is due."""
-        came = renewals.step(self.place)
-        if came is not None:
-            self.tell(f"renewal: {came.sentence}")
+        """A renewal, where the project wants one and the champion is due: in a process of its own, as it takes long."""
+        if self._renewer is not None and self._renewer.poll() is None:
+            return
+        self._renewer = None
+        if renewals.wanted(self.place) is not None:
+            self._renewer = subprocess.Popen([sys.executable, "-m", RENEWER, str(self.place.folder)],
+                                             stdin=subprocess.PIPE)
 
     def forget(self) -> None:
         """Once a day, remove the rows that have expired, where the project says how long it keeps them."""
@@ -87,6 +93,9 @@ class Keeper:
             for act in (self.count, *((self.look,) if due <= 0 else ())):
                 self.tried(act)
             due = look if due <= 0 else due
+        if self._renewer is not None:
+            self._renewer.kill()  # as if it had not begun: a release is whole or not there
+            self._renewer.wait()
 
 
 def main(folder: str) -> None:

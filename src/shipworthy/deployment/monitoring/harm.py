@@ -115,6 +115,7 @@ def harm(project: Project, grid: Reference, tallies: Tallies) -> Finding:
                    remedy="send a random 1 % of predictions for labels")
     if high > limit:
         return say("unknown" if low <= limit else "fail", f"The risk is {risk:.3f} (95 % interval {low:.3f} to "
-                   f"{high:.3f}) against at most {limit:.3f} ({known}).", **facts, remedy="wait for more labels")
+                   f"{high:.3f}) against at most {limit:.3f} ({known}).", **facts,
+                   remedy="wait for more labels" if low <= limit else "shipworthy rollback, then shipworthy renew")
     return say("pass", f"No harm: the risk is {risk:.3f} (95 % interval {low:.3f} to {high:.3f}), at most {limit:.3f} "
                        f"is allowed ({known}).", **facts)

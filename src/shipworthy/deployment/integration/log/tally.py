@@ -53,7 +53,8 @@ class Counter:
     def digest(self) -> str:
         """Counts of another digest cannot be added to these."""
         made = self.how.meters
-        return digest([self.how.reference.plan.digest, layout(made.rows), layout(made.labels), layout(made.cohorts)])
+        layouts = [layout(each) for each in (made.rows, made.labels, made.cohorts)]
+        return digest([self.how.reference.plan.digest, self.how.segments, *layouts])
 
     def tally(self, log: Table, labels: Table | None = None) -> Tallies:
         """What rows of a log, and their labels, add up to."""
