@@ -20,7 +20,7 @@ def test_a_page_says_what_happened_what_it_costs_and_what_to_do() -> None:
         "fail           harm: The model does harm.",
         "PAGE (high, since 2023-11-14T22:13:20+00:00): The model does harm; harm: the labels prove it. "
         "Extra errors cost 12.50 EUR per 1,000 decisions.",
-        "      → roll back, then renew: shipworthy rollback; shipworthy renew",
+        "      → roll back if a release came before it, then renew: shipworthy rollback; shipworthy renew",
         "      → docs/guides/runbooks.md#harm",
     ]
 

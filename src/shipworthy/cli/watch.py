@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -90,7 +91,10 @@ def _hush(place: Workspace, why: str, *, by: str, until: str, family: str) -> No
         raise Misuse("a silence needs a reason and an end", where="shipworthy watch --silence",
                      hint="say --silence REASON --by WHO --until DATE")
     made = runbooks.hush(place, by=by, why=why, until=until_of(until), family=family)
-    say(f"{family or 'all alarms'} silenced by {by} until {made.until:%Y-%m-%d %H:%M} UTC: {why}")
+    what = f"{family or 'all alarms'} silenced by {by}"
+    over = made.until <= datetime.now(UTC)
+    say(f"{what} no longer, since {made.until:%Y-%m-%d %H:%M} UTC is over: {why}" if over else
+        f"{what} until {made.until:%Y-%m-%d %H:%M} UTC: {why}")
 
 
 def _tried(place: Workspace) -> int:

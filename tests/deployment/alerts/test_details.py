@@ -134,7 +134,8 @@ def test_an_incident_in_lines_says_what_where_why_and_what_to_do(incident: Incid
     lines = told(msgspec.structs.replace(incident, steps=("roll back",), segments=("sex=f: risk 0.4",)))
     assert lines[2:] == ["columns: age moved by 0.40 (Cohen's w)", "segment sex=f: risk 0.4",
                          "probably (100%, data): other rows arrive",
-                         "→ roll back, then renew: shipworthy rollback; shipworthy renew", "→ runbook: roll back",
+                         "→ roll back if a release came before it, then renew: shipworthy rollback; shipworthy renew",
+                         "→ runbook: roll back",
                          "→ docs/guides/runbooks.md#harm"]
 
 

@@ -84,7 +84,7 @@ def test_a_mail_says_it_all_to_everybody_named(mail: Any, incident: Incident) ->
     assert (sender, to) == ("watch@example.org", ("ann@example.org", "ben@example.org"))
     made = message_from_string(text, policy=default)
     assert made["Subject"] == "PAGE Kredite für alle: The model Bcc: x@example.org does harm"
-    assert made["Bcc"] is None and "roll back, then renew" in made.get_content()
+    assert made["Bcc"] is None and "then renew" in made.get_content()
 
 
 def test_a_mail_without_anybody_to_go_to_is_refused(incident: Incident) -> None:

@@ -103,7 +103,7 @@ def test_sixty_percent_newly_missing_is_drift_and_broken() -> None:
     found = drift_of(reference_of(edges, table(2, 1_000)), traffic(gone))
     assert found.verdict == "fail"
     assert found.sentence == (
-        "1 of 4 columns differ by more than 0.1 in the shares of values (Cohen's w), first normal (0.165 apart, "
+        "1 of 4 columns differ by more than 0.1 in the shares of values (Cohen's w), first normal (moved by 0.165, "
         "missing 0%, now 60%); 500 rows of traffic against 1,000 of the reference. Broken input: normal.")
 
 

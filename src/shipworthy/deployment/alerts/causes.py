@@ -34,14 +34,17 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def changes(folder: Path, lines: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
-    """What the ledger says was changed in production, oldest first. folder: of the project."""
+    """What the ledger says was changed in production, oldest first; the first champion changed nothing.
+
+    folder: of the project.
+    """
     known = {str(line["subject"]["release"]): str(line["subject"]["folder"])
              for line in moves(lines, "champion")}  # type: ignore[arg-type]
     found = []
     for line in lines:
         subject = line["subject"]
         at = micros(datetime.fromisoformat(str(line["at"])))
-        if subject.get("alias") == "champion" and line["action"] in ("promote", "rollback"):
+        if subject.get("alias") == "champion" and line["action"] in ("promote", "rollback") and subject.get("before"):
             old, new = (_facts(folder, known.get(str(subject.get(key)), "")) for key in ("before", "release"))
             axes = tuple(axis for axis in AXES if old and new and old[axis] != new[axis])
             sections = [name for name in new.get("settings", {}) if old and

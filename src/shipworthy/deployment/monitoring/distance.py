@@ -41,7 +41,7 @@ def apart(cells: Cells, before: Ints, now: Ints) -> str:
     told = []
     if np.isfinite(moved):
         unit = f" {cells.unit}" if cells.unit else ""
-        told = [f"{moved:.3g}{unit} apart" if cells.kind == "number" else f"{moved:.0%} of values changed"]
+        told = [f"moved by {moved:.3g}{unit}" if cells.kind == "number" else f"{moved:.0%} of values changed"]
     missing = [float(side[[-2, -1] if cells.kind == "number" else [NULL]].sum() / max(1, side.sum()))
                for side in (before, now)]
     if abs(missing[1] - missing[0]) >= WORTH_SAYING:

@@ -63,7 +63,8 @@ def fitting(log: Table, labels: Table | None, model: Model) -> Table:
     known = [name for name in model.features.columns if name in log.schema]
     if not known:
         raise BadData("the log holds none of the model's columns", where=log.origin or log.name,
-                      hint=_hint([(name, guess(name, log)) for name in model.features.columns[:3]], log))
+                      hint=f"it may be of another model; this one reads {', '.join(model.features.columns[:3])}, and " +
+                      _hint([(name, guess(name, log)) for name in model.features.columns[:3]], log))
     return log
 
 

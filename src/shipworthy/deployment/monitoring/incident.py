@@ -16,7 +16,7 @@ GUIDE = "docs/guides/runbooks.md"
 
 ACTIONS = {
     "broken": "repair the input named, or roll back to a release that does not need it",
-    "harm": "roll back, then renew: shipworthy rollback; shipworthy renew",
+    "harm": "roll back if a release came before it, then renew: shipworthy rollback; shipworthy renew",
     "drift": "label a random sample of recent rows, then decide whether to renew",
     "joint": "look at how columns go together (the finding joint-drift), then label a random sample of recent rows",
     "bias": "recalibrate on the newest labels: shipworthy renew",

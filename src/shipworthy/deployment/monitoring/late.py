@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import msgspec
 import numpy as np
 
-from shipworthy.core.clock import DAY
+from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.grid import FIXED, Reference
 from shipworthy.core.table import Floats, Ints
@@ -106,7 +106,8 @@ def late_labels(grid: Reference, tallies: Tallies, *, tolerance: float = 0.05) -
     if gap - half > tolerance or gap + half < -tolerance:
         side = "later" if gap > 0 else "sooner"
         who, what = (("wrong answers", "risk") if of_loss else (f'"{grid.plan.classes[-1]}"', "share of it"))
-        return say("fail", f"Labels of {who} come {side}: the slower half has a {what} higher by {span}.", **facts,
+        return say("fail", f"Labels of {who} come {side}: between halves, slow less fast, the {what} differs by "
+                           f"{span}.", **facts,
                    remedy="judge only days whose labels are all in: shipworthy watch --cohorts")
     return say("pass", "The wait for a label depends neither on the answer being wrong nor on the outcome: between "
                        f"halves {span}.", **facts)
@@ -139,7 +140,8 @@ def _parts(grid: Reference) -> tuple[int, ...]:
 def _slower(labels: Sums, part: int, now: int) -> tuple[float, float]:
     """A mean of the slower half of the labels less that of the faster, and its half-width, where both could have come.
 
-    part: 1 the loss, 2 what came true. The two share 5 %.
+    part: 1 the loss, 2 what came true. The two share 5 %. NaN where four labels of five come within the same hour:
+    no window is judged before its labels are in.
     """
     counts = labels.of("delay")
     edge = quantile_of(counts[:, :DELAY_CELLS].sum(axis=0), 0.95)
@@ -148,7 +150,7 @@ def _slower(labels: Sums, part: int, now: int) -> tuple[float, float]:
     wait, value = could[0], could[part] / FIXED
     slow = np.cumsum(wait) - wait / 2 > wait.sum() / 2
     n = np.array([wait[~slow].sum(), wait[slow].sum()], np.float64)
-    if n.min() < FEWEST / 4:
+    if n.min() < FEWEST / 4 or quantile_of(wait, 0.9) - quantile_of(wait, 0.1) < HOUR:
         return float("nan"), float("nan")
     mean = np.array([value[~slow].sum(), value[slow].sum()]) / n
     spread = mean * (1 - np.minimum(mean, 1))  # the largest that values in [0, 1] of this mean can have
