@@ -21,7 +21,9 @@ def test_a_number_is_as_far_apart_as_its_mean_has_moved_in_its_own_unit() -> Non
     cells = msgspec.structs.replace(reference.plan.columns[0], unit="kg")
     now = count(table(3, 20_000, shift=0.5), reference.plan).columns["normal"]
     assert distance(cells, reference.grid.columns["normal"], now) == pytest.approx(0.5, abs=0.05)
-    assert apart(cells, reference.grid.columns["normal"], now).endswith(" kg apart")
+    told = apart(cells, reference.grid.columns["normal"], now)
+    assert told.startswith("moved by ")
+    assert told.endswith(" kg")
 
 
 def test_a_category_is_as_far_apart_as_the_share_that_must_change() -> None:
