@@ -22,6 +22,7 @@ from shipworthy.cli.waive import waive
 from shipworthy.core.clock import now_us
 from shipworthy.core.project import FILE, Feedback
 from shipworthy.core.rows import also_in
+from shipworthy.core.settings.sinks import Metered
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.log.answers import Explored, Heading
 from shipworthy.deployment.integration.log.drain import drained_log
@@ -115,6 +116,12 @@ def test_what_the_previous_champion_answered_is_counted_beside(place: Workspace,
     assert beside.rows.whole.total("rows")[0] == 40
     assert watching.held_back(place, built.release, since=0) is None
     assert flow.watch(replace(place, project=rules)).rows == 300
+
+
+def test_limits_of_a_meter_that_nobody_counts_are_told(place: Workspace, built: flow.Built) -> None:
+    project = msgspec.structs.replace(place.project, meter=(Metered("basket", at_most=3.0),))
+    with pytest.raises(BadProject, match='no plugin counts a meter "basket"'):
+        flow.watch(replace(place, project=project))
 
 
 @pytest.mark.parametrize("verb", [flow.watch, flow.renew])

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
-from shipworthy.core.meters import own_meters
+from shipworthy.core.meters import OwnMeter, own_meters
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
 from shipworthy.core.tallies import FULL, Tallies
@@ -32,7 +32,7 @@ from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.foreign import fitting
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
-from shipworthy.errors import ShipworthyError
+from shipworthy.errors import BadProject, ShipworthyError, nearest
 from shipworthy.store.workspace import Workspace
 
 WIDTH = {"hour": HOUR, "day": DAY, "week": DAY}
@@ -46,7 +46,7 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     labels: instead of those of the log; the log is then read whole.
     """
-    grid, mine = stored(release)["grid"], own_meters(place.registry)
+    grid, mine = stored(release)["grid"], _limited(place)
     named = place.project.watch.confirmed
     confirmed = read(place.resolve(named), plugins=place.plugins()) if named else None
 
@@ -78,6 +78,17 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     if log is not None:
         return given(fitting(log, labels, release.model))
     return remembered(place.store, release.id, own if labels is None else told, project=place.project)
+
+
+def _limited(place: Workspace) -> tuple[OwnMeter, ...]:
+    """The user's meters. Raises BadProject where [[meter]] sets limits of one that no plugin marks."""
+    mine = own_meters(place.registry)
+    names = [one.name for one in mine]
+    for limit in place.project.meter:
+        if limit.name not in names:
+            raise BadProject(f'no plugin counts a meter "{limit.name}"', where="[[meter]]",
+                             hint=nearest(limit.name, names) or "mark it with @meter in a file named in plugins")
+    return mine
 
 
 def since_release(
