@@ -95,7 +95,7 @@ def renewal(
     project = updating.renewed(place.project, share=(seen.fresh.rows - tail.rows) / max(1, rows.rows))
     built = build(replace(place, project=project), {"renewed": replace(rows, name="renewed")}, teach=teach,
                   progress=progress)
-    better = _better(place, release, built.release, (tail, before, seen.lag), made)
+    better = _better(ground, built.release, (tail, before, seen.lag), made)
     return _judged(place, actor, built.release, (*heard, better))
 
 
@@ -108,16 +108,15 @@ def _ground(place: Workspace, release: Release, seen: Newer, rows: int) -> Groun
                   place.registry.of("learner"))
 
 
-def _better(
-    place: Workspace, champion: Release, challenger: Release, newest: tuple[Table, Table, int], made: list[Made]
-) -> Finding:
+def _better(ground: Ground, challenger: Release, newest: tuple[Table, Table, int], made: list[Made]) -> Finding:
     """Whether what was built beats the champion on rows that neither has seen, as it will be used."""
     tail, before, lag = newest
-    if not made or not place.project.renew.continual or tail.rows < contests.FEWEST_TAIL:
-        return contests.compare(champion.model, challenger.model, tail, before=before, lag=lag)
+    champion = ground.champion
+    if not made or not ground.project.renew.continual or tail.rows < contests.FEWEST_TAIL:
+        return contests.compare(champion, challenger.model, tail, before=before, lag=lag, apart=ground.apart)
     score = scored(made[0], tail, continual=True)
-    return contests.judged(contests.losses(champion.model, tail), contests.losses(challenger.model, tail, score),
-                           contests.last_losses(champion.model, before, tail, lag), task=champion.model.task)
+    return contests.judged(contests.losses(champion, tail), contests.losses(challenger.model, tail, score),
+                           contests.last_losses(champion, before, tail, lag), task=champion.task, apart=ground.apart)
 
 
 def _judged(place: Workspace, actor: str, built: Release, findings: tuple[Finding, ...]) -> Renewal:
