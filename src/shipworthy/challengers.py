@@ -170,21 +170,23 @@ def label_shift(ground: Ground) -> Made | None:
 def refit(ground: Ground) -> Made | None:
     """The champion's recipe, trained on as many of the newest rows as answer the rows to judge on best.
 
-    Tried are the rows since the last change, and 500, 2,000, 8,000 … of the newest, up to all, old ones included.
+    Tried are the rows since the last change, and 500, 2,000, 8,000 … of the newest, up to all, old ones included, as
+    long as another four times as many still fit into half of the learning budget.
     Source: Klinkenberg (2004), the adaptive window; Bifet and Gavaldà (2007) for the last change.
     """
     tables = [ground.old, ground.fresh]
     inputs, truth = _rows(ground.champion, tables)
-    weights, judge, best = _weights(tables), ground.judge_newest, None
+    weights, judge, best, took = _weights(tables), ground.judge_newest, None, 0.0
     if ground.recipe.learner not in ground.learners or not judge.rows:
         return None
     for rows in _windows(ground.fresh_newest.rows, len(truth)):
-        if not _learnable(ground.champion, truth[-rows:]):
+        if not _learnable(ground.champion, truth[-rows:]) or 4 * took > ground.project.learning.seconds / 2:
             continue
+        begun = time.monotonic()
         job = replace(ground.job, settings=ground.recipe.settings, weights=None if weights is None else weights[-rows:])
         made: Fitted = ground.learners[ground.recipe.learner].function(inputs[-rows:], truth[-rows:], job)
         told = f"trained on the newest {rows:,} of {len(truth):,} rows"
-        found = _finished("window", ground, made, ground.recipe, told)
+        found, took = _finished("window", ground, made, ground.recipe, told), time.monotonic() - begun
         loss = float(losses(found.model, judge).mean())
         best = (loss, found) if best is None or loss < best[0] else best
     return best[1] if best else None
@@ -297,8 +299,8 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
         kept[:] = [made]
         cut = table.take(rows.learn), table.take(rows.tune)
         chosen = _candidate(made, cut[1], time.monotonic() - begun, cpu_seconds() - cpu)
-        rungs = (*_others(again, name, *cut), chosen)
-        return Learned(rungs, chosen, f"renewal: {name}: {made.told}", stop(meter, rules)), made.margin
+        cost = stop(meter, rules)
+        return Learned((*_others(again, name, *cut), chosen), chosen, f"renewal: {name}: {made.told}", cost), made.margin
 
     return teach, kept
 

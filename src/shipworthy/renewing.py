@@ -84,7 +84,8 @@ def renewal(
     if admitted.verdict == "fail":
         _record(place, actor, "refuse rows", {"rows": seen.fresh.digest}, admitted.sentence)
         return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
-    rows, tail = updating.next_training(seen.known, seen.fresh, tail=newest_share(release.model, seen.fresh))
+    rows, tail = updating.next_training(seen.known, seen.fresh, tail=newest_share(release.model, seen.fresh),
+                                        weight=place.project.data.weight)
     ground, before = _ground(place, release, seen, seen.fresh.rows - tail.rows), rows
     found = tried(ground, tail, before=before, lag=seen.lag, progress=progress)
     winner, search = found.contest.winner, place.project.renew.search
