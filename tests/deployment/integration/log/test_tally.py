@@ -240,7 +240,7 @@ def test_rolling_up_loses_no_count(tmp_path: Path) -> None:
     assert set(after.rows.width) == {DAY}
     assert len(read_counts(tmp_path / "a").book.parts) == 1  # and no sample of so long ago
     assert after.rows.whole.total("rows").tolist() == [before[0] + 2, 0]
-    assert after.since(AT + DAY).rows.whole.total("rows")[0] == 3
+    assert after.rows.between(AT + DAY).whole.total("rows")[0] == 3
     log.close()
 
 

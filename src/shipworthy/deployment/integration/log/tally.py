@@ -198,7 +198,7 @@ def _difference(how: Counter, rows: Table, labels: tuple[Table, Table]) -> Talli
         return found
     gone = replace(how.tally(rows, labels[0]), rows=nothing.rows, sample=nothing.sample)
     minus = {kind: replace(getattr(gone, kind), cells=-getattr(gone, kind).cells) for kind in ("labels", "cohorts")}
-    return add(found, replace(gone, **minus, orphans=0, foreign=0))
+    return add(found, replace(gone, **minus))
 
 
 def _from_files(
