@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 
+from shipworthy.comparing import why_worse
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
@@ -30,6 +31,7 @@ from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.foreign import fitting
+from shipworthy.deployment.monitoring.incident import Replay
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.errors import BadProject, ShipworthyError, nearest
@@ -77,7 +79,15 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
 
     if log is not None:
         return given(fitting(log, labels, release.model))
-    return remembered(place.store, release.id, own if labels is None else told, project=place.project)
+    why = partial(_why, place, release, labels) if place.project.watch.replay else None
+    return remembered(place.store, release.id, own if labels is None else told, project=place.project, why=why)
+
+
+def _why(place: Workspace, release: Release, labels: Table | None, watched: Watched) -> Replay:
+    """Whose change the harm of a release is."""
+    if watched.tallies is None:
+        return Replay("not replayed: nothing was served.")
+    return why_worse(place, release, watched.tallies, labels=labels)
 
 
 def _limited(place: Workspace) -> tuple[OwnMeter, ...]:
