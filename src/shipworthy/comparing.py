@@ -102,7 +102,7 @@ def _why_worse(
 
 def _told(found: AxisShares, about: str, older: Release | None) -> Replay:
     """The shares as an incident carries them."""
-    model = "" if older else " The model is not compared: no other champion is at hand."
+    model = "" if older else " No other champion is at hand, so the model is not compared."
     return Replay(f"{judged(found).sentence}{model} Replayed: {about}.", found.change and _span(found.change),
                   {axis: _span(share) for axis, share in found.known.items()},
                   {"+".join(sorted(mix)): loss for mix, loss in found.losses.items()}, older.id if older else "",
