@@ -39,7 +39,8 @@ from shipworthy.store.workspace import Workspace
 
 WIDTH = {"hour": HOUR, "day": DAY, "week": DAY}
 JUDGED = {"hour": 14 * DAY, "day": 56 * DAY, "week": 364 * DAY}
-"""How much traffic the findings of a look are about; windows and labels are judged since the release."""
+"""How much traffic the findings of a look are about, and up to half as much more: it begins anew only every half, so
+that intervals that hold at every look do so from one beginning. Windows and labels are judged since the release."""
 
 
 def look(place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None) -> Watched:
@@ -68,7 +69,8 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         count(place)
         level = place.project.watch.window
         with held_counts(place.store.home / COUNTS) as counts:
-            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
+            half = JUDGED[level] // 2
+            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // half * half
             seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
             whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
