@@ -198,7 +198,7 @@ def test_a_replay_out_of_time_says_so_and_the_incident_opens_all_the_same(place:
     serve(here, other_unit())
     found = incident(here)
     assert found.harms and found.replay and found.replay.shares == {}
-    assert found.replay.sentence == "not replayed: the 1e-09 seconds of [watch] replay_seconds are over."
+    assert found.replay.sentence == "not replayed: the 1e-09 seconds for it are over ([watch] replay_seconds)."
 
 
 def test_no_more_rows_are_replayed_than_the_project_allows(place: Make) -> None:
@@ -214,7 +214,7 @@ def test_without_labels_it_is_said_why_nothing_is_replayed(place: Make) -> None:
     seen = flow.watch(here)
     assert seen.tallies
     told = why_worse(here, champion(here), seen.tallies)
-    assert told == Replay("not replayed: 0 labelled rows are too few, 30 are needed.")
+    assert told == Replay("not replayed: 0 labelled rows are too few, 30 are needed (the log).")
 
 
 def test_code_that_made_the_release_and_is_not_at_hand_is_told(place: Make) -> None:

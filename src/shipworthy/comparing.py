@@ -64,8 +64,8 @@ def why_worse(
 
     def ready() -> None:
         if clock() > end:
-            raise Misuse(f"the {place.project.watch.replay_seconds:g} seconds of [watch] replay_seconds are over",
-                         hint="allow more of them, or ask by hand: shipworthy compare --traffic")
+            raise Misuse(f"the {place.project.watch.replay_seconds:g} seconds for it are over",
+                         where="[watch] replay_seconds", hint="allow more of them, or ask by hand: shipworthy compare --traffic")
 
     try:
         return _why_worse(place, release, tallies, labels, ready)
@@ -123,7 +123,8 @@ def _reach(tallies: Tallies, level: str, most: int) -> tuple[int, str]:
     count = np.bincount(place, weights=cohorts.of("labels")[:, 0], minlength=len(days)).astype(np.int64)
     days, count = days[count > 0], count[count > 0]
     if count.sum() < FEWEST:
-        raise BadData(f"{count.sum()} labelled rows are too few, {FEWEST} are needed", hint="wait for more labels")
+        raise BadData(f"{count.sum()} labelled rows are too few, {FEWEST} are needed", where="the log",
+                      hint="wait for more labels")
     behind = np.cumsum(count[::-1])[::-1]  # from each day on
     wanted = (days > days[-1] - SPAN[level]) | (behind - count < ENOUGH)
     since = int(days[wanted & (behind - count < most)][0])
