@@ -65,7 +65,8 @@ def why_worse(
     def ready() -> None:
         if clock() > end:
             raise Misuse(f"the {place.project.watch.replay_seconds:g} seconds for it are over",
-                         where="[watch] replay_seconds", hint="allow more of them, or ask by hand: shipworthy compare --traffic")
+                         where="[watch] replay_seconds",
+                         hint="allow more of them, or ask by hand: shipworthy compare --traffic")
 
     try:
         return _why_worse(place, release, tallies, labels, ready)
