@@ -392,7 +392,7 @@ def _others(ground: Ground, winner: str, learn: Table, tune: Table) -> list[Cand
     found.append(Made(NO_UPDATE, model, _plain(model), ground.recipe, ""))
     rivals = (PROCEDURES[name](ground) for name in able(ground.project) if name != winner)
     found += [one for one in rivals if one is not None]
-    return [replace(_candidate(one, tune, 0.0, 0.0), learner=one.name) for one in found]
+    return [_candidate(one, tune, 0.0, 0.0) for one in found]
 
 
 def _candidate(made: Made, tune: Table, seconds: float, cpu: float) -> Candidate:
@@ -405,4 +405,4 @@ def _candidate(made: Made, tune: Table, seconds: float, cpu: float) -> Candidate
         row_microseconds=row_microseconds(model.program, sample), fit_seconds=seconds, cpu_seconds=cpu,
         library_difference=float(np.max(np.abs(model.program.margin(sample) - made.margin(sample)), initial=0.0)))
     glass = made.recipe.learner in ("trivial", "linear", "tree", "additive", "online")
-    return Candidate(made.recipe.learner, glass, model, figures, scores, dict(made.recipe.settings))
+    return Candidate(made.recipe.learner, glass, model, figures, scores, dict(made.recipe.settings), way=made.name)
