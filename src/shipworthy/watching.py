@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 
+from shipworthy.comparing import why_worse
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
@@ -30,6 +31,7 @@ from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.foreign import fitting
+from shipworthy.deployment.monitoring.incident import Replay
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.errors import BadProject, ShipworthyError, nearest
@@ -37,7 +39,8 @@ from shipworthy.store.workspace import Workspace
 
 WIDTH = {"hour": HOUR, "day": DAY, "week": DAY}
 JUDGED = {"hour": 14 * DAY, "day": 56 * DAY, "week": 364 * DAY}
-"""How much traffic the findings of a look are about; windows and labels are judged since the release."""
+"""How much traffic the findings of a look are about, and up to half as much more: it begins anew only every half, so
+that intervals that hold at every look do so from one beginning. Windows and labels are judged since the release."""
 
 
 def look(place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None) -> Watched:
@@ -65,7 +68,8 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         count(place)
         level = place.project.watch.window
         with held_counts(place.store.home / COUNTS) as counts:
-            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
+            half = JUDGED[level] // 2
+            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // half * half
             seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
         return judged(seen, state, beside)
@@ -75,7 +79,15 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
 
     if log is not None:
         return given(fitting(log, labels, release.model))
-    return remembered(place.store, release.id, own if labels is None else told, project=place.project)
+    why = partial(_why, place, release, labels) if place.project.watch.replay else None
+    return remembered(place.store, release.id, own if labels is None else told, project=place.project, why=why)
+
+
+def _why(place: Workspace, release: Release, labels: Table | None, watched: Watched) -> Replay:
+    """Whose change the harm of a release is."""
+    if watched.tallies is None:
+        return Replay("not replayed: nothing was served.")
+    return why_worse(place, release, watched.tallies, labels=labels)
 
 
 def _limited(place: Workspace) -> tuple[OwnMeter, ...]:
