@@ -89,7 +89,7 @@ def no_sums(layout: Layout) -> Sums:
 
 
 def sums(layout: Layout, keys: Iterable[Key], cells: Ints) -> Sums:
-    """Sums from keys (at, width, segment, arm) in any order, equal ones added up.
+    """Sums from keys (at, width, segment, arm) in any order, equal ones added up; of what adds up to nothing, none.
 
     Raises Misuse for a sum near 2⁶³.
     """
@@ -104,8 +104,9 @@ def sums(layout: Layout, keys: Iterable[Key], cells: Ints) -> Sums:
     if np.abs(found).max(initial=0) >= FULL:
         raise Misuse("the counts are too large to add", where="tallies", hint="start a new folder of counts")
     first, width, segment, arm = zip(*order, strict=True)
-    return Sums(layout, np.array(first, np.int64), np.array(width, np.int64), np.array(segment, np.str_),
+    made = Sums(layout, np.array(first, np.int64), np.array(width, np.int64), np.array(segment, np.str_),
                 np.array(arm, np.str_), found)
+    return made.where(np.asarray(found.any(axis=1)))
 
 
 def add_sums(left: Sums, right: Sums) -> Sums:
@@ -115,6 +116,11 @@ def add_sums(left: Sums, right: Sums) -> Sums:
                      hint="count with the grid and meters of one release")
     keys = [*keys_of(left), *keys_of(right)]
     return sums(left.layout, keys, np.concatenate([left.cells, right.cells]))
+
+
+def less(left: Sums, right: Sums) -> Sums:
+    """What of sums is left without others. Raises Misuse where they do not count the same things."""
+    return add_sums(left, replace(right, cells=-right.cells))
 
 
 def keys_of(found: Sums) -> list[Key]:
@@ -197,7 +203,8 @@ class Tallies:
     plan: digest of the grid's plan. rows: sums of served rows by arrival. labels: sums of labelled rows by arrival of
     the label. cohorts: the same rows by the day of their prediction. sample: rows of both. until, told: the last
     microsecond of which rows, and labels, are known. vanished: planned columns that the log does not hold. orphans:
-    labels without a prediction; foreign: of no class that the model knows.
+    labels without a prediction, which may come yet; lost: those that were given up; foreign: of no class that the model
+    knows.
     """
 
     plan: str
@@ -210,6 +217,7 @@ class Tallies:
     vanished: tuple[str, ...] = ()
     orphans: int = 0
     foreign: int = 0
+    lost: int = 0
 
     @property
     def digest(self) -> str:
@@ -237,7 +245,7 @@ def add(left: Tallies, right: Tallies) -> Tallies:
                    add_sums(left.cohorts, right.cohorts), add_samples(left.sample, right.sample),
                    max(left.until, right.until), max(left.told, right.told),
                    tuple(sorted(set(left.vanished) & set(right.vanished))), left.orphans + right.orphans,
-                   left.foreign + right.foreign)
+                   left.foreign + right.foreign, left.lost + right.lost)
 
 
 def tabulated(cell: Ints, width: int, group: Ints, groups: int) -> Ints:
