@@ -139,16 +139,23 @@ def count(place: Workspace, known: Callable[[str], Counter | None] | None = None
 
 
 def counters(place: Workspace, tell: Callable[[str], None] = lambda text: None) -> Callable[[str], Counter | None]:
-    """How to count a release, by its id; found once each. tell: of a release that is not here, or cannot be read."""
+    """How to count a release, by its id; one that is not there is looked for again whenever it is asked for.
 
-    mine = own_meters(place.registry)
+    tell: once of each that is not here, or cannot be read.
+    """
+    mine, told = own_meters(place.registry), set[str]()
 
     @lru_cache(maxsize=64)
+    def found(release_id: str) -> Counter | None:
+        return counter(find_release(place.releases, release_id), place.project, mine)
+
     def known(release_id: str) -> Counter | None:
         try:
-            return counter(find_release(place.releases, release_id), place.project, mine)
+            return found(release_id)
         except ShipworthyError as error:
-            tell(f"answers of {release_id[:12]} are not counted: {error}")
+            if release_id not in told:
+                tell(f"answers of {release_id[:12]} are not counted: {error}")
+            told.add(release_id)
             return None
 
     return known

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -101,7 +102,7 @@ def tally(
     labels in the spelling that the models learnt. now: microseconds since 1970, by default those of the clock.
     What was counted by other meters is counted anew. Raises StoreError.
     """
-    now = now or now_us()
+    now, known = now or now_us(), cache(known)  # one that comes while this counts is counted the next time
     with lock(Path(state) / LOCK, WAIT_SECONDS):
         book, rows, labels = _book(Path(state), known), 0, 0
         unknown: set[str] = set()
