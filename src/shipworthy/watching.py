@@ -69,8 +69,9 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
             since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
             seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
             whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
+            anew = counts.told_anew(release.id)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
-        return judged(seen, state, whole, beside)
+        return replace(judged(seen, state, whole, beside), note=anew)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)

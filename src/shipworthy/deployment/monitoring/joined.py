@@ -212,7 +212,7 @@ def join(log: Served, labels: Table) -> tuple[Joined, Joined]:
 
     Of several labels of a prediction the one counts that became known last; of such, the last to arrive. One that
     comes to count takes back the one before it at its own arrival, so sums of what arrived earlier stay as they were,
-    and the outcome is the same in whatever order the labels are given.
+    and the outcome is the same in whatever order the labels are given but for those of one microsecond.
     """
     arrived = arrival(labels)
     observed = micros(labels, "observed_at") if "observed_at" in labels.schema else arrived

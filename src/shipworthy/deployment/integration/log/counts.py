@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,7 @@ class Book(msgspec.Struct, frozen=True):
 
     plans: release → digest of what is counted of it. unknown: releases of which nothing could be counted. until:
     microseconds up to which all was counted. waiting: the file of the labels that wait; lost: how many were given up.
+    anew: release → when it was last counted anew, and the first row that had been counted before, in microseconds.
     """
 
     places: dict[str, int] = {}
@@ -72,6 +74,7 @@ class Book(msgspec.Struct, frozen=True):
     parts: tuple[Entry, ...] = ()
     waiting: str = ""
     lost: int = 0
+    anew: dict[str, tuple[int, int]] = {}
     format: int = FORMAT
 
 
@@ -127,6 +130,21 @@ class Counts:
         return replace(nothing, rows=rows, labels=labels, cohorts=cohorts, sample=sample, until=self.book.until,
                        told=self.book.until, orphans=len(self.waiting.orphans), lost=self.book.lost)
 
+    def first(self, release: str) -> int:
+        """The first bucket with rows of a release, in microseconds; that of never where there are none."""
+        spots = [entry for entry in self.book.parts if entry.spot.release == release and entry.spot.kind == "rows"]
+        parts = [read_part(self.folder, min(spots, key=_begin).file)] if spots else []
+        return min((int(part.at.min()) for part in parts if len(part)), default=FULL)
+
+    def told_anew(self, release: str) -> str:
+        """When a release was counted anew, and which rows had expired by then; empty where nothing was lost by it."""
+        when, before = self.book.anew.get(release, (0, FULL))
+        first = min(self.first(release), when) // DAY
+        if first <= before // DAY:
+            return ""
+        days = [datetime.fromtimestamp(at * DAY / 1e6, UTC).date() for at in (when // DAY, first)]
+        return f"counted anew on {days[0]}, for meters or segments had changed; rows before {days[1]} had expired"
+
     @property
     def waiting(self) -> Waiting:
         """The labels that came before their prediction. Raises StoreError when they cannot be read."""
@@ -181,7 +199,7 @@ def write_change(folder: Path, book: Book, change: Change, now: int) -> Book:
         files[spot] = _written(folder, spot, part)
     made = Book({**book.places, **change.places}, {**book.tables, **change.tables}, {**book.plans, **change.plans},
                 book.unknown, max(book.until, now), _listed(files), _waits(folder, book, change),
-                book.lost + change.lost)
+                book.lost + change.lost, book.anew)
     return _turned(folder, made)
 
 
@@ -294,6 +312,10 @@ def _roll(folder: Path, files: dict[Spot, str], touched: dict[Spot, Part], spot:
     for target, more in made.items():
         known = touched.get(target) or (read_part(folder, files[target]) if target in files else None)
         touched[target] = more if known is None else _both(known, more)
+
+
+def _begin(entry: Entry) -> int:
+    return entry.spot.period * SPAN[entry.spot.level]
 
 
 def _listed(files: dict[Spot, str]) -> tuple[Entry, ...]:

@@ -23,7 +23,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.core.tallies import Tallies, less
+from shipworthy.core.tallies import FULL, Tallies, less
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
 from shipworthy.deployment.integration.log.counts import (
@@ -104,7 +104,7 @@ def tally(
     """
     now, known = now or now_us(), cache(known)  # one that comes while this counts is counted the next time
     with lock(Path(state) / LOCK, WAIT_SECONDS):
-        book, rows, labels = _book(Path(state), known), 0, 0
+        book, rows, labels = _book(Path(state), known, now), 0, 0
         unknown: set[str] = set()
         for change in _changes(Path(log), book, known, (tables, unknown, kept_waiting(Path(state), book))):
             book = write_change(Path(state), book, change, now)
@@ -127,14 +127,15 @@ def uncounted(log: Path, state: Path, tables: Tables) -> dict[str, str]:
     return found
 
 
-def _book(state: Path, known: Known) -> Book:
+def _book(state: Path, known: Known, now: int) -> Book:
     """What was counted; nothing where a release is counted by other meters now. A release that became known stays among
     the unknown until its labels are counted too, in case this is killed before.
     """
-    book = read_counts(state).book
+    counts = read_counts(state)
+    book = counts.book
     made = {one: known(one) for one in book.plans}
     if any(how is not None and how.digest != book.plans[one] for one, how in made.items()):
-        return Book()
+        return Book(anew={one: (now, min(counts.first(one), book.anew.get(one, (0, FULL))[1])) for one in book.plans})
     waiting = all(known(one) is None for one in book.unknown)
     return book if waiting else msgspec.structs.replace(book, tables={})
 
