@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from importlib.resources import files
 from pathlib import Path
 
 from shipworthy.core.canon import digest
@@ -16,17 +17,19 @@ from shipworthy.core.registry import GROUP
 
 
 def imported(folder: Path, plugins: tuple[str, ...] = ()) -> dict[str, str]:
-    """The files of imported plugin code and their SHA-256 as they are now. folder: of the project.
+    """The files of imported plugin code and their SHA-256 as they are now. folder: of the project, in which there may
+    be an environment of Python too.
 
     plugins: files that are read anew, and left out.
     """
     packages = {point.value.split(":")[0].split(".")[0] for point in entry_points(group=GROUP)} - {"shipworthy"}
+    elsewhere = Path(sys.prefix), Path(sys.base_prefix), Path(str(files("shipworthy")))
     found = {}
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
-        mine = name.split(".")[0] in packages or Path(file).is_relative_to(folder)
-        if mine and file not in plugins and Path(file).is_file():
-            found[file] = digest(Path(file).read_bytes())
+        file = Path(getattr(module, "__file__", None) or "")
+        beside = file.is_relative_to(folder) and not any(map(file.is_relative_to, elsewhere))
+        if (beside or name.split(".")[0] in packages) and str(file) not in plugins and file.is_file():
+            found[str(file)] = digest(file.read_bytes())
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipworthy.core.clock import DAY, MINUTE
@@ -118,7 +118,7 @@ labels = st.tuples(st.just("told"), st.integers(0, 1), st.integers(0, 5),
                    st.lists(direct | named, min_size=1, max_size=3))
 
 
-@settings(max_examples=25, deadline=None, phases=(Phase.generate,))
+@settings(max_examples=25, deadline=None)
 @given(st.lists(answers | labels, min_size=2, max_size=9), st.data())
 def test_any_order_and_any_cut_count_what_a_table_counted_at_once_gives(
     tmp_path_factory: pytest.TempPathFactory, events: list[Any], data: st.DataObject

@@ -37,7 +37,7 @@ NEXT = {"minute": "hour", "hour": "day"}
 SAMPLE_DAYS = 60
 COUNTS = "counts"  # the folder of a project's counts, in its `.shipworthy`
 BOOK, LOCK = "tally.json", "tally.lock"
-FORMAT = 2
+FORMAT = 3
 WAIT_SECONDS = 60.0
 Part = Sums | Sample
 
