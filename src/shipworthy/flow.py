@@ -54,7 +54,7 @@ from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.monitoring.watch import Watched
-from shipworthy.errors import Misuse, NotFit
+from shipworthy.errors import NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
@@ -271,6 +271,11 @@ def champion(place: Place) -> Release | None:
     return history.champion(opened(place).store)
 
 
+def in_production(place: Place, *, instead: str = "") -> Release:
+    """The release in production now. Raises Misuse where there is none; instead: what could be done but to promote."""
+    return history.in_production(opened(place).store, instead=instead)
+
+
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -281,7 +286,7 @@ def watch(place: Place, *, log: Table | None = None, labels: Table | None = None
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
-    return watching.look(place, _standing(place), log=log, labels=labels)
+    return watching.look(place, in_production(place), log=log, labels=labels)
 
 
 def renew(
@@ -294,7 +299,7 @@ def renew(
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
-    release = _standing(place)
+    release = in_production(place)
     seen = renewing.newer(place, release, log, labels)
     came = renewing.renewal(place, release, seen, build=build, actor=by or "renewal", progress=progress or quiet)
     if by and came.won and came.release:
@@ -363,11 +368,3 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
-
-
-def _standing(place: Workspace) -> Release:
-    release = champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote --by YOU --why REASON")
-    return release

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from shipworthy.core.canon import digest
 from shipworthy.core.clock import DAY
 from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import Misuse
@@ -203,8 +202,7 @@ class Tallies:
     plan: digest of the grid's plan. rows: sums of served rows by arrival. labels: sums of labelled rows by arrival of
     the label. cohorts: the same rows by the day of their prediction. sample: rows of both. until, told: the last
     microsecond of which rows, and labels, are known. vanished: planned columns that the log does not hold. orphans:
-    labels without a prediction, which may come yet; lost: those that were given up; foreign: of no class that the model
-    knows.
+    labels without a prediction, which may come yet; lost: those that were given up.
     """
 
     plan: str
@@ -216,24 +214,13 @@ class Tallies:
     told: int = -FULL
     vanished: tuple[str, ...] = ()
     orphans: int = 0
-    foreign: int = 0
     lost: int = 0
-
-    @property
-    def digest(self) -> str:
-        return digest([self.plan, *(digest(part.cells.tobytes()) for part in (self.rows, self.labels, self.cohorts))])
 
     def segment(self, name: str) -> Tallies:
         """The tallies of one segment; of all rows where the name is empty."""
         return replace(self, rows=self.rows.where(self.rows.segment == name),
                        labels=self.labels.where(self.labels.segment == name),
                        cohorts=self.cohorts.where(self.cohorts.segment == name))
-
-    def since(self, at: int) -> Tallies:
-        """What arrived from a time on."""
-        return replace(self, rows=self.rows.between(at), labels=self.labels.between(at),
-                       cohorts=self.cohorts.between(at // DAY * DAY),
-                       sample=self.sample.where(np.maximum(self.sample.at, self.sample.arrived) >= at))
 
 
 def add(left: Tallies, right: Tallies) -> Tallies:
@@ -245,7 +232,7 @@ def add(left: Tallies, right: Tallies) -> Tallies:
                    add_sums(left.cohorts, right.cohorts), add_samples(left.sample, right.sample),
                    max(left.until, right.until), max(left.told, right.told),
                    tuple(sorted(set(left.vanished) & set(right.vanished))), left.orphans + right.orphans,
-                   left.foreign + right.foreign, left.lost + right.lost)
+                   left.lost + right.lost)
 
 
 def tabulated(cell: Ints, width: int, group: Ints, groups: int) -> Ints:

@@ -84,7 +84,7 @@ def tally(how: Counting, log: Table, labels: Table | None = None) -> Tallies:
 
     came, cohorts = map(less, counted(known), counted(gone))
     return replace(found, labels=came, cohorts=cohorts, told=int(known.arrived.max(initial=found.told)),
-                   orphans=known.orphans, foreign=known.foreign)
+                   orphans=known.orphans)
 
 
 def nothing(how: Counting) -> Tallies:

@@ -151,8 +151,7 @@ class Joined:
 
     log: where they found it. row: (k,) position in the log. arrived: (k,) microseconds. loss: (k,) in [0, 1].
     surprise: (k,) what came true less what was expected, in [−1, 1]. truth: (k,) words or numbers. source: (k,) who
-    said so. last: (k,) whether none that came later corrects it.
-    orphans: labels without a prediction; foreign: labels of no class that the model knows.
+    said so. last: (k,) whether none that came later corrects it. orphans: labels without a prediction.
     """
 
     log: Served
@@ -164,7 +163,6 @@ class Joined:
     source: npt.NDArray[np.object_]
     last: npt.NDArray[np.bool_]
     orphans: int
-    foreign: int
 
     def __len__(self) -> int:
         return len(self.row)
@@ -256,7 +254,7 @@ def _made(
     row, arrived, label, source = told[0][place], told[1][when], told[2][place], told[3][place]
     known, loss, surprise = _judge(log, row, label)
     return Joined(log, row[known], arrived[known], loss[known], surprise[known], label[known], source[known],
-                  last[known], orphans, int((~known).sum()))
+                  last[known], orphans)
 
 
 def _judge(

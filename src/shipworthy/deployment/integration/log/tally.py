@@ -45,7 +45,7 @@ from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.meters import layout
 from shipworthy.store.files import lock
-from shipworthy.store.tables import Tables
+from shipworthy.store.tables import Tables, filtered
 
 KINDS = (PREDICTIONS, SHADOWS)
 PIECE = 8 * 1024 * 1024
@@ -253,7 +253,7 @@ def _from_tables(
             if known(release) is None:
                 unknown.add(release)
                 continue
-            data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
+            data = filtered(rows, (pc.field("segment") == segment) & (pc.field("offset") > start))
             data = data.drop_columns(list(PLACE)).rename_columns(columns.columns)
             if len(data):
                 yield Table(data, schema(data, [columns]), "log", name), release, segment, end + 1
