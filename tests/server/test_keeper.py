@@ -14,6 +14,7 @@ import pytest
 
 from shipworthy import flow, rollouts, watching
 from shipworthy.core.meters import own_meters
+from shipworthy.core.tallies import Sums
 from shipworthy.deployment.integration.log.counts import BOOK, COUNTS, read_counts
 from shipworthy.deployment.integration.log.tally import Tallied, counter
 from shipworthy.deployment.integration.rollout.rollout import rolling
@@ -100,14 +101,13 @@ def counted(place: Workspace) -> int:
     return int(seen.rows.whole.total("rows")[0])
 
 
-def counted_rows(place: Workspace) -> int:
-    """Rows that were counted of the champion by its own meters too."""
+def tallied(place: Workspace) -> Sums:
+    """What was counted of the champion's rows, its own meters too."""
     champion = flow.champion(place)
     assert champion
     how = counter(champion, place.project, own_meters(open_workspace(place.folder).registry))
     assert how
-    seen = read_counts(place.store.home / COUNTS).tallies(champion.id, counting.nothing(how.how))
-    return int(seen.rows.whole.total("rows")[0])
+    return read_counts(place.store.home / COUNTS).tallies(champion.id, counting.nothing(how.how)).rows.whole
 
 
 def test_every_row_that_was_served_is_counted_once(
@@ -172,8 +172,6 @@ def test_a_release_that_is_promoted_while_it_runs_is_counted(
 def test_a_changed_project_file_or_plugin_is_gone_by_without_a_restart(
     keeper: Keeper, two: Workspace, answer: Callable[[int], None]
 ) -> None:
-    champion = flow.champion(two)
-    assert champion
     answer(2)
     keeper.count()
     for each in (3, 5):
@@ -181,9 +179,9 @@ def test_a_changed_project_file_or_plugin_is_gone_by_without_a_restart(
         keeper.count()
         now = open_workspace(two.folder)
         assert watching.count(now) == Tallied()  # whoever comes next agrees
-        seen = watching.since_release(now, champion)
-        meters = [name for name, _ in seen.rows.layout if name.startswith("meter rows seen")]
-        assert [int(seen.rows.whole.total(name).sum()) for name in meters] == [2 * each]
+        seen = tallied(now)
+        meters = [name for name, _ in seen.layout if name.startswith("meter rows seen")]
+        assert [int(seen.total(name).sum()) for name in meters] == [2 * each]
 
 
 def test_code_that_a_plugin_imports_takes_a_restart_which_is_told_once(
@@ -199,7 +197,7 @@ def test_code_that_a_plugin_imports_takes_a_restart_which_is_told_once(
     helper.write_text("ONE = 2\n")
     answer(1)
     keeper.run(Turns([nothing] * 2))
-    assert counted_rows(two) == 1
+    assert tallied(two).total("rows")[0] == 1
     assert told == [f"plugin code has changed since it was imported: {helper}; what is served waits in the log, and is "
                     "counted once shipworthy serve was restarted"]
     helper.write_text("ONE = 1\n")
