@@ -34,7 +34,7 @@ from shipworthy.learning.selection.choice import quality
 from shipworthy.learning.selection.finish import finished
 from shipworthy.learning.selection.provable import shape
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
-from shipworthy.learning.training.online import learnt
+from shipworthy.learning.training.online import Online
 from shipworthy.learning.training.warm import warm
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
@@ -215,15 +215,17 @@ def online(ground: Ground) -> Made | None:
     inputs, truth = _rows(ground.champion, tables)
     if not _learnable(ground.champion, truth):
         return None
-    found = learnt(inputs, truth, ground.job)
-    made = Fitted(found.program(), found.program().margin, {}, rows=len(truth))
+    found, newest = Online(ground.job).scaled(truth), ground.newest
+    margins = found.run(inputs, truth, lag=1 if ground.project.renew.continual else LEAST_WINDOW)
+    program = found.program()
+    made = Fitted(program, program.margin, {}, rows=len(truth))
     model = ground.champion.with_program(made.program)
 
     def along(rows: Table) -> Floats:
         inputs, truth = _rows(model, [rows])
         return model.program.calibrated(None).finish(deepcopy(found).run(inputs, truth))
 
-    done = finished(model, ground.judge_newest, ground.project)
+    done = finished(model, newest, ground.project, program.finish(margins[-newest.rows:]))
     return Made("online", done, _plain(model), Recipe("online"), f"went through {len(truth):,} rows one by one", along)
 
 

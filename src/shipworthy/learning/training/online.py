@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -69,26 +70,49 @@ class Online:
             loss = np.log(np.maximum(loss, 1e-12)) * min(self.seen, 1 / (1 - FORGET)) / 2
         return _shares(-loss)
 
-    def run(self, inputs: Floats, truth: Floats | Ints) -> Floats:
-        """The margin (n, outputs) of every row before it was learnt from; then it is learnt from."""
+    def scaled(self, truth: Floats | Ints) -> Online:
+        """Itself, with the target of a regression centred and scaled as in these rows."""
+        if self.job.task == "regression" and len(truth):
+            low, self.middle, high = map(float, np.quantile(truth, (0.1, 0.5, 0.9)))
+            self.spread = (high - low) / 2 or float(np.std(truth)) or 1.0
+        return self
+
+    def run(self, inputs: Floats, truth: Floats | Ints, *, lag: int = 1) -> Floats:
+        """The margin (n, outputs) of every row before it was learnt from; then it is learnt from.
+
+        lag: how many rows are answered by what stands before any of them is learnt from. What the models weigh is
+        judged by these answers: a short memory is best for the next row and may be worst for those after it.
+        """
         found = np.zeros((len(inputs), self.job.outputs))
-        for place, row in enumerate(inputs):
-            found[place] = self._row(row, truth[place])
+        for start in range(0, len(inputs), lag):
+            rows, came = inputs[start : start + lag], truth[start : start + lag]
+            stood = self._margins(rows) if lag > 1 else None
+            before = np.stack([self._learn(row, one) for row, one in zip(rows, came, strict=True)])
+            margins = before if stood is None else stood
+            found[start : start + lag] = self._outward(np.einsum("e,nek->nk", self.share, margins))
+            loss = self._loss(np.clip(margins, -ROOM, ROOM), came)
+            self.loss = FORGET ** len(rows) * self.loss + loss.sum(axis=0)
         return found
 
-    def _row(self, row: Floats, truth: float) -> Floats:
+    def _margins(self, rows: Floats) -> Floats:
+        """(n, 16, outputs) as the models stand."""
+        each = np.split(self.weight, len(self.mean), axis=1)
+        spread, kinds = self.moments[1], self.job.inputs
+        return np.concatenate([np.einsum("nd,dek->nek", design(rows, kinds, mean, spread), weight[:-1]) + weight[-1]
+                               for mean, weight in zip(self.mean, each, strict=True)], axis=1)
+
+    def _learn(self, row: Floats, truth: float) -> Floats:
+        """Learn from one row; the margins (16, outputs) before."""
         at, x = self._designed(row)
         weight, doubt = self.weight[at], np.minimum(self.doubt[at] / self._hold, 1.0)
-        margins = (x * weight).sum(axis=0)  # (16, outputs)
-        answer = self._outward(self.share @ margins)
-        gap, steep, loss = self._slope(np.clip(margins, -ROOM, ROOM), truth)
+        margins = (x * weight).sum(axis=0)
+        gap, steep = self._slope(np.clip(margins, -ROOM, ROOM), truth)
         pull = doubt * x
         size = 1 + steep * (pull * x).sum(axis=0)
         self.weight[at] = weight - pull * (gap / size)
         self.doubt[at] = doubt - pull**2 * (steep / size)
-        self.loss = FORGET * self.loss + loss
-        self._moved(row, truth)
-        return answer
+        self._moved(row)
+        return np.asarray(margins, np.float64)
 
     def _designed(self, row: Floats) -> tuple[Ints, Floats]:
         """The columns of `design` that are not 0 in this row, and an intercept; (columns, 16, 1) what they are."""
@@ -102,22 +126,28 @@ class Online:
         x[: len(number)] = ((row[number] - self.mean[:, number]) / self.moments[1][number]).T
         return at, np.repeat(x, len(HALF_LIVES), axis=1)[:, :, None]
 
-    def _slope(self, margins: Floats, truth: float) -> tuple[Floats, Floats, Floats]:
-        """Slope and curvature of the loss in every margin, (16, outputs), and the loss, (16,)."""
+    def _slope(self, margins: Floats, truth: float) -> tuple[Floats, Floats]:
+        """Slope and curvature of the loss in every margin, each (16, outputs)."""
         if self.job.task == "regression":
-            gap = np.clip(margins - (truth - self.middle) / self.spread, -REACH, REACH)
-            return gap, np.ones(gap.shape), (gap**2)[:, 0]
+            gap = np.clip(margins - self._inward(truth), -REACH, REACH)
+            return gap, np.ones(gap.shape)
         if self.job.task == "binary":
-            p = 1 / (1 + np.exp(-margins))
-            loss = np.logaddexp(0, margins[:, 0]) - truth * margins[:, 0]
-            return p - truth, np.maximum(p * (1 - p), FLAT), loss
-        p = _shares(margins)
-        came = np.eye(self.job.outputs)[int(truth)]
-        return p - came, np.maximum(p * (1 - p), FLAT), -np.log(np.maximum(p[:, int(truth)], 1e-12))
+            p, came = 1 / (1 + np.exp(-margins)), np.array([truth])
+        else:
+            p, came = _shares(margins), np.eye(self.job.outputs)[int(truth)]
+        return p - came, np.maximum(p * (1 - p), FLAT)
 
-    def _moved(self, row: Floats, truth: float) -> None:
-        if self.job.task == "regression" and not self.seen:
-            self.middle = float(truth)
+    def _loss(self, margins: Floats, truth: Floats | Ints) -> Floats:
+        """(n, 16) of margins (n, 16, outputs)."""
+        if self.job.task == "regression":
+            gap = margins[:, :, 0] - self._inward(np.asarray(truth, np.float64))[:, None]
+            return np.asarray(np.clip(gap, -REACH, REACH) ** 2, np.float64)
+        if self.job.task == "binary":
+            return np.asarray(np.logaddexp(0, margins) - truth[:, None, None] * margins, np.float64)[:, :, 0]
+        given = _shares(margins)[np.arange(len(truth)), :, np.asarray(truth, np.int64)]
+        return np.asarray(-np.log(np.maximum(given, 1e-12)), np.float64)
+
+    def _moved(self, row: Floats) -> None:
         self.seen += 1
         known = np.flatnonzero(self._number & np.isfinite(row))
         count = self._keep * self.count[:, known] + 1
@@ -125,6 +155,9 @@ class Online:
         self.count[:, known] = count
         self.mean[:, known] += gap / count
         self.square[known] += gap[0] * (row[known] - self.mean[0, known])
+
+    def _inward(self, truth: Any) -> Any:
+        return (truth - self.middle) / self.spread
 
     def _outward(self, margin: Floats) -> Floats:
         return margin * self.spread + self.middle if self.job.task == "regression" else margin
@@ -154,11 +187,7 @@ def _shares(margins: Floats) -> Floats:
 
 def learnt(inputs: Floats, truth: Floats | Ints, job: Job) -> Online:
     """A model that has seen these rows, in their order."""
-    found = Online(job)
-    if job.task == "regression" and len(truth):
-        low, found.middle, high = map(float, np.quantile(truth, (0.1, 0.5, 0.9)))
-        found.spread = (high - low) / 2 or float(np.std(truth)) or 1.0
-        found.seen = 1
+    found = Online(job).scaled(truth)
     found.run(inputs, truth)
     return found
 
