@@ -215,8 +215,8 @@ def online(ground: Ground) -> Made | None:
     inputs, truth = _rows(ground.champion, tables)
     if not _learnable(ground.champion, truth):
         return None
-    found, newest = Online(ground.job).scaled(truth), ground.newest
-    margins = found.run(inputs, truth, lag=1 if ground.project.renew.continual else LEAST_WINDOW)
+    found, newest = Online(ground.job, 1 if ground.project.renew.continual else LEAST_WINDOW), ground.newest
+    margins = found.scaled(truth).run(inputs, truth)
     program = found.program()
     made = Fitted(program, program.margin, {}, rows=len(truth))
     model = ground.champion.with_program(made.program)

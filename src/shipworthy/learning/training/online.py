@@ -14,8 +14,8 @@ from shipworthy.learning.training.lower_linear import design, lower_linear
 from shipworthy.marks import learner
 
 HALF_LIVES = (np.inf, 2_000.0, 250.0, 30.0)  # rows after which a row counts half, eight times less each
-FORGET = 0.995  # by how much past losses weigh less with every row, where models are compared
-ROOM, REACH = 30.0, 5.0
+LATELY = 200  # rows whose losses say how much a model weighs
+ROOM, REACH, FAR = 30.0, 5.0, 20.0
 FLAT = 0.01  # the least curvature of the loss that a row is taken to have
 
 
@@ -34,6 +34,7 @@ class Online:
     """
 
     job: Job
+    lag: int = 1
     seen: int = 0
     mean: Floats = field(init=False)
     count: Floats = field(init=False)
@@ -45,12 +46,14 @@ class Online:
     middle: float = 0.0
 
     def __post_init__(self) -> None:
-        wide, memories = len(self.job.inputs), len(HALF_LIVES)
+        wide, lives = len(self.job.inputs), np.array([one for one in HALF_LIVES if one >= self.lag / 2])
         sizes = np.array([kind.levels if kind.categorical else 2 for kind in self.job.inputs], np.int64)
         self._number = np.array([not kind.categorical for kind in self.job.inputs], np.bool_)
         self._at = np.cumsum(sizes) - sizes
         self._levels = np.where(self._number, 0, sizes)
-        self._keep = 0.5 ** (1 / np.array(HALF_LIVES))[:, None]
+        self._keep = 0.5 ** (1 / lives)[:, None]
+        memories = len(lives)
+        self._forget = 1 - 1 / max(LATELY, 2 * self.lag)
         self._hold = np.tile(self._keep, (memories, 1))
         self.mean, self.count, self.square = np.zeros((memories, wide)), np.zeros((memories, wide)), np.zeros(wide)
         self.weight = np.zeros((int(sizes.sum()) + 1, memories**2, self.job.outputs))
@@ -67,7 +70,7 @@ class Online:
         """(16,) what each model weighs in the answer."""
         loss = self.loss
         if self.job.task == "regression":  # the likelihood at the noise that fits best
-            loss = np.log(np.maximum(loss, 1e-12)) * min(self.seen, 1 / (1 - FORGET)) / 2
+            loss = np.log(np.maximum(loss, 1e-12)) * min(self.seen, LATELY) / 2
         return _shares(-loss)
 
     def scaled(self, truth: Floats | Ints) -> Online:
@@ -77,13 +80,13 @@ class Online:
             self.spread = (high - low) / 2 or float(np.std(truth)) or 1.0
         return self
 
-    def run(self, inputs: Floats, truth: Floats | Ints, *, lag: int = 1) -> Floats:
+    def run(self, inputs: Floats, truth: Floats | Ints) -> Floats:
         """The margin (n, outputs) of every row before it was learnt from; then it is learnt from.
 
         lag: how many rows are answered by what stands before any of them is learnt from. What the models weigh is
         judged by these answers: a short memory is best for the next row and may be worst for those after it.
         """
-        found = np.zeros((len(inputs), self.job.outputs))
+        found, lag = np.zeros((len(inputs), self.job.outputs)), self.lag
         for start in range(0, len(inputs), lag):
             rows, came = inputs[start : start + lag], truth[start : start + lag]
             stood = self._margins(rows) if lag > 1 else None
@@ -91,7 +94,7 @@ class Online:
             margins = before if stood is None else stood
             found[start : start + lag] = self._outward(np.einsum("e,nek->nk", self.share, margins))
             loss = self._loss(np.clip(margins, -ROOM, ROOM), came)
-            self.loss = FORGET ** len(rows) * self.loss + loss.sum(axis=0)
+            self.loss = self._forget ** len(rows) * self.loss + loss.sum(axis=0)
         return found
 
     def _margins(self, rows: Floats) -> Floats:
@@ -107,8 +110,9 @@ class Online:
         weight, doubt = self.weight[at], np.minimum(self.doubt[at] / self._hold, 1.0)
         margins = (x * weight).sum(axis=0)
         gap, steep = self._slope(np.clip(margins, -ROOM, ROOM), truth)
-        pull = doubt * x
-        size = 1 + steep * (pull * x).sum(axis=0)
+        near = np.clip(x, -REACH, REACH)
+        pull = doubt * near
+        size = 1 + steep * (pull * near).sum(axis=0)
         self.weight[at] = weight - pull * (gap / size)
         self.doubt[at] = doubt - pull**2 * (steep / size)
         self._moved(row)
@@ -124,7 +128,7 @@ class Online:
                              + code[inside], [len(self.weight) - 1]])
         x = np.ones((len(at), len(self.mean)))
         x[: len(number)] = ((row[number] - self.mean[:, number]) / self.moments[1][number]).T
-        return at, np.repeat(x, len(HALF_LIVES), axis=1)[:, :, None]
+        return at, np.repeat(x, len(self.mean), axis=1)[:, :, None]
 
     def _slope(self, margins: Floats, truth: float) -> tuple[Floats, Floats]:
         """Slope and curvature of the loss in every margin, each (16, outputs)."""
@@ -151,10 +155,12 @@ class Online:
         self.seen += 1
         known = np.flatnonzero(self._number & np.isfinite(row))
         count = self._keep * self.count[:, known] + 1
-        gap = row[known] - self.mean[:, known]
+        spread = np.sqrt(self.square[known] / np.maximum(self.count[0, known], 1))
+        edge = np.where(spread > 0, FAR * spread, np.inf)
+        gap = np.clip(row[known] - self.mean[:, known], -edge, edge)
         self.count[:, known] = count
         self.mean[:, known] += gap / count
-        self.square[known] += gap[0] * (row[known] - self.mean[0, known])
+        self.square[known] += gap[0] ** 2 * (1 - 1 / count[0])
 
     def _inward(self, truth: Any) -> Any:
         return (truth - self.middle) / self.spread
@@ -167,7 +173,7 @@ class Online:
         mean, spread = self.moments
         each = self.weight * self.share[:, None]
         total, number = each.sum(axis=1), np.flatnonzero(self._number)
-        apart = np.repeat((mean - self.mean)[:, number] / spread[number], len(HALF_LIVES), axis=0)
+        apart = np.repeat((mean - self.mean)[:, number] / spread[number], len(self.mean), axis=0)
         moved = (each[self._at[number]] * apart.T[:, :, None]).sum(axis=1)  # by centring at other means
         total[-1] += moved.sum(axis=0)
         total[self._at[number] + 1] -= moved
