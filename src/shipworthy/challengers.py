@@ -106,7 +106,7 @@ class Ground:
 @dataclass(frozen=True)
 class Made:
     """A candidate. margin: of the library, before link and calibration. told: how it was made. along: the scores of
-    rows, oldest first, each before it is learnt from; None for a model that learns no more.
+    rows, oldest first, before they are learnt from; None for a model that learns no more.
     """
 
     name: str
@@ -209,24 +209,28 @@ def warmed(ground: Ground) -> Made | None:
 
 
 def online(ground: Ground) -> Made | None:
-    """A linear model that went through the rows one by one, the old ones first."""
+    """A linear model that went through the rows one by one, the old ones first.
+
+    It is calibrated by what it answered before it learnt, and judged as it will stand still between two renewals.
+    """
     old = ground.old
     tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), ground.recent]
     inputs, truth = _rows(ground.champion, tables)
     if not _learnable(ground.champion, truth):
         return None
-    found, newest = Online(ground.job, 1 if ground.project.renew.continual else LEAST_WINDOW), ground.newest
-    margins = found.scaled(truth).run(inputs, truth)
-    program = found.program()
-    made = Fitted(program, program.margin, {}, rows=len(truth))
-    model = ground.champion.with_program(made.program)
+    rules, rows, recent = ground.project.renew, len(truth), ground.recent
+    lag = min(rules.rows if rules.continual else LEAST_WINDOW, rows // 5)
+    found = Online(ground.job, lag).scaled(truth)
+    margins, program = found.run(inputs, truth), found.program()
+    model, since = ground.champion.with_program(program), min(recent.rows, max(ground.window, LEAST_WINDOW))
 
     def along(rows: Table) -> Floats:
         inputs, truth = _rows(model, [rows])
-        return model.program.calibrated(None).finish(deepcopy(found).run(inputs, truth))
+        return program.finish(deepcopy(found).run(inputs, truth))
 
-    done = finished(model, newest, ground.project, program.finish(margins[-newest.rows:]))
-    return Made("online", done, _plain(model), Recipe("online"), f"went through {len(truth):,} rows one by one", along)
+    newest = recent.take(np.arange(recent.rows - since, recent.rows))
+    done = finished(model, newest, ground.project, program.finish(margins[rows - since :]))
+    return Made("online", done, _plain(model), Recipe("online"), f"went through {rows:,} rows one by one", along)
 
 
 PROCEDURES: dict[str, Callable[[Ground], Made | None]] = {
@@ -268,7 +272,7 @@ def tried(
 
 
 def scored(made: Made, rows: Table, *, continual: bool) -> Floats:
-    """The scores of rows, oldest first; where it learns on, each before it is learnt from."""
+    """The scores of rows, oldest first; where it learns on, before they are learnt from."""
     return made.along(rows) if continual and made.along else made.model.score(rows)
 
 

@@ -15,7 +15,8 @@ from shipworthy.marks import learner
 
 HALF_LIVES = (np.inf, 2_000.0, 250.0, 30.0)  # rows after which a row counts half, eight times less each
 LATELY = 200  # rows whose losses say how much a model weighs
-ROOM, REACH, FAR = 30.0, 5.0, 20.0
+ROOM = 30.0  # the largest margin that is learnt from
+REACH, FAR = 5.0, 20.0  # deviations up to which a row is learnt from, and moves mean and scale
 FLAT = 0.01  # the least curvature of the loss that a row is taken to have
 
 
@@ -23,14 +24,16 @@ FLAT = 0.01  # the least curvature of the loss that a row is taken to have
 class Online:
     """Sixteen linear models and what they answer together; rows go by one by one.
 
-    Each of four memories centres the inputs, and each of the same four lets go of what was learnt: a level that wanders
-    and a relation that changes are followed apart. Every row is filled, centred and scaled by the rows before it,
-    answered by the mean margin of the models, each weighed by its likelihood lately, and then learnt from by all. A
-    step is as long as the doubt of a weight is large, and learning from a row lessens the doubt.
+    Each of four memories centres the inputs, and with each of the same four a model forgets what it learnt: a level
+    that wanders and a relation that changes are followed apart. Every row is filled, centred and scaled by the rows
+    before it, answered by the mean margin of the models, each weighed by its likelihood lately, and then learnt from
+    by all. A step is as long as a weight is in doubt, and every row learnt from lessens the doubt.
 
-    mean, count: (4, inputs). square: (inputs,). weight, doubt: (columns and an intercept, 16, outputs). loss: (16,).
-    Source: McCormick, Raftery, Madigan and Burd (2012), dynamic logistic regression and model averaging; Crammer,
-    Kulesza and Dredze (2009) for a variance of each weight alone; Welford (1962) for the moments.
+    lag: how many rows are answered by what stands before any of them is learnt from. Those answers say what the models
+    weigh, and memories of less than half as many rows have none: they are good for the next row, not for those after.
+    mean, count: (memories, inputs). square: (inputs,). weight, doubt: (columns and an intercept, models, outputs).
+    loss: (models,). Source: McCormick, Raftery, Madigan and Burd (2012), dynamic logistic regression and model
+    averaging; Crammer, Kulesza and Dredze (2009), a variance of each weight alone; Welford (1962) for the moments.
     """
 
     job: Job
@@ -46,13 +49,13 @@ class Online:
     middle: float = 0.0
 
     def __post_init__(self) -> None:
-        wide, lives = len(self.job.inputs), np.array([one for one in HALF_LIVES if one >= self.lag / 2])
+        lives = np.array([one for one in HALF_LIVES if one >= self.lag / 2])
+        wide, memories = len(self.job.inputs), len(lives)
         sizes = np.array([kind.levels if kind.categorical else 2 for kind in self.job.inputs], np.int64)
         self._number = np.array([not kind.categorical for kind in self.job.inputs], np.bool_)
         self._at = np.cumsum(sizes) - sizes
         self._levels = np.where(self._number, 0, sizes)
         self._keep = 0.5 ** (1 / lives)[:, None]
-        memories = len(lives)
         self._forget = 1 - 1 / max(LATELY, 2 * self.lag)
         self._hold = np.tile(self._keep, (memories, 1))
         self.mean, self.count, self.square = np.zeros((memories, wide)), np.zeros((memories, wide)), np.zeros(wide)
@@ -67,7 +70,7 @@ class Online:
 
     @property
     def share(self) -> Floats:
-        """(16,) what each model weighs in the answer."""
+        """(models,) what each model weighs in the answer."""
         loss = self.loss
         if self.job.task == "regression":  # the likelihood at the noise that fits best
             loss = np.log(np.maximum(loss, 1e-12)) * min(self.seen, LATELY) / 2
@@ -81,11 +84,7 @@ class Online:
         return self
 
     def run(self, inputs: Floats, truth: Floats | Ints) -> Floats:
-        """The margin (n, outputs) of every row before it was learnt from; then it is learnt from.
-
-        lag: how many rows are answered by what stands before any of them is learnt from. What the models weigh is
-        judged by these answers: a short memory is best for the next row and may be worst for those after it.
-        """
+        """The margin (n, outputs) of every row before it was learnt from; then it is learnt from."""
         found, lag = np.zeros((len(inputs), self.job.outputs)), self.lag
         for start in range(0, len(inputs), lag):
             rows, came = inputs[start : start + lag], truth[start : start + lag]
@@ -98,14 +97,14 @@ class Online:
         return found
 
     def _margins(self, rows: Floats) -> Floats:
-        """(n, 16, outputs) as the models stand."""
+        """(n, models, outputs) as the models stand."""
         each = np.split(self.weight, len(self.mean), axis=1)
         spread, kinds = self.moments[1], self.job.inputs
         return np.concatenate([np.einsum("nd,dek->nek", design(rows, kinds, mean, spread), weight[:-1]) + weight[-1]
                                for mean, weight in zip(self.mean, each, strict=True)], axis=1)
 
     def _learn(self, row: Floats, truth: float) -> Floats:
-        """Learn from one row; the margins (16, outputs) before."""
+        """Learn from one row; the margins (models, outputs) before."""
         at, x = self._designed(row)
         weight, doubt = self.weight[at], np.minimum(self.doubt[at] / self._hold, 1.0)
         margins = (x * weight).sum(axis=0)
@@ -119,7 +118,7 @@ class Online:
         return np.asarray(margins, np.float64)
 
     def _designed(self, row: Floats) -> tuple[Ints, Floats]:
-        """The columns of `design` that are not 0 in this row, and an intercept; (columns, 16, 1) what they are."""
+        """The columns of `design` that are not 0 in this row, and an intercept; (columns, models, 1) what they are."""
         known = np.isfinite(row)
         number, coded = np.flatnonzero(self._number & known), np.flatnonzero(~self._number & known)
         code = row[coded].astype(np.int64)
@@ -131,7 +130,7 @@ class Online:
         return at, np.repeat(x, len(self.mean), axis=1)[:, :, None]
 
     def _slope(self, margins: Floats, truth: float) -> tuple[Floats, Floats]:
-        """Slope and curvature of the loss in every margin, each (16, outputs)."""
+        """Slope and curvature of the loss in every margin, each (models, outputs)."""
         if self.job.task == "regression":
             gap = np.clip(margins - self._inward(truth), -REACH, REACH)
             return gap, np.ones(gap.shape)
@@ -142,7 +141,7 @@ class Online:
         return p - came, np.maximum(p * (1 - p), FLAT)
 
     def _loss(self, margins: Floats, truth: Floats | Ints) -> Floats:
-        """(n, 16) of margins (n, 16, outputs)."""
+        """(n, models) of margins (n, models, outputs)."""
         if self.job.task == "regression":
             gap = margins[:, :, 0] - self._inward(np.asarray(truth, np.float64))[:, None]
             return np.asarray(np.clip(gap, -REACH, REACH) ** 2, np.float64)
