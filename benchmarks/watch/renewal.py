@@ -4,8 +4,8 @@ After every block the candidates compete on its newest rows as `shipworthy renew
 then on; beside it no update, training again on everything, and the rule "as last time". Elec2's labels come with the
 next row, half an hour later, so there and on the two planted streams a champion that learns row by row goes on learning
 between two renewals; on SEA and the taxi nothing does. Elec2's class is whether the price is above its mean of the last
-day, so whoever centres the price by the newest rows has most of it. River's models, in the environment `river` of
-SHIPWORTHY_PEERS, learn row by row too.
+day (in every row of the table), so whoever centres the price by the newest rows has most of it. River's models, in the
+environment `river` of SHIPWORTHY_PEERS, learn row by row too.
 """
 
 from __future__ import annotations

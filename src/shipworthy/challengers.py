@@ -42,7 +42,7 @@ from shipworthy.metrics.regression import r2
 Margin = Callable[[Floats], Floats]
 FEWEST = 60
 LEAST_WINDOW, LEAST_TAIL = 500, 300
-ONLINE_ROWS = 5_000
+ONLINE_ROWS, ONLINE_MOST = 5_000, 20_000  # of the old rows, and of all
 CAP = 0.9
 
 
@@ -215,19 +215,20 @@ def online(ground: Ground) -> Made | None:
     """
     old = ground.old
     tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), ground.recent]
-    inputs, truth = _rows(ground.champion, tables)
+    inputs, truth = (one[-ONLINE_MOST:] for one in _rows(ground.champion, tables))
     if not _learnable(ground.champion, truth):
         return None
     rules, rows, recent = ground.project.renew, len(truth), ground.recent
     lag = min(rules.rows if rules.continual else LEAST_WINDOW, rows // 5)
     found = Online(ground.job, lag).scaled(truth)
     margins, program = found.run(inputs, truth), found.program()
-    model, since = ground.champion.with_program(program), min(recent.rows, max(ground.window, LEAST_WINDOW))
+    model = ground.champion.with_program(program)
 
     def along(rows: Table) -> Floats:
         inputs, truth = _rows(model, [rows])
         return program.finish(deepcopy(found).run(inputs, truth))
 
+    since = min(max(ground.window, LEAST_WINDOW), recent.rows, rows)
     newest = recent.take(np.arange(recent.rows - since, recent.rows))
     done = finished(model, newest, ground.project, program.finish(margins[rows - since :]))
     return Made("online", done, _plain(model), Recipe("online"), f"went through {rows:,} rows one by one", along)
