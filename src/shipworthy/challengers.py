@@ -23,8 +23,8 @@ from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
 from shipworthy.core.settings.renewing import CHEAP
 from shipworthy.core.table import Floats, Ints, Mask, Table
-from shipworthy.deployment.updating.adwin import window as adaptive
-from shipworthy.deployment.updating.contest import Contest, contest, last_losses, losses
+from shipworthy.deployment.updating.contest import LEAST_BATCHES, NO_UPDATE, Contest, contest, last_losses, losses
+from shipworthy.deployment.updating.dependence import dependence, steady
 from shipworthy.deployment.updating.mitigation import LEAST_ROWS, corrected, new_shares
 from shipworthy.deployment.updating.renew import EXTRA, TAIL_SHARE
 from shipworthy.deployment.updating.unbiased import WEIGHT
@@ -66,7 +66,12 @@ class Ground:
     @cached_property
     def window(self) -> int:
         """How many of the newest rows have one mean loss under the champion."""
-        return adaptive(bounded(self.champion, self.recent))
+        return steady(bounded(self.champion, self.recent))
+
+    @cached_property
+    def apart(self) -> int:
+        """From how many rows on two of the champion's losses no longer depend on each other."""
+        return dependence(bounded(self.champion, self.recent)).length
 
     @property
     def newest(self) -> Table:
@@ -165,21 +170,23 @@ def label_shift(ground: Ground) -> Made | None:
 def refit(ground: Ground) -> Made | None:
     """The champion's recipe, trained on as many of the newest rows as answer the rows to judge on best.
 
-    Tried are the rows since the last change, and 500, 2,000, 8,000 … of the newest, up to all, old ones included.
+    Tried are the rows since the last change, and 500, 2,000, 8,000 … of the newest, up to all, old ones included, as
+    long as another four times as many still fit into half of the learning budget.
     Source: Klinkenberg (2004), the adaptive window; Bifet and Gavaldà (2007) for the last change.
     """
     tables = [ground.old, ground.fresh]
     inputs, truth = _rows(ground.champion, tables)
-    weights, judge, best = _weights(tables), ground.judge_newest, None
+    weights, judge, best, took = _weights(tables), ground.judge_newest, None, 0.0
     if ground.recipe.learner not in ground.learners or not judge.rows:
         return None
     for rows in _windows(ground.fresh_newest.rows, len(truth)):
-        if not _learnable(ground.champion, truth[-rows:]):
+        if not _learnable(ground.champion, truth[-rows:]) or 4 * took > ground.project.learning.seconds / 2:
             continue
+        begun = time.monotonic()
         job = replace(ground.job, settings=ground.recipe.settings, weights=None if weights is None else weights[-rows:])
         made: Fitted = ground.learners[ground.recipe.learner].function(inputs[-rows:], truth[-rows:], job)
         told = f"trained on the newest {rows:,} of {len(truth):,} rows"
-        found = _finished("window", ground, made, ground.recipe, told)
+        found, took = _finished("window", ground, made, ground.recipe, told), time.monotonic() - begun
         loss = float(losses(found.model, judge).mean())
         best = (loss, found) if best is None or loss < best[0] else best
     return best[1] if best else None
@@ -269,7 +276,7 @@ def tried(
     last = last_losses(ground.champion, before, tail, lag)
     each = {name: losses(one.model, tail, scores[name]) for name, one in made.items()}
     return Tried(contest(losses(ground.champion, tail), each, last, alpha=rules.alpha,
-                         of=len(made) + (rules.search != "never")), made)
+                         of=len(made) + (rules.search != "never"), apart=ground.apart), made)
 
 
 def scored(made: Made, rows: Table, *, continual: bool) -> Floats:
@@ -299,8 +306,8 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
         kept[:] = [made]
         cut = table.take(rows.learn), table.take(rows.tune)
         chosen = _candidate(made, cut[1], time.monotonic() - begun, cpu_seconds() - cpu)
-        rungs = (chosen,) if made.recipe.learner == "trivial" else (_trivial(again, *cut), chosen)
-        return Learned(rungs, chosen, f"renewal: {name}: {made.told}", stop(meter, rules)), made.margin
+        cost = stop(meter, rules)
+        return Learned((*_others(again, name, *cut), chosen), chosen, f"renewal: {name}: {made.told}", cost), made.margin
 
     return teach, kept
 
@@ -314,11 +321,15 @@ def fifth(rows: int) -> Mask:
 
 
 def newest_share(champion: Model, fresh: Table) -> float:
-    """The share of new rows that is kept back to compare on: 30 % of those since the last change of the loss."""
+    """The share of new rows that is kept back to compare on: 30 % of those since the last change of the loss.
+
+    At least 300 rows, and five stretches of rows that depend on each other, but never more than 30 % of all.
+    """
     if not fresh.rows:
         return TAIL_SHARE
-    since = adaptive(bounded(champion, champion.cleaned(fresh.drop(*EXTRA))))
-    return max(TAIL_SHARE * since, min(LEAST_TAIL, TAIL_SHARE * fresh.rows)) / fresh.rows
+    lost = bounded(champion, champion.cleaned(fresh.drop(*EXTRA)))
+    least = max(LEAST_TAIL, LEAST_BATCHES * dependence(lost).length)
+    return max(TAIL_SHARE * steady(lost), min(least, TAIL_SHARE * fresh.rows)) / fresh.rows
 
 
 def bounded(model: Model, rows: Table) -> Floats:
@@ -378,12 +389,17 @@ def _finished(name: str, ground: Ground, made: Fitted, recipe: Recipe, told: str
     return Made(name, model, made.margin, recipe, told)
 
 
-def _trivial(ground: Ground, learn: Table, tune: Table) -> Candidate:
-    """The least that any model must beat, on the champion's inputs."""
-    model = ground.champion
-    made: Fitted = ground.learners["trivial"].function(model.inputs(learn), model.truth(learn), ground.job)
-    one = Made("trivial", model.with_program(made.program), made.margin, Recipe("trivial", dict(made.settings)), "")
-    return replace(_candidate(one, tune, 0.0, 0.0), glass_box=True)
+def _others(ground: Ground, winner: str, learn: Table, tune: Table) -> list[Candidate]:
+    """What the winner stands beside in the case: the least that any model must beat, no update, and who else competed.
+    """
+    model, found = ground.champion, []
+    if ground.recipe.learner != "trivial":
+        made: Fitted = ground.learners["trivial"].function(model.inputs(learn), model.truth(learn), ground.job)
+        found.append(Made("trivial", model.with_program(made.program), made.margin, Recipe("trivial"), ""))
+    found.append(Made(NO_UPDATE, model, _plain(model), ground.recipe, ""))
+    rivals = (PROCEDURES[name](ground) for name in able(ground.project) if name != winner)
+    found += [one for one in rivals if one is not None]
+    return [_candidate(one, tune, 0.0, 0.0) for one in found]
 
 
 def _candidate(made: Made, tune: Table, seconds: float, cpu: float) -> Candidate:
@@ -396,4 +412,4 @@ def _candidate(made: Made, tune: Table, seconds: float, cpu: float) -> Candidate
         row_microseconds=row_microseconds(model.program, sample), fit_seconds=seconds, cpu_seconds=cpu,
         library_difference=float(np.max(np.abs(model.program.margin(sample) - made.margin(sample)), initial=0.0)))
     glass = made.recipe.learner in ("trivial", "linear", "tree", "additive", "online")
-    return Candidate(made.recipe.learner, glass, model, figures, scores, dict(made.recipe.settings))
+    return Candidate(made.recipe.learner, glass, model, figures, scores, dict(made.recipe.settings), way=made.name)

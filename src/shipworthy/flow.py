@@ -54,12 +54,12 @@ from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.monitoring.watch import Watched
-from shipworthy.errors import Misuse, NotFit
+from shipworthy.errors import NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn
-from shipworthy.learning.training.split import parts, split
+from shipworthy.learning.training.split import parts, present, split
 from shipworthy.renewing import Renewal as Renewal
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
@@ -181,6 +181,7 @@ def study(
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
     whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
+    now = present(table, rows, project)
     at_hand: Case = {}
     taught: Mapping[str, Any]
     if teach is not None:
@@ -192,7 +193,7 @@ def study(
     model = learned.chosen.model if teach else finish(learned.chosen, cut, project)
     model = model if teach else model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
     made = steps(project, known)
-    rules = made.contract(cut.learn)
+    rules = made.contract(now)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
@@ -270,6 +271,11 @@ def champion(place: Place) -> Release | None:
     return history.champion(opened(place).store)
 
 
+def in_production(place: Place, *, instead: str = "") -> Release:
+    """The release in production now. Raises Misuse where there is none; instead: what could be done but to promote."""
+    return history.in_production(opened(place).store, instead=instead)
+
+
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -280,7 +286,7 @@ def watch(place: Place, *, log: Table | None = None, labels: Table | None = None
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
-    return watching.look(place, _standing(place), log=log, labels=labels)
+    return watching.look(place, in_production(place), log=log, labels=labels)
 
 
 def renew(
@@ -293,7 +299,7 @@ def renew(
     """
     place = opened(place)
     bind(place.registry.checks, place.project.checks)
-    release = _standing(place)
+    release = in_production(place)
     seen = renewing.newer(place, release, log, labels)
     came = renewing.renewal(place, release, seen, build=build, actor=by or "renewal", progress=progress or quiet)
     if by and came.won and came.release:
@@ -362,11 +368,3 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
-
-
-def _standing(place: Workspace) -> Release:
-    release = champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote --by YOU --why REASON")
-    return release

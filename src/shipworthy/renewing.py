@@ -84,7 +84,8 @@ def renewal(
     if admitted.verdict == "fail":
         _record(place, actor, "refuse rows", {"rows": seen.fresh.digest}, admitted.sentence)
         return Renewal(False, f"refused before training: {admitted.sentence}", (admitted,))
-    rows, tail = updating.next_training(seen.known, seen.fresh, tail=newest_share(release.model, seen.fresh))
+    rows, tail = updating.next_training(seen.known, seen.fresh, tail=newest_share(release.model, seen.fresh),
+                                        weight=place.project.data.weight)
     ground, before = _ground(place, release, seen, seen.fresh.rows - tail.rows), rows
     found = tried(ground, tail, before=before, lag=seen.lag, progress=progress)
     winner, search = found.contest.winner, place.project.renew.search
@@ -95,7 +96,7 @@ def renewal(
     project = updating.renewed(place.project, share=(seen.fresh.rows - tail.rows) / max(1, rows.rows))
     built = build(replace(place, project=project), {"renewed": replace(rows, name="renewed")}, teach=teach,
                   progress=progress)
-    better = _better(place, release, built.release, (tail, before, seen.lag), made)
+    better = _better(ground, built.release, (tail, before, seen.lag), made)
     return _judged(place, actor, built.release, (*heard, better))
 
 
@@ -108,16 +109,15 @@ def _ground(place: Workspace, release: Release, seen: Newer, rows: int) -> Groun
                   place.registry.of("learner"))
 
 
-def _better(
-    place: Workspace, champion: Release, challenger: Release, newest: tuple[Table, Table, int], made: list[Made]
-) -> Finding:
+def _better(ground: Ground, challenger: Release, newest: tuple[Table, Table, int], made: list[Made]) -> Finding:
     """Whether what was built beats the champion on rows that neither has seen, as it will be used."""
     tail, before, lag = newest
-    if not made or not place.project.renew.continual or tail.rows < contests.FEWEST_TAIL:
-        return contests.compare(champion.model, challenger.model, tail, before=before, lag=lag)
+    champion = ground.champion
+    if not made or not ground.project.renew.continual or tail.rows < contests.FEWEST_TAIL:
+        return contests.compare(champion, challenger.model, tail, before=before, lag=lag, apart=ground.apart)
     score = scored(made[0], tail, continual=True)
-    return contests.judged(contests.losses(champion.model, tail), contests.losses(challenger.model, tail, score),
-                           contests.last_losses(champion.model, before, tail, lag), task=champion.model.task)
+    return contests.judged(contests.losses(champion, tail), contests.losses(challenger.model, tail, score),
+                           contests.last_losses(champion, before, tail, lag), task=champion.task, apart=ground.apart)
 
 
 def _judged(place: Workspace, actor: str, built: Release, findings: tuple[Finding, ...]) -> Renewal:

@@ -62,10 +62,7 @@ def adapt(
     production, or the project no longer makes the champion's model.
     """
     place = opened(place)
-    champion = flow.champion(place)
-    if champion is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote --by YOU --why REASON")
+    champion = flow.in_production(place)
     known = stored(champion)
     if log is None:
         log, _ = drained_log(place.log, place.store.tables, release=champion.id)
@@ -98,10 +95,7 @@ def compare(
     then the new release is the old one, if none is named.
     """
     place = opened(place)
-    standing = flow.champion(place)
-    if not old and standing is None:
-        raise Misuse("nothing is in production to compare with", where=str(place.folder), hint="name two releases")
-    first = flow.candidate(place, old or (standing.id if standing else ""))
+    first = flow.candidate(place, old or flow.in_production(place, instead="name two releases").id)
     traffic = traffic or log is not None
     second = first if traffic and not new else flow.candidate(place, new)
     before, after = _side(place, first), _side(place, second)

@@ -50,16 +50,15 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     named = place.project.watch.confirmed
     confirmed = read(place.resolve(named), plugins=place.plugins()) if named else None
 
-    def judged(seen: Tallies, state: State | None, whole: Tallies, beside: Tallies | None = None) -> Watched:
+    def judged(seen: Tallies, state: State | None, beside: Tallies | None = None) -> Watched:
         quiet = silences(ledger(place.store), release.id) if state is not None else ()
         found = watch(grid, seen, place.project, state=state, release=release.id, beside=beside, silences=quiet,
                       own=mine, confirmed=confirmed)
-        return replace(found, findings=(due(place, release, whole), *found.findings))
+        return replace(found, findings=(due(place, release, seen), *found.findings))
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
-        seen = counted(release.model, grid, log, known, place.project, own=mine)
-        return judged(seen, state, seen)
+        return judged(counted(release.model, grid, log, known, place.project, own=mine), state)
 
     def own(state: State) -> Watched:
         how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
@@ -68,9 +67,8 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         with held_counts(place.store.home / COUNTS) as counts:
             since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
             seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-            whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
-        return judged(seen, state, whole, beside)
+        return judged(seen, state, beside)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
@@ -94,7 +92,7 @@ def _limited(place: Workspace) -> tuple[OwnMeter, ...]:
 def since_release(
     place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None
 ) -> Tallies:
-    """All that a release served and that came true of it, by the day, or what this log and these labels hold."""
+    """All that came true of a release, or what this log and these labels hold; by the hour or day that is watched."""
     grid, mine = stored(release)["grid"], own_meters(place.registry)
     if log is not None:
         known = None if labels is None else joined_labels(labels, place.project)
@@ -102,7 +100,7 @@ def since_release(
     count(place)
     how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
     with held_counts(place.store.home / COUNTS) as counts:
-        return counts.tallies(release.id, counting.nothing(how), width=DAY)
+        return counts.tallies(release.id, counting.nothing(how), since=FULL, width=WIDTH[place.project.watch.window])
 
 
 def due(place: Workspace, release: Release, seen: Tallies) -> Finding:

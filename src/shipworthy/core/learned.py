@@ -146,7 +146,8 @@ class Figures(msgspec.Struct, frozen=True):
 class Candidate:
     """A fitted rung of the ladder. scores: its predictions on the tune part, in order.
 
-    private: what it spent, if it is a private one. transcript: what other parties sent, if it is a federated one.
+    private: what it spent, if it is a private one. transcript: what other parties sent, if it is a federated one. way:
+    by which it was made, of a renewal, where several have one learner.
     """
 
     learner: str
@@ -158,6 +159,11 @@ class Candidate:
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     private: Spent | None = None
     transcript: tuple[Message, ...] = ()
+    way: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.way or self.learner
 
     @property
     def recipe(self) -> Recipe:

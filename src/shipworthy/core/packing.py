@@ -76,7 +76,7 @@ def unpack_ledger(pack: Mapping[str, Any]) -> Ledger:
 
 def pack_learned(learned: Learned) -> Pack:
     """One entry for the ladder, one for the scores, and the files of every candidate's model."""
-    rungs = tuple(_Rung(c.learner, c.glass_box, c.figures, c.settings, c.bounds, c.private, c.transcript)
+    rungs = tuple(_Rung(c.learner, c.glass_box, c.figures, c.settings, c.bounds, c.private, c.transcript, c.way)
                   for c in learned.candidates)
     place = next(n for n, candidate in enumerate(learned.candidates) if candidate is learned.chosen)
     scores: dict[str, Any] = {str(n): candidate.scores for n, candidate in enumerate(learned.candidates)}
@@ -94,7 +94,7 @@ def unpack_learned(pack: Mapping[str, Any]) -> Learned:
     with np.load(io.BytesIO(pack["scores"]), allow_pickle=False) as packed:
         scores = [packed[str(n)] for n in range(len(ladder.rungs))]
     candidates = tuple(Candidate(rung.learner, rung.glass_box, read_model(_files(pack, n)), rung.figures, scores[n],
-                                 rung.settings, rung.bounds, rung.private, rung.transcript)
+                                 rung.settings, rung.bounds, rung.private, rung.transcript, rung.way)
                        for n, rung in enumerate(ladder.rungs))
     return Learned(candidates, candidates[ladder.chosen], ladder.why, ladder.cost, ladder.course)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from shipworthy.core.canon import digest
 from shipworthy.core.clock import DAY
 from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import Misuse
@@ -196,8 +195,7 @@ class Tallies:
 
     plan: digest of the grid's plan. rows: sums of served rows by arrival. labels: sums of labelled rows by arrival of
     the label. cohorts: the same rows by the day of their prediction. sample: rows of both. until, told: the last
-    microsecond of which rows, and labels, are known. vanished: planned columns that the log does not hold. orphans:
-    labels without a prediction; foreign: of no class that the model knows.
+    microsecond of which rows, and labels, are known. vanished: planned columns that the log does not hold.
     """
 
     plan: str
@@ -208,24 +206,12 @@ class Tallies:
     until: int = -FULL
     told: int = -FULL
     vanished: tuple[str, ...] = ()
-    orphans: int = 0
-    foreign: int = 0
-
-    @property
-    def digest(self) -> str:
-        return digest([self.plan, *(digest(part.cells.tobytes()) for part in (self.rows, self.labels, self.cohorts))])
 
     def segment(self, name: str) -> Tallies:
         """The tallies of one segment; of all rows where the name is empty."""
         return replace(self, rows=self.rows.where(self.rows.segment == name),
                        labels=self.labels.where(self.labels.segment == name),
                        cohorts=self.cohorts.where(self.cohorts.segment == name))
-
-    def since(self, at: int) -> Tallies:
-        """What arrived from a time on."""
-        return replace(self, rows=self.rows.between(at), labels=self.labels.between(at),
-                       cohorts=self.cohorts.between(at // DAY * DAY),
-                       sample=self.sample.where(np.maximum(self.sample.at, self.sample.arrived) >= at))
 
 
 def add(left: Tallies, right: Tallies) -> Tallies:
@@ -236,8 +222,7 @@ def add(left: Tallies, right: Tallies) -> Tallies:
     return Tallies(left.plan, add_sums(left.rows, right.rows), add_sums(left.labels, right.labels),
                    add_sums(left.cohorts, right.cohorts), add_samples(left.sample, right.sample),
                    max(left.until, right.until), max(left.told, right.told),
-                   tuple(sorted(set(left.vanished) & set(right.vanished))), left.orphans + right.orphans,
-                   left.foreign + right.foreign)
+                   tuple(sorted(set(left.vanished) & set(right.vanished))))
 
 
 def tabulated(cell: Ints, width: int, group: Ints, groups: int) -> Ints:

@@ -107,6 +107,25 @@ def test_in_time_a_batch_is_held_to_spans_not_to_single_hours() -> None:
     assert any(breach.sentence.startswith("the values of the hour of at") for breach in validate(promised, moved))
 
 
+def test_days_over_a_whole_week_and_clocks_put_back_are_no_other_distribution() -> None:
+    random = np.random.default_rng(0)
+
+    def days(first: int, many: int, *, late: int = 0, quiet: int = -1) -> Table:
+        hours = random.choice(np.arange(6, 22), many * 400, p=np.repeat([0.02, 0.105], 8)) + late
+        each = first + np.repeat(np.arange(many), 400)
+        kept = (each + 3) % 7 != quiet
+        return Table.of({"at": pa.array(np.sort(each * 86_400 + hours * 3_600)[kept] * 1_000_000,
+                                        pa.timestamp("us", "UTC")), "wind": random.normal(size=int(kept.sum()))})
+
+    promised = contract(days(0, 140))
+    assert validate(promised, days(140, 11)) == ()
+    assert validate(promised, days(140, 14, late=1)) == ()
+    assert [breach.sentence[:34] for breach in validate(promised, days(140, 14, late=4))] == [
+        "the values of the hour of at have "]
+    assert [breach.sentence[:37] for breach in validate(promised, days(140, 14, quiet=2))] == [
+        "the values of the weekday of at have "]
+
+
 def test_a_declared_limit_is_the_range_and_holds_without_exception(case: dict[str, Any]) -> None:
     learn, batch = case["parts"].learn, case["parts"].holdout
     highest = float(np.nanmax(learn.numbers("num1")))

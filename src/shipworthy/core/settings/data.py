@@ -120,7 +120,9 @@ class Splitting(Part, frozen=True):
 
     kind: at random, at random within each class, by whole groups, or in time. tune, holdout: shares of the rows, used
     when there are no dates. learn_until, tune_until, holdout_until: UTC times; each part lies before its own, and
-    later rows are the traffic to come. seed: of the random draw.
+    later rows are the traffic to come. seed: of the random draw. newest: share of the rows, the last ones of the table,
+    among which those to tune on and to hold out are drawn where the split is not in time; older ones, and groups that
+    have older ones, are learnt from. A renewal sets it, for a model is judged on the present.
     """
 
     kind: Literal["random", "stratified", "grouped", "time"] = "stratified"
@@ -130,3 +132,4 @@ class Splitting(Part, frozen=True):
     tune_until: str = ""
     holdout_until: str = ""
     seed: int = 0
+    newest: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0

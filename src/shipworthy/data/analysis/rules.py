@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from shipworthy.core.found import Breach, Rule
-from shipworthy.core.table import Floats
+from shipworthy.core.table import Floats, Mask
 from shipworthy.data.analysis.history import measure_figure
 from shipworthy.data.analysis.view import DAY, View, chance_of, counts_in, distance, family, longest_run
 from shipworthy.metrics.intervals import binomial_tail
@@ -23,6 +23,7 @@ TINY = 0.002
 TINY_SHIFT = 0.03
 LEAST_RUN = 10
 WHOLE = {"hour": DAY, "weekday": 6.5 * DAY, "day": 27.5 * DAY}
+PERIOD = {"hour": DAY, "weekday": 7 * DAY, "day": 365.2425 / 12 * DAY}
 
 
 def _present(rule: Rule, view: View) -> Breach | None:
@@ -84,9 +85,11 @@ def _quantile(rule: Rule, view: View) -> Breach | None:
     if "part" in detail:
         if _short(rule, view):
             return None
-        found = view.part(rule.column, detail["part"])
+        found = view.part(rule.column, detail["part"])[_whole(rule, view)]
         counts = np.bincount(found, minlength=len(share)).astype(np.float64)
         what = f"the {detail['part']} of {rule.column}"
+        if detail["part"] == "hour":  # clocks are put forward and back: people's hours move by one against UTC
+            share = min((np.roll(share, by) for by in (0, 1, -1)), key=lambda one: distance(one, counts / counts.sum()))
     else:
         numbers = view.numbers(rule.column)
         if detail.get("same_period") and not _same_period(rule, numbers):
@@ -102,6 +105,14 @@ def _short(rule: Rule, view: View) -> bool:
     """Whether a batch spans too little time to have every hour, weekday or day of the month."""
     seconds = view.numbers(rule.column)
     return not len(seconds) or float(np.ptp(seconds)) < WHOLE[rule.detail["part"]]
+
+
+def _whole(rule: Rule, view: View) -> Mask:
+    """The rows of the newest whole days, weeks or months: eleven days have four weekdays twice, and are as they were.
+    """
+    seconds, part = view.numbers(rule.column), rule.detail["part"]
+    periods = max(1.0, (float(np.ptp(seconds)) + PERIOD[part] - WHOLE[part]) // PERIOD[part])
+    return np.asarray(seconds > seconds.max() - periods * PERIOD[part])
 
 
 def _same_period(rule: Rule, numbers: Floats) -> bool:

@@ -78,7 +78,7 @@ def tally(how: Counting, log: Table, labels: Table | None = None) -> Tallies:
     where = arms[known.row], [(name, inside[known.row]) for name, inside in scopes]
     return replace(found, labels=_sums(how.meters.labels, known, (known.arrived, how.width), where),
                    cohorts=_sums(how.meters.cohorts, known, (seen.at[known.row], DAY), where),
-                   told=int(known.arrived.max(initial=found.told)), orphans=known.orphans, foreign=known.foreign)
+                   told=int(known.arrived.max(initial=found.told)))
 
 
 def nothing(how: Counting) -> Tallies:

@@ -152,7 +152,6 @@ class Joined:
     log: where they found it. row: (k,) position in the log. arrived: (k,) microseconds. loss: (k,) in [0, 1].
     surprise: (k,) what came true less what was expected, in [−1, 1]. truth: (k,) words or numbers. source: (k,) who
     said so.
-    orphans: labels without a prediction; foreign: labels of no class that the model knows.
     """
 
     log: Served
@@ -162,8 +161,6 @@ class Joined:
     surprise: Floats
     truth: npt.NDArray[np.object_]
     source: npt.NDArray[np.object_]
-    orphans: int
-    foreign: int
 
     def __len__(self) -> int:
         return len(self.row)
@@ -222,8 +219,7 @@ def join(log: Served, labels: Table) -> Joined:
               else np.full(labels.rows, "", object))[found][first]
     row, arrived = row[first], arrived[first]
     known, loss, surprise = _judge(log, row, label)
-    return Joined(log, row[known], arrived[known], loss[known], surprise[known], label[known], source[known],
-                  labels.rows - len(found), int((~known).sum()))
+    return Joined(log, row[known], arrived[known], loss[known], surprise[known], label[known], source[known])
 
 
 def _judge(

@@ -21,11 +21,13 @@ LEAST, FEWEST = 5, 10  # rows of a part, rows of a window
 class Adwin:
     """A window of losses in [0, 1] that shrinks when their mean changes.
 
-    delta: chance of a false cut at one look. rows, total: of the window; spread: the sum of its squared deviations.
-    buckets: oldest first, each (rows, sum, sum of squared deviations from its own mean); sizes are powers of 2.
+    delta: chance of a false cut at one look. effect: how many rows tell as much as one that depends on no neighbour.
+    rows, total: of the window; spread: the sum of its squared deviations. buckets: oldest first, each (rows, sum, sum
+    of squared deviations from its own mean); sizes are powers of 2.
     """
 
     delta: float = DELTA
+    effect: float = 1.0
     rows: int = 0
     total: float = 0.0
     spread: float = 0.0
@@ -65,16 +67,16 @@ class Adwin:
         return cut
 
     def _changed(self) -> bool:
-        old, before, variance = 0, 0.0, self.spread / self.rows
+        old, before, variance, least = 0, 0.0, self.spread / self.rows, LEAST * self.effect
         sure = math.log(2 * math.log(self.rows) / self.delta)
         for rows, total, _ in self.buckets[:-1]:
             old, before = old + rows, before + total
             new = self.rows - old
-            if new < LEAST:
+            if new < least:
                 return False
-            if old < LEAST:
+            if old < least:
                 continue
-            share = 1 / (old - LEAST + 1) + 1 / (new - LEAST + 1)
+            share = self.effect * (1 / (old - least + 1) + 1 / (new - least + 1))
             edge = math.sqrt(2 * share * variance * sure) + 2 / 3 * share * sure
             if abs(before / old - (self.total - before) / new) > edge:
                 return True
@@ -87,9 +89,9 @@ def _merged(one: tuple[int, float, float], other: tuple[int, float, float]) -> t
     return rows, one[1] + other[1], one[2] + other[2] + one[0] * other[0] * gap**2 / rows
 
 
-def window(losses: Floats, *, delta: float = DELTA) -> int:
+def window(losses: Floats, *, delta: float = DELTA, effect: float = 1.0) -> int:
     """How many of the newest losses share one mean, at least 1. losses: (n,) in [0, 1], oldest first."""
-    found = Adwin(delta)
+    found = Adwin(delta, effect)
     for loss in losses.tolist():
         found.update(loss)
     return max(1, found.rows)

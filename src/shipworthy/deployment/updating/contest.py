@@ -57,13 +57,14 @@ class Contest:
 
 
 def contest(
-    champion: Floats, candidates: Mapping[str, Floats], last: Floats, *, alpha: float = 0.05, of: int = 0
+    champion: Floats, candidates: Mapping[str, Floats], last: Floats, *, alpha: float = 0.05, of: int = 0,
+    apart: int = 1,
 ) -> Contest:
     """The cheapest candidate whose gain is proved, unless a dearer one proves a gain over it.
 
     champion: (n,) losses of no update on the newest rows, oldest first. candidates: name → (n,), by rising cost. last:
     (m,) losses of "as last time" on the last m of these rows. of: how many candidates there are in all, where some are
-    still to come. Each must beat whoever leads so far, at a level of alpha shared by all; the intervals are those of
+    still to come. apart: from how many rows on two no longer depend on each other. Each must beat whoever leads so far, at a level of alpha shared by all; the intervals are those of
     means of consecutive rows, which bear rows that depend on their neighbours. Source: Schmeiser (1982), batch means;
     Bonferroni (1936).
     """
@@ -73,7 +74,7 @@ def contest(
     level = 1 - alpha / max(1, of, len(candidates))
     leader, lead, rivals, naive = NO_UPDATE, champion, [], float(last.mean())
     for name, losses in candidates.items():
-        gain, low, high = paired_mean_difference(losses, lead, level=level, groups=batches(n))
+        gain, low, high = paired_mean_difference(losses, lead, level=level, groups=batches(n, apart))
         rival = Rival(name, leader, float(losses[n - m:].mean()), gain, low, high, naive)
         rivals.append(rival)
         if rival.won:
@@ -105,31 +106,31 @@ def _said(winner: str, rivals: tuple[Rival, ...], n: int, naive: bool) -> Findin
                remedy="keep the champion", **facts)
 
 
-def batches(n: int) -> Ints:
-    """The batch of every row: consecutive, of 20 rows or more, at least 5 and at most 50 of them."""
-    count = min(BATCHES, max(LEAST_BATCHES, n // BATCH))
+def batches(n: int, apart: int = 1) -> Ints:
+    """The batch of every row: consecutive, of 20 rows or `apart` or more, at least 5 and at most 50 of them."""
+    count = min(BATCHES, max(LEAST_BATCHES, n // max(BATCH, apart)))
     return np.arange(n) * count // max(1, n)
 
 
 def compare(
-    champion: Model, challenger: Model, tail: Table, *, before: Table | None = None, lag: int = 1
+    champion: Model, challenger: Model, tail: Table, *, before: Table | None = None, lag: int = 1, apart: int = 1
 ) -> Finding:
     """Whether the challenger beats the champion, row by row, and the rule "as last time", on the newest labelled rows.
 
     tail: rows that neither has learnt from, oldest first. before: the rows just before them, from which "as last time"
-    takes its shares; lag: how many rows ago the last known outcome lies. Loss: log loss, or squared error.
+    takes its shares; lag: how many rows ago the last known outcome lies; apart: as in `contest`. Loss: log loss, or squared error.
     """
     n = tail.rows
     if n < FEWEST_TAIL:
         return _too_few(n)
     return judged(losses(champion, tail), losses(challenger, tail), last_losses(champion, before or tail, tail, lag),
-                  task=champion.task)
+                  task=champion.task, apart=apart)
 
 
-def judged(old: Floats, new: Floats, last: Floats, *, task: str) -> Finding:
+def judged(old: Floats, new: Floats, last: Floats, *, task: str, apart: int = 1) -> Finding:
     """The same of losses: (n,) of the champion, (n,) of the challenger, (m,) of "as last time" on the last m rows."""
     n, m = len(old), len(last)
-    value, low, high = paired_mean_difference(new, old, groups=batches(n))
+    value, low, high = paired_mean_difference(new, old, groups=batches(n, apart))
     facts = {"value": value, "low": low, "high": high, "limit": 0.0, "n": n}
     name = "squared error" if task == "regression" else "log loss"
     span = f"{value:+.4f} {name} (95 % interval {low:+.4f} to {high:+.4f}, {n:,} newest labelled rows)"

@@ -89,14 +89,20 @@ def admit(
     return judged(model, fresh, limit=limit)
 
 
-def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tuple[Table, Table]:
+def next_training(
+    table: Table, fresh: Table, *, tail: float = TAIL_SHARE, weight: str = ""
+) -> tuple[Table, Table]:
     """What the challenger learns from, and the newest labelled rows on which it must win.
 
-    The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first. Where it
-    has weights, the rows of `table` that have none weigh 1.
+    The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first. weight:
+    column by which the rows of `table` weigh, 1 at the mean; without it, where those of `fresh` weigh unequally, 1 each.
     """
-    if WEIGHT in fresh.schema and WEIGHT not in table.schema and fresh.rows and np.ptp(fresh.numbers(WEIGHT)) > 0:
-        table = table.with_column(WEIGHT, pa.array(np.ones(table.rows)))
+    if WEIGHT in fresh.schema and WEIGHT not in table.schema and fresh.rows:
+        if weight in table.schema.names:
+            own = table.numbers(weight)
+            table = table.with_column(WEIGHT, pa.array(own / own.mean()))
+        elif np.ptp(fresh.numbers(WEIGHT)) > 0:
+            table = table.with_column(WEIGHT, pa.array(np.ones(table.rows)))
     plain = fresh.select(list(table.schema.names))
     kept = plain.rows - round(tail * plain.rows)
     older, newest = plain.head(kept), plain.take(np.arange(kept, plain.rows))
@@ -105,21 +111,22 @@ def next_training(table: Table, fresh: Table, *, tail: float = TAIL_SHARE) -> tu
 
 
 def renewed(project: Project, *, share: float = 1.0) -> Project:
-    """The project of a challenger: one table, collected already, split as the champion's was.
+    """The project of a challenger: one table, collected already, split as the champion's was, but judged on new rows.
 
-    share: of new rows among all. The newest rows are held out where that split is in time, and no more of them than
-    leave half of the new ones to learn from; any other takes old and new rows alike, and rows that the champion learnt
-    from are left out when the two are compared. Identifiers are set aside: newer rows have none, so that they tell
-    newer rows from older ones and nothing else.
+    share: of new rows among all, the last ones of the table. The newest are held out where that split is in time, and
+    any of the new ones where it is not; never more of them than leave half to learn from. Identifiers are set aside:
+    newer rows have none, so that they tell newer rows from older ones and nothing else; so is the project's own column
+    of weights, which `next_training` has read.
     """
     about = project.source[0]
     source = Source(RENEWED, RENEWED, about.owner, about.licence)
-    aside = tuple(dict.fromkeys((*project.data.set_aside, *project.data.identifiers)))
+    own = (project.data.weight,) if project.data.weight else ()
+    aside = tuple(dict.fromkeys((*project.data.set_aside, *project.data.identifiers, *own)))
     data = msgspec.structs.replace(project.data, table=RENEWED, target_rule=None, identifiers=(), set_aside=aside,
                                    weight=WEIGHT)
-    rule = project.split
-    kept = min(HELD, max(LEAST_HELD, share / 4)) if rule.kind == "time" else HELD
-    cut = Splitting(kind=rule.kind, tune=kept, holdout=kept, seed=rule.seed)
+    kept = min(HELD, max(LEAST_HELD, share / 4))
+    cut = Splitting(kind=project.split.kind, tune=kept, holdout=kept, seed=project.split.seed,
+                    newest=min(1.0, max(share, 3 * kept)))
     return msgspec.structs.replace(project, source=(source,), join=(), data=data, split=cut)
 
 

@@ -12,7 +12,7 @@ from shipworthy.core.learned import Learned
 def ladder(learned: Learned) -> dict[str, Any]:
     """What a report says of the choice: the sentence, every candidate's figures, the cost in words."""
     cost = learned.cost
-    figures = [{"learner": c.learner, "chosen": c is learned.chosen, **msgspec.to_builtins(c.figures)}
+    figures = [{"learner": c.name, "chosen": c is learned.chosen, **msgspec.to_builtins(c.figures)}
                for c in learned.candidates]
     metric = {"binary": "AUC", "multiclass": "accuracy", "regression": "R²"}[learned.chosen.model.task]
     words = [

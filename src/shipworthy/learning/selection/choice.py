@@ -148,7 +148,12 @@ def ladder_order(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def simpler(one: Candidate, other: Candidate) -> bool:
-    """Whether one candidate is simpler: a glass box beside a black box, else fewer leaves, cells and weights."""
+    """Whether one candidate is simpler: a glass box beside a black box, else fewer leaves, cells and weights.
+
+    The same learner on other rows, as candidates of a renewal are, is no simpler for a few leaves less.
+    """
+    if one.learner == other.learner:
+        return False
     if one.glass_box != other.glass_box:
         return one.glass_box
     return one.figures.complexity < other.figures.complexity

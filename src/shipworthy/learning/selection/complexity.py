@@ -53,6 +53,6 @@ def front(learned: Learned) -> dict[str, object]:
         "kind": "front",
         "x": [one.figures.complexity for one in ordered],
         "y": [one.figures.metric for one in ordered],
-        "name": [one.learner for one in ordered],
-        "chosen": learned.chosen.learner,
+        "name": [one.name for one in ordered],
+        "chosen": learned.chosen.name,
     }

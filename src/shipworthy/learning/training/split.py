@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
@@ -30,7 +31,8 @@ def split(table: Table, project: Project) -> Split:
                       hint=f"at least {3 * FEWEST} are needed")
     _two_classes(table, project)
     rule = project.split
-    made = _in_time(table, project) if rule.kind == "time" else _at_random(table, project)
+    drawn = _at_random if rule.newest == 1 else _among_newest
+    made = _in_time(table, project) if rule.kind == "time" else drawn(table, project)
     for name in ("learn", "tune", "holdout"):
         if len(getattr(made, name)) < FEWEST:
             raise BadData(f"the split leaves {len(getattr(made, name))} rows to {name}", where="[split]",
@@ -42,6 +44,17 @@ def split(table: Table, project: Project) -> Split:
 def parts(table: Table, rows: Split) -> Parts:
     """The three tables of a split."""
     return Parts(table.take(rows.learn), table.take(rows.tune), table.take(rows.holdout))
+
+
+def present(table: Table, rows: Split, project: Project) -> Table:
+    """The rows to learn from that newer batches will be like: of the newest share where the split names one, else all.
+
+    A split in time keeps the older ones: how its months differ is what a batch may differ by.
+    """
+    rule = project.split
+    if rule.kind == "time" or rule.newest == 1:
+        return table.take(rows.learn)
+    return table.take(rows.learn[rows.learn >= round(table.rows * (1 - rule.newest))])
 
 
 def _two_classes(table: Table, project: Project) -> None:
@@ -82,6 +95,24 @@ def _at_random(table: Table, project: Project) -> Split:
         why = "at random"
     cut = [np.sort(part).astype(np.int64) for part in np.split(order, edges)]
     return Split(rule.kind, cut[0], cut[1], cut[2], EMPTY, why)
+
+
+def _among_newest(table: Table, project: Project) -> Split:
+    """The same draw among the newest rows, each part as large as it would be of all; older rows are learnt from."""
+    rule = project.split
+    old = np.arange(table.rows) < round(table.rows * (1 - rule.newest))
+    if rule.kind == "grouped" and project.data.group:
+        places = _places(to_words(table.column(project.data.group)))
+        old = np.isin(places, places[old])
+    new = np.flatnonzero(~old)
+    share = len(new) / table.rows
+    if rule.tune + rule.holdout >= share:
+        raise BadData(f"{len(new)} newest rows are too few to tune on and hold out", where="[split] newest",
+                      hint="raise newest, or lower tune and holdout")
+    drawn = msgspec.structs.replace(rule, newest=1.0, tune=rule.tune / share, holdout=rule.holdout / share)
+    made = _at_random(table.take(new), msgspec.structs.replace(project, split=drawn))
+    learn = np.sort(np.r_[np.flatnonzero(old), new[made.learn]]).astype(np.int64)
+    return Split(rule.kind, learn, new[made.tune], new[made.holdout], EMPTY, f"{made.why}, of the newest {share:.0%}")
 
 
 def _is_classes(table: Table, project: Project) -> bool:

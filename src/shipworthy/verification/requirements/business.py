@@ -194,7 +194,7 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
                f"{len(truth):,} tune rows); at least {limit:g} is asked.", value=rho, low=low, high=high, limit=limit,
                n=n,
                chart={"kind": "front", "x": metric.tolist(), "y": (1000 * earned.mean(axis=1)).tolist(),
-                      "name": [one.learner for one in learned.candidates], "chosen": learned.chosen.learner},
+                      "name": [one.name for one in learned.candidates], "chosen": learned.chosen.name},
                remedy="" if verdict == "pass" else "choose by value, not by the metric: declare a requirement "
                "on what pays")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -239,7 +240,7 @@ def test_rolling_up_loses_no_count(tmp_path: Path) -> None:
     assert set(after.rows.width) == {DAY}
     assert len(read_counts(tmp_path / "a").book.parts) == 1  # and no sample of so long ago
     assert after.rows.whole.total("rows").tolist() == [before[0] + 2, 0]
-    assert after.since(AT + DAY).rows.whole.total("rows")[0] == 3
+    assert after.rows.between(AT + DAY).whole.total("rows")[0] == 3
     log.close()
 
 
@@ -312,6 +313,25 @@ def test_rows_that_are_erased_leave_the_sample(tmp_path: Path) -> None:
     assert sorted(seen(tmp_path / "a").sample.ids) == sorted(made.ids[2:])
     assert seen(tmp_path / "a").rows.whole.total("rows")[0] == 6
     log.close()
+
+
+def test_labels_that_come_after_somebody_was_erased_are_counted(tmp_path: Path) -> None:
+    store, random, now = open_store(tmp_path), np.random.default_rng(0), now_us()
+    folder, state, log = store.home / "log", tmp_path / "a", log_of(store.home / "log")
+    made = block(random, now - 3 * DAY, 40, arm="champion")
+    log.served(made)
+    log.labelled(told(made.ids[:20], "yes", now - DAY))
+    log.close()
+    drain(folder, store.tables)
+    tally(folder, state, RELEASES, store.tables)
+    for name in store.tables.names():
+        store.tables.remove(name, "prediction_id", pa.chunked_array([made.ids[:1]]))
+    log = log_of(store.home / "log")
+    log.labelled(told(made.ids[1:30], "no", now - DAY + 1))
+    log.close()
+    drain(folder, store.tables)
+    assert tally(folder, state, RELEASES, store.tables).labels == 29
+    assert seen(state).labels.whole.total("outcomes").sum() == 30
 
 
 CHILD = """

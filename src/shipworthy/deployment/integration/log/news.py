@@ -19,7 +19,7 @@ from shipworthy.deployment.integration.log.labels import LABELS, Kept, Label
 from shipworthy.deployment.integration.log.read import predictions
 from shipworthy.deployment.integration.log.tables import ENTITY_TABLE, LABEL_TABLE, PLACE
 from shipworthy.deployment.integration.log.tail import pieces
-from shipworthy.store.tables import Tables
+from shipworthy.store.tables import Tables, filtered
 
 Places = Mapping[str, int]
 
@@ -78,7 +78,7 @@ def _behind(tables: Tables, name: str, places: Places) -> Iterator[pa.Table]:
     drained = rows.to_table(columns=list(PLACE))
     behind = pc.unique(drained.filter(_new(drained, places))["segment"])
     if len(behind):
-        data = rows.to_table(filter=pc.field("segment").isin(behind))
+        data = filtered(rows, pc.field("segment").isin(behind))
         yield data.filter(_new(data, places))
 
 

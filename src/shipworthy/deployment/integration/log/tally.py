@@ -35,7 +35,7 @@ from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.meters import layout
 from shipworthy.store.files import lock
-from shipworthy.store.tables import Tables
+from shipworthy.store.tables import Tables, filtered
 
 KINDS = (PREDICTIONS, SHADOWS)
 PIECE = 8 * 1024 * 1024
@@ -198,7 +198,7 @@ def _difference(how: Counter, rows: Table, labels: tuple[Table, Table]) -> Talli
         return found
     gone = replace(how.tally(rows, labels[0]), rows=nothing.rows, sample=nothing.sample)
     minus = {kind: replace(getattr(gone, kind), cells=-getattr(gone, kind).cells) for kind in ("labels", "cohorts")}
-    return add(found, replace(gone, **minus, orphans=0, foreign=0))
+    return add(found, replace(gone, **minus))
 
 
 def _from_files(
@@ -239,7 +239,7 @@ def _from_tables(
             if known(release) is None:
                 unknown.add(release)
                 continue
-            data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
+            data = filtered(rows, (pc.field("segment") == segment) & (pc.field("offset") > start))
             data = data.drop_columns(list(PLACE)).rename_columns(columns.columns)
             if len(data):
                 yield Table(data, schema(data, [columns]), "log", name), release, segment, end + 1

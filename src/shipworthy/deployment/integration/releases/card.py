@@ -74,7 +74,7 @@ def _ladder(learned: Learned | None) -> str:
         return "Not recorded.\n"
     head = "| learner | glass box | loss on tune | metric on tune | statements |\n|---|---|---|---|---|\n"
     rows = "".join(
-        f"| {_cell(c.learner)}{' **chosen**' if c is learned.chosen else ''} | {'yes' if c.glass_box else 'no'} "
+        f"| {_cell(c.name)}{' **chosen**' if c is learned.chosen else ''} | {'yes' if c.glass_box else 'no'} "
         f"| {c.figures.loss:.4f} | {c.figures.metric:.4f} | {c.figures.complexity:,} |\n" for c in learned.candidates)
     return f"{_safe(learned.why)}\n\n{head}{rows}"
 
