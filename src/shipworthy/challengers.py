@@ -216,16 +216,13 @@ def warmed(ground: Ground) -> Made | None:
 
 
 def online(ground: Ground) -> Made | None:
-    """A linear model that went through the rows one by one, the old ones first.
-
-    It is calibrated by what it answered before it learnt, and judged as it will stand still between two renewals.
-    """
-    old = ground.old
-    tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), ground.recent]
+    """A linear model that went through the rows one by one, calibrated by what it answered before it learnt."""
+    rules, recent, old = ground.project.renew, ground.recent, ground.old
+    tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), recent]
     inputs, truth = (one[-ONLINE_MOST:] for one in _rows(ground.champion, tables))
     if not _learnable(ground.champion, truth):
         return None
-    rules, rows, recent = ground.project.renew, len(truth), ground.recent
+    rows = len(truth)
     lag = min(rules.rows if rules.continual else LEAST_WINDOW, rows // 5)
     found = Online(ground.job, lag).scaled(truth)
     margins, program = found.run(inputs, truth), found.program()
