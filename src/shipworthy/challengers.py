@@ -34,7 +34,7 @@ from shipworthy.learning.selection.choice import quality
 from shipworthy.learning.selection.finish import finished
 from shipworthy.learning.selection.provable import shape
 from shipworthy.learning.training.cost import cpu_seconds, start, stop
-from shipworthy.learning.training.online import learnt
+from shipworthy.learning.training.online import Online
 from shipworthy.learning.training.warm import warm
 from shipworthy.metrics.losses import row_losses
 from shipworthy.metrics.regression import r2
@@ -42,7 +42,7 @@ from shipworthy.metrics.regression import r2
 Margin = Callable[[Floats], Floats]
 FEWEST = 60
 LEAST_WINDOW, LEAST_TAIL = 500, 300
-ONLINE_ROWS = 5_000
+ONLINE_ROWS, ONLINE_MOST = 5_000, 20_000  # of the old rows, and of all
 CAP = 0.9
 
 
@@ -111,7 +111,7 @@ class Ground:
 @dataclass(frozen=True)
 class Made:
     """A candidate. margin: of the library, before link and calibration. told: how it was made. along: the scores of
-    rows, oldest first, each before it is learnt from; None for a model that learns no more.
+    rows, oldest first, before they are learnt from; None for a model that learns no more.
     """
 
     name: str
@@ -216,22 +216,26 @@ def warmed(ground: Ground) -> Made | None:
 
 
 def online(ground: Ground) -> Made | None:
-    """A linear model that went through the rows one by one, the old ones first."""
-    old = ground.old
-    tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), ground.recent]
-    inputs, truth = _rows(ground.champion, tables)
+    """A linear model that went through the rows one by one, calibrated by what it answered before it learnt."""
+    rules, recent, old = ground.project.renew, ground.recent, ground.old
+    tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), recent]
+    inputs, truth = (one[-ONLINE_MOST:] for one in _rows(ground.champion, tables))
     if not _learnable(ground.champion, truth):
         return None
-    found = learnt(inputs, truth, ground.job)
-    made = Fitted(found.program(), found.program().margin, {}, rows=len(truth))
-    model = ground.champion.with_program(made.program)
+    rows = len(truth)
+    lag = min(rules.rows if rules.continual else LEAST_WINDOW, rows // 5)
+    found = Online(ground.job, lag).scaled(truth)
+    margins, program = found.run(inputs, truth), found.program()
+    model = ground.champion.with_program(program)
 
     def along(rows: Table) -> Floats:
         inputs, truth = _rows(model, [rows])
-        return model.program.calibrated(None).finish(deepcopy(found).run(inputs, truth))
+        return program.finish(deepcopy(found).run(inputs, truth))
 
-    done = finished(model, ground.judge_newest, ground.project)
-    return Made("online", done, _plain(model), Recipe("online"), f"went through {len(truth):,} rows one by one", along)
+    since = min(max(ground.window, LEAST_WINDOW), recent.rows, rows)
+    newest = recent.take(np.arange(recent.rows - since, recent.rows))
+    done = finished(model, newest, ground.project, program.finish(margins[rows - since :]))
+    return Made("online", done, _plain(model), Recipe("online"), f"went through {rows:,} rows one by one", along)
 
 
 PROCEDURES: dict[str, Callable[[Ground], Made | None]] = {
@@ -273,7 +277,7 @@ def tried(
 
 
 def scored(made: Made, rows: Table, *, continual: bool) -> Floats:
-    """The scores of rows, oldest first; where it learns on, each before it is learnt from."""
+    """The scores of rows, oldest first; where it learns on, before they are learnt from."""
     return made.along(rows) if continual and made.along else made.model.score(rows)
 
 
