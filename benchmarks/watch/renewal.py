@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.frame import ROOT, Bar, data_folder, no_data
 
 if TYPE_CHECKING:
-    from shipworthy.challengers import Made
+    from shipworthy.renewal.candidates import Made
 
 Measured = tuple[float | None, str]
 BARS = (Bar("Elec2: prequential accuracy with renewal", None, 0.8533, "higher"),
@@ -226,7 +226,7 @@ def played(
     """
     import numpy as np
 
-    from shipworthy.challengers import scored
+    from shipworthy.renewal.trying import scored
 
     project, table, champion, recipe, learners = _start(data, target, first, continual, positive)
     truth, n = champion.truth(table), table.rows
@@ -280,9 +280,9 @@ def _start(data: Any, target: str, first: int, continual: bool, positive: str) -
 def _trained(rows: Any, project: Any) -> Any:
     import numpy as np
 
-    from shipworthy.challengers import fifth
     from shipworthy.learning.selection.finish import finished
     from shipworthy.learning.selection.ladder import train
+    from shipworthy.renewal.candidates import fifth
 
     judging = fifth(rows.rows)
     model = train(rows.take(np.flatnonzero(~judging)), project=project, settings=SETTINGS)
@@ -295,7 +295,8 @@ def _renewed(
     """The winner on the newest rows that the champion has not seen, and where they begin; None without one."""
     import numpy as np
 
-    from shipworthy.challengers import Ground, fifth, newest_share, tried
+    from shipworthy.renewal.candidates import Ground, fifth
+    from shipworthy.renewal.trying import newest_share, tried
 
     (since, end), (project, learners, _) = span, known
     cut = end - round(newest_share(champion, table.take(np.arange(since, end))) * (end - since))
