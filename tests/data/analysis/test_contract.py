@@ -126,6 +126,23 @@ def test_days_over_a_whole_week_and_clocks_put_back_are_no_other_distribution() 
         "the values of the weekday of at have "]
 
 
+def test_what_came_after_a_known_change_may_come_again() -> None:
+    random = np.random.default_rng(0)
+
+    def rows(many: int, mean: float) -> Table:
+        return Table.of({"x": random.normal(mean, 1.0, many), "z": random.normal(size=many)})
+
+    table = Table.of({name: np.r_[rows(19_700, 0.0).numbers(name), rows(300, 1.5).numbers(name)]
+                      for name in ("x", "z")})
+    later = rows(2_000, 1.5)
+    assert [breach.rule.column for breach in validate(contract(table), later) if breach.rule.kind == "quantile"
+            ] == ["x"]
+    promised = contract(table, changed=0.985)
+    assert validate(promised, later) == ()
+    assert {breach.rule.column for breach in validate(
+        promised, later.with_column("z", pa.array(later.numbers("z") * 1000)))} == {"z"}
+
+
 def test_a_declared_limit_is_the_range_and_holds_without_exception(case: dict[str, Any]) -> None:
     learn, batch = case["parts"].learn, case["parts"].holdout
     highest = float(np.nanmax(learn.numbers("num1")))

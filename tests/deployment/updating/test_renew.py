@@ -12,6 +12,18 @@ from shipworthy.core.project import parse
 from shipworthy.core.table import Table
 from shipworthy.deployment.updating.contest import compare
 from shipworthy.deployment.updating.renew import admit, next_rows, next_training, renewed
+from shipworthy.deployment.updating.unbiased import WEIGHT
+
+GIVEN = """
+[project]
+name = "p"
+[data]
+target = "y"
+identifiers = ["id"]
+set_aside = ["sex"]
+[[source]]
+address = "p.csv"
+"""
 
 START = 1_720_000_000_000_000
 
@@ -153,10 +165,24 @@ def test_what_the_server_never_receives_is_not_held_to_the_contract() -> None:
     assert seen == [("present", "x"), ("null-share", "x"), ("present", "y"), ("null-share", "y")]
 
 
+def test_the_project_s_own_weights_go_on_beside_those_of_new_rows() -> None:
+    old = table(300).with_column("worth", pa.array(np.repeat([1.0, 3.0], 150)))
+    new = fresh_rows(table(200, seed=1)).with_column("worth", pa.nulls(200, pa.float64()))
+    rows, _ = next_training(old, new, weight="worth")
+    assert rows.numbers(WEIGHT)[:300].tolist() == [0.5] * 150 + [1.5] * 150
+    assert np.isfinite(rows.numbers(WEIGHT)).all()
+    assert "worth" in renewed(parse(GIVEN.replace("[data]", '[data]\nweight = "worth"'))).data.set_aside
+
+
+def test_new_rows_alone_are_tuned_on_and_held_out() -> None:
+    cut = renewed(parse(GIVEN), share=0.2).split
+    assert (cut.tune, cut.holdout, cut.newest) == (0.05, 0.05, 0.2)
+    few = renewed(parse(GIVEN), share=0.01).split
+    assert few.newest == pytest.approx(3 * few.holdout)
+
+
 def test_in_a_renewal_identifiers_are_set_aside() -> None:
-    given = parse('[project]\nname = "p"\n[data]\ntarget = "y"\nidentifiers = ["id"]\nset_aside = ["sex"]\n'
-                  '[[source]]\naddress = "p.csv"\n')
-    data = renewed(given).data
+    data = renewed(parse(GIVEN)).data
     assert (data.table, data.identifiers, data.set_aside) == ("renewed", (), ("sex", "id"))
 
 

@@ -88,3 +88,27 @@ def test_dates_that_leave_a_part_empty_are_refused_by_name() -> None:
     rule = 'kind = "time"\nlearn_until = "2023-01-09T00:00:00Z"\ntune_until = "2024-01-12T00:00:00Z"'
     with pytest.raises(BadData, match="leaves 0 rows to learn"):
         split(table(), project(rule, 'time = "at"'))
+
+
+@pytest.mark.parametrize("kind", ["random", "stratified"])
+def test_only_the_newest_rows_are_tuned_on_and_held_out_where_a_share_is_named(kind: str) -> None:
+    made = split(table(1_000), project(f'kind = "{kind}"\ntune = 0.05\nholdout = 0.1\nnewest = 0.3'))
+    assert min(made.tune.min(), made.holdout.min()) >= 700
+    assert abs(len(made.tune) - 50) <= 1 and abs(len(made.holdout) - 100) <= 1
+    assert set(range(700)) <= set(made.learn.tolist())
+    assert np.array_equal(np.sort(np.r_[made.learn, made.tune, made.holdout]), np.arange(1_000))
+
+
+def test_a_group_with_an_older_row_is_learnt_from() -> None:
+    whole = table(1_000)
+    groups = [f"g{n % 40}" if n < 720 else f"h{n % 40}" for n in range(1_000)]
+    made = split(whole.with_column("who", groups),
+                 project('kind = "grouped"\ntune = 0.05\nholdout = 0.1\nnewest = 0.3', 'group = "who"'))
+    assert min(made.tune.min(), made.holdout.min()) >= 720
+    inside = [{groups[row] for row in rows} for rows in (made.learn, made.tune, made.holdout)]
+    assert not inside[0] & inside[1] and not inside[0] & inside[2] and not inside[1] & inside[2]
+
+
+def test_a_share_of_newest_rows_that_cannot_hold_both_parts_is_refused() -> None:
+    with pytest.raises(BadData, match="100 newest rows are too few to tune on and hold out"):
+        split(table(1_000), project('kind = "random"\ntune = 0.05\nholdout = 0.1\nnewest = 0.1'))

@@ -1,7 +1,7 @@
 """How much rows depend on their neighbours: a stormy day makes a thousand flights late, and is one day.
 
 Source: Kish (1965), the design effect; von Neumann (1941), variance from successive differences, which a change of the
-mean disturbs once and not for good; the median of their squares, so that not even that once.
+mean disturbs once and not for good; the largest tenth of their squares is left out, so that not even that once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from shipworthy.core.table import Floats
 from shipworthy.deployment.updating.adwin import window
 
-SHORTEST, FEWEST = 8, 50
-CHI = 0.4549  # the median of the square of a standard normal
+SHORTEST, FEWEST = 8, 30
+TRIM, CHI = 0.9, 0.6230  # the mean of a squared standard normal without the largest tenth
 NEAR = 0.8
 
 
@@ -30,15 +30,15 @@ class Dependence(NamedTuple):
 def dependence(losses: Floats) -> Dependence:
     """How much the rows of a series depend on each other. losses: (n,), oldest first.
 
-    Tried are stretches of 8, 16, 32 … rows, as long as there are 50 of them; fewer than 400 rows count as independent.
+    Tried are stretches of 8, 16, 32 … rows, as long as there are 30 of them; fewer than 240 rows count as independent.
     """
     rows, length = float(np.var(losses)) if len(losses) else 0.0, SHORTEST
     found: list[Dependence] = []
     while rows > 0 and len(losses) // length >= FEWEST:
         means = losses[len(losses) % length:].reshape(-1, length).mean(axis=1)
-        squares = np.diff(means) ** 2 / (2 * CHI)
-        sure = 0.5 - 1 / np.sqrt(len(squares))  # the low end of an interval of the median
-        found.append(Dependence(float(np.quantile(squares, sure)) * length / rows, length))
+        squares = np.sort(np.diff(means) ** 2)[: int(TRIM * (len(means) - 1))] / (2 * CHI)
+        low = float(squares.mean() - 2 * squares.std() / np.sqrt(len(squares)))
+        found.append(Dependence(low * length / rows, length))
         length *= 2
     top = max((one.effect for one in found), default=1.0)
     if top <= 1:
