@@ -129,7 +129,8 @@ def _judged(place: Workspace, actor: str, built: Release, findings: tuple[Findin
     if better.verdict != "pass":
         return _lost(place, actor, built, Renewal(False, f"the champion stays: {better.sentence}", findings, built))
     if not built.evidence.fit:
-        told = f"the champion stays: the challenger is not fit ({', '.join(built.evidence.refusals)})"
+        why = ', '.join(built.evidence.refusals)
+        told = f"the champion stays: the challenger is not fit ({why}); see: shipworthy checklist {built.short}"
         return _lost(place, actor, built, Renewal(False, told, findings, built))
     history.challenge(place.store, built, by=actor, why=f"renewal: {better.sentence}")
     return Renewal(True, f"the challenger won: {better.sentence}", findings, built)
