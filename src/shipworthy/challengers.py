@@ -299,8 +299,8 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
         kept[:] = [made]
         cut = table.take(rows.learn), table.take(rows.tune)
         chosen = _candidate(made, cut[1], time.monotonic() - begun, cpu_seconds() - cpu)
-        cost = stop(meter, rules)
-        return Learned((*_others(again, name, *cut), chosen), chosen, f"renewal: {name}: {made.told}", cost), made.margin
+        why, cost = f"renewal: {name}: {made.told}", stop(meter, rules)
+        return Learned((*_others(again, name, *cut), chosen), chosen, why, cost), made.margin
 
     return teach, kept
 

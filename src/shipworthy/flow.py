@@ -59,7 +59,7 @@ from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn
-from shipworthy.learning.training.split import parts, present, split
+from shipworthy.learning.training.split import parts, split
 from shipworthy.renewing import Renewal as Renewal
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
@@ -181,7 +181,6 @@ def study(
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
     whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
-    now = present(table, rows, project)
     at_hand: Case = {}
     taught: Mapping[str, Any]
     if teach is not None:
@@ -193,7 +192,7 @@ def study(
     model = learned.chosen.model if teach else finish(learned.chosen, cut, project)
     model = model if teach else model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
     made = steps(project, known)
-    rules = made.contract(now)
+    rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
