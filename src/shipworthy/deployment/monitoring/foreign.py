@@ -86,7 +86,7 @@ def answering(labels: Table, log: Table, model: Model) -> Table:
                       hint=nearest(word, model.classes) or f"write {' or '.join(model.classes) or 'a number'}")
     ids, served = labels.words("prediction_id"), log.words("prediction_id")
     if len(ids) and len(served) and not set(ids) & set(served):
-        raise BadData(f"none of {labels.rows:,} labels is of a prediction in the log", where=f"{where}, prediction_id",
+        raise BadData(f"no label of {labels.rows:,} is of a prediction in the log", where=f"{where}, prediction_id",
                       hint=f'the ids of the log look like "{str(served[0])[:SHOWN]}", those of the labels like '
                            f'"{str(ids[0])[:SHOWN]}"; name the log that they belong to: --log')
     return labels
