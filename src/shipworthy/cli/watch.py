@@ -137,9 +137,9 @@ def _show(found: Attended, as_json: bool, *, by_day: bool = False, timed: bool =
              "undelivered": found.posted.waiting, "cohorts": watched.cohorts})
         return
     if timed:
-        click.echo(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+        click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     for line in (*lines(watched), *(f"DONE  {step}" for step in found.done),
-                 *(days(watched.cohorts) if by_day else ())):
+                 *(days(watched.cohorts) if by_day else ()), *([""] if timed else ())):
         click.echo(line)
     for letter in found.posted.waiting:
         say(f"not delivered yet: {letter.sink}: {letter.message.title}: {letter.error or 'waits for its turn'}")
