@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy import renewing, watching
+from shipworthy import watching
 from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
@@ -60,7 +60,8 @@ from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn
 from shipworthy.learning.training.split import parts, split
-from shipworthy.renewing import Renewal as Renewal
+from shipworthy.renewal import renew as renewing
+from shipworthy.renewal.renew import Renewal as Renewal
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
 from shipworthy.verification.formal.declared import certificates

@@ -71,8 +71,9 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
             half = JUDGED[level] // 2
             since = min([counts.book.until - JUDGED[level], *state.until.values()]) // half * half
             seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
+            anew = counts.told_anew(release.id)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
-        return judged(seen, state, beside)
+        return replace(judged(seen, state, beside), note=anew)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
@@ -154,16 +155,23 @@ def count(place: Workspace, known: Callable[[str], Counter | None] | None = None
 
 
 def counters(place: Workspace, tell: Callable[[str], None] = lambda text: None) -> Callable[[str], Counter | None]:
-    """How to count a release, by its id; found once each. tell: of a release that is not here, or cannot be read."""
+    """How to count a release, by its id; one that is not there is looked for again whenever it is asked for.
 
-    mine = own_meters(place.registry)
+    tell: once of each that is not here, or cannot be read.
+    """
+    mine, told = own_meters(place.registry), set[str]()
 
     @lru_cache(maxsize=64)
+    def found(release_id: str) -> Counter | None:
+        return counter(find_release(place.releases, release_id), place.project, mine)
+
     def known(release_id: str) -> Counter | None:
         try:
-            return counter(find_release(place.releases, release_id), place.project, mine)
+            return found(release_id)
         except ShipworthyError as error:
-            tell(f"answers of {release_id[:12]} are not counted: {error}")
+            if release_id not in told:
+                tell(f"answers of {release_id[:12]} are not counted: {error}")
+            told.add(release_id)
             return None
 
     return known

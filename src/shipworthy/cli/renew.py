@@ -11,7 +11,7 @@ from shipworthy import renewals
 from shipworthy.cli.talk import json_option, progress, project_option, put, say
 from shipworthy.data.collection.read import read
 from shipworthy.errors import Misuse
-from shipworthy.renewing import Renewal
+from shipworthy.renewal.renew import Renewal
 from shipworthy.store.workspace import open_workspace
 
 

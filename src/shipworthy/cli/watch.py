@@ -134,7 +134,7 @@ def _show(found: Attended, as_json: bool, *, by_day: bool = False, timed: bool =
         put({"called": calls(watched), "why": decided(watched), "rows": watched.rows,
              "findings": watched.findings, "figures": watched.figures, "incidents": watched.incidents,
              "open": watched.incident, "silenced": watched.silenced, "done": found.done,
-             "undelivered": found.posted.waiting, "cohorts": watched.cohorts})
+             "undelivered": found.posted.waiting, "cohorts": watched.cohorts, "note": watched.note})
         return
     if timed:
         click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
@@ -153,6 +153,7 @@ def lines(watched: Watched) -> list[str]:
              for finding in watched.findings]
     found += [f"{one.verdict or 'figure':<14} {f'figure {one.sentence}' if one.verdict else one.sentence}"
               for one in watched.figures]
+    found += [f"note           {watched.note}"] if watched.note else []
     for incident in watched.incidents:
         found += as_lines("PAGE", incident)
     known = watched.incident

@@ -14,6 +14,7 @@ import pytest
 from shipworthy.core.chosen import AUDITS, level_of, levels
 from shipworthy.core.clock import DAY
 from shipworthy.core.grid import FIXED
+from shipworthy.core.table import Table
 from shipworthy.deployment.monitoring.audit import audited, audited_performance
 from shipworthy.deployment.monitoring.bias import paths, prediction_bias
 from shipworthy.deployment.monitoring.counting import counting, tally
@@ -84,6 +85,36 @@ def test_labels_that_will_come_are_estimated_by_what_came_within_an_age(case: Ca
     days = cohorts(tally(counting(case["grid"], width=DAY), log, labels.take(labels.numbers("observed_at") <= end)))
     assert all(one.expected == pytest.approx(one.predictions, rel=0.25) for one in days if (one.maturity or 0) > 0.5)
     assert days[-1].risk is None
+
+
+def test_labels_without_a_prediction_are_told_and_no_others(case: Case, serve: Any) -> None:
+    log, labels = serve(count=400)
+    whole, how = late_labels(case["grid"], tally(counting(case["grid"]), log, labels)), counting(case["grid"])
+    part = tally(how, log.take(np.arange(400) >= 12), labels)
+    assert "not counted" not in whole.sentence
+    assert late_labels(case["grid"], part).sentence.endswith(" Labels not counted: 12 with no prediction here yet.")
+    few = replace(tally(how, log.head(9), None), orphans=1_200, lost=3)
+    assert late_labels(case["grid"], few).sentence == (
+        "0 labels are too few to tell whether bad news comes late; 100 are needed. "
+        "Labels not counted: 1,200 with no prediction here yet, 3 given up without one.")
+
+
+def test_any_order_of_given_labels_and_their_corrections_counts_the_same(case: Case, serve: Any) -> None:
+    log, labels = serve(count=300)
+    random, how = np.random.default_rng(0), counting(case["grid"])
+    day = np.timedelta64(1, "D")
+    again = labels.take(random.choice(300, 200, replace=False))
+    later = pa.array(again.column("observed_at").to_numpy() + 2 * day, pa.timestamp("us", "UTC"))
+    told = random.choice(["yes", "no", "never heard of"], 200)
+    again = again.with_column("label", pa.array(told)).with_column("observed_at", later)
+    every = Table.of(pa.concat_tables([labels.data, again.data]))
+    first = tally(how, log, every)
+    for _ in range(3):
+        other = tally(how, log.take(random.permutation(300)), every.take(random.permutation(500)))
+        for kind in ("rows", "labels", "cohorts"):
+            assert np.array_equal(getattr(first, kind).cells, getattr(other, kind).cells), kind
+        assert np.array_equal(first.sample.loss, other.sample.loss)
+    assert (first.labels.whole.of("labels")[:, 0] < 0).any()
 
 
 def test_labels_of_days_before_the_rows_are_those_of_no_other_day(case: Case, serve: Any) -> None:

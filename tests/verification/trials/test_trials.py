@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipworthy.core.found import Contract, Rule
+from shipworthy.core.found import Breach, Contract, Rule
 from shipworthy.core.table import Table
 from shipworthy.verification.trials.equivalence import equivalent
 from shipworthy.verification.trials.validation import _remedy, _Strike, about, mutation_score

@@ -38,4 +38,5 @@ def _why_not(watched: Watched) -> str:
         return "there is no window to judge yet"
     name = max(near, key=lambda one: near[one])
     family, _, level = name.partition("/")
-    return f"no alarm has reached its bar; the nearest, {family} by {level}, is at {near[name]:.0%} of it"
+    share = f"{near[name]:.0%}" if near[name] >= 0.01 else "less than 1%"
+    return f"no alarm has reached its bar; the nearest, {family} by {level}, is at {share} of it"

@@ -194,14 +194,9 @@ def _say(told: dict[str, list[bool]], heard: tuple[int, int, list[str]], same: i
         f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is "
         f"asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is allowed)."
         f"{' More runs would settle it.' if verdict == 'unknown' else ''}{tail}",
-        value=caught / tried,
-        low=low,
-        high=high,
-        limit=limit,
-        n=tried,
+        value=caught / tried, low=low, high=high, limit=limit, n=tried,
         counterexample={"never caught": zeros, "clean batches with an alarm": false, "alarms": dict(Counter(cries)),
-                        "equivalent": same,
-                        "escaped": where},
+                        "equivalent": same, "escaped": where},
         chart={
             "kind": "bars",
             "name": list(told),

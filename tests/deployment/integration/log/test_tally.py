@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -254,6 +255,28 @@ def test_what_was_counted_by_another_plan_is_counted_anew(tmp_path: Path) -> Non
     found = read_counts(tmp_path / "a").tallies(RELEASE, nothing(other.how))
     assert found.rows.total("rows")[0] == 6
     log.close()
+
+
+def test_rows_that_expired_before_all_was_counted_anew_are_told(tmp_path: Path) -> None:
+    store, folder, state = open_store(tmp_path), tmp_path / "log", tmp_path / "a"
+    log, now = log_of(folder), AT + 9 * DAY
+    for day in (0, 2, 2):
+        log.served(block(np.random.default_rng(day), AT + day * DAY, 3))
+    log.close()
+    drain(folder, store.tables)
+    others = [Counter(MODEL, counting(HOW.how.reference, segments=names)) for names in (("ward",), (), ("smoker",))]
+    told = []
+    for turn, other in enumerate(others):
+        tally(folder, state, {RELEASE: other}.get, store.tables, now=now)
+        told.append(read_counts(state).told_anew(RELEASE))
+        if turn == 1:  # the first day expires
+            name = next(name for name in store.tables.names() if name.startswith("served"))
+            old = store.tables.read(name)["at"]
+            store.tables.remove(name, "at", old.filter(pc.less(old, pa.scalar(AT + DAY, old.type))).unique())
+    assert told == ["", "", "counted anew on 2023-11-23, for meters or segments had changed; rows before 2023-11-16 "
+                    "had expired"]
+    tally(folder, state, {RELEASE: others[0]}.get, store.tables, now=now)
+    assert read_counts(state).told_anew(RELEASE) == told[2]  # they are still gone
 
 
 def test_a_spoilt_folder_is_told_and_a_new_one_is_empty(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shipworthy.again import learnt, stored, training
-from shipworthy.challengers import Ground, Made, fifth, newest_share, scored, taught, tried
 from shipworthy.core.evidence import Finding, say
 from shipworthy.core.progress import Progress
 from shipworthy.core.project import RENEWED
@@ -24,6 +23,8 @@ from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.updating import contest as contests
 from shipworthy.deployment.updating import renew as updating
+from shipworthy.renewal.candidates import Ground, Made, fifth
+from shipworthy.renewal.trying import newest_share, scored, taught, tried
 from shipworthy.store.workspace import Workspace
 
 Build = Callable[..., Any]
