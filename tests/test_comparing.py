@@ -135,7 +135,7 @@ def test_a_feed_in_another_unit_is_the_data_s_and_every_outlet_says_so(place: Ma
     sent, = [msgspec.json.decode(body, type=Message) for _, _, body in web.posts]
     assert sent.incident == found and found.replay.sentence in sent.text
     assert any(found.replay.sentence in line for line in lines(attended.watched))
-    shown = runbooks.report(here, attended.watched)
+    shown = runbooks.report(here, attended.watched).text
     assert "Before and now" in shown and f"{value:+.4f}" in shown
 
     again = runbooks.attend(here).watched

@@ -43,6 +43,14 @@ class Attended:
     posted: Posted = field(default_factory=Posted)
 
 
+@dataclass(frozen=True)
+class Report:
+    """A monitor report. text: HTML, complete in itself. errors: of panels that stand in it as their error only."""
+
+    text: str
+    errors: tuple[Misuse, ...] = ()
+
+
 def attend(place: Place, *, log: Table | None = None, labels: Table | None = None) -> Attended:
     """One look at the champion's traffic, and what follows from it. Of a given log nothing follows.
 
@@ -71,33 +79,33 @@ def try_sinks(place: Place) -> Posted:
     return post(place)
 
 
-def report(place: Place, watched: Watched) -> str:
+def report(place: Place, watched: Watched) -> Report:
     """What was watched as one HTML page, complete in itself; the alarms are shown from the first row judged on."""
     place = opened(place)
     release, project, own = flow.champion(place), place.project, own_meters(place.registry)
     picture: dict[str, Any] = {}
-    panels: list[tuple[str, str]] = []
+    panels: list[tuple[str, str | Misuse]] = []
     if watched.rows and watched.grid and watched.tallies:
         whole = watch(watched.grid, watched.tallies, project, own=own)
         picture = pictured(watched, project, whole.windows, own)
         panels = [(str(one.facts["title"]), _drawn(one, watched.tallies)) for one in
                   place.registry.of("panel").values()]
-    return monitor_page(project.project.name, release.id if release else "", picture, watched.findings,
+    page = monitor_page(project.project.name, release.id if release else "", picture, watched.findings,
                         incident=watched.incident, silenced=watched.silenced, rows=watched.rows, panels=panels)
+    return Report(page, tuple(drawn for _, drawn in panels if isinstance(drawn, Misuse)))
 
 
-def _drawn(one: Marked, tallies: Tallies) -> str:
-    """The picture of a plugin's panel. Raises Misuse where it fails or makes no chart."""
+def _drawn(one: Marked, tallies: Tallies) -> str | Misuse:
+    """The picture of a plugin's panel, or why there is none: what it draws is no reason to be without a report."""
     try:
         svg = draw(one.function(tallies))
-    except ShipworthyError:
-        raise
-    except FAULTS as error:
-        raise Misuse(f'the panel "{one.name}" fails: {type(error).__name__}: {error}', where=one.module,
-                     hint="mend it, or take its file out of `plugins` in shipworthy.toml") from error
+    except (ShipworthyError, *FAULTS) as error:
+        what = error.problem if isinstance(error, ShipworthyError) else f"{type(error).__name__}: {error}"
+        return Misuse(f'the panel "{one.name}" fails: {what}', where=one.module,
+                      hint="mend it, or take its file out of `plugins` in shipworthy.toml")
     if not svg:
-        raise Misuse(f'the panel "{one.name}" draws no chart that is known', where=one.module,
-                     hint='give {"kind": "bars", "name": [...], "value": [...]} or {"kind": "line", "x": …, "y": …}')
+        return Misuse(f'the panel "{one.name}" draws no chart that is known', where=one.module,
+                      hint='give {"kind": "bars", "name": [...], "value": [...]} or {"kind": "line", "x": …, "y": …}')
     return svg
 
 

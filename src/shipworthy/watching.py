@@ -30,7 +30,7 @@ from shipworthy.deployment.integration.releases.history import ledger
 from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.monitoring import counting
-from shipworthy.deployment.monitoring.foreign import fitting
+from shipworthy.deployment.monitoring.foreign import answering, fitting
 from shipworthy.deployment.monitoring.incident import Replay
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
@@ -60,7 +60,7 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         return replace(found, findings=(due(place, release, seen), *found.findings))
 
     def given(log: Table, state: State | None = None) -> Watched:
-        known = None if labels is None else joined_labels(labels, place.project)
+        known = None if labels is None else _of(labels, log, release, place)
         return judged(counted(release.model, grid, log, known, place.project, own=mine), state)
 
     def own(state: State) -> Watched:
@@ -82,6 +82,11 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
         return given(fitting(log, labels, release.model))
     why = partial(_why, place, release, labels) if place.project.watch.replay else None
     return remembered(place.store, release.id, own if labels is None else told, project=place.project, why=why)
+
+
+def _of(labels: Table, log: Table, release: Release, place: Workspace) -> Table:
+    """Labels that were handed over, in the model's spelling. Raises BadData where they do not belong to the log."""
+    return answering(joined_labels(labels, place.project), log, release.model)
 
 
 def _why(place: Workspace, release: Release, labels: Table | None, watched: Watched) -> Replay:
@@ -108,7 +113,7 @@ def since_release(
     """All that came true of a release, or what this log and these labels hold; by the hour or day that is watched."""
     grid, mine = stored(release)["grid"], own_meters(place.registry)
     if log is not None:
-        known = None if labels is None else joined_labels(labels, place.project)
+        known = None if labels is None else _of(labels, log, release, place)
         return counted(release.model, grid, log, known, place.project, own=mine)
     count(place)
     how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)

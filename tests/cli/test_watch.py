@@ -18,18 +18,20 @@ def test_a_page_says_what_happened_what_it_costs_and_what_to_do() -> None:
     found = lines(Watched((FINDING,), (INCIDENT,), (), State(incident=INCIDENT), 10))
     assert found == [
         "fail           harm: The model does harm.",
-        "PAGE (high, since 2023-11-14T22:13:20+00:00): The model does harm; harm: the labels prove it. "
-        "Extra errors cost 12.50 EUR per 1,000 decisions.",
+        "PAGE (high, since 2023-11-14T22:13:20+00:00): The model does harm: the labels prove it. "
+        "Extra errors cost 12.50 EUR per 1,000 decisions, by the labels up to 2023-11-14.",
         "      → roll back if a release came before it, then renew: shipworthy rollback; shipworthy renew",
-        "      → docs/guides/runbooks.md#harm",
+        "      → Shipworthy's guide of runbooks, docs/guides/runbooks.md#harm",
+        "somebody is called: an incident was opened; once it is dealt with: shipworthy watch --close REASON --by YOU "
+        "(exit code 1)",
     ]
 
 
 def test_an_incident_of_an_earlier_look_is_open_and_not_paged_again() -> None:
     medium = msgspec.structs.replace(INCIDENT, severity="medium", loss=None)
     found = lines(Watched((), (), (), State(incident=medium), 10))
-    assert found[0] == "OPEN (medium, since 2023-11-14T22:13:20+00:00): The model does harm; harm: the labels prove it."
-    assert len(found) == 3
+    assert found[0] == "OPEN (medium, since 2023-11-14T22:13:20+00:00): The model does harm: the labels prove it."
+    assert found[-1].startswith("somebody is called: an incident is open") and len(found) == 4
 
 
 def test_without_rows_it_says_how_to_get_some() -> None:

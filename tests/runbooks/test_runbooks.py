@@ -123,10 +123,10 @@ def test_a_silence_needs_a_name_an_end_and_a_family_that_exists(
 def test_the_report_is_as_large_for_many_rows_as_for_few_and_loads_nothing(place: Make, answer: Answer) -> None:
     here = place()
     answer(here, 100)
-    few = runbooks.report(here, flow.watch(here))
+    few = runbooks.report(here, flow.watch(here)).text
     for _ in range(3):
         answer(here, 3_000)
-    many = runbooks.report(here, flow.watch(here))
+    many = runbooks.report(here, flow.watch(here)).text
     assert abs(len(many) - len(few)) < 0.1 * len(few)
     assert "<script" not in many and "http" not in many.replace("http-equiv", "") and "prefers-color-scheme" in many
     assert "Broken input" in many and "size" in many
@@ -140,5 +140,5 @@ def test_words_of_the_data_are_escaped_in_the_report(place: Make, answer: Answer
     assert incident is not None
     odd = msgspec.structs.replace(incident, sentence="<img src=x onerror=alert(1)>")
     state = msgspec.structs.replace(watched.state, incident=odd)
-    page = runbooks.report(here, replace(watched, state=state))
+    page = runbooks.report(here, replace(watched, state=state)).text
     assert "<img" not in page and "&lt;img src=x" in page

@@ -85,7 +85,9 @@ def test_following_ends_after_the_look_under_way(place: Make) -> None:
 def test_a_follower_stops_at_once_when_told(place: Make, start: Callable[..., subprocess.Popen[str]]) -> None:
     child = start("watch", "-p", place().folder, "--follow", "--every", "30")
     assert child.stdout is not None
+    assert child.stdout.readline().endswith(" UTC\n")  # each look says when
     assert child.stdout.readline().startswith("no data yet")
+    assert child.stdout.readline() == "\n"
     child.send_signal(signal.SIGTERM)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (0, "") and err.startswith("looking every 30 minutes until stopped")

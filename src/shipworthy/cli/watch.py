@@ -13,6 +13,7 @@ import click
 from shipworthy import runbooks
 from shipworthy.cli.talk import figure, json_option, project_option, put, say
 from shipworthy.data.collection.read import read
+from shipworthy.deployment.alerts.decided import calls, decided
 from shipworthy.deployment.alerts.message import told
 from shipworthy.deployment.alerts.silence import until_of
 from shipworthy.deployment.monitoring.foreign import renamed
@@ -68,7 +69,7 @@ def command(
     elif try_sinks:
         sys.exit(_tried(place))
     elif follow:
-        _follow(place, every, address or labels or report, partial(_show, as_json=as_json, by_day=by_day))
+        _follow(place, every, address or labels or report, partial(_show, as_json=as_json, by_day=by_day, timed=True))
     else:
         table = partial(read, plugins=place.plugins())
         log = renamed(table(address), columns) if address else None
@@ -76,14 +77,21 @@ def command(
         found = runbooks.attend(place, log=log, labels=came)
         _show(found, as_json, by_day=by_day)
         if report is not None:
-            write_bytes(report, runbooks.report(place, found.watched).encode())
-            say(f"written: {report}")
-        sys.exit(1 if calls(found.watched) else 0)
+            _written(place, found.watched, report)
+        sys.exit(_code(found.watched))
 
 
-def calls(watched: Watched) -> bool:
-    """Whether somebody should be called."""
-    return bool(watched.incidents or watched.incident) and not watched.silenced
+def _code(watched: Watched) -> int:
+    return 1 if calls(watched) else 0
+
+
+def _written(place: Workspace, watched: Watched, path: Path) -> None:
+    """The report, whole but for panels that fail. Raises the error of the first of them when it is written."""
+    made = runbooks.report(place, watched)
+    write_bytes(path, made.text.encode())
+    say(f"written: {path}")
+    for error in made.errors:
+        raise error
 
 
 def _hush(place: Workspace, why: str, *, by: str, until: str, family: str) -> None:
@@ -120,34 +128,38 @@ def _follow(place: Workspace, every: float, other: object, show: Callable[[Atten
     Watcher(place, say, minutes=minutes).follow(stop, show)
 
 
-def _show(found: Attended, as_json: bool, *, by_day: bool = False) -> None:
+def _show(found: Attended, as_json: bool, *, by_day: bool = False, timed: bool = False) -> None:
     watched = found.watched
     if as_json:
-        put({"rows": watched.rows, "findings": watched.findings, "figures": watched.figures,
-             "incidents": watched.incidents, "open": watched.incident, "silenced": watched.silenced, "done": found.done,
+        put({"called": calls(watched), "why": decided(watched), "rows": watched.rows,
+             "findings": watched.findings, "figures": watched.figures, "incidents": watched.incidents,
+             "open": watched.incident, "silenced": watched.silenced, "done": found.done,
              "undelivered": found.posted.waiting, "cohorts": watched.cohorts, "note": watched.note})
         return
+    if timed:
+        click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     for line in (*lines(watched), *(f"DONE  {step}" for step in found.done),
-                 *(days(watched.cohorts) if by_day else ())):
+                 *(days(watched.cohorts) if by_day else ()), *([""] if timed else ())):
         click.echo(line)
     for letter in found.posted.waiting:
         say(f"not delivered yet: {letter.sink}: {letter.message.title}: {letter.error or 'waits for its turn'}")
 
 
 def lines(watched: Watched) -> list[str]:
-    """What a person reads: every finding, then every incident with what to do about it."""
+    """What a person reads: every finding, every incident with what to do about it, and what was decided."""
     if not watched.rows:
         return ["no data yet: nothing was served since the promotion; start it with: shipworthy serve"]
     found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
              for finding in watched.findings]
-    found += [f"figure         {one.sentence}" for one in watched.figures]
+    found += [f"{one.verdict or 'figure':<14} {f'figure {one.sentence}' if one.verdict else one.sentence}"
+              for one in watched.figures]
     found += [f"note           {watched.note}"] if watched.note else []
     for incident in watched.incidents:
         found += as_lines("PAGE", incident)
     known = watched.incident
     if known is not None and known.id not in {incident.id for incident in watched.incidents}:
         found += as_lines("SILENT" if watched.silenced else "OPEN", known)
-    return found
+    return [*found, f"{decided(watched)} (exit code {_code(watched)})"]
 
 
 def days(cohorts: Sequence[Cohort]) -> list[str]:

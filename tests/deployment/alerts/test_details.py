@@ -156,7 +156,7 @@ def test_an_incident_in_lines_says_what_where_why_and_what_to_do(incident: Incid
                          "probably (100%, data): other rows arrive",
                          "→ roll back if a release came before it, then renew: shipworthy rollback; shipworthy renew",
                          "→ runbook: roll back",
-                         "→ docs/guides/runbooks.md#harm"]
+                         "→ Shipworthy's guide of runbooks, docs/guides/runbooks.md#harm"]
 
 
 def test_every_family_has_a_page_in_the_guide_of_runbooks(shared_guide: str) -> None:

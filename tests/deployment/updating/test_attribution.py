@@ -182,5 +182,6 @@ def test_rows_that_a_model_learnt_from_do_not_count_and_few_rows_are_refused() -
     learnt = rows.take(np.arange(280))
     with pytest.raises(Misuse, match="answer different questions"):
         replayed(OLD, Side(model().with_sheet(classes=("a", "b")), rows))
-    with pytest.raises(BadData, match="20 rows are too few"):
+    with pytest.raises(BadData, match="20 rows are too few") as caught:
         replayed(Side(model(), rows), Side(model(), rows, learnt))
+    assert caught.value.hint.endswith("shipworthy compare --traffic")

@@ -1,4 +1,5 @@
-"""What is sent of an incident: when it opens, when it becomes graver, when it is over, and a ticket a runbook asks for.
+"""What is sent of an incident: when it opens, becomes graver, takes in what would page by itself, or is over, and a
+ticket that a runbook asks for.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from typing import Literal
 import msgspec
 
 from shipworthy.core.settings.sinks import Sink
-from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.incident import Incident, action, calls
+from shipworthy.deployment.monitoring.incident import title as said
 
-Event = Literal["opened", "graver", "closed", "ticket", "test"]
-_TITLES = {"opened": "PAGE", "graver": "GRAVER", "closed": "CLOSED", "ticket": "TICKET", "test": "TEST"}
+Event = Literal["opened", "graver", "joined", "closed", "ticket", "test"]
+_TITLES = {"opened": "PAGE", "graver": "GRAVER", "joined": "JOINED", "closed": "CLOSED", "ticket": "TICKET",
+           "test": "TEST"}
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -28,11 +31,13 @@ class Message(msgspec.Struct, frozen=True):
     incident: Incident | None = None
 
 
-def message(event: Event, incident: Incident, project: str) -> Message:
-    """The message of an event of an incident."""
-    title = f"{_TITLES[event]} {project}: {incident.sentence.split(';')[0].rstrip('.')}"
-    return Message(f"{incident.id}/{event}/{incident.lead}-{incident.severity}", event, project, incident.release,
-                   incident.severity, incident.families, title, "\n".join(told(incident)), incident)
+def message(event: Event, incident: Incident, project: str, *, joined: str = "") -> Message:
+    """The message of an event of an incident. joined: the family that it is about, where that is not the gravest."""
+    first = said(joined) if joined else incident.sentence.split(";")[0].rstrip(".")
+    title = f"{_TITLES[event]} {project}: {first}"
+    name = f"{incident.id}/{event}/{joined or incident.lead}-{incident.severity}"
+    return Message(name, event, project, incident.release, incident.severity, incident.families, title,
+                   "\n".join(told(incident)), incident)
 
 
 def trial(project: str, at: str) -> Message:
@@ -43,15 +48,19 @@ def trial(project: str, at: str) -> Message:
 
 def told(incident: Incident) -> list[str]:
     """An incident in lines: what, what it costs, where, why probably, and what to do."""
-    lost = f" Extra errors cost {incident.loss:,.2f} {incident.currency} per 1,000 decisions." if incident.loss else ""
+    lost = (f" Extra errors cost {incident.loss:,.2f} {incident.currency} per 1,000 decisions, by the labels up to "
+            f"{incident.last[:10]}.") if incident.loss else ""
     lines = [f"{incident.sentence}{lost}", f"severity {incident.severity}, since {incident.opened}, release "
                                            f"{incident.release[:12]}"]
+    lines += [f"also: {text}" for text in incident.also]
     lines += [f"columns: {', '.join(f'{name} moved by {w:.2f}' for name, w in incident.effects.items())} (Cohen's w)"
               ] if incident.effects else []
     lines += [f"segment {text}" for text in incident.segments]
     lines += [f"before and now: {incident.replay.sentence}"] if incident.replay else []
     lines += [f"probably ({cause.weight:.0%}, {cause.axis}): {cause.sentence}" for cause in incident.causes[:3]]
-    lines += [f"→ {incident.action}", *(f"→ runbook: {step}" for step in incident.steps)]
+    others = [family for family in incident.families if family.startswith("meter ") and family != incident.lead]
+    lines += [f"→ {incident.action}", *(f"→ {family}: {action(family)}" for family in others)]
+    lines += [*(f"→ runbook: {step}" for step in incident.steps)]
     return [*lines, f"→ {incident.link}"] if incident.link else lines
 
 
@@ -69,6 +78,9 @@ def events(before: Incident | None, pages: tuple[Incident, ...], after: Incident
     if before is not None and after is not None and before.id == after.id and (
             after.severity != before.severity or after.lead != before.lead):
         found.append(message("graver", after, project))
+    elif before is not None and after is not None and before.id == after.id:
+        new = [family for family in after.families if family not in before.families and calls(family)]
+        found += [message("joined", after, project, joined=family) for family in new]
     return found
 
 

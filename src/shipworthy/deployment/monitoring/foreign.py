@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import isfinite
 
 import numpy as np
 import pyarrow as pa
 
 from shipworthy.core.model import Model
-from shipworthy.core.table import Table
-from shipworthy.errors import BadData, Misuse, one_of
+from shipworthy.core.table import Table, to_words
+from shipworthy.errors import BadData, Misuse, nearest, one_of
 
 ALIKE = {
     "prediction_id": ("prediction id", "id", "request_id", "inference_id", "event_id", "uuid", "row_id"),
@@ -20,6 +21,7 @@ ALIKE = {
     "label": ("y_true", "target", "outcome", "truth", "actual", "ground_truth", "y"),
     "observed_at": ("label_time", "labelled_at", "timestamp", "time", "arrived_at", "created_at", "date"),
 }
+SHOWN = 60
 SERVED, CAME = ("prediction_id", "at", "score", "decision"), ("prediction_id", "label", "observed_at")
 
 
@@ -49,23 +51,54 @@ def renamed(table: Table, columns: Iterable[str], *, strict: bool = True) -> Tab
 def fitting(log: Table, labels: Table | None, model: Model) -> Table:
     """A log that can be counted: without labels a row number will do for an id, and a score decides by the threshold.
 
-    Raises BadData that names all missing columns at once, with the columns that are probably meant.
+    A decision is the word of its class, as in a server's own log, whatever type it has in the table. Raises BadData
+    that names all missing columns at once, with the columns that are probably meant.
     """
     if labels is None and "prediction_id" not in log.schema:
         log = log.with_column("prediction_id", pa.array([f"row-{place}" for place in range(log.rows)]))
     if "decision" not in log.schema and "score" in log.schema and len(model.classes) == 2:
         codes = model.decide(np.nan_to_num(log.numbers("score")))
         log = log.with_column("decision", pa.array([model.classes[int(code)] for code in codes]))
-    needed = SERVED if model.classes else SERVED[:3]
-    _must(log, needed)
-    if labels is not None:
-        _must(labels, CAME)
+    _must(log, SERVED if model.classes else SERVED[:3])
+    if model.classes:
+        log = log.with_column("decision", pa.array(to_words(log.column("decision")), pa.string()))
     known = [name for name in model.features.columns if name in log.schema]
     if not known:
         raise BadData("the log holds none of the model's columns", where=log.origin or log.name,
                       hint=f"it may be of another model; this one reads {', '.join(model.features.columns[:3])}, and " +
                       _hint([(name, guess(name, log)) for name in model.features.columns[:3]], log))
     return log
+
+
+def answering(labels: Table, log: Table, model: Model) -> Table:
+    """The labels, if they can be of that log: what says nothing else would be dropped, and a look see no harm.
+
+    labels: spelt as the model's classes are; a null is a label that has not come yet. Raises BadData for a column that
+    is lacking, a label that is none of the model's, and where not one names a prediction of the log.
+    """
+    _must(labels, CAME)
+    where, said = labels.origin or labels.name, labels.words("label")
+    odd = [place for place, word in enumerate(said) if word is not None and not _is_label(word, model.classes)]
+    if odd:
+        word = said[odd[0]]
+        raise BadData(f"{len(odd):,} of {labels.rows:,} labels are none of this model: {word[:SHOWN]!r} in row "
+                      f"{odd[0] + 1:,}" + (" is the first" if len(odd) > 1 else ""), where=f"{where}, label",
+                      hint=nearest(word, model.classes) or f"write {' or '.join(model.classes) or 'a number'}")
+    ids, served = labels.words("prediction_id"), log.words("prediction_id")
+    if len(ids) and len(served) and not set(ids) & set(served):
+        raise BadData(f"no label of {labels.rows:,} is of a prediction in the log", where=f"{where}, prediction_id",
+                      hint=f'the ids of the log look like "{str(served[0])[:SHOWN]}", those of the labels like '
+                           f'"{str(ids[0])[:SHOWN]}"; name the log that they belong to: --log')
+    return labels
+
+
+def _is_label(word: str, classes: tuple[str, ...]) -> bool:
+    if classes:
+        return word in classes
+    try:
+        return isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def _must(table: Table, needed: Iterable[str]) -> None:

@@ -10,9 +10,10 @@ import msgspec
 
 Harm = Literal["yes", "no", "unknown"]
 FIRST = "; at first: "
+ESTIMATED = "estimated without labels"
 QUIET_WINDOWS = {"hour": 168, "day": 28, "week": 8}
 REST = 0.1  # of its bar: an incident closes only while the statistics that opened it stay below it
-GUIDE = "docs/guides/runbooks.md"
+GUIDE = "Shipworthy's guide of runbooks, docs/guides/runbooks.md"
 
 ACTIONS = {
     "broken": "repair the input named, or roll back to a release that does not need it",
@@ -22,6 +23,10 @@ ACTIONS = {
     "bias": "recalibrate on the newest labels: shipworthy renew",
     "outliers": "look at the strange rows and where they came from",
 }
+
+
+MOVED = ("drift", "joint", "outliers")
+MEASURED = "the labels show harm, so roll back if a release came before it that does better"
 
 
 Axis = Literal["code", "model", "data", "world"]
@@ -64,7 +69,7 @@ class Incident(msgspec.Struct, frozen=True):
 
     effects: how far a column moved in its shares of values, Cohen's w. segments: where the traffic or the loss moved
     more than elsewhere. causes: likeliest first. steps: what the owner's runbook says. link: page about the family.
-    replay: whose change a harm is, once for each incident of harm.
+    replay: whose change a harm is, once for each incident of harm. loss: of 1,000 decisions, by the labels up to last.
     """
 
     id: str
@@ -95,6 +100,11 @@ class Incident(msgspec.Struct, frozen=True):
         return _lead(self.families)
 
     @property
+    def also(self) -> tuple[str, ...]:
+        """What its other families say."""
+        return tuple(title(family) for family in self.families if family != self.lead)
+
+    @property
     def harms(self) -> bool:
         """Whether it is about a model that answers worse than it did."""
         return self.harm == "yes" or bool({"harm", "bias"} & set(self.families))
@@ -117,10 +127,14 @@ def route(alarms: tuple[Alarm, ...], harm: Harm) -> Literal["nothing", "log", "p
     prove, broken input, a figure beyond the owner's limit, and strange rows unless labels show no harm.
     """
     families = {alarm.family for alarm in alarms}
-    if families & {"harm", "broken", "bias"} or any(one.startswith("meter ") for one in families) or (
-            families and harm != "no"):
+    if any(map(calls, families)) or (families and harm != "no"):
         return "page"
     return "log" if families else "nothing"
+
+
+def calls(family: str) -> bool:
+    """Whether an alarm of a family pages whatever is known of harm."""
+    return family in ("harm", "broken", "bias") or family.startswith("meter ")
 
 
 def opened(
@@ -129,19 +143,24 @@ def opened(
     """A new incident from the alarms of one window."""
     families = tuple(dict.fromkeys(alarm.family for alarm in alarms))
     columns = tuple(dict.fromkeys(name for alarm in alarms for name in alarm.columns))
-    lead = _lead(families)
-    at = _iso(alarms[0].at)
+    lead, at = _lead(families), _iso(alarms[0].at)
     severe = bool({"harm", "broken"} & set(families)) or harm == "yes"
-    sentence = f"{title(lead)}{_where(alarm.columns for alarm in alarms)}; harm: {why}."
+    moved = _where(alarm.columns for alarm in alarms)
+    most = f"; moved: {', '.join(columns[:3])}" if columns else ""
+    sentence = f"{title(lead)}{most}." if lead == "harm" else f"{title(lead)}{moved}; harm: {why}."
     return Incident(f"{release[:12] or 'release'}-{at}", release, at, at, "high" if severe else "medium", families,
-                    columns[:10], harm, {f"{a.family}/{a.level}": a.m for a in alarms}, sentence, action(lead),
-                    money[0], money[1], link=anchor(lead))
+                    columns[:10], harm, {f"{a.family}/{a.level}": a.m for a in alarms}, sentence,
+                    action(lead, measured=_measured(harm, why)), money[0], money[1], link=anchor(lead))
 
 
-def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows: int = 1) -> Incident:
+def joined_by(
+    known: Incident, alarms: tuple[Alarm, ...], harm: Harm, why: str = "", *,
+    money: tuple[float | None, str] = (None, ""), windows: int = 1
+) -> Incident:
     """The open incident with another window's alarms; no second page. windows: how many full ones that adds.
 
-    What joins it may be graver than what opened it: the sentence and the action are then those of the gravest.
+    What joins it may be graver than what opened it: the sentence and the action are then those of the gravest. What
+    the errors cost is of the last labels, where that is known.
     """
     families = tuple(dict.fromkeys((*known.families, *(alarm.family for alarm in alarms))))
     columns = tuple(dict.fromkeys((*known.columns, *(name for alarm in alarms for name in alarm.columns))))
@@ -150,9 +169,14 @@ def joined_by(known: Incident, alarms: tuple[Alarm, ...], harm: Harm, *, windows
     if lead != _lead(known.families):
         where = _where(alarm.columns for alarm in alarms if alarm.family == lead)
         sentence = f"{title(lead)}{where}{FIRST}{sentence.split(FIRST)[-1]}"
+    evidence = {f"{a.family}/{a.level}": a.m for a in alarms} | known.evidence
+    measured = _measured(harm, why)
+    told = action(lead, measured=measured) if measured or lead != _lead(known.families) else known.action
+    loss, currency = money if money[0] is not None else (known.loss, known.currency)
     return msgspec.structs.replace(known, last=_iso(alarms[-1].at), families=families, columns=columns[:10],
                                    severity="high" if severe else "medium", windows=known.windows + windows,
-                                   sentence=sentence, action=action(lead), link=anchor(lead))
+                                   sentence=sentence, action=told, link=anchor(lead), evidence=evidence,
+                                   loss=loss, currency=currency)
 
 
 def resting(known: Incident, height: Mapping[str, float]) -> bool:
@@ -172,8 +196,10 @@ def title(family: str) -> str:
     return _TITLE.get(family) or f'The figure "{family.removeprefix("meter ")}" is beyond its limit'
 
 
-def action(family: str) -> str:
-    """What to do about an alarm of a family."""
+def action(family: str, *, measured: bool = False) -> str:
+    """What to do about an alarm of a family. measured: whether labels show harm, so that no more of them are needed."""
+    if measured and family in MOVED:
+        return f"{MEASURED}, then renew: shipworthy renew"
     return ACTIONS.get(family, "look at the rows of the last windows, and at what the figure counts")
 
 
@@ -182,13 +208,17 @@ def anchor(family: str) -> str:
     return f"{GUIDE}#{family if family in ACTIONS else 'meter'}"
 
 
+def _measured(harm: Harm, why: str) -> bool:
+    return harm == "yes" and not why.startswith(ESTIMATED)
+
+
 def _where(columns: Iterable[tuple[str, ...]]) -> str:
     names = list(dict.fromkeys(name for some in columns for name in some))
     return f" in {', '.join(names[:3])}" if names else ""
 
 
-_TITLE = {"broken": "Broken input", "harm": "The model does harm", "drift": "The input has drifted",
-          "joint": "Columns go together in another way",
+_TITLE = {"broken": "Broken input", "harm": "The model does harm: the labels prove it",
+          "drift": "The input has drifted", "joint": "Columns go together in another way",
           "bias": "Outcomes differ from what the model expects", "outliers": "Too many strange rows"}
 
 

@@ -18,7 +18,7 @@ from shipworthy.deployment.monitoring import alarm as alarms_
 from shipworthy.deployment.monitoring.estimate import estimate, unlabelled
 from shipworthy.deployment.monitoring.fourier import Before, before_of, fourier
 from shipworthy.deployment.monitoring.harm import FEWEST_LABELS, recent_risk, reference_risk, risk_limit
-from shipworthy.deployment.monitoring.incident import Alarm, Harm
+from shipworthy.deployment.monitoring.incident import ESTIMATED, Alarm, Harm
 from shipworthy.deployment.monitoring.joined import PER_YEAR, start_of, window_of
 from shipworthy.deployment.monitoring.joint import LEAST_ROWS, density_ratio
 
@@ -72,7 +72,7 @@ def harm_status(look: Look, alarms: tuple[Alarm, ...], at: int) -> tuple[Harm, s
     if len(cohorts):
         since = start_of(int(window_of(np.array([at]), level)[0]) - RECENT_WINDOWS[level], level)
         risk, low, high, n = recent_risk(cohorts.between(since - DAY + 1, at + 1))
-        known = f"the risk is {risk:.3f} on {n} labels, at most {limit:.3f} is allowed"
+        known = f"the risk is {risk:.3f} on {n:,} labels, at most {limit:.3f} is allowed"
         if n >= FEWEST_LABELS and low > limit:
             return "yes", known
         if n >= FEWEST_LABELS and high <= limit:
@@ -98,7 +98,7 @@ def _estimated_harm(look: Look, since: int, at: int) -> tuple[Harm, str]:
     if not drops:
         return "unknown", f"unknown, {found.why or 'no figure can be estimated'}"
     if max(low for _, low, _ in drops) > tolerance:
-        return "yes", f"estimated without labels, a drop of {max(d for d, _, _ in drops):.3f}"
+        return "yes", f"{ESTIMATED}, a drop of {max(d for d, _, _ in drops):.3f}"
     if max(high for _, _, high in drops) <= tolerance:
         return "no", "none estimated without labels"
     return "unknown", "unknown, too few labels and the estimate is too wide"

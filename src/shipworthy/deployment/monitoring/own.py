@@ -8,6 +8,7 @@ Source: Tukey (1958) and Miller (1974), the jackknife; Vovk and Wang (2021), fro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -28,7 +29,10 @@ LEAST_P = 1e-300
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A figure of all traffic that was judged, with its 95 % interval. n: rows, or labels."""
+    """A figure of all traffic that was judged, with its 95 % interval. n: rows, or labels.
+
+    verdict: fail where all of the interval is beyond a limit, pass where none of it is; empty where no limit is set.
+    """
 
     name: str
     value: float
@@ -36,6 +40,7 @@ class Figure(msgspec.Struct, frozen=True):
     high: float
     n: int
     sentence: str
+    verdict: Literal["pass", "fail", "unknown", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,17 @@ def figure(own: OwnMeter, look: Look, limits: Metered | None) -> Figure:
     sentence = (f"{own.name} is {value:.4g} (95 % interval {value - half:.4g} to {value + half:.4g}, {n:,} {what}"
                 f"{'; ' + ' and '.join(told) if told else ''}).") if np.isfinite(value) else \
         f"{own.name} says nothing of {n:,} {what}."
-    return Figure(own.name, value, value - half, value + half, n, sentence)
+    return Figure(own.name, value, value - half, value + half, n, sentence, _verdict(value, half, limits))
+
+
+def _verdict(value: float, half: float, limits: Metered | None) -> Literal["pass", "fail", "unknown", ""]:
+    if limits is None:
+        return ""
+    most, least = limits.at_most, limits.at_least
+    if (most is not None and value - half > most) or (least is not None and value + half < least):
+        return "fail"
+    within = (most is None or value + half <= most) and (least is None or value - half >= least)
+    return "pass" if within else "unknown"
 
 
 class Judged(msgspec.Struct, frozen=True):

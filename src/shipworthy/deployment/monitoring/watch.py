@@ -359,7 +359,8 @@ def _incidents(
             known, quiet = opened(heard, verdict, look.release, why, money_lost(look, at)), 0
             pages.append(known)
         else:
-            known, quiet = joined_by(known, heard, verdict, windows=int(at in full)), 0
+            known, quiet = joined_by(known, heard, verdict, why, money=money_lost(look, at),
+                                     windows=int(at in full)), 0
             pages = [known if page.id == known.id else page for page in pages]
     marked = tuple(msgspec.structs.replace(window, done=done[window.end]) for window in windows)
     return marked, tuple(pages), msgspec.structs.replace(state, incident=known, quiet=quiet, height=height)

@@ -205,7 +205,8 @@ def _fresh(side: Side, other: Side) -> Table:
             rows = rows.take(~also_in(rows, learnt))
     if rows.rows < FEWEST:
         raise BadData(f"{rows.rows} rows are too few that neither model learnt from", where=side.rows.name,
-                      hint=f"at least {FEWEST} of each side are needed")
+                      hint=f"at least {FEWEST} of each side are needed, and a renewal learns from the holdout "
+                           "before it; one release on what it served: shipworthy compare --traffic")
     return rows
 
 

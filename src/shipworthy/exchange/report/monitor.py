@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from shipworthy import __version__
 from shipworthy.core.evidence import Finding
+from shipworthy.errors import ShipworthyError
 from shipworthy.exchange.report.page import SIGNS, WORDS, number
 from shipworthy.exchange.report.strokes import SMALL, bars, dots, lines, pairs
 
@@ -22,12 +23,12 @@ SHOWN_ALARMS = 4
 
 def monitor_page(
     name: str, release: str, picture: Mapping[str, Any], findings: Sequence[Finding], *, incident: Any = None,
-    silenced: bool = False, rows: int = 0, panels: Sequence[tuple[str, str]] = ()
+    silenced: bool = False, rows: int = 0, panels: Sequence[tuple[str, str | ShipworthyError]] = ()
 ) -> str:
     """HTML text of the report. It loads nothing, and is as large for a million rows as for one.
 
     picture: series and tables, times in milliseconds since 1970. incident: the open one. panels: title and SVG text of
-    pictures that plugins draw.
+    pictures that plugins draw, or the error that stands in its place.
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(number=number, compact=compact)
@@ -39,8 +40,13 @@ def monitor_page(
         name=name, release=release, rows=rows, incident=incident, silenced=silenced, findings=findings,
         counts={verdict: counts[verdict] for verdict in WORDS}, words=WORDS, signs=SIGNS, style=Markup(style),
         standing=_standing(incident, silenced, rows), version=__version__, charts=_charts(picture, shown),
-        until=_time(picture.get("until", 0)), panels=[(title, Markup(svg)) for title, svg in panels], shown=shown,
+        until=_time(picture.get("until", 0)), panels=[(title, _panel(drawn)) for title, drawn in panels], shown=shown,
         **_tables(picture))
+
+
+def _panel(drawn: str | ShipworthyError) -> Markup:
+    return Markup('<p class="quiet">{}</p>').format(drawn.problem) if isinstance(drawn, ShipworthyError) else \
+        Markup(drawn)
 
 
 def _standing(incident: Any, silenced: bool, rows: int) -> str:
