@@ -66,7 +66,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def measured(self) -> bool:
         """Whether its value has an interval: a figure to show beside the sentence. A bare count the sentence says."""
-        return all(one is not None and one == one for one in (self.value, self.low, self.high))  # noqa: PLR0124 - NaN
+        return all(one is not None and one == one for one in (self.value, self.low, self.high))
 
     @property
     def fine(self) -> bool:
