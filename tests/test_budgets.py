@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires
@@ -20,8 +21,8 @@ DISTRIBUTIONS = 45
 # A budget raised for one place by name; each is argued in docs/decisions.md.
 RAISED_FILES: dict[str, int] = {}
 RAISED_FUNCTIONS: dict[str, int] = {}
-EDGES = {"core/judge.py", "core/registry.py", "deployment/integration/serving/app.py",
-         "deployment/integration/serving/arms.py"}
+EDGES = {"core/judge.py": 1, "core/registry.py": 1, "deployment/integration/serving/app.py": 3,
+         "deployment/integration/serving/arms.py": 1}
 PICKLES = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
 HEAVY = {"numpy", "pandas", "polars", "pyarrow", "sklearn", "scipy", "lightgbm", "interpret", "optuna", "duckdb",
          "deltalake", "sqlalchemy", "alembic", "uvicorn", "cryptography", "jinja2", "click", "msgspec", "fsspec"}
@@ -70,12 +71,9 @@ def test_no_function_takes_more_than_five_positional_parameters() -> None:
 
 
 def test_every_exception_is_caught_only_at_the_named_edges() -> None:
-    wide = {}
-    for name, (_, tree) in files().items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ExceptHandler) and _catches_all(node) and name not in EDGES:
-                wide[f"{name}:{node.lineno}"] = ast.unparse(node.type) if node.type else "bare except"
-    assert wide == {}
+    wide = Counter(name for name, (_, tree) in files().items() for node in ast.walk(tree)
+                   if isinstance(node, ast.ExceptHandler) and _catches_all(node))
+    assert wide == EDGES
 
 
 def _catches_all(node: ast.ExceptHandler) -> bool:

@@ -125,5 +125,6 @@ def test_nothing_is_adapted_or_compared_without_a_champion(tmp_path: Path) -> No
     (tmp_path / FILE).write_text(QUICK, encoding="utf-8")
     with pytest.raises(Misuse, match="nothing is in production"):
         updates.adapt(tmp_path)
-    with pytest.raises(Misuse, match="nothing is in production to compare with"):
+    with pytest.raises(Misuse, match="nothing is in production") as told:
         updates.compare(tmp_path)
+    assert told.value.hint.endswith("or name two releases")

@@ -9,7 +9,7 @@ from shipworthy.core.grid import FIXED, SCORE_CELLS, Facts, Reference, cells_of,
 from shipworthy.core.project import Project, parse
 from shipworthy.core.table import Ints, Table
 from shipworthy.core.tallies import FULL, Sums, Tallies, no_sample, no_sums
-from shipworthy.deployment.monitoring.fourier import FEATURES, ONE_IN, SCALE, SQUARE, WIDTH, before_of, fourier
+from shipworthy.deployment.monitoring.fourier import FEATURES, ONE_IN, SCALE, WIDTH, before_of, fourier
 from shipworthy.deployment.monitoring.meters import layout, meters
 from shipworthy.deployment.monitoring.outliers import rate_limits
 
@@ -95,6 +95,5 @@ def _fourier(z: Ints, windows: int, size: int, random: np.random.Generator) -> I
     mean = found.mean + random.normal(size=(windows, FEATURES)) @ root.T / np.sqrt(size)
     out = np.zeros((windows, WIDTH), np.int64)
     out[:, 0] = size
-    out[:, 1] = int(size * (found.spread + (found.mean**2).sum()) * SCALE**2 / SQUARE)
-    out[:, 2:] = np.rint(mean * size * SCALE)
+    out[:, 1:] = np.rint(mean * size * SCALE)
     return out

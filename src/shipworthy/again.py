@@ -179,9 +179,17 @@ def _learn(known: Registry, parts: Parts, project: Project) -> Any:
 
 
 def _contract(project: Project, table: Table) -> Contract:
-    """What these rows promise. Of a renewal nothing is promised for what is set aside: newer rows may lack it."""
+    """What these rows promise. Of a renewal nothing is promised for what is set aside: newer rows may lack it.
+
+    Nor is it promised that the older rows come again: a split in time allows for how the newer ones differ from them,
+    any other takes the newer ones alone.
+    """
     aside = project.data.set_aside if project.data.table == RENEWED else ()
-    return contract(table.drop(*aside), in_time=project.split.kind == "time", limits=project.data.limits)
+    rule, in_time = project.split, project.split.kind == "time"
+    older = (1 - rule.newest) / (1 - rule.tune - rule.holdout)
+    if not in_time and older > 0:
+        table = table.take(np.arange(round(older * table.rows), table.rows))
+    return contract(table.drop(*aside), in_time=in_time, limits=project.data.limits, changed=older if in_time else 0.0)
 
 
 def _clean(project: Project, raw: Table) -> Any:

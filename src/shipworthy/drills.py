@@ -29,7 +29,6 @@ from shipworthy.deployment.integration.erasure.erase import Erasure, erase
 from shipworthy.deployment.integration.log.drain import drain
 from shipworthy.deployment.integration.serving.host import Server
 from shipworthy.deployment.integration.serving.replay import replay
-from shipworthy.errors import BadData
 from shipworthy.metrics.intervals import auc_interval
 from shipworthy.store.files import write_bytes
 from shipworthy.store.workspace import Workspace, open_workspace
@@ -180,9 +179,7 @@ def _champion(place: Workspace, built: flow.Built) -> str:
 
 def _served(place: Workspace, table: pa.Table) -> None:
     """Everybody is asked about, labels come in, half of it is drained."""
-    release = flow.champion(place)
-    if release is None:
-        raise BadData("nothing is in production", where=str(place.folder), hint="run the drill in a new folder")
+    release = flow.in_production(place)
     people = Table.of(table, name="people")
     with Server(release, place.log, place.project) as server:
         replay(people, server.address, label="outcome", batch=50)

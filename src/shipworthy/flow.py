@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shipworthy import renewing, watching
+from shipworthy import watching
 from shipworthy.again import PLUGINS, learnt, opened_holdout, people, steps
 from shipworthy.again import recheck as recheck
 from shipworthy.again import stored as stored
@@ -55,13 +55,14 @@ from shipworthy.deployment.monitoring.memory import last_said
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.monitoring.watch import Watched
-from shipworthy.errors import Misuse, NotFit
+from shipworthy.errors import NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
 from shipworthy.learning.selection.ladder import encoders, learn, target_of
-from shipworthy.learning.training.split import parts, present, split
-from shipworthy.renewing import Renewal as Renewal
+from shipworthy.learning.training.split import parts, split
+from shipworthy.renewal import renew as renewing
+from shipworthy.renewal.renew import Renewal as Renewal
 from shipworthy.store import keep
 from shipworthy.store.workspace import Place, Workspace, code_digest, opened
 from shipworthy.verification.formal.declared import certificates
@@ -184,7 +185,6 @@ def study(
     check_feedback(project, target_of(table, project)[1])
     whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
-    now = present(table, rows, project)
     at_hand: Case = {}
     taught: Mapping[str, Any]
     if teach is not None:
@@ -196,7 +196,7 @@ def study(
     model = learned.chosen.model if teach else finish(learned.chosen, cut, project)
     model = model if teach else model.with_sheet(cleaning=ledger.cleaning.only(model.sheet.schema.names))
     made = steps(project, known)
-    rules = made.contract(now)
+    rules = made.contract(cut.learn)
     return {
         "project": project, "catalogue": catalogue, "raw": raw, "table": table, "ledger": ledger, "profile": seen,
         "contract": rules, "parts": cut, "rows": rows, "learned": learned, "model": model,
@@ -274,6 +274,11 @@ def champion(place: Place) -> Release | None:
     return history.champion(opened(place).store)
 
 
+def in_production(place: Place, *, instead: str = "") -> Release:
+    """The release in production now. Raises Misuse where there is none; instead: what could be done but to promote."""
+    return history.in_production(opened(place).store, instead=instead)
+
+
 # ── watch and renew ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -284,7 +289,7 @@ def watch(place: Place, *, log: Table | None = None, labels: Table | None = None
     """
     place = opened(place)
     _must_know(place)
-    return watching.look(place, _standing(place), log=log, labels=labels)
+    return watching.look(place, in_production(place), log=log, labels=labels)
 
 
 def renew(
@@ -297,7 +302,7 @@ def renew(
     """
     place = opened(place)
     _must_know(place)
-    release = _standing(place)
+    release = in_production(place)
     seen = renewing.newer(place, release, log, labels)
     came = renewing.renewal(place, release, seen, build=build, actor=by or "renewal", progress=progress or quiet)
     if by and came.won and came.release:
@@ -372,11 +377,3 @@ def _must_know(place: Workspace) -> None:
     """Raise BadProject for a check, a setting of one or a metric that nothing installed brings."""
     bind(place.registry.checks, place.project.checks)
     known_metrics(place.registry.metrics, place.project)
-
-
-def _standing(place: Workspace) -> Release:
-    release = champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote --by YOU --why REASON")
-    return release

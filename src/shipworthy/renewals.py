@@ -14,7 +14,6 @@ from shipworthy.core.evidence import Finding
 from shipworthy.core.progress import Progress
 from shipworthy.core.table import Table
 from shipworthy.deployment.integration.releases import history
-from shipworthy.errors import Misuse
 from shipworthy.store.workspace import Place, Workspace, opened
 
 KEEPER = "keeper"
@@ -24,10 +23,7 @@ RENEW = "renew"
 def due(place: Place, *, log: Table | None = None, labels: Table | None = None) -> Finding:
     """Whether the champion is due for renewal, by what is on record or by this log. Raises Misuse if there is none."""
     place = opened(place)
-    release = flow.champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote --by YOU --why REASON")
+    release = flow.in_production(place)
     return watching.due(place, release, watching.since_release(place, release, log=log, labels=labels))
 
 

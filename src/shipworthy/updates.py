@@ -11,15 +11,14 @@ import numpy as np
 
 from shipworthy import flow
 from shipworthy.again import opened_holdout, stored, training
+from shipworthy.comparing import side
 from shipworthy.core.evidence import Finding
 from shipworthy.core.learned import Parts, Split
-from shipworthy.core.ledger import trained_here
 from shipworthy.core.model import Model
 from shipworthy.core.progress import Progress
 from shipworthy.core.progress import progress as shown_progress
 from shipworthy.core.project import RENEWED
 from shipworthy.core.release import Release
-from shipworthy.core.rows import also_in
 from shipworthy.core.table import Mask, Table
 from shipworthy.data.preprocessing.same import joined_labels
 from shipworthy.deployment.integration.log.drain import drained_log
@@ -27,7 +26,7 @@ from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.monitoring.reference import reference
 from shipworthy.deployment.monitoring.seasons import with_seasons
 from shipworthy.deployment.updating.adapt import Shift, adapted
-from shipworthy.deployment.updating.attribution import AxisShares, Side, judged, replayed
+from shipworthy.deployment.updating.attribution import AxisShares, judged, replayed
 from shipworthy.deployment.updating.renew import next_rows
 from shipworthy.errors import Misuse
 from shipworthy.store.workspace import Place, Workspace, opened
@@ -62,10 +61,7 @@ def adapt(
     production, or the project no longer makes the champion's model.
     """
     place = opened(place)
-    champion = flow.champion(place)
-    if champion is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="shipworthy promote --by YOU --why REASON")
+    champion = flow.in_production(place)
     known = stored(champion)
     if log is None:
         log, _ = drained_log(place.log, place.store.tables, release=champion.id)
@@ -98,13 +94,10 @@ def compare(
     then the new release is the old one, if none is named.
     """
     place = opened(place)
-    standing = flow.champion(place)
-    if not old and standing is None:
-        raise Misuse("nothing is in production to compare with", where=str(place.folder), hint="name two releases")
-    first = flow.candidate(place, old or (standing.id if standing else ""))
+    first = flow.candidate(place, old or flow.in_production(place, instead="name two releases").id)
     traffic = traffic or log is not None
     second = first if traffic and not new else flow.candidate(place, new)
-    before, after = _side(place, first), _side(place, second)
+    before, after = side(place, first), side(place, second)
     if traffic:
         if log is None or labels is None:
             served, came = drained_log(place.log, place.store.tables)
@@ -113,16 +106,6 @@ def compare(
         after = after._replace(rows=rows.select(before.rows.schema.names))
     shares = replayed(before, after)
     return Compared((first.short, second.short), judged(shares), shares)
-
-
-def _side(place: Workspace, release: Release) -> Side:
-    """A release and its holdout as it arrived; learnt from are all other rows that it was made from."""
-    known = stored(release)
-    arrived: Table = known["arrived"]
-    if not trained_here(history.ledger(place.store), release.id):
-        return Side(release.model, arrived, known["learn"])
-    table = training(place, release)
-    return Side(release.model, arrived, table.take(~also_in(table, arrived)))
 
 
 def _as_before(place: Workspace, release: Release) -> tuple[Workspace, dict[str, Table]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 
+from shipworthy.comparing import why_worse
 from shipworthy.core.clock import DAY, HOUR
 from shipworthy.core.evidence import Finding, Judged
 from shipworthy.core.judge import run
@@ -31,6 +32,7 @@ from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.foreign import fitting
+from shipworthy.deployment.monitoring.incident import Replay
 from shipworthy.deployment.monitoring.memory import remembered
 from shipworthy.deployment.monitoring.watch import State, Watched, counted, watch
 from shipworthy.errors import BadProject, ShipworthyError, nearest
@@ -38,7 +40,8 @@ from shipworthy.store.workspace import Workspace
 
 WIDTH = {"hour": HOUR, "day": DAY, "week": DAY}
 JUDGED = {"hour": 14 * DAY, "day": 56 * DAY, "week": 364 * DAY}
-"""How much traffic the findings of a look are about; windows and labels are judged since the release."""
+"""How much traffic the findings of a look are about, and up to half as much more: it begins anew only every half, so
+that intervals that hold at every look do so from one beginning. Windows and labels are judged since the release."""
 
 
 def look(place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None) -> Watched:
@@ -52,34 +55,42 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     named = place.project.watch.confirmed
     confirmed = read(place.resolve(named), plugins=place.plugins()) if named else None
 
-    def judged(seen: Tallies, state: State | None, whole: Tallies, beside: Tallies | None = None) -> Watched:
+    def judged(seen: Tallies, state: State | None, beside: Tallies | None = None) -> Watched:
         quiet = silences(ledger(place.store), release.id) if state is not None else ()
         found = watch(grid, seen, place.project, state=state, release=release.id, beside=beside, silences=quiet,
                       own=mine, confirmed=confirmed)
-        return replace(found, findings=(due(place, release, whole), *found.findings))
+        return replace(found, findings=(due(place, release, seen), *found.findings))
 
     def given(log: Table, state: State | None = None) -> Watched:
         known = None if labels is None else joined_labels(labels, place.project)
-        seen = counted(release.model, grid, log, known, place.project, own=mine)
-        return judged(seen, state, seen)
+        return judged(counted(release.model, grid, log, known, place.project, own=mine), state)
 
     def own(state: State) -> Watched:
         how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
         count(place)
         level = place.project.watch.window
         with held_counts(place.store.home / COUNTS) as counts:
-            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // DAY * DAY
+            half = JUDGED[level] // 2
+            since = min([counts.book.until - JUDGED[level], *state.until.values()]) // half * half
             seen = counts.tallies(release.id, counting.nothing(how), since=max(since, -FULL), width=WIDTH[level])
-            whole = counts.tallies(release.id, counting.nothing(how), width=DAY)
+            anew = counts.told_anew(release.id)
         beside = held_back(place, release, since=max(since, 0, int(seen.rows.at.min(initial=FULL))))
-        return judged(seen, state, whole, beside)
+        return replace(judged(seen, state, beside), note=anew)
 
     def told(state: State) -> Watched:
         return given(drained_log(place.log, place.store.tables, release=release.id)[0], state)
 
     if log is not None:
         return given(fitting(log, labels, release.model))
-    return remembered(place.store, release.id, own if labels is None else told, project=place.project)
+    why = partial(_why, place, release, labels) if place.project.watch.replay else None
+    return remembered(place.store, release.id, own if labels is None else told, project=place.project, why=why)
+
+
+def _why(place: Workspace, release: Release, labels: Table | None, watched: Watched) -> Replay:
+    """Whose change the harm of a release is."""
+    if watched.tallies is None:
+        return Replay("not replayed: nothing was served.")
+    return why_worse(place, release, watched.tallies, labels=labels)
 
 
 def _limited(place: Workspace) -> tuple[OwnMeter, ...]:
@@ -96,7 +107,7 @@ def _limited(place: Workspace) -> tuple[OwnMeter, ...]:
 def since_release(
     place: Workspace, release: Release, *, log: Table | None = None, labels: Table | None = None
 ) -> Tallies:
-    """All that a release served and that came true of it, by the day, or what this log and these labels hold."""
+    """All that came true of a release, or what this log and these labels hold; by the hour or day that is watched."""
     grid, mine = stored(release)["grid"], own_meters(place.registry)
     if log is not None:
         known = None if labels is None else joined_labels(labels, place.project)
@@ -104,7 +115,7 @@ def since_release(
     count(place)
     how = counting.counting(grid, segments=counting.segments_of(place.project), own=mine)
     with held_counts(place.store.home / COUNTS) as counts:
-        return counts.tallies(release.id, counting.nothing(how), width=DAY)
+        return counts.tallies(release.id, counting.nothing(how), since=FULL, width=WIDTH[place.project.watch.window])
 
 
 def due(place: Workspace, release: Release, seen: Tallies) -> Finding:
@@ -141,16 +152,23 @@ def count(place: Workspace, known: Callable[[str], Counter | None] | None = None
 
 
 def counters(place: Workspace, tell: Callable[[str], None] = lambda text: None) -> Callable[[str], Counter | None]:
-    """How to count a release, by its id; found once each. tell: of a release that is not here, or cannot be read."""
+    """How to count a release, by its id; one that is not there is looked for again whenever it is asked for.
 
-    mine = own_meters(place.registry)
+    tell: once of each that is not here, or cannot be read.
+    """
+    mine, told = own_meters(place.registry), set[str]()
 
     @lru_cache(maxsize=64)
+    def found(release_id: str) -> Counter | None:
+        return counter(find_release(place.releases, release_id), place.project, mine)
+
     def known(release_id: str) -> Counter | None:
         try:
-            return counter(find_release(place.releases, release_id), place.project, mine)
+            return found(release_id)
         except ShipworthyError as error:
-            tell(f"answers of {release_id[:12]} are not counted: {error}")
+            if release_id not in told:
+                tell(f"answers of {release_id[:12]} are not counted: {error}")
+            told.add(release_id)
             return None
 
     return known

@@ -35,3 +35,8 @@ def test_an_incident_of_an_earlier_look_is_open_and_not_paged_again() -> None:
 def test_without_rows_it_says_how_to_get_some() -> None:
     assert lines(Watched((), (), (), State())) == [
         "no data yet: nothing was served since the promotion; start it with: shipworthy serve"]
+
+
+def test_what_is_to_be_known_of_the_counts_is_said() -> None:
+    assert lines(Watched((), (), (), State(), 10, note="counted anew on 2024-05-01")) == [
+        "note           counted anew on 2024-05-01"]

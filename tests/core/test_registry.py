@@ -157,6 +157,22 @@ def test_a_file_that_fails_is_named_with_its_error(tmp_path: Path) -> None:
     assert refused(tmp_path, "def (\n").problem.startswith("the plugin cannot be imported: SyntaxError: ")
 
 
+def test_an_installed_plugin_that_fails_is_named_by_its_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, package = tmp_path / "stranger-1.dist-info", tmp_path / "stranger"
+    facts.mkdir()
+    package.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1\n", "utf-8")
+    (facts / "entry_points.txt").write_text("[shipworthy]\nstranger = stranger\n", "utf-8")
+    (package / "__init__.py").write_text("", "utf-8")
+    (package / "checks.py").write_text("1 / 0\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = refused(tmp_path, "")
+    assert found.problem == "the plugin cannot be imported: ZeroDivisionError: division by zero"
+    assert (found.where, found.hint) == ("stranger.checks", "update or uninstall it")
+
+
 FUNCTIONS = {
     '@learner("mine", tasks=("binary",))\ndef mine(inputs, truth): ...\n':
         'the learner "mine" is called with (inputs, truth, job), and takes (inputs, truth): '

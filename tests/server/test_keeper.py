@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from shipworthy import flow, rollouts
+from shipworthy import flow, rollouts, watching
+from shipworthy.core.meters import own_meters
+from shipworthy.core.tallies import Sums
 from shipworthy.deployment.integration.log.counts import BOOK, COUNTS, read_counts
-from shipworthy.deployment.integration.log.tally import counter
+from shipworthy.deployment.integration.log.tally import Tallied, counter
 from shipworthy.deployment.integration.rollout.rollout import rolling
 from shipworthy.deployment.integration.serving.app import app
 from shipworthy.deployment.monitoring import counting
@@ -99,6 +101,15 @@ def counted(place: Workspace) -> int:
     return int(seen.rows.whole.total("rows")[0])
 
 
+def tallied(place: Workspace) -> Sums:
+    """What was counted of the champion's rows, its own meters too."""
+    champion = flow.champion(place)
+    assert champion
+    how = counter(champion, place.project, own_meters(open_workspace(place.folder).registry))
+    assert how
+    return read_counts(place.store.home / COUNTS).tallies(champion.id, counting.nothing(how.how)).rows.whole
+
+
 def test_every_row_that_was_served_is_counted_once(
     keeper: Keeper, two: Workspace, answer: Callable[[int], None]
 ) -> None:
@@ -122,7 +133,76 @@ def test_rows_of_a_release_that_is_not_there_are_told_once_and_others_go_on(
     assert len(told) == 1
     assert told[0].startswith(f"answers of {champion.id[:12]} are not counted: ")
     away.rename(champion.folder)
-    assert Keeper(two, told.append).count().rows == 1
+    assert keeper.count().rows == 1
+    assert len(told) == 1
+
+
+PLUGIN = """
+from shipworthy.marks import meter
+
+@meter("rows seen", of="rows", cells=1, value=float)
+def rows_seen(table):
+    return [{each} * table.rows]
+"""
+
+
+def with_plugin(place: Workspace, each: int, *, more: str = "") -> None:
+    """Write a plugin that counts so much for each row, and name it in the project file."""
+    (place.folder / "own.py").write_text(more + PLUGIN.replace("{each}", str(each)))
+    file = place.folder / "shipworthy.toml"
+    told = file.read_text()
+    if "own.py" not in told:
+        file.write_text(told.replace("[project]", '[project]\nplugins = ["own.py"]', 1))
+
+
+def test_a_release_that_is_promoted_while_it_runs_is_counted(
+    keeper: Keeper, two: Workspace, told: list[str]
+) -> None:
+    newer = flow.promote(two, **WHO)
+    served = app(newer, two.log, two.project)
+    assert keeper.count().rows == 0
+    away = newer.folder.rename(two.folder / "away")
+    keeper.run(Turns([lambda: ask(served, "POST", "/v1/predict", [RECORD] * 2), lambda: away.rename(newer.folder),
+                      nothing]))
+    served.arms.close()
+    served.log.close()
+    assert (counted(two), len(told)) == (2, 1)
+
+
+def test_a_changed_project_file_or_plugin_is_gone_by_without_a_restart(
+    keeper: Keeper, two: Workspace, answer: Callable[[int], None]
+) -> None:
+    answer(2)
+    keeper.count()
+    for each in (3, 5):
+        with_plugin(two, each)
+        keeper.count()
+        now = open_workspace(two.folder)
+        assert watching.count(now) == Tallied()  # whoever comes next agrees
+        seen = tallied(now)
+        meters = [name for name, _ in seen.layout if name.startswith("meter rows seen")]
+        assert [int(seen.total(name).sum()) for name in meters] == [2 * each]
+
+
+def test_code_that_a_plugin_imports_takes_a_restart_which_is_told_once(
+    two: Workspace, told: list[str], answer: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(two.folder)
+    helper = two.folder / "kept_helper.py"
+    helper.write_text("ONE = 1\n")
+    with_plugin(two, 1, more="import kept_helper\n")
+    keeper = Keeper(open_workspace(two.folder), told.append)
+    answer(1)
+    assert keeper.count().rows == 1
+    helper.write_text("ONE = 2\n")
+    answer(1)
+    keeper.run(Turns([nothing] * 2))
+    assert tallied(two).total("rows")[0] == 1
+    assert told == [f"plugin code has changed since it was imported: {helper}; what is served waits in the log, and is "
+                    "counted once shipworthy serve was restarted"]
+    helper.write_text("ONE = 1\n")
+    assert keeper.count().rows == 1
+    sys.modules.pop("kept_helper")
 
 
 def test_a_look_without_a_rollout_or_with_nothing_to_say_tells_nothing(

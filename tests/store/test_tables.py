@@ -17,7 +17,7 @@ from deltalake.exceptions import CommitFailedError
 
 from shipworthy.errors import BadData, Misuse, StoreError
 from shipworthy.store import Store
-from shipworthy.store.tables import RETRIES, _retried
+from shipworthy.store.tables import RETRIES, _retried, filtered
 
 UUID_TEXT = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
@@ -140,6 +140,16 @@ def test_rows_are_deleted_by_id_and_counted(store: Store) -> None:
     assert store.tables.read("t").column("name").to_pylist() == ["b"]
     assert store.tables.delete_where("t", [99], column="id") == 0
     assert store.tables.delete_where("t", [], column="id") == 0
+
+
+def test_after_a_deletion_rows_are_found_by_their_words_as_before(store: Store) -> None:
+    store.tables.write("t", _people(1, "ann", "bob", "cyd"))
+    store.tables.write("t", _people(4, "dan", "bob"))
+    assert store.tables.delete_where("t", [1], column="id") == 1
+    assert sorted(store.tables.read("t", where=pc.field("name") == "bob")["id"].to_pylist()) == [2, 5]
+    assert store.tables.read("t", columns=["id"], where=pc.field("name") >= "c").sort_by("id").to_pylist() == [
+        {"id": 3}, {"id": 4}]
+    assert filtered(store.tables.scan("t"), pc.field("name") == "nobody").num_rows == 0
 
 
 def test_a_hundred_thousand_ids_are_deleted_at_once(store: Store) -> None:

@@ -6,15 +6,12 @@ from shipworthy import flow
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import find_release
-from shipworthy.errors import Misuse
 from shipworthy.store.workspace import Workspace
 
 
 def chosen(place: Workspace, release_id: str) -> Release:
     """The release of an id, a start of one, an alias or a folder; the champion if nothing is named. Raises Misuse."""
     name = history.named(place.store, release_id)
-    release = find_release(place.releases, name) if name else flow.champion(place)
-    if release is None:
-        raise Misuse("nothing is in production", where=str(place.folder),
-                     hint="promote a release first, or name one: --release ID, in Python release_id")
-    return release
+    if name:
+        return find_release(place.releases, name)
+    return flow.in_production(place, instead="name a release: --release ID, in Python release_id")

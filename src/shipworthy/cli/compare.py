@@ -36,8 +36,9 @@ def command(old: str, new: str, folder: Path, *, traffic: bool, address: str, la
     found = updates.compare(place, old, new, log=log, labels=truth, traffic=traffic)
     if as_json:
         mixes = [{"new": sorted(mix), "loss": loss} for mix, loss in found.shares.losses.items()]
+        shares = {axis: share._asdict() for axis, share in found.shares.known.items()}
         put({"old": found.names[0], "new": found.names[1], "finding": found.finding, "mixes": mixes,
-             "shares": {axis: share._asdict() if share else None for axis, share in found.shares.shares.items()}})
+             "shares": {**dict.fromkeys(found.shares.shares), **shares}})
     else:
         for line in lines(found):
             click.echo(line)

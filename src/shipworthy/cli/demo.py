@@ -40,6 +40,7 @@ MARK = "shipworthy demo"
 RENEWED = "2013-12-01T00:00:00Z"
 CALENDAR = ("month", "day", "weather.year", "weather.month", "weather.day", "weather.hour")
 BATCH = 64
+CLOSED = 0.6
 Step = Callable[[str], None]
 
 
@@ -199,27 +200,42 @@ def page(incident: Any) -> str:
 
 
 def renew(place: Workspace, story: Story, *, seconds: float) -> None:
-    """As of December: a poisoned batch is refused before training, an honest one makes a challenger; a rollback."""
+    """As of December: a poisoned batch is refused before training, honest rows replace no champion that is as good, and
+    rows of a world that changed make a challenger that is better; then a rollback.
+    """
     log, labels = read_log(place.log, place.store.tables, time="time_hour")
     known = set(labels.words("prediction_id"))
     early = log.numbers("at") < moment(RENEWED).timestamp()
     log = log.take(early & np.array([one in known for one in log.words("prediction_id")]))
     asked = set(log.words("prediction_id"))
     labels = labels.take(np.array([one in asked for one in labels.words("prediction_id")]))
-    flipped = labels.words("label")
-    bad = np.random.default_rng(0).random(len(flipped)) < 0.4
+    flipped, random = labels.words("label"), np.random.default_rng(0)
+    bad = random.random(len(flipped)) < 0.4
     flipped[bad] = np.where(flipped[bad] == "yes", "no", "yes")
     poisoned = flow.renew(place, log=log, labels=labels.with_column("label", list(flipped)), progress=story.step)
     story.tell("poisoned batch", poisoned.sentence)
-    quick = msgspec.structs.replace(place.project.learning, seconds=min(30.0, seconds))
-    place = replace(place, project=msgspec.structs.replace(place.project, learning=quick))
-    renewal = flow.renew(place, by=APPROVER, log=log, labels=labels, progress=story.step)
-    story.tell("renew", renewal.sentence)
+    rules = place.project
+    place = replace(place, project=msgspec.structs.replace(
+        rules, learning=msgspec.structs.replace(rules.learning, seconds=min(30.0, seconds)),
+        renew=msgspec.structs.replace(rules.renew, search="never")))
+    story.tell("renew", flow.renew(place, by=APPROVER, log=log, labels=labels, progress=story.step).sentence)
+    changed = labels.with_column("label", list(_without_a_runway(log, labels, random)))
+    renewal = flow.renew(place, by=APPROVER, log=log, labels=changed, progress=story.step)
+    story.tell("planted change", f"Newark without a runway, {CLOSED:.0%} of its afternoon late: {renewal.sentence}")
     if renewal.won:
-        back = flow.rollback(place, by=APPROVER, why="December is unlike the autumn that the challenger learnt from")
+        back = flow.rollback(place, by=APPROVER, why="the runway was open after all")
         story.tell("rollback", f"champion is again {back.short}")
     else:
         story.tell("rollback", "none: the champion was never replaced")
+
+
+def _without_a_runway(log: Table, labels: Table, random: np.random.Generator) -> Any:
+    """The labels, had flights from Newark after three in the afternoon mostly been late."""
+    there = (log.words("origin") == "EWR") & (log.numbers("sched_dep_time") >= 1500)
+    struck = set(log.words("prediction_id")[there & (random.random(log.rows) < CLOSED)])
+    told = labels.words("label")
+    told[[one in struck for one in labels.words("prediction_id")]] = "yes"
+    return told
 
 
 def _pages(count: int) -> str:

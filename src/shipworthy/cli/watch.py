@@ -125,7 +125,7 @@ def _show(found: Attended, as_json: bool, *, by_day: bool = False) -> None:
     if as_json:
         put({"rows": watched.rows, "findings": watched.findings, "figures": watched.figures,
              "incidents": watched.incidents, "open": watched.incident, "silenced": watched.silenced, "done": found.done,
-             "undelivered": found.posted.waiting, "cohorts": watched.cohorts})
+             "undelivered": found.posted.waiting, "cohorts": watched.cohorts, "note": watched.note})
         return
     for line in (*lines(watched), *(f"DONE  {step}" for step in found.done),
                  *(days(watched.cohorts) if by_day else ())):
@@ -141,6 +141,7 @@ def lines(watched: Watched) -> list[str]:
     found = [f"{finding.verdict:<14} {finding.check}: {finding.sentence}  {figure(finding)}".rstrip()
              for finding in watched.findings]
     found += [f"figure         {one.sentence}" for one in watched.figures]
+    found += [f"note           {watched.note}"] if watched.note else []
     for incident in watched.incidents:
         found += as_lines("PAGE", incident)
     known = watched.incident

@@ -36,6 +36,7 @@ class _Rung(msgspec.Struct, frozen=True):
     bounds: dict[str, tuple[float, float]]
     private: Spent | None = None
     transcript: tuple[Message, ...] = ()
+    way: str = ""
 
 
 class _Ladder(msgspec.Struct, frozen=True):

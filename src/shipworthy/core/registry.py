@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -131,14 +132,22 @@ def _of_known_checks(kinds: dict[str, dict[str, Marked]]) -> None:
 
 def _installed() -> Iterator[ModuleType]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        try:
+        with _a_strangers(point.value, hint="update or uninstall it"):
             module = importlib.import_module(point.value)
-        except Exception as error:  # the edge: a stranger's plugin may fail in any way
-            raise Misuse(f'the plugin "{point.name}" cannot be imported: {error}', where=point.value,
-                         hint="update or uninstall it") from error
         yield module
         for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-            yield importlib.import_module(info.name)
+            with _a_strangers(info.name, hint="update or uninstall it"):
+                found = importlib.import_module(info.name)
+            yield found
+
+
+@contextmanager
+def _a_strangers(where: str, *, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the edge: a stranger's plugin may fail in any way, and is to be named
+        raise Misuse(f"the plugin cannot be imported: {type(error).__name__}: {error}", where=where,
+                     hint=hint) from error
 
 
 def _source(module: ModuleType) -> bytes:
@@ -163,11 +172,8 @@ def _file(path: str, raw: bytes) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = path
     sys.modules[name] = module
-    try:
+    with _a_strangers(path, hint="mend it, or take it out of `plugins` in shipworthy.toml"):
         exec(compile(raw, path, "exec", dont_inherit=True), module.__dict__)
-    except Exception as error:  # the edge: a stranger's plugin may fail in any way
-        raise Misuse(f"the plugin cannot be imported: {type(error).__name__}: {error}", where=path,
-                     hint="mend it, or take it out of `plugins` in shipworthy.toml") from error
     return module
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from shipworthy.core.canon import digest
 from shipworthy.core.clock import DAY
 from shipworthy.core.table import Floats, Ints
 from shipworthy.errors import Misuse
@@ -89,7 +88,7 @@ def no_sums(layout: Layout) -> Sums:
 
 
 def sums(layout: Layout, keys: Iterable[Key], cells: Ints) -> Sums:
-    """Sums from keys (at, width, segment, arm) in any order, equal ones added up.
+    """Sums from keys (at, width, segment, arm) in any order, equal ones added up; of what adds up to nothing, none.
 
     Raises Misuse for a sum near 2⁶³.
     """
@@ -104,8 +103,9 @@ def sums(layout: Layout, keys: Iterable[Key], cells: Ints) -> Sums:
     if np.abs(found).max(initial=0) >= FULL:
         raise Misuse("the counts are too large to add", where="tallies", hint="start a new folder of counts")
     first, width, segment, arm = zip(*order, strict=True)
-    return Sums(layout, np.array(first, np.int64), np.array(width, np.int64), np.array(segment, np.str_),
+    made = Sums(layout, np.array(first, np.int64), np.array(width, np.int64), np.array(segment, np.str_),
                 np.array(arm, np.str_), found)
+    return made.where(np.asarray(found.any(axis=1)))
 
 
 def add_sums(left: Sums, right: Sums) -> Sums:
@@ -115,6 +115,11 @@ def add_sums(left: Sums, right: Sums) -> Sums:
                      hint="count with the grid and meters of one release")
     keys = [*keys_of(left), *keys_of(right)]
     return sums(left.layout, keys, np.concatenate([left.cells, right.cells]))
+
+
+def less(left: Sums, right: Sums) -> Sums:
+    """What of sums is left without others. Raises Misuse where they do not count the same things."""
+    return add_sums(left, replace(right, cells=-right.cells))
 
 
 def keys_of(found: Sums) -> list[Key]:
@@ -197,7 +202,7 @@ class Tallies:
     plan: digest of the grid's plan. rows: sums of served rows by arrival. labels: sums of labelled rows by arrival of
     the label. cohorts: the same rows by the day of their prediction. sample: rows of both. until, told: the last
     microsecond of which rows, and labels, are known. vanished: planned columns that the log does not hold. orphans:
-    labels without a prediction; foreign: of no class that the model knows.
+    labels without a prediction, which may come yet; lost: those that were given up.
     """
 
     plan: str
@@ -209,23 +214,13 @@ class Tallies:
     told: int = -FULL
     vanished: tuple[str, ...] = ()
     orphans: int = 0
-    foreign: int = 0
-
-    @property
-    def digest(self) -> str:
-        return digest([self.plan, *(digest(part.cells.tobytes()) for part in (self.rows, self.labels, self.cohorts))])
+    lost: int = 0
 
     def segment(self, name: str) -> Tallies:
         """The tallies of one segment; of all rows where the name is empty."""
         return replace(self, rows=self.rows.where(self.rows.segment == name),
                        labels=self.labels.where(self.labels.segment == name),
                        cohorts=self.cohorts.where(self.cohorts.segment == name))
-
-    def since(self, at: int) -> Tallies:
-        """What arrived from a time on."""
-        return replace(self, rows=self.rows.between(at), labels=self.labels.between(at),
-                       cohorts=self.cohorts.between(at // DAY * DAY),
-                       sample=self.sample.where(np.maximum(self.sample.at, self.sample.arrived) >= at))
 
 
 def add(left: Tallies, right: Tallies) -> Tallies:
@@ -237,7 +232,7 @@ def add(left: Tallies, right: Tallies) -> Tallies:
                    add_sums(left.cohorts, right.cohorts), add_samples(left.sample, right.sample),
                    max(left.until, right.until), max(left.told, right.told),
                    tuple(sorted(set(left.vanished) & set(right.vanished))), left.orphans + right.orphans,
-                   left.foreign + right.foreign)
+                   left.lost + right.lost)
 
 
 def tabulated(cell: Ints, width: int, group: Ints, groups: int) -> Ints:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -156,9 +155,8 @@ def changed(case: Case, change: Callable[[Table], Table]) -> Case:
     return tallied(with_grid(case), **logged(case["model"], change(fresh_rows(case, 0))))
 
 
-def _turned(case: Case, rows: Table, where: Mask) -> Table:
+def turned(rows: Table, model: Model, where: Mask) -> Table:
     """The rows with their outcome turned round where marked."""
-    model: Model = case["model"]
     target = model.sheet.target
     if not model.classes:
         values = rows.numbers(target)
@@ -215,14 +213,14 @@ def labels_hidden(case: Case) -> Case:
 def silent_accuracy_loss(case: Case) -> Case:
     """The same rows, but in the second half three outcomes in ten are turned round."""
     random = np.random.default_rng(0)
-    return changed(case, lambda rows: _turned(
-        case, rows, _second_half(rows) & (random.random(rows.rows) < 0.3)))
+    return changed(case, lambda rows: turned(
+        rows, case["model"], _second_half(rows) & (random.random(rows.rows) < 0.3)))
 
 
 @sabotage("labels-swapped", check="harm")
 def labels_swapped(case: Case) -> Case:
     """From half way the labels name the other class."""
-    return changed(case, lambda rows: _turned(case, rows, _second_half(rows)))
+    return changed(case, lambda rows: turned(rows, case["model"], _second_half(rows)))
 
 
 @sabotage("bad-news-late", check="late-labels")
@@ -280,7 +278,7 @@ def relation_turned(case: Case) -> Case:
     def change(rows: Table) -> Table:
         values = rows.numbers(name)
         above = _second_half(rows) & (values > np.nanmedian(values))
-        return _turned(case, rows, above & (random.random(rows.rows) < 0.6))
+        return turned(rows, case["model"], above & (random.random(rows.rows) < 0.6))
 
     return changed(case, change)
 
@@ -356,6 +354,5 @@ def wrong_reference_risk(case: Case) -> Case:
 
 def _with_other_labels(case: Case) -> Any:
     parts: Parts = case["parts"]
-    turned = _turned(case, parts.holdout, np.ones(parts.holdout.rows, np.bool_))
-    grid = case["steps"].reference(case["model"], parts.tune, turned)
-    return replace(grid)
+    holdout = turned(parts.holdout, case["model"], np.ones(parts.holdout.rows, np.bool_))
+    return case["steps"].reference(case["model"], parts.tune, holdout)

@@ -53,6 +53,19 @@ def only_the_accepted_are_labelled(case: Case) -> Case:
     return parted(found, log, labels.take(~gone))
 
 
+@sabotage("answers-change-the-rows", check="holdback")
+def answers_change_the_rows(case: Case) -> Case:
+    """Whoever the model answers comes with another figure from then on, and nothing else differs; others stay."""
+    found = held_back(case, 0, gain=0.0)
+    log, grid = found["log"], found["grid"]
+    name = next((cells.name for cells in grid.plan.columns if cells.kind == "number" and cells.name in log.schema), "")
+    if not name:
+        raise BadData("no column is a number", where="the log", hint="the fault needs one")
+    values = log.numbers(name)
+    moved = values + np.nanstd(values) * (log.words("arm") == "champion")
+    return parted(found, log.with_column(name, pa.array(moved, mask=np.isnan(moved))), found["labels"])
+
+
 def noisy(case: Case, seed: int, *, gain: float) -> Case:
     """The case with sixteen times its traffic, noise on the scores, and labels that heed it with a gain."""
     found, random = many(case, seed), np.random.default_rng([13, seed])

@@ -15,7 +15,7 @@ from shipworthy.core.model import Model
 from shipworthy.core.table import Table
 from shipworthy.errors import BadData
 from shipworthy.marks import sabotage, twin
-from shipworthy.sabotage.deployment_monitoring import fresh_rows, logged, served, tallied, with_grid
+from shipworthy.sabotage.deployment_monitoring import fresh_rows, logged, served, tallied, turned, with_grid
 
 Case = Mapping[str, Any]
 AUDIT = 0.5
@@ -49,16 +49,6 @@ def many(case: Case, seed: int) -> Table:
     """Several times the usual traffic."""
     rows = [fresh_rows(case, TIMES * seed + k) for k in range(TIMES)]
     return Table(pa.concat_tables([one.data for one in rows]), rows[0].schema, rows[0].name, rows[0].origin)
-
-
-def turned(rows: Table, model: Model, where: np.ndarray[Any, np.dtype[np.bool_]]) -> Table:
-    """The rows with their outcome turned round where marked."""
-    target = model.sheet.target
-    if not model.classes:
-        values = rows.numbers(target)
-        return rows.with_column(target, np.where(where, 2 * np.nanmean(values) - values, values))
-    truth = np.where(where, (model.truth(rows) + 1) % len(model.classes), model.truth(rows))
-    return rows.with_column(target, pa.array([model.classes[int(code)] for code in truth]))
 
 
 @sabotage("one-outcome-late", check="late-labels")

@@ -10,14 +10,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from shipworthy import renewals, rollouts, watching
+from shipworthy.core.project import read_project
+from shipworthy.core.registry import Registry
 from shipworthy.deployment.integration.erasure.expire import forget
 from shipworthy.deployment.integration.log.tally import Tallied
 from shipworthy.deployment.integration.rollout.rollout import rolling
 from shipworthy.errors import ShipworthyError
+from shipworthy.server.imported import changed, imported
 from shipworthy.server.watcher import Watcher, until_stopped
 from shipworthy.store.workspace import Workspace, open_workspace
 
@@ -27,19 +31,50 @@ Tell = Callable[[str], None]
 
 
 class Keeper:
-    """What one project needs done again and again. tell: of what went wrong, which is tried again."""
+    """What one project needs done again and again. tell: of what went wrong, which is tried again.
+
+    The project file and its plugin files are read anew when they change, so it counts as `shipworthy watch` does.
+    """
 
     def __init__(self, place: Workspace, tell: Tell) -> None:
         self.place, self.tell = place, tell
-        self._known = watching.counters(place, tell)
-        minutes = place.project.watch.every
-        self._watcher = Watcher(place, tell, minutes=minutes) if minutes else None
+        self._imported: dict[str, str] = {}
+        self._watcher: Watcher | None = None
+        self._stale = ""
+        self._open(place, place.registry)
         self._forgot = date.min
         self._renewer: subprocess.Popen[bytes] | None = None
 
     def count(self) -> Tallied:
         """Move what is sealed into the store, and count every row and label that came since the last time."""
-        return watching.count(self.place, self._known)
+        return watching.count(self.place, self._known) if self.current() else Tallied()
+
+    def current(self) -> bool:
+        """Whether it goes by the project and its plugins as they are on disk, after it read anew what can be.
+
+        Raises BadProject, Misuse where they cannot be read.
+        """
+        stale = changed(self._imported)
+        if stale and stale != self._stale:
+            self.tell(f"plugin code has changed since it was imported: {stale}; what is served waits in the log, and "
+                      "is counted once shipworthy serve was restarted")
+        self._stale = stale
+        if not stale:
+            place = replace(self.place, project=read_project(self.place.folder))
+            known = place.registry
+            if place.project != self.place.project or known is not self._registry:
+                self._open(place, known)
+        return not stale
+
+    def _open(self, place: Workspace, known: Registry) -> None:
+        minutes = place.project.watch.every
+        if self._watcher is None or minutes != self.place.project.watch.every:
+            self._watcher = Watcher(place, self.tell, minutes=minutes) if minutes else None
+        elif self._watcher is not None:
+            self._watcher.place = place
+        self.place, self._registry = place, known
+        self._known = watching.counters(place, self.tell)
+        self._imported = imported(place.folder, place.plugins()) | self._imported
 
     def look(self) -> None:
         """One look at the rollout that is under way, at the traffic if it is time, at what has expired, and at whether
@@ -66,7 +101,7 @@ class Keeper:
 
     def watch(self) -> None:
         """One look at the traffic, where the project says how often and it is time."""
-        if self._watcher is not None:
+        if self._watcher is not None and self.current():
             self._watcher.turn()
 
     def renew(self) -> None:

@@ -141,7 +141,8 @@ async def champion(projects: Projects, request: Request) -> Answer:
     place = projects.of(request).workspace
     made = moves(await asyncio.to_thread(history.ledger, place.store), history.CHAMPION)
     if not made:
-        raise Refused(404, "nothing is in production", field="champion", hint="promote a release that is fit")
+        raise Refused(404, history.no_champion(place.store).problem, field="champion",
+                      hint="promote a release that is fit")
     last = made[-1]
     return Answer({"release": _id(last), **{key: last.get(key) for key in ("action", "actor", "at", "why")}})
 

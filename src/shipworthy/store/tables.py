@@ -118,7 +118,10 @@ class Tables:
                     raise BadData(f'table "{name}" has no column "{column}"', where=str(self._path(name)),
                                   hint=one_of(column, known))
         with self._told(name, version):
-            return delta.to_pyarrow_table(columns=None if columns is None else list(columns), filters=where)
+            rows = delta.to_pyarrow_dataset()
+            if where is not None:
+                return filtered(rows, where, columns=columns)
+            return rows.to_table(columns=None if columns is None else list(columns))
 
     def scan(self, name: str, version: int | None = None) -> pa.dataset.Dataset:
         """A version as an Arrow dataset, for tables larger than memory; DuckDB and Polars take it as is."""
@@ -296,6 +299,22 @@ class Tables:
             if version is not None and "not the same as the specified end version" in str(error):
                 problem, hint = f"{which} does not exist", "history lists the versions"
             raise StoreError(problem, where=str(self._path(name)), hint=hint) from error
+
+
+def filtered(rows: pa.dataset.Dataset, where: pc.Expression, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a scanned table of which an expression is true, file by file.
+
+    A deletion rewrites files with Arrow's string_view, which no comparison within a file takes: those are compared in
+    memory, as the strings of the table's own schema. All others by their statistics first.
+    """
+    names = rows.schema.names if columns is None else list(columns)
+    found = [rows.schema.empty_table().select(names)]
+    for part in rows.get_fragments(where):
+        if any(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind) for kind in part.physical_schema.types):
+            found.append(part.to_table(schema=rows.schema).filter(where).select(names))
+        else:
+            found.append(part.to_table(schema=rows.schema, columns=names, filter=where))
+    return pa.concat_tables(found)
 
 
 @dataclass(frozen=True)

@@ -115,11 +115,31 @@ def test_what_was_changed_shortly_before_is_likelier_than_long_before_and_later_
     assert sum(cause.weight for cause in found) == pytest.approx(1, abs=0.01)
 
 
-def test_replayed_shares_split_a_change_of_the_release(incident: Incident) -> None:
-    change = [Change(at(incident) - HOUR, "promoted", ("code", "model", "data"))]
-    found = ranked(incident, change, shares={"code": 0.0, "model": 0.9, "data": 0.1})
-    by_axis = {cause.axis: cause.weight for cause in found if "promoted" in cause.sentence}
-    assert by_axis["model"] == pytest.approx(9 * by_axis["data"], rel=0.05) and "code" not in by_axis
+PROMOTED = ("code", "model", "data")
+
+
+@pytest.mark.parametrize("axis", ["code", "model", "data"])
+def test_what_a_replay_measured_comes_first_and_other_hints_count_by_its_shares(incident: Incident, axis: str) -> None:
+    change = [Change(at(incident) - HOUR, "promoted", PROMOTED)]
+    found = ranked(incident, change, shares={one: (0.9, 0.8, 1.0) if one == axis else (0.05, -0.1, 0.2)
+                                             for one in PROMOTED})
+    assert found[0].axis == axis and found[0].sentence.endswith("of the mean loss: +0.9000 (+0.8000 to +1.0000)")
+    assert sum("replayed" in cause.sentence for cause in found) == 1  # the others may be chance
+    second = found[1]
+    assert ("promoted" in second.sentence) == (axis != "data")  # a release does not change the rows that are served
+    assert sum(cause.weight for cause in found) == pytest.approx(1, abs=0.01)
+
+
+def test_code_and_model_that_cannot_be_parted_are_the_model_s(incident: Incident) -> None:
+    change = [Change(at(incident) - HOUR, "promoted", PROMOTED)]
+    found = ranked(incident, change, shares={"code and model": (0.4, 0.3, 0.5), "data": (0.0, -0.1, 0.1)})
+    assert [cause.axis for cause in found] == ["model", "model"]
+    assert "code and model together" in found[0].sentence
+
+
+def test_a_share_that_helped_takes_nothing_from_the_others(incident: Incident) -> None:
+    found = ranked(incident, [], shares={"code": (0.0, 0.0, 0.0), "model": (-0.2, -0.3, -0.1), "data": (0.6, 0.5, 0.7)})
+    assert found[0].axis == "data" and "replayed" in found[0].sentence
 
 
 def test_broken_input_is_its_own_first_cause(incident: Incident) -> None:

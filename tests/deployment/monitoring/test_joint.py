@@ -76,7 +76,7 @@ def test_fourier_sums_of_parts_in_any_order_are_those_of_the_whole_bit_for_bit(r
     assert whole.shape == (1, WIDTH)
     assert np.array_equal(whole, parts)
     z = made.features(rows).astype(np.int64)
-    assert np.array_equal(whole[0, 2:], z.sum(axis=0))
+    assert np.array_equal(whole[0, 1:], z.sum(axis=0))
     assert np.abs(z).max() <= SCALE
 
 
@@ -103,13 +103,11 @@ def test_fourier_features_see_a_correlation_that_turns_and_no_small_shift(refere
     assert np.isnan(log_p(pairs(8, 150)))
 
 
-def test_the_distance_of_the_means_is_near_nothing_without_change(reference: Reference) -> None:
+def test_windows_without_change_are_no_evidence(reference: Reference) -> None:
     made = fourier(reference)
     before = before_of(made.features(reference.sample[:, :-2]))
     group = np.arange(40_000) // 2_000
     sums = made.sums(cells(reference, pairs(9, 40_000)), group, 20)
-    assert abs(before.mmd(sums).mean()) < before.spread / 2_000
-    assert (before.mmd(made.sums(cells(reference, pairs(9, 40_000, -1.0)), group, 20)) > 0.5).all()
     assert (joint_e(before, sums, 0.1) == 0.5).all()
 
 

@@ -166,7 +166,8 @@ def test_labels_join_by_id_late_or_never(case: Case, serve: Serve) -> None:
     log, labels = serve(count=200)
     some = labels.take(np.arange(199, 99, -1))
     stray = some.with_column("prediction_id", pa.array(["nobody", *some.words("prediction_id")[1:]]))
-    found = join(served(case["grid"], log), stray)
+    found, gone = join(served(case["grid"], log), stray)
+    assert not len(gone)
     assert (len(found), found.orphans) == (99, 1)
     assert (found.truth == labels.words("label")[found.row]).all()
 
@@ -177,9 +178,11 @@ def test_a_corrected_label_replaces_the_earlier_one(case: Case, serve: Serve) ->
     other = "no" if fixed.words("label")[0] == "yes" else "yes"
     later = pa.array([int(labels.numbers("observed_at").max() * 1e6) + 1], pa.timestamp("us", "UTC"))
     fixed = fixed.with_column("label", pa.array([other])).with_column("observed_at", later)
-    found = join(served(case["grid"], log), Table.of(pa.concat_tables([labels.data, fixed.data])))
-    assert len(found) == 50
-    assert found.truth[found.row == 0].tolist() == [other]
+    found, gone = join(served(case["grid"], log), Table.of(pa.concat_tables([labels.data, fixed.data])))
+    assert (len(found), len(gone)) == (51, 1)
+    assert found.truth[found.last & (found.row == 0)].tolist() == [other]
+    assert gone.truth.tolist() == [labels.words("label")[0]]
+    assert gone.arrived.tolist() == found.arrived[-1:].tolist()
 
 
 def test_an_empty_log_says_unknown_and_pages_nobody(case: Case, serve: Serve) -> None:

@@ -135,6 +135,48 @@ def test_a_mix_that_cannot_run_leaves_the_shares_that_need_it_unknown() -> None:
     assert "4 of 8 mixes cannot run: the model does not read what the other code makes: place" in told.sentence
 
 
+def test_code_and_model_that_only_run_together_share_as_one() -> None:
+    narrow = Features((Number("x"),))
+    other = Model(msgspec.structs.replace(model(1.0).sheet, features=narrow),
+                  Program(narrow.inputs, model().program.terms[:1], "logistic", ("no", "yes"), Scaling(0.2)))
+    found = replayed(OLD, Side(other, table(seed=2)))
+    data = found.shares["data"]
+    assert found.change and found.together and data
+    assert set(found.known) == {"code and model", "data"}
+    assert found.together.value + data.value == pytest.approx(found.change.value)
+    assert found.together.low > 0 and data.low < 0 < data.high
+    told = judged(found)
+    assert told.sentence.startswith("It got worse, most through the code and model: ")
+    assert told.remedy.startswith("shipworthy rollback")
+
+
+def test_what_serving_adds_to_the_loss_is_the_code_s() -> None:
+    found = replayed(OLD, Side(model(), table(seed=2)))
+    more = np.random.default_rng(0).normal(0.3, 0.1, found.rows[1])
+    after = found.served_otherwise(more)
+    code, was = after.shares["code"], found.shares["code"]
+    assert found.change and after.change and code and was
+    assert code.value == pytest.approx(was.value + more.mean())
+    assert code.low < code.value - 1.9 * more.std() / np.sqrt(len(more))
+    assert after.change.value == pytest.approx(found.change.value + more.mean())
+    assert after.shares["model"] == found.shares["model"]
+    assert found.served_otherwise(np.zeros(found.rows[1])) is found
+
+
+def test_a_mix_that_is_not_begun_says_why() -> None:
+    left = [3]
+
+    def ready() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Misuse("time is over", where="", hint="")
+
+    found = replayed(OLD, Side(model(-1.0, cleaning=WRONG_GAP), table(seed=2)), ready=ready)
+    assert len(found.losses) == 3
+    assert set(found.why.values()) == {"time is over"}
+    assert found.change is None and found.known == {}
+
+
 def test_rows_that_a_model_learnt_from_do_not_count_and_few_rows_are_refused() -> None:
     rows = table(300, seed=7)
     learnt = rows.take(np.arange(280))

@@ -100,3 +100,37 @@ def test_probabilities_of_many_classes_add_up() -> None:
     inputs, odds = rows(1_000)
     found = learnt(inputs, target(odds), job).program().score(inputs)
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_of_one_lag_are_all_answered_by_what_stood_before_them(task: str) -> None:
+    job, target = TASKS[task]
+    inputs, odds = rows(500)
+    truth = target(odds)
+    found, part = Online(job, 100).scaled(truth), Online(job, 100).scaled(truth)
+    seen = found.run(inputs, truth)
+    part.run(inputs[:400], truth[:400])
+    np.testing.assert_allclose(part.program().margin(inputs[400:]), seen[400:], atol=1e-9)
+
+
+def test_a_level_that_wanders_is_followed() -> None:
+    random = np.random.default_rng(3)
+    level = np.cumsum(random.normal(0, 0.1, 4_000))
+    x = level + random.normal(0, 1, 4_000)
+    truth = (x > level).astype(np.int64)
+    margin = Online(Job("binary", ("no", "yes"), (Input("x"),))).run(x[:, None], truth)[:, 0]
+    assert ((margin > 0) == truth)[1_000:].mean() > 0.75
+    assert ((x > x[:1_000].mean()) == truth)[1_000:].mean() < 0.6
+
+
+def test_one_value_far_off_does_not_blind() -> None:
+    inputs, odds = rows(4_000)
+    truth = drawn(odds)
+    wrong = inputs.copy()
+    wrong[1_500, 0] = 1e6
+    right = [((Online(BINARY).run(one, truth)[:, 0] > 0) == truth)[2_000:].mean() for one in (inputs, wrong)]
+    assert right[1] > right[0] - 0.02
+
+
+def test_memories_of_less_than_half_a_lag_have_no_part() -> None:
+    assert [len(Online(BINARY, lag).loss) for lag in (1, 60, 61, 500, 5_000)] == [16, 16, 9, 9, 1]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipworthy.core.found import Contract, Rule
+from shipworthy.core.found import Breach, Contract, Rule
 from shipworthy.core.table import Table
 from shipworthy.verification.trials.equivalence import equivalent
 from shipworthy.verification.trials.validation import _remedy, _Strike, about, mutation_score
@@ -21,10 +21,13 @@ def test_a_blind_contract_has_score_zero(clean: dict[str, Any]) -> None:
 def test_a_contract_that_always_alarms_fails(clean: dict[str, Any]) -> None:
     from dataclasses import replace
 
-    loud = replace(clean["steps"], validate=lambda contract, batch: ("no",))
+    said = Breach(Rule("levels", "colour"), "0.5", "another distribution")
+    loud = replace(clean["steps"], validate=lambda contract, batch: (said,))
     finding = mutation_score(clean["model"], clean["parts"], clean["contract"], loud, runs=2, clean=20)
     assert finding.verdict == "fail"
     assert "alarms on 20 of 20 clean ones" in finding.sentence
+    assert "Clean batches break levels of colour." in finding.sentence
+    assert finding.remedy.endswith("; or accept it: [checks.mutation-score] alarms")
 
 
 def test_a_score_that_more_runs_would_settle_is_unknown(clean: dict[str, Any]) -> None:

@@ -93,7 +93,9 @@ class Watching(Part, frozen=True):
     between two looks of the keeper beside a server, and of `shipworthy watch --follow`; at 0 the keeper does not look.
     confirmed: a table of prediction_id and verdict, strange or fine, from which strange rows are learnt. audit: share
     of answers, chosen by the hash of their ids, that you have labelled whatever they are (0.001, 0.002, 0.005, 0.01 …
-    1, else the next lower); what lacks a label: shipworthy labels --audit.
+    1, else the next lower); what lacks a label: shipworthy labels --audit. replay: rows of each side, of the holdout
+    and of what was served, with which code, model and data of before and now are replayed when an incident of harm
+    opens; 0 replays nothing. replay_seconds: after which no further replay is begun.
     """
 
     pages_per_year: Annotated[float, msgspec.Meta(gt=0)] = 1.0
@@ -106,3 +108,5 @@ class Watching(Part, frozen=True):
     confirmed: str = ""
     every: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     audit: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    replay: Annotated[int, msgspec.Meta(ge=0)] = 5_000
+    replay_seconds: Annotated[float, msgspec.Meta(gt=0)] = 20.0

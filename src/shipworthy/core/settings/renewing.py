@@ -23,10 +23,10 @@ class Renewing(Part, frozen=True):
     change; `warm` grows trees on top of the champion; `online` learns row by row. search: whether a full search is
     made: if nothing cheaper won, never, or always, where the others do not compete. alpha: chance that a candidate no
     better than the champion wins, over all candidates. continual: labels come within minutes, so that `online` is
-    judged as it learns on, row by row, and a champion of its kind is due with every `rows` new labels. rows: see
-    continual. then: what becomes of a challenger that won and is fit: it stays a candidate, or goes to a rollout, or is
-    promoted. approver: who gave standing approval to the last two, which need it, and is not the trainer. pause: hours
-    between two renewals by the keeper.
+    judged as it learns on, `rows` labels at a time, and a champion of its kind is due with every `rows` new ones. rows:
+    see continual; what is served stands still for so long. then: what becomes of a challenger that won and is fit: it
+    stays a candidate, or goes to a rollout, or is promoted. approver: who gave standing approval to the last two, which
+    need it, and is not the trainer. pause: hours between two renewals by the keeper.
     """
 
     mode: Literal["hand", "scheduled", "automatic"] = "hand"

@@ -31,7 +31,7 @@ SHAPES = ("quantile", "levels")
 
 def contract(
     table: Table, profile: Profile | None = None, *, batch_rows: int = 0, in_time: bool = True,
-    limits: Mapping[str, tuple[float, float]] | None = None,
+    limits: Mapping[str, tuple[float, float]] | None = None, changed: float = 0.0,
 ) -> Contract:
     """The promises that training rows keep: presence, type, gaps, range, levels, shapes, times, links to the target.
 
@@ -39,11 +39,13 @@ def contract(
     whether newer batches may differ as stretches of the table do; if not, rows (or whole groups, where the schema
     names one) are held to be exchangeable, as they are in a random split. Columns that the project sets aside are
     not promised. limits: column → lowest and highest possible value, as declared: its range, whatever rows were seen.
+    changed: share of the rows after which others may have come; 0 if that is not known.
     """
     judged = [column.name for column in table.schema.columns if column.role not in ("ignored", "suspect")
               or column.protected]
     table = table.select(judged)
-    broken = _backtest(table) if in_time and table.rows >= LEAST_BACKTEST else {}
+    cuts = (*CUTS, changed) if 0 < changed < 1 else CUTS
+    broken = _backtest(table, cuts) if in_time and table.rows >= LEAST_BACKTEST else {}
     rules = [_relaxed(rule, broken[_key(rule)]) if _key(rule) in broken else rule for rule in infer(
         table, in_time=in_time) if _key(rule) not in broken or _relaxable(rule)]
     rules = [_declared(rule, limits or {}) for rule in rules]
@@ -81,13 +83,13 @@ def validate(promised: Contract, batch: Table, *, previous: Table | None = None)
     return tuple(found)
 
 
-def _backtest(table: Table) -> dict[tuple[str, str, str], float]:
+def _backtest(table: Table, cuts: tuple[float, ...]) -> dict[tuple[str, str, str], float]:
     """The rules that training rows break themselves: promised by the earlier ones, not kept by the later ones.
 
     With each, how far its distribution moved at the most, for those that have one; else 0.
     """
     found: dict[tuple[str, str, str], float] = {}
-    for share in CUTS:
+    for share in cuts:
         cut = int(share * table.rows)
         early = Table(table.data.slice(0, cut), table.schema, table.name)
         late = Table(table.data.slice(cut), table.schema, table.name)

@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from shipworthy.core.clock import DAY, micros
 from shipworthy.core.ledger import moves
 from shipworthy.core.release import Manifest
-from shipworthy.deployment.monitoring.incident import Axis, Cause, Incident
+from shipworthy.deployment.monitoring.incident import Axis, Cause, Incident, Span
 
 BEFORE_DAYS = 14
 HALF_DAYS = 3.0
 AXES: tuple[Axis, ...] = ("code", "model", "data")
 MOST = 5
-Shares = Mapping[str, float]
+PASSES = {"code": "what serving, cleaning and encoders add", "model": "what the model adds",
+          "data": "what the rows and what came true of them add", "code and model": "what code and model together add"}
+MEASURED = 4.0
+TOGETHER = "code and model"
+Shares = Mapping[str, Span]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -61,26 +65,61 @@ def changes(folder: Path, lines: Sequence[Mapping[str, Any]]) -> tuple[Change, .
 def ranked(incident: Incident, before: Iterable[Change], *, shares: Shares | None = None) -> tuple[Cause, ...]:
     """Causes, likeliest first, their weights adding up to 1.
 
-    before: what was changed. shares: axis → its share of a regression, where the mixes of old and new were replayed;
-    a change of the release is then split by them, and not evenly.
+    before: what was changed. shares: axis → its share of a regression and the ends of its interval, where the mixes
+    of old and new were replayed. What is measured comes first, and every other hint counts for as much as its axis
+    shares; a change of the release is split by them, and not evenly.
     """
     opened = micros(datetime.fromisoformat(incident.opened))
-    found = [*_seen(incident)]
+    part = _parts(shares or {})
+    found = [*_measured(shares or {}, part), *(_scaled(cause, part) for cause in _seen(incident))]
     for change in before:
         days = (opened - change.at) / DAY
         if 0 <= days <= BEFORE_DAYS:
             strength, told = 2.0 * 0.5 ** (days / HALF_DAYS), f"{_ago(days)} before: {change.sentence}"
-            split = _split(change.axes or ("model",), shares)
-            found += [Cause(axis, told, strength * share) for axis, share in split.items() if share > 0]
+            found += [Cause(axis, told, strength * share) for axis, share in _split(change, part).items()]
+    found = [cause for cause in found if cause.weight > 0]
     total = sum(cause.weight for cause in found) or 1.0
     order = sorted(found, key=lambda cause: -cause.weight)
     return tuple(msgspec.structs.replace(cause, weight=round(cause.weight / total, 3)) for cause in order[:MOST])
 
 
-def _split(axes: Sequence[Axis], shares: Shares | None) -> dict[Axis, float]:
-    told = {axis: max(0.0, shares.get(axis, 0.0)) for axis in axes} if shares else {}
-    total = sum(told.values())
-    return {axis: told[axis] / total if total else 1 / len(axes) for axis in axes}
+def _parts(shares: Shares) -> dict[str, float]:
+    """Axis → how much of all that got worse went through it, in [0, 1]; without those that were not measured.
+
+    Code and model that cannot be parted count as the model.
+    """
+    risen = {"model" if axis == TOGETHER else axis: max(0.0, share[0]) for axis, share in shares.items()}
+    risen |= {"code": 0.0} if TOGETHER in shares else {}
+    total = sum(risen.values())
+    return {axis: share / total for axis, share in risen.items()} if total else {}
+
+
+def _measured(shares: Shares, part: Mapping[str, float]) -> list[Cause]:
+    """What surely made it worse when it was replayed."""
+    found = []
+    for name, (value, low, high) in shares.items():
+        axis: Axis = "model" if name == TOGETHER else cast(Axis, name)
+        if low > 0 and part:
+            told = f"replayed on the labels, {PASSES[name]} of the mean loss: {value:+.4f} ({low:+.4f} to {high:+.4f})"
+            found.append(Cause(axis, told, MEASURED * part[axis]))
+    return found
+
+
+def _scaled(cause: Cause, part: Mapping[str, float]) -> Cause:
+    """A hint, as far as its axis has a share; what came true of the rows is part of the data."""
+    axis = "data" if cause.axis == "world" else cause.axis
+    return msgspec.structs.replace(cause, weight=cause.weight * part.get(axis, 1.0))
+
+
+def _split(change: Change, part: Mapping[str, float]) -> dict[Axis, float]:
+    """Axes of a change and what each counts for.
+
+    The data that a release learnt from act through its model: its own share are the rows that came since.
+    """
+    axes: Sequence[Axis] = change.axes or ("model",)
+    if part and len(axes) > 1:
+        axes = [axis for axis in axes if axis != "data"]
+    return {axis: part.get(axis, 1 / len(axes)) for axis in axes}
 
 
 def _seen(incident: Incident) -> list[Cause]:

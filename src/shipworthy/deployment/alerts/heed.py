@@ -10,29 +10,36 @@ import msgspec
 from shipworthy.core.clock import now_us
 from shipworthy.core.project import Project
 from shipworthy.core.settings.sinks import Runbook
-from shipworthy.deployment.alerts.causes import changes, ranked
+from shipworthy.deployment.alerts.causes import Change, changes, ranked
 from shipworthy.deployment.alerts.gauges import FILE, gauges
 from shipworthy.deployment.alerts.message import events
 from shipworthy.deployment.alerts.outbox import put, waiting
 from shipworthy.deployment.alerts.silence import muted, silences
 from shipworthy.deployment.integration.releases.history import Home, ledger
-from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.incident import Cause, Incident, Replay
 from shipworthy.deployment.monitoring.watch import Watched
 from shipworthy.store.files import write_bytes
 
 
-def heeded(store: Home, release: str, project: Project, before: Incident | None, watched: Watched) -> Watched:
+def heeded(
+    store: Home, project: Project, before: Incident | None, watched: Watched, *, release: str,
+    why: Callable[[Watched], Replay] | None = None,
+) -> Watched:
     """What was watched, its new incidents with causes and steps; their messages lie in the outbox when this returns.
 
-    before: the incident that was open before this look. Raises StoreError.
+    before: the incident that was open before this look. why: replays whose change a harm is; asked once for an
+    incident of harm, the last of a look. Raises StoreError.
     """
     lines, now = ledger(store), now_us()
     done = changes(store.folder, lines)
+    last = watched.incident or next(reversed(watched.incidents), None)
 
     def explained(one: Incident) -> Incident:
+        if why is not None and last is not None and one.id == last.id and due(one, before):
+            one = msgspec.structs.replace(one, replay=why(watched))
         books = [book for book in project.runbook if book.family in one.families]
         link = next((book.link for book in books if book.link and book.family == one.lead), one.link)
-        return msgspec.structs.replace(one, causes=ranked(one, done), steps=tuple(map(step, books)), link=link)
+        return msgspec.structs.replace(one, causes=_causes(one, done), steps=tuple(map(step, books)), link=link)
 
     pages = tuple(map(explained, watched.incidents))
     after = _after(watched.incident, before, pages, explained)
@@ -44,6 +51,19 @@ def heeded(store: Home, release: str, project: Project, before: Incident | None,
     write_bytes(store.home / FILE, gauges(release, after, watched.state.height, silenced=silenced, at=now,
                                           undelivered=len(waiting(store))).encode())
     return watched
+
+
+def due(one: Incident, before: Incident | None) -> bool:
+    """Whether an incident is to be replayed: once it is one of harm; if that failed, again once labels prove it."""
+    if not one.harms or one.replay is None:
+        return one.harms
+    fresh = before is None or before.id != one.id or "harm" not in before.families
+    return one.replay.change is None and "harm" in one.families and fresh
+
+
+def _causes(one: Incident, done: tuple[Change, ...]) -> tuple[Cause, ...]:
+    replay = one.replay
+    return ranked(one, done, shares=replay.shares if replay and replay.worse else None)
 
 
 def step(book: Runbook) -> str:

@@ -49,6 +49,7 @@ def told(incident: Incident) -> list[str]:
     lines += [f"columns: {', '.join(f'{name} moved by {w:.2f}' for name, w in incident.effects.items())} (Cohen's w)"
               ] if incident.effects else []
     lines += [f"segment {text}" for text in incident.segments]
+    lines += [f"before and now: {incident.replay.sentence}"] if incident.replay else []
     lines += [f"probably ({cause.weight:.0%}, {cause.axis}): {cause.sentence}" for cause in incident.causes[:3]]
     lines += [f"→ {incident.action}", *(f"→ runbook: {step}" for step in incident.steps)]
     return [*lines, f"→ {incident.link}"] if incident.link else lines

@@ -20,6 +20,7 @@ from shipworthy.core.tallies import (
     Tallies,
     Words,
     add_sums,
+    less,
     no_sample,
     no_sums,
     smallest,
@@ -67,18 +68,23 @@ def tally(how: Counting, log: Table, labels: Table | None = None) -> Tallies:
     log: cleaned as the model cleans it. Raises BadData for times without a zone.
     """
     seen = served(how.reference, log)
-    known = join(seen, labels) if labels is not None and labels.rows else None
+    known, gone = join(seen, labels) if labels is not None and labels.rows else (None, None)
     found = nothing(how)
     arms, scopes = _arms(seen), _scopes(how, seen)
     rows = _sums(how.meters.rows, seen, (seen.at, how.width), (arms, scopes))
     found = replace(found, rows=rows, sample=sampled(seen, known), vanished=seen.vanished,
                     until=int(seen.at.max(initial=found.until)))
-    if known is None:
+    if known is None or gone is None:
         return found
-    where = arms[known.row], [(name, inside[known.row]) for name, inside in scopes]
-    return replace(found, labels=_sums(how.meters.labels, known, (known.arrived, how.width), where),
-                   cohorts=_sums(how.meters.cohorts, known, (seen.at[known.row], DAY), where),
-                   told=int(known.arrived.max(initial=found.told)), orphans=known.orphans, foreign=known.foreign)
+
+    def counted(joined: Joined) -> tuple[Sums, Sums]:
+        where = arms[joined.row], [(name, inside[joined.row]) for name, inside in scopes]
+        return (_sums(how.meters.labels, joined, (joined.arrived, how.width), where),
+                _sums(how.meters.cohorts, joined, (seen.at[joined.row], DAY), where))
+
+    came, cohorts = map(less, counted(known), counted(gone))
+    return replace(found, labels=came, cohorts=cohorts, told=int(known.arrived.max(initial=found.told)),
+                   orphans=known.orphans)
 
 
 def nothing(how: Counting) -> Tallies:
@@ -127,8 +133,8 @@ def sampled(seen: Served, known: Joined | None = None, most: int = SAMPLED) -> S
     chosen = smallest(seen.hashed, seen.at // DAY, most)
     loss, arrived = np.full(seen.rows, -1, np.int64), np.zeros(seen.rows, np.int64)
     if known is not None:
-        loss[known.row] = np.rint(known.loss * FIXED).astype(np.int64)
-        arrived[known.row] = known.arrived
+        loss[known.row[known.last]] = np.rint(known.loss[known.last] * FIXED).astype(np.int64)
+        arrived[known.row[known.last]] = known.arrived[known.last]
     cells = [*(seen.cells[name][chosen] for name in seen.reference.plan.names), seen.where[chosen]]
     ids = np.array(seen.ids.take(chosen).to_pylist(), np.str_)
     return Sample(ids, seen.at[chosen], np.stack(cells, axis=1), loss[chosen], arrived[chosen])

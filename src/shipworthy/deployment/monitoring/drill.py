@@ -143,7 +143,7 @@ def _features(rows: Rows, drawn: Ints, days: int) -> Ints:
     """The sums of the features of one row in four, of so many drawn windows together."""
     windows = len(drawn) // days
     some = drawn[: windows * days, ::ONE_IN].reshape(windows, -1)
-    return np.stack([np.r_[len(one), 0, rows.joint[one].sum(axis=0, dtype=np.int64)] for one in some])
+    return np.stack([np.r_[len(one), rows.joint[one].sum(axis=0, dtype=np.int64)] for one in some])
 
 
 def _crossings(path: Floats, bar: float) -> list[int]:

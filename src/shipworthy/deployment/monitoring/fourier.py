@@ -20,13 +20,12 @@ from shipworthy.deployment.monitoring.alarm import LARGEST
 FEATURES = 256
 TURN = 2**12  # steps of a full turn
 SCALE = 32_767
-SQUARE = 2**15
 BLOCK = 512
 ONE_IN = 4
 FEWEST_SAMPLED = 200
 ENOUGH = 5_000  # rows from which the covariance is taken
 SURE = 6.9  # the reference's own error is so large once in a thousand: e^(−6.9)
-WIDTH = FEATURES + 2
+WIDTH = FEATURES + 1
 
 _WAVE = np.rint(SCALE * np.cos(2 * np.pi * np.arange(TURN) / TURN)).astype(np.int32)
 
@@ -50,7 +49,7 @@ class Fourier:
         return np.asarray(np.take(_WAVE, np.bitwise_and(turn, TURN - 1, out=turn)))
 
     def sums(self, cells: Ints, group: Ints, groups: int) -> Ints:
-        """By group: how many rows, Σ‖z‖² in units of 2¹⁵, and Σz, (groups, D + 2); rows of group −1 count nowhere."""
+        """By group: how many rows, and the sums of their features, (groups, D + 1); rows of group −1 count nowhere."""
         found = np.zeros((groups, WIDTH), np.int64)
         chosen = np.flatnonzero(group >= 0)
         chosen = chosen[np.argsort(group[chosen], kind="stable")]
@@ -58,10 +57,8 @@ class Fourier:
             rows = chosen[first : first + BLOCK]
             z, at = self.features(cells[rows]), group[rows]
             edges = np.flatnonzero(np.append(True, np.diff(at) != 0))
-            square = np.einsum("ij,ij->i", z.astype(np.int64), z) // SQUARE
             found[at[edges], 0] += np.diff(np.append(edges, len(rows)))
-            found[at[edges], 1] += np.add.reduceat(square, edges)
-            found[at[edges], 2:] += np.add.reduceat(z, edges, axis=0, dtype=np.int64)
+            found[at[edges], 1:] += np.add.reduceat(z, edges, axis=0, dtype=np.int64)
         return found
 
 
@@ -115,13 +112,13 @@ class Before:
         """Log p-value of windows against "no reweighting of the reference by Cohen's w ≤ effect moves the mean so
         far", (w,); 0 is no evidence, NaN with under 200 rows on a side.
 
-        sums: (w, D + 2) as `Fourier.sums`. A reweighting by w moves the mean by at most w·√largest (Cauchy and
+        sums: (w, D + 1) as `Fourier.sums`. A reweighting by w moves the mean by at most w·√largest (Cauchy and
         Schwarz). The reference's own error counts as tolerated too, for one sample meets every window. Means are
         Gaussian; the squared length of one has log mgf ≤ s²V/(1 − 2sλ). Source: Birgé and Massart (1998), lemma 8.
         """
         n = sums[:, 0].astype(np.float64)
         rows = np.maximum(n, 1)
-        away = ((sums[:, 2:] / SCALE / rows[:, None] - self.mean) ** 2).sum(axis=1)
+        away = ((sums[:, 1:] / SCALE / rows[:, None] - self.mean) ** 2).sum(axis=1)
         borne = self._longest(effect**2 * self.largest, max(1, self.rows), SURE)
         variance, largest = self._variance(borne, rows), np.maximum(self.largest, 1e-12) / rows
         over = np.maximum(away - borne - self.spread / rows, 0.0)
@@ -137,13 +134,6 @@ class Before:
         """What the squared distance of a mean exceeds with chance e^(−x) where it is truly `away`."""
         return float(away + self.spread / rows + 2 * np.sqrt(x * self._variance(away, rows))
                      + 2 * x * self.largest / rows)
-
-    def mmd(self, sums: Ints) -> Floats:
-        """The squared distance of the means of windows and reference, without what chance alone gives, (w,)."""
-        n = np.maximum(sums[:, 0].astype(np.float64), 1)
-        mean = sums[:, 2:] / SCALE / n[:, None]
-        own = np.maximum(sums[:, 1] * (SQUARE / SCALE**2) / n - (mean**2).sum(axis=1), 0.0) / n
-        return np.asarray(((mean - self.mean) ** 2).sum(axis=1) - own - self.spread / max(1, self.rows))
 
 
 def before_of(z: Ints | npt.NDArray[np.int32]) -> Before:

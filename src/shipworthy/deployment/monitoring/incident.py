@@ -35,11 +35,36 @@ class Cause(msgspec.Struct, frozen=True):
     weight: float
 
 
+Span = tuple[float, float, float]
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """What came of replaying before and now: whose change, code's, model's or data's, made the loss another.
+
+    sentence: in words; if nothing could be replayed, why not. change: of the mean loss, above 0 is worse, with the ends
+    of its 95 % interval. shares: axis → its part of that, likewise. losses: axes that are new, such as "code+data" →
+    mean loss. before: the champion that was replaced, if it took part. rows: before, now.
+    """
+
+    sentence: str
+    change: Span | None = None
+    shares: dict[str, Span] = {}
+    losses: dict[str, float] = {}
+    before: str = ""
+    rows: tuple[int, int] = (0, 0)
+
+    @property
+    def worse(self) -> bool:
+        """Whether the loss has surely risen."""
+        return self.change is not None and self.change[1] > 0
+
+
 class Incident(msgspec.Struct, frozen=True):
     """One thing that a person must look at. opened, last: UTC times. evidence: M against its threshold, by family.
 
     effects: how far a column moved in its shares of values, Cohen's w. segments: where the traffic or the loss moved
     more than elsewhere. causes: likeliest first. steps: what the owner's runbook says. link: page about the family.
+    replay: whose change a harm is, once for each incident of harm.
     """
 
     id: str
@@ -62,11 +87,17 @@ class Incident(msgspec.Struct, frozen=True):
     causes: tuple[Cause, ...] = ()
     steps: tuple[str, ...] = ()
     link: str = ""
+    replay: Replay | None = None
 
     @property
     def lead(self) -> str:
         """The gravest of its families."""
         return _lead(self.families)
+
+    @property
+    def harms(self) -> bool:
+        """Whether it is about a model that answers worse than it did."""
+        return self.harm == "yes" or bool({"harm", "bias"} & set(self.families))
 
 
 class Alarm(msgspec.Struct, frozen=True):

@@ -151,8 +151,7 @@ class Joined:
 
     log: where they found it. row: (k,) position in the log. arrived: (k,) microseconds. loss: (k,) in [0, 1].
     surprise: (k,) what came true less what was expected, in [−1, 1]. truth: (k,) words or numbers. source: (k,) who
-    said so.
-    orphans: labels without a prediction; foreign: labels of no class that the model knows.
+    said so. last: (k,) whether none that came later corrects it. orphans: labels without a prediction.
     """
 
     log: Served
@@ -162,8 +161,8 @@ class Joined:
     surprise: Floats
     truth: npt.NDArray[np.object_]
     source: npt.NDArray[np.object_]
+    last: npt.NDArray[np.bool_]
     orphans: int
-    foreign: int
 
     def __len__(self) -> int:
         return len(self.row)
@@ -206,24 +205,56 @@ def arrival(labels: Table) -> Ints:
     return micros(labels, "received_at" if "received_at" in labels.schema else "observed_at")
 
 
-def join(log: Served, labels: Table) -> Joined:
-    """Labels joined to the log by prediction id, never by time; a corrected label replaces the earlier one."""
+def join(log: Served, labels: Table) -> tuple[Joined, Joined]:
+    """Labels joined to the log by prediction id, never by time; and those that were taken back, when they were.
+
+    Of several labels of a prediction the one counts that became known last; of such, the last to arrive. One that
+    comes to count takes back the one before it at its own arrival, so sums of what arrived earlier stay as they were,
+    and the outcome is the same in whatever order the labels are given but for those of one microsecond.
+    """
     arrived = arrival(labels)
-    order = np.argsort(arrived, kind="stable")
+    observed = micros(labels, "observed_at") if "observed_at" in labels.schema else arrived
+    order = np.lexsort((observed, arrived))
     at = pc.index_in(pa.array(to_words(labels.column("prediction_id")), pa.string()), value_set=log.ids)
     row = np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.int64)[order]
-    found = order[row >= 0]
-    row, arrived = row[row >= 0], arrived[found]
-    last = {int(r): place for place, r in enumerate(row)}
-    first = np.unique(row, return_index=True)[1]
-    first = first[np.argsort(arrived[first], kind="stable")]
-    label = to_words(labels.column("label"))[found][[last[int(r)] for r in row[first]]]
+    order, row = order[row >= 0], row[row >= 0]
+    label = to_words(labels.column("label"))[order]
     source = (to_words(labels.column("source")) if "source" in labels.schema
-              else np.full(labels.rows, "", object))[found][first]
-    row, arrived = row[first], arrived[first]
+              else np.full(labels.rows, "", object))[order]
+    came, before = _successive(row, observed[order], label)
+    here = came[before >= 0]
+    last = ~np.isin(came, before)
+    orphans = labels.rows - len(order)
+    return (_made(log, (row, arrived[order], label, source), (came, came, last), orphans),
+            _made(log, (row, arrived[order], label, source), (before[before >= 0], here, np.zeros(len(here), bool))))
+
+
+def _successive(row: Ints, observed: Ints, label: npt.NDArray[np.object_]) -> tuple[Ints, Ints]:
+    """The labels that ever counted, in order of arrival, and which each of them replaced; −1 for none.
+
+    row, observed, label: (n,) in order of arrival.
+    """
+    order = np.argsort(row, kind="stable")
+    rank = np.unique(observed, return_inverse=True)[1] + np.unique(row, return_inverse=True)[1] * len(row)
+    won = order[rank[order] == np.maximum.accumulate(rank[order])]
+    same = row[won][1:] == row[won][:-1]
+    won = won[np.append(True, ~same | (label[won][1:] != label[won][:-1]))[: len(won)]]
+    before = np.append(-1, np.where(row[won][1:] == row[won][:-1], won[:-1], -1))[: len(won)]
+    first = np.argsort(won, kind="stable")
+    return won[first], before[first]
+
+
+def _made(
+    log: Served, told: tuple[Ints, Ints, npt.NDArray[np.object_], npt.NDArray[np.object_]],
+    chosen: tuple[Ints, Ints, npt.NDArray[np.bool_]], orphans: int = 0,
+) -> Joined:
+    """Some labels as they are judged. told: row, arrival, label and source. chosen: their places, and of their arrival.
+    """
+    place, when, last = chosen
+    row, arrived, label, source = told[0][place], told[1][when], told[2][place], told[3][place]
     known, loss, surprise = _judge(log, row, label)
     return Joined(log, row[known], arrived[known], loss[known], surprise[known], label[known], source[known],
-                  labels.rows - len(found), int((~known).sum()))
+                  last[known], orphans)
 
 
 def _judge(

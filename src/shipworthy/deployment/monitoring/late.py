@@ -82,8 +82,21 @@ def cohorts(tallies: Tallies) -> tuple[Cohort, ...]:
 def late_labels(grid: Reference, tallies: Tallies, *, tolerance: float = 0.05) -> Finding:
     """Whether labels of wrong answers, or of one outcome, come later than others or never, which hides harm.
 
-    What depends on the wait that way is not cured by weights: only days whose labels are all in can be judged.
+    What depends on the wait that way is not cured by weights: only days whose labels are all in can be judged. Labels
+    without a prediction are told beside it: they are counted once it is.
     """
+    found = _waited(grid, tallies, tolerance)
+    return msgspec.structs.replace(found, sentence=found.sentence + _strays(tallies))
+
+
+def _strays(tallies: Tallies) -> str:
+    """What became of labels that have no prediction, as a sentence; empty where all have theirs."""
+    told = [f"{tallies.orphans:,} with no prediction here yet"] if tallies.orphans else []
+    told += [f"{tallies.lost:,} given up without one"] if tallies.lost else []
+    return f" Labels not counted: {', '.join(told)}." if told else ""
+
+
+def _waited(grid: Reference, tallies: Tallies, tolerance: float) -> Finding:
     labels, days = tallies.cohorts.whole, np.unique(tallies.rows.whole.at // DAY * DAY)
     n, delay = int(labels.total("labels")[0]), labels.total("delay")[:DELAY_CELLS]
     if n < FEWEST:

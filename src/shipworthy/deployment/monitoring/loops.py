@@ -10,16 +10,18 @@ from shipworthy.core.evidence import Finding, Verdict, say
 from shipworthy.core.grid import Reference
 from shipworthy.core.project import Project
 from shipworthy.core.table import Ints
-from shipworthy.core.tallies import Tallies
+from shipworthy.core.tallies import Sums, Tallies
 from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.monitoring.alarm import sequence_width
 from shipworthy.deployment.monitoring.columns import judge_windows
+from shipworthy.deployment.monitoring.windows import GRACE
 from shipworthy.marks import check
 from shipworthy.metrics.loops import loop_gain as gain_of
 
 ROW = "deployment.feedback-loops"
 FEWEST = 100
 RARE = 0.01
+GROWTH = 2**0.5  # rows held back by which columns are compared once more
 IDLE = "The project declares that the answer decides nothing, so labels do not depend on it."
 
 
@@ -83,7 +85,8 @@ def holdback(project: Project, grid: Reference, tallies: Tallies, beside: Tallie
     """Whether labels and rows of the entities held back differ from those of the entities that the model answers.
 
     Who is held back is drawn by a hash, so what differs beyond chance is what our answers do: to which rows get a
-    label, to what comes true, or to who comes back. Compared are those shares, at every look, and the columns.
+    label, to what comes true, or to who comes back. Compared are those shares and the columns; looking often finds no
+    more by chance than looking once.
     """
     if not project.project.decides:
         return say("not-applicable", IDLE)
@@ -99,7 +102,8 @@ def holdback(project: Project, grid: Reference, tallies: Tallies, beside: Tallie
     moved = drifted(grid, beside, tallies)
     worst = max(found, key=lambda one: abs(one.value))
     verdict: Verdict = "fail" if "fail" in verdicts or moved else "unknown" if "unknown" in verdicts else "pass"
-    columns = f"; these columns differ: {', '.join(moved)}" if moved else "; no column differs"
+    columns = f"; these columns differ: {', '.join(moved)}" if moved else (
+        "; columns are compared once a day is over" if moved is None else "; no column differs")
     return say(verdict, f"Of {n:,} rows held back and {rest:,} others: {', '.join(map(str, found))}; at most "
                         f"{limit:.0%} apart is allowed{columns}.",
                value=worst.value, low=worst.low, high=worst.high, limit=limit, n=n,
@@ -122,11 +126,14 @@ def differences(
     plan = [("a label", labels, rows)]
     plan += [(f'the label "{name}"', [int(one[k]) for one in truth], labels)
              for k, name in enumerate(classes) if k]
-    return [_difference(name, hits, of, alpha / len(plan)) for name, hits, of in plan]
+    return [difference(name, hits, of, alpha / len(plan)) for name, hits, of in plan]
 
 
-def _difference(name: str, hits: list[int], rows: list[int], alpha: float) -> Difference:
-    """Source: the difference of two means by the sequence of `alarm.sequence_width`, its variance that of both."""
+def difference(name: str, hits: list[int], rows: list[int], alpha: float) -> Difference:
+    """A share of some rows less that of others, hits of rows held back and not, and the ends that hold at every look.
+
+    Source: the difference of two means by the sequence of `alarm.sequence_width`, its variance that of both.
+    """
     total, share = sum(rows), [(hit + 0.5) / (n + 1) for hit, n in zip(hits, rows, strict=True)]
     variance = total * sum(p * (1 - p) / n for p, n in zip(share, rows, strict=True))
     half = float(sequence_width(np.asarray(total, np.float64), np.asarray(variance), alpha=alpha))
@@ -134,13 +141,39 @@ def _difference(name: str, hits: list[int], rows: list[int], alpha: float) -> Di
     return Difference(name, one, other, one - other - half, one - other + half)
 
 
-def drifted(grid: Reference, held: Tallies, rest: Tallies) -> list[str]:
-    """The columns whose values are not shared alike by the rows held back and the rest, beyond Cohen's w of 0.1."""
+def drifted(grid: Reference, held: Tallies, rest: Tallies) -> list[str] | None:
+    """The columns whose values are not shared alike by the rows held back and the rest, beyond Cohen's w of 0.1.
+
+    They are compared whenever so many more rows were held back, the j-th time at 1 / (j (j + 1)) of the level: by all
+    looks together a column is named by chance at most once in a hundred. None before the first time.
+    Source: Darling and Robbins (1967); Howard, Ramdas, McAuliffe and Sekhon (2021), stitching over geometric epochs.
+    """
+    number, end = epoch(held.rows.whole, min(held.until, rest.until))
+    if not number:
+        return None
+    held, rest = (replace(one, rows=one.rows.whole.between(until=end)) for one in (held, rest))
     names = grid.plan.names
     counts = [{name: one.rows.whole.total(f"column {name}") for name in names} for one in (held, rest)]
     among = replace(grid, grid=replace(grid.grid, columns=counts[1], rows=int(rest.rows.whole.total("rows")[0])))
     p = judge_windows(among, {name: one[None] for name, one in counts[0].items()}).p[0]
-    return [name for name, each in zip(names, p, strict=True) if each <= RARE / len(names)]
+    bar = RARE / len(names) / (number * (number + 1))
+    return [name for name, each in zip(names, p, strict=True) if each <= bar]
+
+
+def epoch(rows: Sums, until: int) -> tuple[int, int]:
+    """Which comparison of rows held back is the newest that is due, from 1, and up to when rows belong to it.
+
+    (0, 0) before the first, at FEWEST. It depends on how many rows came in buckets that are over, so that what
+    the rows hold has no say in when they are compared. rows: of no segment. until: last microsecond that is known.
+    """
+    over = rows.where(rows.at + rows.width <= until - GRACE)
+    so_far = np.cumsum(over.of("rows")[:, 0])
+    reached = np.flatnonzero(so_far >= FEWEST)
+    if not reached.size:
+        return 0, 0
+    steps = np.floor(np.log(so_far[reached] / FEWEST) / np.log(GROWTH)).astype(np.int64)
+    first = reached[np.searchsorted(steps, steps[-1])]
+    return int(steps[-1]) + 1, int(over.at[first] + over.width[first])
 
 
 def apart(tallies: Tallies) -> tuple[Tallies, Tallies]:

@@ -14,7 +14,7 @@ from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.alerts.heed import heeded
 from shipworthy.deployment.integration.releases.history import Home, can_sign, record
-from shipworthy.deployment.monitoring.incident import Incident
+from shipworthy.deployment.monitoring.incident import Incident, Replay
 from shipworthy.deployment.monitoring.watch import State, Watched
 from shipworthy.errors import Misuse, StoreError
 from shipworthy.store.files import lock, read_bytes, write_bytes
@@ -24,11 +24,12 @@ MILD = ("not-applicable", "pass", "attested", "unknown", "fail")  # of the findi
 
 
 def remembered(
-    store: Home, release: str, look: Callable[[State], Watched], *, project: Project | None = None
+    store: Home, release: str, look: Callable[[State], Watched], *, project: Project | None = None,
+    why: Callable[[Watched], Replay] | None = None,
 ) -> Watched:
     """What a look finds that goes on from the last look at this release; its state is on the disk when this returns.
 
-    project: whose sinks are told; without one nobody is.
+    project: whose sinks are told; without one nobody is. why: replays whose change a harm is, when one opens.
 
     Two at once take turns, so that nothing is counted twice; a killed look is as if it never was. Every page is put on
     record, but not in a copy that has no key to sign the ledger. Raises StoreError when the memory cannot be read or
@@ -38,15 +39,25 @@ def remembered(
         before = recalled(path)
         watched = look(before)
         if project is not None:
-            watched = heeded(store, release, project, before.incident, watched)
+            watched = heeded(store, project, before.incident, watched, release=release, why=why)
         for page in watched.incidents if can_sign(store) else ():
             record(store, actor="watch", role="monitor", action="page", why=page.sentence,
                    subject={"release": release, "incident": page.id}, evidence=digest(watched.findings))
+        for name, replay in _replayed(before.incident, watched).items() if can_sign(store) else ():
+            record(store, actor="watch", role="monitor", action="replay", why=replay.sentence,
+                   subject={"release": release, "incident": name}, evidence=digest(replay))
         order = sorted(watched.findings, key=lambda finding: MILD.index(finding.verdict))
         said = {finding.row: f"the last watch: {finding.verdict}: {finding.sentence}" for finding in order}
         watched = replace(watched, state=msgspec.structs.replace(watched.state, told=said))
         _keep(path, watched.state)
     return watched
+
+
+def _replayed(before: Incident | None, watched: Watched) -> dict[str, Replay]:
+    """What was replayed in this look, by incident."""
+    known = {before.id: before.replay} if before is not None else {}
+    found = {one.id: one.replay for one in (*watched.incidents, watched.incident) if one is not None and one.replay}
+    return {name: replay for name, replay in found.items() if replay != known.get(name)}
 
 
 def last_said(store: Home, release: Release) -> dict[str, str]:

@@ -109,8 +109,8 @@ class State(msgspec.Struct, frozen=True):
 class Watched:
     """What watching found. incidents: those opened in this look, each to be sent once. rows: of the log.
 
-    silenced: whether all alarms of the open incident are silenced now. figures: of the user's meters. grid, tallies:
-    what was judged.
+    silenced: whether all alarms of the open incident are silenced now. figures: of the user's meters. note: what to
+    know of the counts, empty for nothing. grid, tallies: what was judged.
     """
 
     findings: tuple[Finding, ...]
@@ -120,6 +120,7 @@ class Watched:
     rows: int = 0
     silenced: bool = False
     figures: tuple[Figure, ...] = ()
+    note: str = ""
     grid: Reference | None = field(default=None, repr=False, compare=False)
     tallies: Tallies | None = field(default=None, repr=False, compare=False)
 

@@ -7,7 +7,7 @@ threshold; data are the rows, as they arrived, with what came true. Shares add u
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import factorial, isfinite, sqrt
 from typing import NamedTuple
@@ -27,6 +27,8 @@ from shipworthy.metrics.losses import row_losses
 Mix = frozenset[str]
 Step = tuple[float, Mix, Mix]
 MIXES = tuple(frozenset(names) for size in range(4) for names in combinations(AXES, size))
+NONE, DATA, RELEASE, ALL = (frozenset[str](), frozenset({"data"}), frozenset({"code", "model"}), frozenset(AXES))
+TOGETHER = "code and model"
 FEWEST = 30
 SURE = 1.959964
 
@@ -43,7 +45,8 @@ class Share(NamedTuple):
 class AxisShares:
     """A change of the mean loss, above 0 is worse, and the share of each axis; None where a mix cannot run.
 
-    losses: axes that are new → mean loss. why: mix → why it cannot run. rows: old, new.
+    losses: axes that are new → mean loss. why: mix → why it cannot run. rows: old, new. together: the share of code and
+    model as one, where they cannot be parted but their data can.
     """
 
     change: Share | None
@@ -51,14 +54,39 @@ class AxisShares:
     losses: Mapping[Mix, float]
     why: Mapping[Mix, str]
     rows: tuple[int, int] = (0, 0)
+    together: Share | None = None
+
+    @property
+    def known(self) -> dict[str, Share]:
+        """What each axis made of the change, as far as it is known, code and model as one if they cannot be parted."""
+        told = {axis: share for axis, share in self.shares.items() if share}
+        return {TOGETHER: self.together, **told} if self.together else told
+
+    def served_otherwise(self, more: Floats) -> AxisShares:
+        """The shares where what was served is not what the new release answers when it is replayed.
+
+        more: (n,) the loss of each new row as served less the replayed one: it is the code's, that of serving. Its
+        interval is added to the code's end by end, which is never too narrow.
+        """
+        if self.change is None or not np.any(more):
+            return self
+        half = SURE * sqrt(float(more.var(ddof=1)) / len(more))
+        extra = Share(float(more.mean()), float(more.mean()) - half, float(more.mean()) + half)
+        code = self.shares.get("code")
+        return replace(self, change=_added(self.change, extra), together=self.together and _added(self.together, extra),
+                       shares={**self.shares, "code": code and _added(code, extra)})
+
+
+def _added(one: Share, other: Share) -> Share:
+    return Share(*(left + right for left, right in zip(one, other, strict=True)))
 
 
 def shares(value: Callable[[Mix], Floats | float], *, paired: bool = False) -> AxisShares:
     """The Shapley shares of code, model and data in what changed between no axis new and all of them new.
 
     value: of a mix, named by its new axes: the losses of rows, (n,), the same rows wherever the data are the same, or
-    one figure without an interval. A ShipworthyError of a mix leaves the shares that need it unknown. paired: old and
-    new data are the same rows; else they are independent.
+    one figure without an interval. A ShipworthyError of a mix leaves the shares that need it unknown; where code and
+    model only run together, they share as one. paired: old and new data are the same rows; else they are independent.
     Source: Shapley (1953), φᵢ = Σ_S |S|!(2−|S|)!/3!·[v(S∪i) − v(S)].
     """
     found: dict[Mix, Floats] = {}
@@ -69,9 +97,13 @@ def shares(value: Callable[[Mix], Floats | float], *, paired: bool = False) -> A
         except ShipworthyError as error:
             why[mix] = f"{error.problem}: {error.where}" if error.where else error.problem
     told = {axis: _sum(found, _steps(axis), paired) for axis in AXES}
-    sizes = [len(found[mix]) if mix in found else 0 for mix in (MIXES[0], MIXES[-1])]
-    return AxisShares(_sum(found, [(1.0, MIXES[-1], MIXES[0])], paired), told,
-                      {mix: float(each.mean()) for mix, each in found.items()}, why, (sizes[0], sizes[1]))
+    together = None
+    if not any(told.values()):
+        together = _sum(found, [(0.5, RELEASE, NONE), (0.5, ALL, DATA)], paired)
+        told["data"] = _sum(found, [(0.5, DATA, NONE), (0.5, ALL, RELEASE)], paired)
+    sizes = [len(found[mix]) if mix in found else 0 for mix in (NONE, ALL)]
+    return AxisShares(_sum(found, [(1.0, ALL, NONE)], paired), told,
+                      {mix: float(each.mean()) for mix, each in found.items()}, why, (sizes[0], sizes[1]), together)
 
 
 def _steps(axis: str) -> list[Step]:
@@ -116,9 +148,10 @@ class Side(NamedTuple):
                 "model": digest([self.model.program.digest, _levels(self.model), sheet.threshold, sheet.classes])}
 
 
-def replayed(old: Side, new: Side) -> AxisShares:
+def replayed(old: Side, new: Side, *, ready: Callable[[], None] = lambda: None) -> AxisShares:
     """Whose change made the loss another: log loss, or squared error, of rows that neither model learnt from.
 
+    ready: called before each mix is scored; a ShipworthyError of it is why that mix does not run.
     Raises Misuse for models that answer different questions, BadData under 30 rows of a side.
     """
     if (old.model.task, old.model.classes, old.model.sheet.target) != (
@@ -133,6 +166,7 @@ def replayed(old: Side, new: Side) -> AxisShares:
         code, model, data = (axis in mix and not same[axis] for axis in AXES)
         key = (code, model, data)
         if key not in kept:
+            ready()
             made = mixed(new.model if code else old.model, new.model if model else old.model)
             table = rows[data]
             kept[key] = row_losses(made.score(table), made.truth(table), made.task)
@@ -181,17 +215,15 @@ def judged(found: AxisShares) -> Finding:
     if found.change is None:
         return say("unknown", f"Old and new cannot be compared: {next(iter(found.why.values()))}.", n=n)
     change = found.change
-    parts = ", ".join(f"{axis} {share.value:+.4f} ({share.low:+.4f} to {share.high:+.4f})" if share else
-                      f"{axis} unknown" for axis, share in found.shares.items())
+    known = found.known
+    parts = ", ".join(f"{axis} {known[axis].value:+.4f} ({known[axis].low:+.4f} to {known[axis].high:+.4f})"
+                      if axis in known else f"{axis} unknown" for axis in (known if found.together else found.shares))
     span = f"the loss changed by {change.value:+.4f} (95 % interval {change.low:+.4f} to {change.high:+.4f}): {parts}"
     lacking = f"; {len(found.why)} of 8 mixes cannot run: {next(iter(found.why.values()))}" if found.why else ""
     facts = {"value": change.value, "low": change.low, "high": change.high, "limit": 0.0, "n": n, "chart": {
-        "kind": "bars", "name": [axis for axis, share in found.shares.items() if share],
-        "value": [share.value for share in found.shares.values() if share],
-        "low": [share.low for share in found.shares.values() if share],
-        "high": [share.high for share in found.shares.values() if share]}}
+        "kind": "bars", "name": list(known), "value": [share.value for share in known.values()],
+        "low": [share.low for share in known.values()], "high": [share.high for share in known.values()]}}
     if change.low > 0:
-        known = {axis: share for axis, share in found.shares.items() if share}
         first = max(known, key=lambda axis: known[axis].value) if known else ""
         return say("fail", f"It got worse{f', most through the {first}' if first else ''}: {span}{lacking}.", **facts,
                    remedy=REMEDIES.get(first, "let both codes make the same inputs, and compare again"))
@@ -200,6 +232,7 @@ def judged(found: AxisShares) -> Finding:
                f"{'It did not get worse' if verdict == 'pass' else 'It may have got worse'}: {span}{lacking}.", **facts)
 
 
-REMEDIES = {"code": "look at what changed in cleaning and encoders, or: shipworthy rollback",
+REMEDIES = {TOGETHER: "shipworthy rollback, or search again: shipworthy run",
+            "code": "look at what changed in cleaning and encoders, or: shipworthy rollback",
             "model": "shipworthy rollback, or search again: shipworthy run",
             "data": "shipworthy watch names the columns; renew with the newest labels: shipworthy renew"}

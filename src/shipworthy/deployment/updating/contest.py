@@ -64,8 +64,9 @@ def contest(
 
     champion: (n,) losses of no update on the newest rows, oldest first. candidates: name → (n,), by rising cost. last:
     (m,) losses of "as last time" on the last m of these rows. of: how many candidates there are in all, where some are
-    still to come. apart: from how many rows on two no longer depend on each other. Each must beat whoever leads so far, at a level of alpha shared by all; the intervals are those of
-    means of consecutive rows, which bear rows that depend on their neighbours. Source: Schmeiser (1982), batch means;
+    still to come. apart: from how many rows on two no longer depend on each other. Each must beat whoever leads so far,
+    at a level of alpha shared by all; the intervals are those of means of consecutive rows, which bear rows that depend
+    on their neighbours. Source: Schmeiser (1982), batch means;
     Bonferroni (1936).
     """
     n, m = len(champion), len(last)
@@ -118,7 +119,8 @@ def compare(
     """Whether the challenger beats the champion, row by row, and the rule "as last time", on the newest labelled rows.
 
     tail: rows that neither has learnt from, oldest first. before: the rows just before them, from which "as last time"
-    takes its shares; lag: how many rows ago the last known outcome lies; apart: as in `contest`. Loss: log loss, or squared error.
+    takes its shares; lag: how many rows ago the last known outcome lies; apart: as in `contest`. Loss: log loss, or
+    squared error.
     """
     n = tail.rows
     if n < FEWEST_TAIL:

@@ -95,7 +95,8 @@ def next_training(
     """What the challenger learns from, and the newest labelled rows on which it must win.
 
     The newest share `tail` of `fresh` is kept back; the rest follows the rows of `table`. fresh: oldest first. weight:
-    column by which the rows of `table` weigh, 1 at the mean; without it, where those of `fresh` weigh unequally, 1 each.
+    column by which the rows of `table` weigh, 1 at the mean; without it, where those of `fresh` weigh unequally, they
+    weigh 1 each.
     """
     if WEIGHT in fresh.schema and WEIGHT not in table.schema and fresh.rows:
         if weight in table.schema.names:

@@ -33,10 +33,13 @@ def finish(candidate: Candidate, parts: Parts, project: Project) -> Model:
     return _tuned(candidate.model, candidate.scores, candidate.model.truth(parts.tune), paid)
 
 
-def finished(model: Model, rows: Table, project: Project) -> Model:
-    """A model without calibration, finished on these rows as `finish` does it on the tune part."""
+def finished(model: Model, rows: Table, project: Project, scores: Floats | None = None) -> Model:
+    """A model without calibration, finished on these rows as `finish` does it on the tune part.
+
+    scores: of these rows instead of its own: of one that has learnt from them, those that it gave before.
+    """
     paid = None if project.value is None else amounts(project.value, rows)
-    return _tuned(model, model.score(rows), model.truth(rows), paid)
+    return _tuned(model, model.score(rows) if scores is None else scores, model.truth(rows), paid)
 
 
 def finish_private(model: Model, spent: Spent, project: Project) -> Model:

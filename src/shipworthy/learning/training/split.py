@@ -46,17 +46,6 @@ def parts(table: Table, rows: Split) -> Parts:
     return Parts(table.take(rows.learn), table.take(rows.tune), table.take(rows.holdout))
 
 
-def present(table: Table, rows: Split, project: Project) -> Table:
-    """The rows to learn from that newer batches will be like: of the newest share where the split names one, else all.
-
-    A split in time keeps the older ones: how its months differ is what a batch may differ by.
-    """
-    rule = project.split
-    if rule.kind == "time" or rule.newest == 1:
-        return table.take(rows.learn)
-    return table.take(rows.learn[rows.learn >= round(table.rows * (1 - rule.newest))])
-
-
 def _two_classes(table: Table, project: Project) -> None:
     values = table.column(project.data.target).drop_null().unique()
     if len(values) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from shipworthy.core.case import Steps
 from shipworthy.core.drawn import draw
 from shipworthy.core.evidence import Finding, Verdict, say, settled
-from shipworthy.core.found import Contract, Rule
+from shipworthy.core.found import Breach, Contract, Rule
 from shipworthy.core.learned import Parts
 from shipworthy.core.model import Model
 from shipworthy.core.table import Ints, Table
@@ -24,10 +25,7 @@ LEAST = 100
 ROWS = 1_000
 ASKED = 3
 CUT = "last 30 % cut off"
-ELSE = {
-    "fail": "or accept less: [checks.mutation-score] limit",
-    "unknown": "or try more batches: [checks.mutation-score] runs, clean",
-}
+QUIET = "the holdout differs there from the rows learnt from: see whether it should; set_aside what may differ"
 RANGES = "declare the possible values: [data.limits] {columns}"
 LEVELS = "levels of {columns} are too many or too rare to tell: group them at the source, or set_aside"
 ROWS_OF = "name what tells rows apart: [data] identifiers or time"
@@ -72,11 +70,12 @@ def mutation_score(
     told = {name: [one.caught for place, one in enumerate(found) if (name, place) not in same]
             for name, found in struck.items()}
     kept: dict[Any, Any] = {}
+    cries: list[str] = []
     false, clean = _alarms(
-        lambda: bool(steps.validate(contract, draw(pool, _places(pool, random), kept))), clean, alarms)
+        lambda: _cry(steps.validate(contract, draw(pool, _places(pool, random), kept)), cries), clean, alarms)
     escaped = {name: [one for place, one in enumerate(found) if not one.caught and (name, place) not in same]
                for name, found in struck.items()}
-    return _say({name: hits for name, hits in told.items() if hits}, false, clean, len(same), limit=limit,
+    return _say({name: hits for name, hits in told.items() if hits}, (false, clean, cries), len(same), limit=limit,
                 alarms=alarms, remedy=_remedy(escaped), where=_where(escaped))
 
 
@@ -98,6 +97,12 @@ def _remedy(escaped: dict[str, list[_Strike]]) -> str:
     return "; ".join(f"against {' and '.join(names)}: "
                      + text.format(columns=", ".join(columns[:5]) or "the columns concerned")
                      for text, (names, columns) in said.items())
+
+
+def _cry(breaches: tuple[Breach, ...], cries: list[str]) -> bool:
+    """Whether a clean batch is cried over; the rules that it breaks are noted."""
+    cries += [f"{one.rule.kind} of {one.rule.column}" if one.rule.column else one.rule.kind for one in breaches]
+    return bool(breaches)
 
 
 def _alarms(cries: Callable[[], bool], clean: int, limit: float) -> tuple[int, int]:
@@ -167,8 +172,9 @@ class _Strike(NamedTuple):
     caught: bool
 
 
-def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limit: float, alarms: float,
+def _say(told: dict[str, list[bool]], heard: tuple[int, int, list[str]], same: int, *, limit: float, alarms: float,
          remedy: str, where: dict[str, list[str]]) -> Finding:
+    false, clean, cries = heard
     caught, tried = sum(sum(hits) for hits in told.values()), sum(len(hits) for hits in told.values())
     low, high = clopper_pearson(caught, tried)
     least, noise = clopper_pearson(false, clean)
@@ -177,7 +183,9 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
     both = (settled(caught / tried, limit=limit, low=low, high=high, at_most=False, chance=True),
             settled(false / clean, limit=alarms, low=least, high=noise, at_most=True, chance=True))
     verdict: Verdict = "fail" if "fail" in both else "unknown" if "unknown" in both else "pass"
-    tail = "".join((f" {same} more that changed nothing visible are left out." if same else "",
+    loud = [name for name, _ in Counter(cries).most_common(3)] if both[1] != "pass" else []
+    tail = "".join((f" Clean batches break {', '.join(loud)}." if loud else "",
+                    f" {same} more that changed nothing visible are left out." if same else "",
                     f" Never caught: {', '.join(zeros)}." if zeros else "",
                     f" Partly caught: {', '.join(weak)}." if weak else ""))
     ends = [clopper_pearson(sum(hits), len(hits)) for hits in told.values()]
@@ -186,13 +194,9 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
         f"The contract catches {caught} of {tried} broken batches, at the least {low:.1%} ({limit:.0%} is "
         f"asked), and alarms on {false} of {clean} clean ones, at the most {noise:.1%} ({alarms:.0%} is allowed)."
         f"{' More runs would settle it.' if verdict == 'unknown' else ''}{tail}",
-        value=caught / tried,
-        low=low,
-        high=high,
-        limit=limit,
-        n=tried,
-        counterexample={"never caught": zeros, "clean batches with an alarm": false, "equivalent": same,
-                        "escaped": where},
+        value=caught / tried, low=low, high=high, limit=limit, n=tried,
+        counterexample={"never caught": zeros, "clean batches with an alarm": false, "alarms": dict(Counter(cries)),
+                        "equivalent": same, "escaped": where},
         chart={
             "kind": "bars",
             "name": list(told),
@@ -201,8 +205,17 @@ def _say(told: dict[str, list[bool]], false: int, clean: int, same: int, *, limi
             "high": [end[1] for end in ends],
             "limit": [limit] * len(told),
         },
-        remedy="" if verdict == "pass" else "; ".join(filter(None, (remedy, ELSE[verdict]))),
+        remedy="; ".join(filter(None, (remedy if both[0] != "pass" else "", QUIET if loud else "",
+                                       _accept(verdict, both)))).removeprefix("or "),
     )
+
+
+def _accept(verdict: Verdict, both: tuple[Verdict, Verdict]) -> str:
+    """What ends the question otherwise: the settings that it hangs on."""
+    if verdict == "unknown":
+        return "or try more batches: [checks.mutation-score] runs, clean"
+    names = [name for name, one in zip(("limit", "alarms"), both, strict=True) if one == "fail"]
+    return f"or accept it: [checks.mutation-score] {', '.join(names)}" if names else ""
 
 
 def _batch(pool: Table, random: np.random.Generator) -> Table:

@@ -23,8 +23,10 @@ from shipworthy.deployment.integration.erasure.erase import erase
 from shipworthy.deployment.integration.erasure.expire import forget, retention
 from shipworthy.deployment.integration.erasure.subjects import admitted, remembered, wanted
 from shipworthy.deployment.integration.log.answers import Heading, ServedRow
-from shipworthy.deployment.integration.log.labels import Label
+from shipworthy.deployment.integration.log.counts import COUNTS, read_counts
+from shipworthy.deployment.integration.log.labels import Label, LabelLog
 from shipworthy.deployment.integration.log.log import Log
+from shipworthy.deployment.integration.log.tally import tally
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.integration.releases.shelf import remove
 from shipworthy.deployment.integration.serving.record import Field
@@ -105,6 +107,21 @@ def test_a_release_that_learnt_from_people_goes_with_their_rows_answers_labels_a
     assert done.caches > 0
     assert search(place.folder, [IDS[3]]).hits == ()
     assert len(search(place.folder, [IDS[4]]).hits) > 0
+
+
+def test_labels_that_wait_for_their_prediction_go_too(place: Workspace) -> None:
+    now, counts = datetime.now(UTC), place.store.home / COUNTS
+    log = LabelLog(place.log)
+    micros = int(now.timestamp() * 1e6)
+    log.keep([Label(one, "yes", now) for one in ("0190-c", "0190-d")])
+    log.keep([Label("", "yes", now, entity=(("person", one),), until=micros) for one in (IDS[3], IDS[4])])
+    log.close()
+    tally(place.log, counts, {}.get, place.store.tables)
+    assert len(read_counts(counts).waiting) == 4
+    assert erase(place, [IDS[3], "0190-c"], by="ann", why="a request").done
+    left = read_counts(counts).waiting
+    assert (left.direct["prediction_id"].to_pylist(), len(left.named)) == (["0190-d"], 1)
+    assert search(place.folder, [IDS[3], "0190-c"]).hits == ()
 
 
 def test_what_answers_waits_until_another_took_its_place(place: Workspace) -> None:

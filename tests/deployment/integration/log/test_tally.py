@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -239,7 +241,7 @@ def test_rolling_up_loses_no_count(tmp_path: Path) -> None:
     assert set(after.rows.width) == {DAY}
     assert len(read_counts(tmp_path / "a").book.parts) == 1  # and no sample of so long ago
     assert after.rows.whole.total("rows").tolist() == [before[0] + 2, 0]
-    assert after.since(AT + DAY).rows.whole.total("rows")[0] == 3
+    assert after.rows.between(AT + DAY).whole.total("rows")[0] == 3
     log.close()
 
 
@@ -255,6 +257,28 @@ def test_what_was_counted_by_another_plan_is_counted_anew(tmp_path: Path) -> Non
     log.close()
 
 
+def test_rows_that_expired_before_all_was_counted_anew_are_told(tmp_path: Path) -> None:
+    store, folder, state = open_store(tmp_path), tmp_path / "log", tmp_path / "a"
+    log, now = log_of(folder), AT + 9 * DAY
+    for day in (0, 2, 2):
+        log.served(block(np.random.default_rng(day), AT + day * DAY, 3))
+    log.close()
+    drain(folder, store.tables)
+    others = [Counter(MODEL, counting(HOW.how.reference, segments=names)) for names in (("ward",), (), ("smoker",))]
+    told = []
+    for turn, other in enumerate(others):
+        tally(folder, state, {RELEASE: other}.get, store.tables, now=now)
+        told.append(read_counts(state).told_anew(RELEASE))
+        if turn == 1:  # the first day expires
+            name = next(name for name in store.tables.names() if name.startswith("served"))
+            old = store.tables.read(name)["at"]
+            store.tables.remove(name, "at", old.filter(pc.less(old, pa.scalar(AT + DAY, old.type))).unique())
+    assert told == ["", "", "counted anew on 2023-11-23, for meters or segments had changed; rows before 2023-11-16 "
+                    "had expired"]
+    tally(folder, state, {RELEASE: others[0]}.get, store.tables, now=now)
+    assert read_counts(state).told_anew(RELEASE) == told[2]  # they are still gone
+
+
 def test_a_spoilt_folder_is_told_and_a_new_one_is_empty(tmp_path: Path) -> None:
     assert read_counts(tmp_path / "new").releases == ()
     assert len(seen(tmp_path / "new").rows) == 0
@@ -265,7 +289,7 @@ def test_a_spoilt_folder_is_told_and_a_new_one_is_empty(tmp_path: Path) -> None:
         read_counts(tmp_path)
 
 
-def made(folder: Path) -> Path:
+def fresh(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
@@ -314,6 +338,29 @@ def test_rows_that_are_erased_leave_the_sample(tmp_path: Path) -> None:
     log.close()
 
 
+def test_labels_that_come_after_somebody_was_erased_are_counted(tmp_path: Path) -> None:
+    made, now = block(np.random.default_rng(0), now_us() - 3 * DAY, 40, arm="champion"), now_us()
+
+    def counted(name: str, gone: list[str]) -> Tallies:
+        store = open_store(fresh(tmp_path / name))
+        folder, state = store.home / "log", tmp_path / name / "counts"
+        for ids, label, observed in ((made.ids[:20], "yes", now - DAY), (made.ids[1:30], "no", now - DAY + 1)):
+            log = log_of(folder)
+            if label == "yes":
+                log.served(made)
+            log.labelled(told(ids, label, observed))
+            log.close()
+            drain(folder, store.tables)
+            assert tally(folder, state, RELEASES, store.tables).labels == len(ids)
+            for table in store.tables.names():
+                store.tables.remove(table, "prediction_id", pa.chunked_array([gone], pa.string()))
+        return seen(state)
+
+    whole, rest = counted("whole", []), counted("rest", made.ids[:1])
+    assert rest.labels.whole.total("outcomes").sum() > 15
+    assert rest.labels.whole.cells.tolist() == whole.labels.whole.cells.tolist()
+
+
 CHILD = """
 import json, sys
 from pathlib import Path
@@ -336,7 +383,7 @@ def test_a_tally_that_is_killed_at_any_moment_counts_every_row_once(
     make_release: Callable[..., Release], tmp_path: Path
 ) -> None:
     release = make_release(more=reference(MODEL, EDGES, patients(200, seed=3)).files())
-    how, store = counter(release, parse(PROJECT)), open_store(made(tmp_path / "home"))
+    how, store = counter(release, parse(PROJECT)), open_store(fresh(tmp_path / "home"))
     assert how
     random, log = np.random.default_rng(0), log_of(tmp_path / "log", release.id)
     for number in range(400):

@@ -275,7 +275,7 @@ def test_where_nothing_is_in_production_nothing_starts(folder: Path, capsys: pyt
     with pytest.raises(SystemExit) as stop:
         main([str(folder)])
     assert stop.value.code == 2
-    assert "hint: shipworthy promote first" in capsys.readouterr().err
+    assert "hint: shipworthy promote --by YOU --why REASON" in capsys.readouterr().err
 
 
 def test_an_address_that_is_taken_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def erase(
 
 
 def _tables(place: Workspace, ids: Collection[str], names: Sequence[str], unpin: Collection[str]) -> dict[str, Gone]:
-    """What was deleted by table; labels and sampled rows go with the predictions that they are of."""
+    """What was deleted by table; labels, also those that wait, and sampled rows go with the predictions they are of."""
     tables = place.store.tables
     every = tables.names()
     asked = tuple(dict.fromkeys((*names, *OWN)))
@@ -114,7 +114,7 @@ def _tables(place: Workspace, ids: Collection[str], names: Sequence[str], unpin:
     for name in sorted(every, key=lambda one: one.startswith(("labels", ENTITY_TABLE))):
         words = more | _entities(place, name, ids, names)
         found[name] = erase_rows(tables, name, words, asked, also="prediction_id", unpin=unpin)
-        more |= set(found[name].others)
+        more |= (set(found[name].others) | words) - {""}  # labels by entity name no prediction
     forget(place.store.home / COUNTS, more)
     return found
 

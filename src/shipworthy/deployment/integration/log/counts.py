@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ import numpy as np
 from shipworthy.core.canon import canonical
 from shipworthy.core.clock import DAY, HOUR, MINUTE
 from shipworthy.core.tallies import FULL, Sample, Sums, Tallies, add, add_samples, add_sums, keys_of, no_sums, sums
+from shipworthy.deployment.integration.log.waiting import Waiting, no_waiting, read_waiting
 from shipworthy.errors import StoreError
 from shipworthy.store.files import lock, write_bytes
 
@@ -35,7 +37,7 @@ NEXT = {"minute": "hour", "hour": "day"}
 SAMPLE_DAYS = 60
 COUNTS = "counts"  # the folder of a project's counts, in its `.shipworthy`
 BOOK, LOCK = "tally.json", "tally.lock"
-FORMAT = 2
+FORMAT = 3
 WAIT_SECONDS = 60.0
 Part = Sums | Sample
 
@@ -60,7 +62,8 @@ class Book(msgspec.Struct, frozen=True):
     """What was counted. places: segment → the place up to which it was. tables: table → version that was looked at.
 
     plans: release → digest of what is counted of it. unknown: releases of which nothing could be counted. until:
-    microseconds up to which all was counted.
+    microseconds up to which all was counted. waiting: the file of the labels that wait; lost: how many were given up.
+    anew: release → when it was last counted anew, and the first row that had been counted before, in microseconds.
     """
 
     places: dict[str, int] = {}
@@ -69,18 +72,27 @@ class Book(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...] = ()
     until: int = -FULL
     parts: tuple[Entry, ...] = ()
+    waiting: str = ""
+    lost: int = 0
+    anew: dict[str, tuple[int, int]] = {}
     format: int = FORMAT
 
 
 @dataclass
 class Change:
-    """What is to be added at once; as in `Book`, and tallies by release."""
+    """What is to be added at once; as in `Book`, and tallies by release.
+
+    labels: whether what the sample knows of these rows replaces what was known of them.
+    """
 
     places: dict[str, int] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     plans: dict[str, str] = field(default_factory=dict)
     found: dict[str, Tallies] = field(default_factory=dict)
     rows: int = 0
+    labels: bool = False
+    waiting: Waiting | None = None
+    lost: int = 0
 
     def add(self, release: str, more: Tallies) -> None:
         self.found[release] = add(self.found[release], more) if release in self.found else more
@@ -116,7 +128,27 @@ class Counts:
                 summed[spot.kind].append(part.between(since) if spot.kind == "rows" else part)
         rows, labels, cohorts = (_merged(getattr(nothing, kind), summed[kind], width) for kind in SUMMED)
         return replace(nothing, rows=rows, labels=labels, cohorts=cohorts, sample=sample, until=self.book.until,
-                       told=self.book.until)
+                       told=self.book.until, orphans=len(self.waiting.orphans), lost=self.book.lost)
+
+    def first(self, release: str) -> int:
+        """The first bucket with rows of a release, in microseconds; that of never where there are none."""
+        spots = [entry for entry in self.book.parts if entry.spot.release == release and entry.spot.kind == "rows"]
+        parts = [read_part(self.folder, min(spots, key=_begin).file)] if spots else []
+        return min((int(part.at.min()) for part in parts if len(part)), default=FULL)
+
+    def told_anew(self, release: str) -> str:
+        """When a release was counted anew, and which rows had expired by then; empty where nothing was lost by it."""
+        when, before = self.book.anew.get(release, (0, FULL))
+        first = min(self.first(release), when) // DAY
+        if first <= before // DAY:
+            return ""
+        days = [datetime.fromtimestamp(at * DAY / 1e6, UTC).date() for at in (when // DAY, first)]
+        return f"counted anew on {days[0]}, for meters or segments had changed; rows before {days[1]} had expired"
+
+    @property
+    def waiting(self) -> Waiting:
+        """The labels that came before their prediction. Raises StoreError when they cannot be read."""
+        return kept_waiting(self.folder, self.book)
 
 
 def read_counts(folder: Path) -> Counts:
@@ -154,9 +186,9 @@ def write_change(folder: Path, book: Book, change: Change, now: int) -> Book:
         for kind in SUMMED:
             _into(touched, (release, kind, "day" if kind == "cohorts" else "minute"), getattr(found, kind))
         _sampled(touched, release, found.sample)
-    for spot in touched:
+    for spot, more in touched.items():
         if spot in files:
-            touched[spot] = _both(read_part(folder, files[spot]), touched[spot])
+            touched[spot] = _both(_without(read_part(folder, files[spot]), more if change.labels else None), more)
     for level in ("minute", "hour"):
         for spot in sorted(set(files) | set(touched)):
             if spot.level == level and spot.kind in SUMMED and (spot.period + 1) * SPAN[level] <= now - KEPT[level]:
@@ -166,23 +198,31 @@ def write_change(folder: Path, book: Book, change: Change, now: int) -> Book:
     for spot, part in touched.items():
         files[spot] = _written(folder, spot, part)
     made = Book({**book.places, **change.places}, {**book.tables, **change.tables}, {**book.plans, **change.plans},
-                book.unknown, max(book.until, now), _listed(files))
+                book.unknown, max(book.until, now), _listed(files), _waits(folder, book, change),
+                book.lost + change.lost, book.anew)
     return _turned(folder, made)
 
 
 def forget(folder: Path, ids: Collection[str]) -> int:
-    """Take rows out of the samples by their prediction ids; how many. Sums name nobody and stay. Raises StoreError."""
+    """Take rows out of the samples, and labels out of those that wait; how many. Sums name nobody and stay.
+
+    ids: of predictions, or of entities as `tables.entity_rows` has them. Raises StoreError.
+    """
     if not (Path(folder) / BOOK).exists():
         return 0
     with lock(Path(folder) / LOCK, WAIT_SECONDS):
-        book, gone = read_counts(folder).book, 0
+        counts = read_counts(folder)
+        book, waiting = counts.book, counts.waiting
+        left = waiting.without(ids)
+        gone = len(waiting) - len(left)
         files = {entry.spot: entry.file for entry in book.parts}
         for spot, name in list(files.items()):
             part = read_part(folder, name) if spot.kind == "sample" else None
             if isinstance(part, Sample) and (hit := np.isin(part.ids, list(ids))).any():
                 gone += int(hit.sum())
                 files[spot] = _written(folder, spot, part.where(~hit))
-        _turned(folder, msgspec.structs.replace(book, parts=_listed(files)))
+        _turned(folder, msgspec.structs.replace(book, parts=_listed(files),
+                                                waiting=_waits(folder, book, Change(waiting=left))))
     return gone
 
 
@@ -211,6 +251,32 @@ def read_part(folder: Path, name: str) -> Part:
         return Sums(tuple((str(key), int(size)) for key, size in json.loads(layout.tobytes())), **arrays)
     except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
         raise _unread(folder / name, error) from error
+
+
+def kept_waiting(folder: Path, book: Book) -> Waiting:
+    """The labels that wait, by the book. Raises StoreError when they cannot be read."""
+    if not book.waiting:
+        return no_waiting()
+    try:
+        return read_waiting((folder / book.waiting).read_bytes(), book.waiting)
+    except (OSError, ValueError) as error:
+        raise _unread(folder / book.waiting, error) from error
+
+
+def _waits(folder: Path, book: Book, change: Change) -> str:
+    """The file of the labels that wait after a change; a new one where they are others."""
+    if change.waiting is None or change.waiting.file:
+        return book.waiting
+    if not len(change.waiting):
+        return ""
+    name = f"waiting-{secrets.token_hex(4)}.parquet"
+    write_bytes(folder / name, change.waiting.bytes())
+    return name
+
+
+def _without(part: Part, more: Part | None) -> Part:
+    """A part without the rows of a sample that replaces them."""
+    return part.where(~np.isin(part.ids, more.ids)) if isinstance(part, Sample) and isinstance(more, Sample) else part
 
 
 def _into(parts: dict[Spot, Part], where: tuple[str, str, str], found: Sums) -> None:
@@ -248,6 +314,10 @@ def _roll(folder: Path, files: dict[Spot, str], touched: dict[Spot, Part], spot:
         touched[target] = more if known is None else _both(known, more)
 
 
+def _begin(entry: Entry) -> int:
+    return entry.spot.period * SPAN[entry.spot.level]
+
+
 def _listed(files: dict[Spot, str]) -> tuple[Entry, ...]:
     return tuple(Entry(spot, files[spot]) for spot in sorted(files))
 
@@ -267,7 +337,8 @@ def _written(folder: Path, spot: Spot, part: Part) -> str:
 def _turned(folder: Path, book: Book) -> Book:
     """The book, once it is the one that counts; files that it does not name are gone."""
     write_bytes(folder / BOOK, canonical(book))
-    for path in set(folder.glob("*.npz")) - {folder / entry.file for entry in book.parts}:
+    named = {folder / name for name in (book.waiting, *(entry.file for entry in book.parts))}
+    for path in {*folder.glob("*.npz"), *folder.glob("waiting-*.parquet")} - named:
         path.unlink(missing_ok=True)
     return book
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -22,20 +23,29 @@ from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.core.table import Table
-from shipworthy.core.tallies import Tallies, add
+from shipworthy.core.tallies import FULL, Tallies, less
 from shipworthy.deployment.integration.log import segments
 from shipworthy.deployment.integration.log.answers import Heading, answers
-from shipworthy.deployment.integration.log.counts import LOCK, WAIT_SECONDS, Book, Change, read_counts, write_change
+from shipworthy.deployment.integration.log.counts import (
+    LOCK,
+    WAIT_SECONDS,
+    Book,
+    Change,
+    kept_waiting,
+    read_counts,
+    write_change,
+)
 from shipworthy.deployment.integration.log.log import PREDICTIONS, SHADOWS
 from shipworthy.deployment.integration.log.news import News, news
 from shipworthy.deployment.integration.log.read import found_by_id
 from shipworthy.deployment.integration.log.tables import OWN, PLACE, Layout, layouts, schema, served_rows
 from shipworthy.deployment.integration.log.tail import header, pieces
+from shipworthy.deployment.integration.log.waiting import Waiting, no_waiting
 from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.monitoring import counting
 from shipworthy.deployment.monitoring.meters import layout
 from shipworthy.store.files import lock
-from shipworthy.store.tables import Tables
+from shipworthy.store.tables import Tables, filtered
 
 KINDS = (PREDICTIONS, SHADOWS)
 PIECE = 8 * 1024 * 1024
@@ -92,14 +102,14 @@ def tally(
     labels in the spelling that the models learnt. now: microseconds since 1970, by default those of the clock.
     What was counted by other meters is counted anew. Raises StoreError.
     """
-    now = now or now_us()
+    now, known = now or now_us(), cache(known)  # one that comes while this counts is counted the next time
     with lock(Path(state) / LOCK, WAIT_SECONDS):
-        book, rows, labels = _book(Path(state), known), 0, 0
+        book, rows, labels = _book(Path(state), known, now), 0, 0
         unknown: set[str] = set()
-        for change in _changes(Path(log), book, known, (tables, unknown)):
+        for change in _changes(Path(log), book, known, (tables, unknown, kept_waiting(Path(state), book))):
             book = write_change(Path(state), book, change, now)
             rows += change.rows
-        late = _labels(Path(log), tables, known, (spelled, book))
+        late = _labels(Path(log), tables, known, (spelled, book, kept_waiting(Path(state), book), now))
         book = msgspec.structs.replace(book, unknown=tuple(sorted(unknown)))
         write_change(Path(state), book, late, now)
         labels += late.rows
@@ -117,28 +127,29 @@ def uncounted(log: Path, state: Path, tables: Tables) -> dict[str, str]:
     return found
 
 
-def _book(state: Path, known: Known) -> Book:
+def _book(state: Path, known: Known, now: int) -> Book:
     """What was counted; nothing where a release is counted by other meters now. A release that became known stays among
     the unknown until its labels are counted too, in case this is killed before.
     """
-    book = read_counts(state).book
+    counts = read_counts(state)
+    book = counts.book
     made = {one: known(one) for one in book.plans}
     if any(how is not None and how.digest != book.plans[one] for one, how in made.items()):
-        return Book()
+        return Book(anew={one: (now, min(counts.first(one), book.anew.get(one, (0, FULL))[1])) for one in book.plans})
     waiting = all(known(one) is None for one in book.unknown)
     return book if waiting else msgspec.structs.replace(book, tables={})
 
 
-def _changes(log: Path, book: Book, known: Known, more: tuple[Tables, set[str]]) -> Iterator[Change]:
+def _changes(log: Path, book: Book, known: Known, more: tuple[Tables, set[str], Waiting]) -> Iterator[Change]:
     """What is new, in portions: first in files, then in tables, so that what is drained meanwhile is not missed."""
-    tables, unknown = more
-    change, places = Change(), dict(book.places)
+    tables, unknown, waiting = more
+    change, places = Change(waiting=waiting), dict(book.places)
     for rows, release, segment, place in _from_files(log, places, known, unknown):
         _counted(change, rows, release, known)
         places[segment] = change.places[segment] = place
         if change.rows >= ROWS:
             yield change
-            change = Change()
+            change = Change(waiting=change.waiting)
     for found in _from_tables(log, book, known, (tables, unknown, places)):
         if isinstance(found, dict):
             change.tables.update(found)
@@ -148,7 +159,7 @@ def _changes(log: Path, book: Book, known: Known, more: tuple[Tables, set[str]])
         places[segment] = change.places[segment] = place
         if change.rows >= ROWS:
             yield change
-            change = Change()
+            change = Change(waiting=change.waiting)
     if change.places or change.tables:
         yield change
 
@@ -156,31 +167,34 @@ def _changes(log: Path, book: Book, known: Known, more: tuple[Tables, set[str]])
 def _counted(change: Change, rows: Table, release: str, known: Known) -> None:
     how = known(release)
     assert how is not None
+    change.waiting = change.waiting.marked(rows) if change.waiting is not None else None
     change.add(release, how.tally(rows))
     change.plans[release] = how.digest
     change.rows += rows.rows
 
 
-def _labels(log: Path, tables: Tables, known: Known, more: tuple[Spelled, Book]) -> Change:
-    """What labels that arrived since the last time add; one that corrects another takes away what that had added."""
-    spelled, book = more
+def _labels(log: Path, tables: Tables, known: Known, more: tuple[Spelled, Book, Waiting, int]) -> Change:
+    """What labels add that arrived since the last time, or whose prediction did."""
+    spelled, book, waiting, now = more
     now_known = {one for one in book.unknown if known(one) is not None}
-    found = news(log, tables, book.places, book.tables)
-    change = Change(places=found.places, tables=found.tables)
-    _labelled(change, (log, tables), known, (spelled, found, lambda release: release not in now_known))
+    found = news(log, tables, book.places, book.tables, waiting)
+    change = Change(places=found.places, tables=found.tables, labels=True)
+    served = _labelled(change, (log, tables), known, (spelled, found, lambda release: release not in now_known))
+    change.waiting, change.lost = found.waiting.settled(found.seen, served).aged(now)
     if now_known:  # what came of them while nobody knew them lies before the places
-        _labelled(change, (log, tables), known, (spelled, news(log, tables, {}, {}), now_known.__contains__))
+        every = news(log, tables, {}, {}, no_waiting())
+        _labelled(change, (log, tables), known, (spelled, every, now_known.__contains__))
     return change
 
 
 def _labelled(
     change: Change, where: tuple[Path, Tables], known: Known, more: tuple[Spelled, News, Callable[[str], bool]]
-) -> None:
-    """Add what labels say of the releases that are meant."""
+) -> set[str]:
+    """Add what labels say of the releases that are meant; the ids of which there is a prediction of any release."""
     spelled, found, meant = more
-    if not found.after.rows:
-        return
-    served = found_by_id(*where, found.after.words("prediction_id"))
+    if not found.ids:
+        return set()
+    served = found_by_id(*where, found.ids)
     for release in filter(meant, sorted(set(served.words("release")))):
         how = known(release)
         if how is not None:
@@ -188,17 +202,17 @@ def _labelled(
             change.add(release, _difference(how, rows, (spelled(found.before), spelled(found.after))))
             change.plans[release] = how.digest
             change.rows += rows.rows
+    return set(served.words("prediction_id"))
 
 
 def _difference(how: Counter, rows: Table, labels: tuple[Table, Table]) -> Tallies:
-    """What labels after a change add to those before it: served rows were counted when they were served."""
+    """What labels after a change say more than those before it: served rows were counted when they were served."""
     nothing = counting.nothing(how.how)
-    found = replace(how.tally(rows, labels[1]), rows=nothing.rows)
-    if not labels[0].rows:
+    before, after = (how.tally(rows, each) if each.rows else None for each in labels)
+    found = replace(after or how.tally(rows), rows=nothing.rows)
+    if before is None:
         return found
-    gone = replace(how.tally(rows, labels[0]), rows=nothing.rows, sample=nothing.sample)
-    minus = {kind: replace(getattr(gone, kind), cells=-getattr(gone, kind).cells) for kind in ("labels", "cohorts")}
-    return add(found, replace(gone, **minus, orphans=0, foreign=0))
+    return replace(found, labels=less(found.labels, before.labels), cohorts=less(found.cohorts, before.cohorts))
 
 
 def _from_files(
@@ -239,7 +253,7 @@ def _from_tables(
             if known(release) is None:
                 unknown.add(release)
                 continue
-            data = rows.to_table(filter=(pc.field("segment") == segment) & (pc.field("offset") > start))
+            data = filtered(rows, (pc.field("segment") == segment) & (pc.field("offset") > start))
             data = data.drop_columns(list(PLACE)).rename_columns(columns.columns)
             if len(data):
                 yield Table(data, schema(data, [columns]), "log", name), release, segment, end + 1

@@ -194,6 +194,20 @@ def champion(store: Home) -> Release | None:
     return _promoted(store, stands) if stands else None
 
 
+def in_production(store: Home, *, instead: str = "") -> Release:
+    """The champion, as `champion`. Raises Misuse where there is none; instead: what could be done but to promote."""
+    found = champion(store)
+    if found is None:
+        raise no_champion(store, instead=instead)
+    return found
+
+
+def no_champion(store: Home, *, instead: str = "") -> Misuse:
+    """The error of whoever needs a champion before the first promotion."""
+    return Misuse("nothing is in production", where=str(store.folder),
+                  hint="shipworthy promote --by YOU --why REASON" + (f", or {instead}" if instead else ""))
+
+
 def reach(lines: Sequence[Line]) -> list[dict[str, str]]:
     """The champions that nobody took back, oldest first, the present one last: each as its move names it.
 

@@ -92,13 +92,14 @@ def start(store: history.Home, challenger: Release, *, by: str, why: str, plan: 
     stages(plan)
     with _locked(store):
         history.may_promote(store, challenger, by=by, why=why)
-        known, champion = rolling(store), history.champion(store)
+        known = rolling(store)
         if known is not None and not known.ended:
             raise Misuse(f"a rollout of {known.challenger.release[:12]} is under way", where="the ledger",
                          hint="wait for its end, or: shipworthy rollout stop --by NAME --why REASON")
-        if champion is None or champion.id == challenger.id:
-            problem = "nothing is in production" if champion is None else f"{challenger.short} is the champion already"
-            raise Misuse(problem, where=str(challenger.folder), hint="shipworthy promote makes the first champion")
+        champion = history.in_production(store)
+        if champion.id == challenger.id:
+            raise Misuse(f"{challenger.short} is the champion already", where=str(challenger.folder),
+                         hint="name another release")
         _compatible(champion.model, challenger.model)
         _sent(champion, (*plan.unit, *plan.segments))
         stand = _stood(store)

@@ -158,8 +158,8 @@ def _labelled(reference: Reference, table: Table, labels: Table) -> Labelled:
     if not table.rows:
         return Labelled(table, np.zeros(0, np.int64), np.zeros(0))
     log = served(reference, table)
-    found = join(log, labels)
-    return Labelled(log.table.take(found.row), found.arrived, found.loss)
+    found, _ = join(log, labels)
+    return Labelled(log.table.take(found.row[found.last]), found.arrived[found.last], found.loss[found.last])
 
 
 def _within(found: Labelled, column: str, value: str) -> Labelled:

@@ -115,7 +115,7 @@ class App:
             records, _ = self.arms.champion.answers.shape.decode(body)
             asked.spend(1, 1)
             status, answer, headers = 200, self._one(asked, records[0]), [JSON]
-        except Exception as error:  # the edge, as in `_answer`
+        except Exception as error:  # the edge: one request must not take the others with it
             status, answer, headers = refused(self._faults.meant(error, asked.arm, asked.path), "predict")
         finally:
             general[count.IN_PROGRESS] -= 1
@@ -349,7 +349,7 @@ class App:
                     minute = at // MINUTE
                     self.arms.counted(at)
                 await self.arms.follow()
-            except Exception as error:  # the edge: a look that fails is told, and the next one looks again
+            except Exception as error:  # the edge: else no later look would follow a rollback
                 self._faults.tell(error, "looking around")
 
 

@@ -16,10 +16,10 @@ import msgspec
 
 from shipworthy.core.project import Serving, read_project
 from shipworthy.deployment.integration.access.tls import tls
-from shipworthy.deployment.integration.releases.history import told
+from shipworthy.deployment.integration.releases.history import no_champion, told
 from shipworthy.deployment.integration.serving.host import serve
 from shipworthy.deployment.integration.serving.job import Job
-from shipworthy.errors import Misuse, ShipworthyError
+from shipworthy.errors import ShipworthyError
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def job(folder: Path, *, host: str = "", port: int = 0, workers: int = 0, keep: 
     tls(serving, place.folder)
     standing = told(place)
     if standing is None:
-        raise Misuse("nothing is in production", where=str(place.folder), hint="shipworthy promote first")
+        raise no_champion(place)
     return Job(str(place.folder / standing.champion.folder), str(place.home / "log"),
                msgspec.structs.replace(project, serve=serving), serving, str(place.home), workers=serving.workers,
                beside=(KEEPER, str(place.folder)) if keep else ())

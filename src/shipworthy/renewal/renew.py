@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shipworthy.again import learnt, stored, training
-from shipworthy.challengers import Ground, Made, fifth, newest_share, scored, taught, tried
-from shipworthy.core.evidence import Finding
+from shipworthy.core.evidence import Finding, say
 from shipworthy.core.progress import Progress
 from shipworthy.core.project import RENEWED
 from shipworthy.core.release import Release
@@ -24,6 +23,8 @@ from shipworthy.deployment.integration.log.drain import drained_log
 from shipworthy.deployment.integration.releases import history
 from shipworthy.deployment.updating import contest as contests
 from shipworthy.deployment.updating import renew as updating
+from shipworthy.renewal.candidates import Ground, Made, fifth
+from shipworthy.renewal.trying import newest_share, scored, taught, tried
 from shipworthy.store.workspace import Workspace
 
 Build = Callable[..., Any]
@@ -78,6 +79,9 @@ def renewal(
 
     build: (place, tables, teach=, progress=) → Built. Rows that are refused reach no candidate.
     """
+    if not seen.fresh.rows:
+        told = say("unknown", "No labelled row has come since the champion learnt.", n=0, remedy="wait for labels")
+        return _lost(place, actor, release, Renewal(False, f"the champion stays: {told.sentence}", (told,)))
     progress("admitting the new rows")
     admitted = updating.admit(release.model, seen.case["contract"], seen.fresh, validate=validate,
                               grid=seen.case["grid"], **place.project.checks.get("no-poison", {}))

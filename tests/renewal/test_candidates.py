@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from shipworthy.challengers import PROCEDURES, Ground, able, fifth, newest_share, scored, tried
 from shipworthy.core.learned import Recipe
 from shipworthy.core.project import Project, parse
 from shipworthy.core.registry import registry
@@ -16,6 +15,8 @@ from shipworthy.core.table import Table
 from shipworthy.deployment.updating.contest import losses
 from shipworthy.learning.selection.finish import finished
 from shipworthy.learning.selection.ladder import train
+from shipworthy.renewal.candidates import PROCEDURES, Ground, fifth
+from shipworthy.renewal.trying import able, newest_share, scored, tried
 
 CLASSES = parse('[project]\nname = "p"\n[data]\ntarget = "y"\npositive = "yes"\n[renew]\nsearch = "never"\n')
 NUMBER = parse('[project]\nname = "p"\n[data]\ntarget = "y"\n[renew]\nsearch = "never"\n')

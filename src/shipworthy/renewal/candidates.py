@@ -15,34 +15,25 @@ from typing import Any
 
 import numpy as np
 
-from shipworthy.core.found import Ledger
-from shipworthy.core.learned import Candidate, Figures, Fitted, Job, Learned, Recipe, Split
+from shipworthy.core.learned import Fitted, Job, Recipe
 from shipworthy.core.model import Model
 from shipworthy.core.program import Linear, Term
 from shipworthy.core.project import Project
 from shipworthy.core.registry import Marked
-from shipworthy.core.settings.renewing import CHEAP
 from shipworthy.core.table import Floats, Ints, Mask, Table
-from shipworthy.deployment.updating.contest import LEAST_BATCHES, NO_UPDATE, Contest, contest, last_losses, losses
+from shipworthy.deployment.updating.contest import losses
 from shipworthy.deployment.updating.dependence import dependence, steady
 from shipworthy.deployment.updating.mitigation import LEAST_ROWS, corrected, new_shares
-from shipworthy.deployment.updating.renew import EXTRA, TAIL_SHARE
 from shipworthy.deployment.updating.unbiased import WEIGHT
-from shipworthy.errors import BadData
-from shipworthy.learning.search.hardware import row_microseconds
-from shipworthy.learning.selection.choice import quality
 from shipworthy.learning.selection.finish import finished
 from shipworthy.learning.selection.provable import shape
-from shipworthy.learning.training.cost import cpu_seconds, start, stop
-from shipworthy.learning.training.online import learnt
+from shipworthy.learning.training.online import Online
 from shipworthy.learning.training.warm import warm
-from shipworthy.metrics.losses import row_losses
-from shipworthy.metrics.regression import r2
 
 Margin = Callable[[Floats], Floats]
 FEWEST = 60
-LEAST_WINDOW, LEAST_TAIL = 500, 300
-ONLINE_ROWS = 5_000
+LEAST_WINDOW = 500
+ONLINE_ROWS, ONLINE_MOST = 5_000, 20_000  # of the old rows, and of all
 CAP = 0.9
 
 
@@ -111,7 +102,7 @@ class Ground:
 @dataclass(frozen=True)
 class Made:
     """A candidate. margin: of the library, before link and calibration. told: how it was made. along: the scores of
-    rows, oldest first, each before it is learnt from; None for a model that learns no more.
+    rows, oldest first, before they are learnt from; None for a model that learns no more.
     """
 
     name: str
@@ -120,14 +111,6 @@ class Made:
     recipe: Recipe
     told: str
     along: Callable[[Table], Floats] | None = None
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What came of the contest, and what was made for it."""
-
-    contest: Contest
-    made: Mapping[str, Made]
 
 
 # ── the candidates ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +131,7 @@ def recalibrate(ground: Ground) -> Made | None:
         move = float(np.median(gap) + np.clip(gap - np.median(gap), -edge, edge).mean())
         base = model.with_program(replace(base.program, terms=(*base.program.terms, _constant(move))))
     done = finished(base, rows, ground.project)
-    return Made("recalibrate", done, _plain(base), ground.recipe, f"calibrated on the {rows.rows:,} newest rows")
+    return Made("recalibrate", done, plain(base), ground.recipe, f"calibrated on the {rows.rows:,} newest rows")
 
 
 def label_shift(ground: Ground) -> Made | None:
@@ -164,7 +147,7 @@ def label_shift(ground: Ground) -> Made | None:
     moved = ", ".join(f"{name} {a:.1%} → {b:.1%}"
                       for name, a, b in zip(model.classes, found.before, found.after, strict=True))
     told = f"moved to the shares {moved}" + (f"; {found.warning}" if found.warning else "")
-    return Made("label-shift", done, _plain(done), ground.recipe, told)
+    return Made("label-shift", done, plain(done), ground.recipe, told)
 
 
 def refit(ground: Ground) -> Made | None:
@@ -216,93 +199,30 @@ def warmed(ground: Ground) -> Made | None:
 
 
 def online(ground: Ground) -> Made | None:
-    """A linear model that went through the rows one by one, the old ones first."""
-    old = ground.old
-    tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), ground.recent]
-    inputs, truth = _rows(ground.champion, tables)
+    """A linear model that went through the rows one by one, calibrated by what it answered before it learnt."""
+    rules, recent, old = ground.project.renew, ground.recent, ground.old
+    tables = [old.take(np.arange(max(0, old.rows - ONLINE_ROWS), old.rows)), recent]
+    inputs, truth = (one[-ONLINE_MOST:] for one in _rows(ground.champion, tables))
     if not _learnable(ground.champion, truth):
         return None
-    found = learnt(inputs, truth, ground.job)
-    made = Fitted(found.program(), found.program().margin, {}, rows=len(truth))
-    model = ground.champion.with_program(made.program)
+    rows = len(truth)
+    lag = min(rules.rows if rules.continual else LEAST_WINDOW, rows // 5)
+    found = Online(ground.job, lag).scaled(truth)
+    margins, program = found.run(inputs, truth), found.program()
+    model = ground.champion.with_program(program)
 
     def along(rows: Table) -> Floats:
         inputs, truth = _rows(model, [rows])
-        return model.program.calibrated(None).finish(deepcopy(found).run(inputs, truth))
+        return program.finish(deepcopy(found).run(inputs, truth))
 
-    done = finished(model, ground.judge_newest, ground.project)
-    return Made("online", done, _plain(model), Recipe("online"), f"went through {len(truth):,} rows one by one", along)
+    since = min(max(ground.window, LEAST_WINDOW), recent.rows, rows)
+    newest = recent.take(np.arange(recent.rows - since, recent.rows))
+    done = finished(model, newest, ground.project, program.finish(margins[rows - since :]))
+    return Made("online", done, plain(model), Recipe("online"), f"went through {rows:,} rows one by one", along)
 
 
 PROCEDURES: dict[str, Callable[[Ground], Made | None]] = {
     "recalibrate": recalibrate, "label-shift": label_shift, "window": refit, "warm": warmed, "online": online}
-
-
-# ── the contest, and the winner made again in the case ───────────────────────────────────────────────────────────
-
-
-def able(project: Project) -> tuple[str, ...]:
-    """The candidates that a project lets compete, by rising cost.
-
-    None beside a full search where rows are private, elsewhere or weighed for fairness: only learning itself knows how.
-    """
-    rules = project.renew
-    elsewhere = project.federated.parties or project.federated.callers
-    closed = project.privacy or elsewhere or project.fairness.mitigation != "none"
-    return () if closed or rules.search == "always" else tuple(name for name in CHEAP if name in rules.candidates)
-
-
-def tried(
-    ground: Ground, tail: Table, *, before: Table, lag: int = 1, progress: Callable[[str], None] = lambda name: None
-) -> Tried:
-    """Every candidate made, and held to the newest rows. tail: that none has seen, oldest first; before: just before
-    it, from which "as last time" takes its shares; lag: how many rows ago the last known outcome lies.
-    """
-    names, rules, made = able(ground.project), ground.project.renew, {}
-    goes_on = rules.continual and ground.recipe.learner == "online"
-    for name in sorted(names, key=lambda name: not (goes_on and name == "online")):  # then to learn on costs least
-        progress(f"trying candidates: {name}")
-        found = PROCEDURES[name](ground)
-        if found is not None:
-            made[name] = found
-    scores = {name: scored(one, tail, continual=rules.continual) for name, one in made.items()}
-    last = last_losses(ground.champion, before, tail, lag)
-    each = {name: losses(one.model, tail, scores[name]) for name, one in made.items()}
-    return Tried(contest(losses(ground.champion, tail), each, last, alpha=rules.alpha,
-                         of=len(made) + (rules.search != "never"), apart=ground.apart), made)
-
-
-def scored(made: Made, rows: Table, *, continual: bool) -> Floats:
-    """The scores of rows, oldest first; where it learns on, each before it is learnt from."""
-    return made.along(rows) if continual and made.along else made.model.score(rows)
-
-
-def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[Learned, Margin]], list[Made]]:
-    """How the case learns: the named candidate made again from its learn and tune rows; and where that is put.
-
-    known: how many rows of the case's table the champion was made from; newer ones follow.
-    """
-    kept: list[Made] = []
-
-    def teach(table: Table, rows: Split, ledger: Ledger) -> tuple[Learned, Margin]:
-        meter, rules, begun, cpu = start(), ground.project.learning, time.monotonic(), cpu_seconds()
-        old = known - sum(row < known for row, _ in ledger.dropped_rows)
-        recent = np.sort(np.r_[rows.learn, rows.tune])
-        recent, learn = recent[recent >= old], np.sort(rows.learn)
-        judging = np.isin(recent, rows.tune)
-        judging = judging if judging.sum() >= FEWEST else fifth(len(recent))
-        again = replace(ground, old=table.take(learn[learn < old]), recent=table.take(recent), judging=judging)
-        made = PROCEDURES[name](again)
-        if made is None:
-            raise BadData(f"too few of the new rows may be learnt from for {name}", where="renewal",
-                          hint="wait for more labels")
-        kept[:] = [made]
-        cut = table.take(rows.learn), table.take(rows.tune)
-        chosen = _candidate(made, cut[1], time.monotonic() - begun, cpu_seconds() - cpu)
-        cost = stop(meter, rules)
-        return Learned((*_others(again, name, *cut), chosen), chosen, f"renewal: {name}: {made.told}", cost), made.margin
-
-    return teach, kept
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -311,18 +231,6 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
 def fifth(rows: int) -> Mask:
     """Every fifth row."""
     return np.asarray(np.arange(rows) % 5 == 4)
-
-
-def newest_share(champion: Model, fresh: Table) -> float:
-    """The share of new rows that is kept back to compare on: 30 % of those since the last change of the loss.
-
-    At least 300 rows, and five stretches of rows that depend on each other, but never more than 30 % of all.
-    """
-    if not fresh.rows:
-        return TAIL_SHARE
-    lost = bounded(champion, champion.cleaned(fresh.drop(*EXTRA)))
-    least = max(LEAST_TAIL, LEAST_BATCHES * dependence(lost).length)
-    return max(TAIL_SHARE * steady(lost), min(least, TAIL_SHARE * fresh.rows)) / fresh.rows
 
 
 def bounded(model: Model, rows: Table) -> Floats:
@@ -350,7 +258,7 @@ def _constant(value: float) -> Term:
                            "intercept": np.array([value])})
 
 
-def _plain(model: Model) -> Margin:
+def plain(model: Model) -> Margin:
     """The margin by the definition of each term: where no library fitted anything anew."""
     def margin(inputs: Floats) -> Floats:
         total = np.zeros((len(inputs), model.program.outputs))
@@ -380,29 +288,3 @@ def _learnable(model: Model, truth: Floats | Ints) -> bool:
 def _finished(name: str, ground: Ground, made: Fitted, recipe: Recipe, told: str) -> Made:
     model = finished(ground.champion.with_program(made.program), ground.judge_newest, ground.project)
     return Made(name, model, made.margin, recipe, told)
-
-
-def _others(ground: Ground, winner: str, learn: Table, tune: Table) -> list[Candidate]:
-    """What the winner stands beside in the case: the least that any model must beat, no update, and who else competed.
-    """
-    model, found = ground.champion, []
-    if ground.recipe.learner != "trivial":
-        made: Fitted = ground.learners["trivial"].function(model.inputs(learn), model.truth(learn), ground.job)
-        found.append(Made("trivial", model.with_program(made.program), made.margin, Recipe("trivial"), ""))
-    found.append(Made(NO_UPDATE, model, _plain(model), ground.recipe, ""))
-    rivals = (PROCEDURES[name](ground) for name in able(ground.project) if name != winner)
-    found += [one for one in rivals if one is not None]
-    return [_candidate(one, tune, 0.0, 0.0) for one in found]
-
-
-def _candidate(made: Made, tune: Table, seconds: float, cpu: float) -> Candidate:
-    model, sample = made.model, made.model.inputs(tune)[:200]
-    scores, truth = model.score(tune), model.truth(tune)
-    metric = r2(truth, scores) if model.task == "regression" else quality(scores, truth, model.task)
-    figures = Figures(
-        loss=float(row_losses(scores, truth, model.task).mean()), metric=float(metric),
-        complexity=model.program.complexity, bytes=sum(map(len, model.program.files().values())),
-        row_microseconds=row_microseconds(model.program, sample), fit_seconds=seconds, cpu_seconds=cpu,
-        library_difference=float(np.max(np.abs(model.program.margin(sample) - made.margin(sample)), initial=0.0)))
-    glass = made.recipe.learner in ("trivial", "linear", "tree", "additive", "online")
-    return Candidate(made.recipe.learner, glass, model, figures, scores, dict(made.recipe.settings), way=made.name)
