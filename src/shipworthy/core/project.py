@@ -267,10 +267,13 @@ def _type_at(path: str) -> Any:
 
 
 def _value_at(path: str, text: str) -> Any:
-    """The value at a path of plain keys, or None."""
+    """The value at a path of keys and places, such as "renew.candidates[0]", or None."""
     value: Any = tomllib.loads(text)
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
+    for name in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, list) and name.isdecimal():
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
