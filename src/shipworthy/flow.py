@@ -28,7 +28,7 @@ from shipworthy.core.found import Ledger
 from shipworthy.core.judge import bind, judge, known_metrics, required, run
 from shipworthy.core.learned import Learned, Parts, Split
 from shipworthy.core.meters import own_meters
-from shipworthy.core.named import check_columns, check_feedback
+from shipworthy.core.named import check_names
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.packing import whole as _whole
 from shipworthy.core.progress import Progress
@@ -175,20 +175,18 @@ def study(
     progress("collecting one table")
     sources = {name: _whole(table) for name, table in tables.items()}
     raw = unpack_table(kept("collect", lambda: pack_table(collect(tables, project)), sources))
-    check_columns(project, raw.schema.names)
     rows = split(raw, project)
     progress("profiling")
     seen = profile(joined(raw, project).take(rows.learn), target=project.data.target)
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": _whole(raw)})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
-    check_feedback(project, target_of(table, project)[1])
+    check_names(project, raw.schema.names, target_of(table, project)[1])
     whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
     at_hand: Case = {}
-    taught: Mapping[str, Any]
     if teach is not None:
-        taught = _heard(*teach(table, rows, ledger), cut, project, known=known, at_hand=at_hand)
+        taught: Mapping[str, Any] = _heard(*teach(table, rows, ledger), cut, project, known=known, at_hand=at_hand)
     else:
         taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
                       {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})

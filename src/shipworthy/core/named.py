@@ -51,3 +51,11 @@ def check_columns(project: Project, columns: Iterable[str], asked: Collection[st
         if name not in asked:
             raise BadProject(f'no request carries the column "{name}", so nobody is known by it',
                              where="[feedback] unit", hint=one_of(name, asked))
+
+
+def check_names(
+    project: Project, columns: Iterable[str], classes: Sequence[str], *, asked: Collection[str] = ()
+) -> None:
+    """Raise BadProject for a setting that names a column or a class that is not there; as the two above."""
+    check_columns(project, columns, asked)
+    check_feedback(project, classes)

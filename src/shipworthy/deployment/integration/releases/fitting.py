@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shipworthy.core.named import check_columns, check_feedback
+from shipworthy.core.named import check_names
 from shipworthy.core.project import Project
 from shipworthy.core.release import Release
 from shipworthy.deployment.integration.releases.declared import declared
@@ -15,6 +15,5 @@ def check_release(project: Project, release: Release, *, served: bool = False) -
     served: it is about to answer, so that requests must carry what names an entity.
     """
     model, told = release.model, declared(release, project).columns
-    check_feedback(project, model.classes)
     columns = dict.fromkeys([column.name for column in told] + list(model.sheet.schema.names))
-    check_columns(project, columns, Shape(model, told).names if served else ())
+    check_names(project, columns, model.classes, asked=Shape(model, told).names if served else ())
