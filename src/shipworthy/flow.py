@@ -25,9 +25,10 @@ from shipworthy.core.canon import canonical, digest
 from shipworthy.core.contributions import shares as shares
 from shipworthy.core.evidence import Evidence, Finding, Judged
 from shipworthy.core.found import Ledger
-from shipworthy.core.judge import bind, judge, required, run
+from shipworthy.core.judge import bind, judge, known_metrics, required, run
 from shipworthy.core.learned import Learned, Parts, Split
 from shipworthy.core.meters import own_meters
+from shipworthy.core.named import check_names
 from shipworthy.core.packing import pack_learned, pack_ledger, pack_table, unpack_learned, unpack_ledger, unpack_table
 from shipworthy.core.packing import whole as _whole
 from shipworthy.core.progress import Progress
@@ -58,7 +59,7 @@ from shipworthy.errors import NotFit
 from shipworthy.exchange.report.choice import ladder
 from shipworthy.learning.privacy.budget import within
 from shipworthy.learning.selection.finish import finish
-from shipworthy.learning.selection.ladder import encoders, learn
+from shipworthy.learning.selection.ladder import encoders, learn, target_of
 from shipworthy.learning.training.split import parts, split
 from shipworthy.renewal import renew as renewing
 from shipworthy.renewal.renew import Renewal as Renewal
@@ -110,7 +111,7 @@ def build(
     as in `study`. progress: told every step; by default a live line in a terminal or notebook, and nothing elsewhere.
     """
     place = opened(place)
-    bind(place.registry.checks, place.project.checks)
+    _must_know(place)
     required(place.project)
     history.must_sign(place.store)
     with shown_progress(progress, plain=False) as step:
@@ -180,12 +181,12 @@ def study(
     progress("cleaning")
     cleaned = kept("clean", lambda: _cleaned(raw, seen, project, rows.learn), {"raw": _whole(raw)})
     table, ledger = unpack_table(cleaned), unpack_ledger(cleaned)
+    check_names(project, raw.schema.names, target_of(table, project)[1])
     whole, rows = arrived(raw, ledger, project), rows.without([row for row, _ in ledger.dropped_rows], raw.rows)
     cut, used = parts(table, rows), np.sort(np.r_[rows.learn, rows.tune, rows.holdout])
     at_hand: Case = {}
-    taught: Mapping[str, Any]
     if teach is not None:
-        taught = _heard(*teach(table, rows, ledger), cut, project, known=known, at_hand=at_hand)
+        taught: Mapping[str, Any] = _heard(*teach(table, rows, ledger), cut, project, known=known, at_hand=at_hand)
     else:
         taught = kept("learn", lambda: _taught(cut, project, known, progress, at_hand),
                       {"learn": _whole(cut.learn), "tune": _whole(cut.tune), "holdout": _whole(cut.holdout)})
@@ -285,7 +286,7 @@ def watch(place: Place, *, log: Table | None = None, labels: Table | None = None
     log: a table of predictions instead of the project's own; it is judged from its first row, and nothing is kept.
     """
     place = opened(place)
-    bind(place.registry.checks, place.project.checks)
+    _must_know(place)
     return watching.look(place, in_production(place), log=log, labels=labels)
 
 
@@ -298,7 +299,7 @@ def renew(
     by: who promotes it if it wins; without a name it stays a candidate. A poisoned batch never reaches training.
     """
     place = opened(place)
-    bind(place.registry.checks, place.project.checks)
+    _must_know(place)
     release = in_production(place)
     seen = renewing.newer(place, release, log, labels)
     came = renewing.renewal(place, release, seen, build=build, actor=by or "renewal", progress=progress or quiet)
@@ -368,3 +369,9 @@ def write(place: Workspace, folder: Path, case: Case, evidence: Evidence) -> Rel
     }
     return releases.write_release(folder, name=place.project.project.name, model=case["model"], evidence=evidence,
                                   identity=identity, extras=extras, key=project_key(place.key))
+
+
+def _must_know(place: Workspace) -> None:
+    """Raise BadProject for a check, a setting of one or a metric that nothing installed brings."""
+    bind(place.registry.checks, place.project.checks)
+    known_metrics(place.registry.metrics, place.project)

@@ -26,6 +26,7 @@ from shipworthy.deployment.integration.log.read import labels as labels_of
 from shipworthy.deployment.integration.log.read import predictions
 from shipworthy.deployment.integration.log.tables import HELD
 from shipworthy.deployment.integration.log.tally import Counter, Tallied, counter, tally
+from shipworthy.deployment.integration.releases.fitting import check_release
 from shipworthy.deployment.integration.releases.history import ledger
 from shipworthy.deployment.integration.releases.release import stored
 from shipworthy.deployment.integration.releases.shelf import find_release
@@ -50,6 +51,7 @@ def look(place: Workspace, release: Release, *, log: Table | None = None, labels
     labels: instead of those of the log; the log is then read whole.
     """
     grid, mine = stored(release)["grid"], _limited(place)
+    check_release(place.project, release)
     named = place.project.watch.confirmed
     confirmed = read(place.resolve(named), plugins=place.plugins()) if named else None
 

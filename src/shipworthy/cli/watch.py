@@ -59,6 +59,9 @@ def command(
     place = open_workspace(folder)
     if every and not follow:
         raise Misuse("--every says how often --follow looks", where="shipworthy watch", hint="add --follow")
+    if columns and not (address or labels):
+        raise Misuse("--column names a column of a table that is given", where="shipworthy watch",
+                     hint="add --log or --labels; the server's own log needs no names")
     if report is not None and (hush or why or try_sinks):
         raise Misuse("--report is written of a look", where="shipworthy watch", hint="ask for it alone")
     if hush or until or family:

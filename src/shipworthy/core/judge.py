@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,14 @@ def bind(checks: Mapping[str, Marked], settings: Mapping[str, Mapping[str, Any]]
             if not _alike(value, known[key]):
                 raise BadProject(f"{key} = {value!r} is not of the right type", where=f"[checks.{name}]",
                                  hint=f"it needs {_needed(known[key])}")
+
+
+def known_metrics(metrics: Collection[str], project: Project) -> None:
+    """Raise BadProject when a requirement names no metric."""
+    for one in project.requirement:
+        if one.metric not in metrics:
+            raise BadProject(f'there is no metric "{one.metric}"', where="[[requirement]] metric",
+                             hint=one_of(one.metric, metrics))
 
 
 def _alike(value: Any, default: Any) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 
 from shipworthy.core.canon import canonical, digest
 from shipworthy.core.evidence import Waiver
+from shipworthy.core.people import same as same
 from shipworthy.core.project import Project
 from shipworthy.core.signed import public_of, sign, verifies
 
@@ -141,12 +142,6 @@ def released(entry: Mapping[str, Any]) -> str:
     """The id of the release that a line is about; empty if it is about none."""
     subject = entry.get("subject")
     return str(subject.get("release", "")) if isinstance(subject, Mapping) else ""
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two names are of one person: equal but for case and blanks, and not empty."""
-    first, second = (" ".join(name.split()).casefold() for name in (one, other))
-    return bool(first) and first == second
 
 
 def trainers(lines: Sequence[Mapping[str, Any]], release: str = "") -> list[str]:

@@ -8,12 +8,14 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
+from shipworthy.core.agreed import DATES, check_approval, check_dates
 from shipworthy.core.canon import digest
 from shipworthy.core.claims import Claim, read_claim
 from shipworthy.core.settings.assurance import Fairness, Law, Reason, Recourse
@@ -66,6 +68,7 @@ __all__ = [
 
 FILE = "shipworthy.toml"
 PASSWORD = re.compile(r"[^:/?#]+://[^/@:]*:[^/]+@")
+TIMES = (datetime, date, time)
 RENEWED = "renewed"  # the table of a renewal: the rows of the champion and those served since
 
 
@@ -130,7 +133,7 @@ def read_project(path: Path | str) -> Project:
 def parse(text: str, *, where: str = FILE) -> Project:
     """A project from TOML text. Raises BadProject."""
     try:
-        project = msgspec.toml.decode(text.encode(), type=Project)
+        project = msgspec.convert(_days_as_text(tomllib.loads(text)), Project, builtin_types=TIMES, str_keys=True)
     except msgspec.ValidationError as error:
         raise BadProject(_plain(str(error)), where=where, hint=_hint(str(error), text)) from error
     except (msgspec.DecodeError, ValueError) as error:
@@ -150,8 +153,19 @@ def parse(text: str, *, where: str = FILE) -> Project:
             raise BadProject("the address of a source holds a password, and releases hold the project file",
                              where=f"{where}, [[source]] {source.name}".rstrip(),
                              hint="take it out; for PostgreSQL, set PGPASSWORD instead")
+    check_dates(project.split, where)
+    check_approval(project.renew, project.project.trainer, where)
     _timed(project.watch.zone, f"{where}, [watch] zone")
     return project
+
+
+def _days_as_text(found: dict[str, Any]) -> dict[str, Any]:
+    """What TOML holds, with the dates of [split] as text where they are written as TOML's own."""
+    rule = found.get("split")
+    if not isinstance(rule, dict):
+        return found
+    days = {name: rule[name].isoformat() for name in DATES if isinstance(rule.get(name), date)}
+    return {**found, "split": {**rule, **days}}
 
 
 def _timed(zone: str, where: str) -> None:
@@ -253,10 +267,13 @@ def _type_at(path: str) -> Any:
 
 
 def _value_at(path: str, text: str) -> Any:
-    """The value at a path of plain keys, or None."""
+    """The value at a path of keys and places, such as "renew.candidates[0]", or None."""
     value: Any = tomllib.loads(text)
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
+    for name in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, list) and name.isdecimal():
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
 import msgspec
@@ -119,10 +120,11 @@ class Splitting(Part, frozen=True):
     """[split] How rows are divided into learn, tune and holdout.
 
     kind: at random, at random within each class, by whole groups, or in time. tune, holdout: shares of the rows, used
-    when there are no dates. learn_until, tune_until, holdout_until: UTC times; each part lies before its own, and
-    later rows are the traffic to come. seed: of the random draw. newest: share of the rows, the last ones of the table,
-    among which those to tune on and to hold out are drawn where the split is not in time; older ones, and groups that
-    have older ones, are learnt from. A renewal sets it, for a model is judged on the present.
+    when there are no dates. learn_until, tune_until, holdout_until: days, such as "2024-06-01", which begin at midnight
+    UTC, or times, such as "2024-06-01T06:00:00Z"; each part lies before its own, and later rows are the traffic to
+    come. seed: of the random draw. newest: share of the rows, the last ones of the table, among which those to tune on
+    and to hold out are drawn where the split is not in time; older ones, and groups that have older ones, are learnt
+    from. A renewal sets it, for a model is judged on the present.
     """
 
     kind: Literal["random", "stratified", "grouped", "time"] = "stratified"
@@ -133,3 +135,15 @@ class Splitting(Part, frozen=True):
     holdout_until: str = ""
     seed: int = 0
     newest: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+
+    def until(self, name: str) -> datetime:
+        """The end of a part, by the name of its setting. Raises ValueError for what is no day and no time with a zone.
+        """
+        text = getattr(self, name)
+        try:
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        except ValueError:
+            at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError(f"{text} has no time zone")
+        return at

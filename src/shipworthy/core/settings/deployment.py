@@ -99,8 +99,8 @@ class Watching(Part, frozen=True):
     """
 
     pages_per_year: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    effect: Annotated[float, msgspec.Meta(ge=0)] = 0.1
-    effects: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    effect: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    effects: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
     tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.02
     window: Literal["hour", "day", "week"] = "day"
     zone: str = "UTC"

@@ -15,14 +15,15 @@ MOST_HELD = 0.05
 class Feedback(Part, frozen=True):
     """[feedback] Which labels depend on the answer, and what is left to chance so that the loop can be measured.
 
-    influenced: the decisions after which the label comes to be, or comes out as it does, because of what was done:
-    such as ["accepted"] where only the accepted pay back or not; [] for none, "all" for every decision.
+    influenced: the decisions after which the label comes to be, or comes out as it does, because of what was done: a
+    list of classes, such as ["accepted"] where only the accepted pay back or not; [] for none, "all" for every one.
     holdback: share of the entities, at most 0.05, that another policy answers instead. policy: which, the previous
     champion, or chance with each class as likely. unit: columns whose values name an entity; if empty, those of
     [rollout] unit. salt: changing it draws other entities. randomise: standard deviation of the noise that is put on
-    every score, in its units; small, such as 0.01; 0 puts none. regulated: the law says how these decisions are made,
-    so that none is left to chance: scores get no noise, and only the previous champion may answer for a holdback. If
-    not said, they are wherever [law] uses names more than "other".
+    every score of two classes or of a number, in its units; small, such as 0.01, and below 1/6 for a score between 0
+    and 1; 0 puts none. regulated: the law says how these decisions are made, so that none is left to chance: scores get
+    no noise, and only the previous champion may answer for a holdback. If not said, they are wherever [law] uses names
+    more than "other".
     """
 
     influenced: Literal["unknown", "all"] | tuple[str, ...] = "unknown"

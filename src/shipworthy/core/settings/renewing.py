@@ -25,9 +25,8 @@ class Renewing(Part, frozen=True):
     better than the champion wins, over all candidates. continual: labels come within minutes, so that `online` is
     judged as it learns on, `rows` labels at a time, and a champion of its kind is due with every `rows` new ones. rows:
     see continual; what is served stands still for so long. then: what becomes of a challenger that won and is fit: it
-    stays a candidate, or goes to a rollout, or is promoted. approver: who gave standing approval to the last two, and
-    is not the trainer; without a name a challenger stays a candidate until somebody promotes it. pause: hours between
-    two renewals by the keeper.
+    stays a candidate, or goes to a rollout, or is promoted. approver: who gave standing approval to the last two, which
+    need it, and is not the trainer. pause: hours between two renewals by the keeper.
     """
 
     mode: Literal["hand", "scheduled", "automatic"] = "hand"

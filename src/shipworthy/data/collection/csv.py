@@ -85,7 +85,7 @@ def csv_pieces(address: str) -> Iterator[Opened]:
         try:
             types = _types(connection, plain, dialect, -1)
         except duckdb.Error as error:
-            raise _unreadable(str(error), dialect, address) from error
+            raise _unreadable(str(error), dialect, address, plain) from error
 
         def pieces(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             try:
@@ -94,7 +94,7 @@ def csv_pieces(address: str) -> Iterator[Opened]:
                 for batch in relation.project(chosen).to_arrow_reader(PIECE):
                     yield batch.rename_columns(list(columns))
             except (duckdb.Error, OSError) as error:  # streaming wraps DuckDB's errors in OSError
-                raise _unreadable(str(error), dialect, address) from error
+                raise _unreadable(str(error), dialect, address, plain) from error
 
         yield dialect.names, pieces
 
@@ -193,7 +193,7 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, p
             reason = str(error)
             if "Expected Number of Columns" in reason:
                 break
-    raise _unreadable(reason, dialect, part["origin"])
+    raise _unreadable(reason, dialect, part["origin"], path)
 
 
 def _relation(
@@ -203,9 +203,21 @@ def _relation(
     return connection.cursor().read_csv(str(path), **options)
 
 
-def _unreadable(reason: str, dialect: Dialect, address: str) -> BadData:
+def _unreadable(reason: str, dialect: Dialect, address: str, path: Path) -> BadData:
+    """What DuckDB could not read; where the lines end in two ways, that is the cause it does not name."""
+    if line := _other_end(path):
+        return BadData(f"the lines end in two ways: line {line} ends otherwise than the first", where=address,
+                       hint="write the file anew with one end of line: tr -d '\\r' < FILE > NEW")
     reason = re.sub(r'"c(\d+)"', lambda found: f'"{dialect.names[int(found[1])]}"', reason)
     return BadData(_first_lines(reason), where=address, hint="correct that line, or read the file with other settings")
+
+
+def _other_end(path: Path) -> int:
+    """The first line, from 1, that ends otherwise (CR LF, or LF alone) than the first does; 0 if none in the head."""
+    with opened(path) as stream:
+        lines = stream.read(HEAD).split(b"\n")[:-1]
+    ends = [line.endswith(b"\r") for line in lines]
+    return ends.index(not ends[0]) + 1 if len(set(ends)) == 2 else 0
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path, dialect: Dialect, sample: int) -> dict[str, str]:

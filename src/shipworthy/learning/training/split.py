@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
-from shipworthy.core.cleaning import moment
+from shipworthy.core.agreed import DATES
 from shipworthy.core.learned import Parts, Split
 from shipworthy.core.project import Project, Splitting
 from shipworthy.core.schema import task_of
@@ -24,7 +24,7 @@ def split(table: Table, project: Project) -> Split:
 
     Grouped: rows that share the group column stay in one part. In time: every learning row is older than every tuning
     row, whatever group it belongs to.
-    Raises BadData for too few rows, one class only, or an empty part; BadProject for dates out of order.
+    Raises BadData for too few rows, one class only, or an empty part; BadProject where the settings name no column.
     """
     if table.rows < 3 * FEWEST:
         raise BadData(f"{table.rows} rows are too few to learn, tune and hold out", where=table.origin or table.name,
@@ -129,13 +129,9 @@ def _in_time(table: Table, project: Project) -> Split:
     if not np.isfinite(seconds).all():
         raise BadData(f'{int((~np.isfinite(seconds)).sum())} rows have no time in "{column}"',
                       where=table.origin or table.name, hint="drop them or split at random")
-    dates = [(name, getattr(rule, name)) for name in ("learn_until", "tune_until", "holdout_until")]
     if not rule.learn_until and not rule.tune_until:
         return _time_shares(seconds, rule)
-    edges = [moment(date).timestamp() if date else np.inf for _, date in dates]
-    if edges != sorted(edges):
-        raise BadProject("learn_until, tune_until and holdout_until must follow each other", where="[split]",
-                         hint="write them in order, such as 2024-06-01, 2024-08-01, 2024-10-01")
+    edges = [rule.until(name).timestamp() if getattr(rule, name) else np.inf for name in DATES]
     masks = [seconds < edges[0], (seconds >= edges[0]) & (seconds < edges[1]),
              (seconds >= edges[1]) & (seconds < edges[2]), seconds >= edges[2]]
     return _ordered(seconds, masks, f"in time: learn before {rule.learn_until}, tune before {rule.tune_until}")

@@ -74,3 +74,9 @@ def test_what_was_stored_before_chance_was_logged_is_read_beside_what_is(tmp_pat
     assert found.column("influenced").to_pylist() == [None, True]
     assert set(found.schema.names) == {*OWN, "age"}
     assert predictions(folder, store.tables, arm="holdback").rows == 0
+
+
+def test_a_decision_that_no_class_is_says_nothing_of_any_label(tmp_path: Path) -> None:
+    log = Log(tmp_path, msgspec.structs.replace(HEADING, influenced=("yes", "accepted")))
+    log.served(plain("a", "yes"))
+    assert predictions(tmp_path).column("influenced").to_pylist() == [None]

@@ -273,10 +273,10 @@ def _read(tables: Tables, name: str, since: int, ids: pa.Array | None = None) ->
 def _influenced(heading: Heading, found: Answers) -> list[bool | None]:
     """Whether the label of each row could not exist, or could differ, without the model's decision; None if unknown.
 
-    Where chance had a say the label is not the model's doing.
+    Where chance had a say the label is not the model's doing. A decision that no class is says nothing of any row.
     """
     told = heading.influenced
-    if told == "unknown":
+    if told == "unknown" or (told != "all" and not set(told) <= set(heading.classes)):
         return [None] * len(found.ids)
     return [not explored and (told == "all" or word(decision) in told)
             for decision, explored in zip(found.decision, found.explored, strict=True)]
