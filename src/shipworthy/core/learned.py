@@ -142,6 +142,9 @@ class Figures(msgspec.Struct, frozen=True):
     library_difference: float = 0.0
 
 
+NO_UPDATE = "no update"  # the way of a champion that stands beside its challenger
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A fitted rung of the ladder. scores: its predictions on the tune part, in order.

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shipworthy.core.found import Ledger
-from shipworthy.core.learned import Candidate, Figures, Fitted, Learned, Recipe, Split
+from shipworthy.core.learned import NO_UPDATE, Candidate, Figures, Fitted, Learned, Recipe, Split
 from shipworthy.core.model import Model
 from shipworthy.core.project import Project
 from shipworthy.core.settings.renewing import CHEAP
 from shipworthy.core.table import Floats, Table
-from shipworthy.deployment.updating.contest import LEAST_BATCHES, NO_UPDATE, Contest, contest, last_losses, losses
+from shipworthy.deployment.updating.contest import LEAST_BATCHES, Contest, contest, last_losses, losses
 from shipworthy.deployment.updating.dependence import dependence, steady
 from shipworthy.deployment.updating.renew import EXTRA, TAIL_SHARE
 from shipworthy.errors import BadData
@@ -94,7 +94,7 @@ def taught(name: str, ground: Ground, known: int) -> tuple[Callable[..., tuple[L
         cut = table.take(rows.learn), table.take(rows.tune)
         chosen = _candidate(made, cut[1], time.monotonic() - begun, cpu_seconds() - cpu)
         why, cost = f"renewal: {name}: {made.told}", stop(meter, rules)
-        return Learned((*_others(again, name, *cut), chosen), chosen, why, cost), made.margin
+        return Learned((*_others(again, *cut), chosen), chosen, why, cost), made.margin
 
     return teach, kept
 
@@ -111,16 +111,13 @@ def newest_share(champion: Model, fresh: Table) -> float:
     return max(TAIL_SHARE * steady(lost), min(least, TAIL_SHARE * fresh.rows)) / fresh.rows
 
 
-def _others(ground: Ground, winner: str, learn: Table, tune: Table) -> list[Candidate]:
-    """What the winner stands beside in the case: the least that any model must beat, no update, and who else competed.
-    """
+def _others(ground: Ground, learn: Table, tune: Table) -> list[Candidate]:
+    """What the winner stands beside in the case: the least that any model must beat, and no update."""
     model, found = ground.champion, []
     if ground.recipe.learner != "trivial":
         made: Fitted = ground.learners["trivial"].function(model.inputs(learn), model.truth(learn), ground.job)
         found.append(Made("trivial", model.with_program(made.program), made.margin, Recipe("trivial"), ""))
     found.append(Made(NO_UPDATE, model, plain(model), ground.recipe, ""))
-    rivals = (PROCEDURES[name](ground) for name in able(ground.project) if name != winner)
-    found += [one for one in rivals if one is not None]
     return [_candidate(one, tune, 0.0, 0.0) for one in found]
 
 

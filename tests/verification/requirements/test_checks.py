@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from shipworthy.core.case import Book
+from shipworthy.core.evidence import Finding
+from shipworthy.core.learned import NO_UPDATE, Candidate
 from shipworthy.core.project import Requirement, Value
 from shipworthy.core.table import Table
 from shipworthy.errors import BadProject
@@ -239,3 +241,20 @@ def test_a_threshold_that_does_not_stand_is_told_which_amount_to_measure(clean: 
     assert finding.verdict == "fail"
     assert finding.remedy.startswith("most hangs on what a ")
     assert "run again" not in finding.remedy
+
+
+def test_a_challenger_found_by_its_loss_must_earn_what_its_champion_earns(clean: dict[str, Any]) -> None:
+    learned, parts = clean["learned"], clean["parts"]
+    champion = replace(learned.chosen, way=NO_UPDATE)
+    nobody = replace(learned.chosen, way="window", model=learned.chosen.model.with_sheet(threshold=2.0))
+
+    def judged(challenger: Candidate, beside: Candidate) -> Finding:
+        asked = replace(learned, candidates=(beside, challenger), chosen=challenger)
+        return metric_tracks_value(clean["project"], asked, parts)
+
+    lost = judged(nobody, champion)
+    assert lost.verdict == "fail" and lost.high is not None and lost.high < 0
+    assert lost.sentence.startswith("Per 1,000 decisions the challenger, which was found by its loss, earns -")
+    same = judged(replace(learned.chosen, way="window"), champion)
+    assert (same.verdict, same.value) == ("pass", 0.0)
+    assert judged(replace(champion, way="window"), replace(nobody, way=NO_UPDATE)).verdict == "pass"

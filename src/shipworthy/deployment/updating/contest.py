@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from shipworthy.core.evidence import Finding, say
+from shipworthy.core.learned import NO_UPDATE
 from shipworthy.core.model import Model
 from shipworthy.core.table import Floats, Ints, Table
 from shipworthy.metrics.intervals import paired_mean_difference
@@ -16,7 +17,6 @@ from shipworthy.metrics.losses import row_losses
 
 FEWEST_TAIL = 100
 BATCH, BATCHES, LEAST_BATCHES = 20, 50, 5
-NO_UPDATE = "no update"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from shipworthy.deployment.updating.adwin import window
 SHORTEST, FEWEST = 8, 30
 TRIM, CHI = 0.9, 0.6230  # the mean of a squared standard normal without the largest tenth
 NEAR = 0.8
+LEAST = 2.0  # one change, or the chance of many lengths, may look like less
 
 
 class Dependence(NamedTuple):
@@ -41,7 +42,7 @@ def dependence(losses: Floats) -> Dependence:
         found.append(Dependence(low * length / rows, length))
         length *= 2
     top = max((one.effect for one in found), default=1.0)
-    if top <= 1:
+    if top < LEAST:
         return Dependence()
     return Dependence(top, next(one.length for one in found if one.effect >= NEAR * top))
 
