@@ -219,23 +219,24 @@ def renew(place: Workspace, story: Story, *, seconds: float) -> None:
         rules, learning=msgspec.structs.replace(rules.learning, seconds=min(30.0, seconds)),
         renew=msgspec.structs.replace(rules.renew, search="never")))
     story.tell("renew", flow.renew(place, by=APPROVER, log=log, labels=labels, progress=story.step).sentence)
-    changed = labels.with_column("label", list(_without_a_runway(log, labels, random)))
+    changed = labels.with_column("label", list(_other_runways(log, labels, random)))
     renewal = flow.renew(place, by=APPROVER, log=log, labels=changed, progress=story.step)
-    story.tell("planted change", f"Newark without a runway, {CLOSED:.0%} of its afternoon late: {renewal.sentence}")
+    story.tell("planted change", "Newark lost a runway, LaGuardia won one: " + renewal.sentence)
     if renewal.won:
-        back = flow.rollback(place, by=APPROVER, why="the runway was open after all")
+        back = flow.rollback(place, by=APPROVER, why="the runways are as they were")
         story.tell("rollback", f"champion is again {back.short}")
     else:
         story.tell("rollback", "none: the champion was never replaced")
 
 
-def _without_a_runway(log: Table, labels: Table, random: np.random.Generator) -> Any:
-    """The labels, had flights from Newark after three in the afternoon mostly been late."""
-    there = (log.words("origin") == "EWR") & (log.numbers("sched_dep_time") >= 1500)
-    struck = set(log.words("prediction_id")[there & (random.random(log.rows) < CLOSED)])
-    told = labels.words("label")
-    told[[one in struck for one in labels.words("prediction_id")]] = "yes"
-    return told
+def _other_runways(log: Table, labels: Table, random: np.random.Generator) -> Any:
+    """The labels, had Newark's afternoons mostly been late and LaGuardia's mornings never."""
+    origin, hour = log.words("origin"), log.numbers("sched_dep_time") // 100
+    ids = log.words("prediction_id")
+    late = set(ids[(origin == "EWR") & (hour >= 15) & (random.random(log.rows) < CLOSED)])
+    punctual = set(ids[(origin == "LGA") & (hour < 12)])
+    pairs = zip(labels.words("prediction_id"), labels.words("label"), strict=True)
+    return np.array(["yes" if one in late else "no" if one in punctual else told for one, told in pairs])
 
 
 def _pages(count: int) -> str:

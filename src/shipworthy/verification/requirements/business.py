@@ -164,11 +164,14 @@ def _more(project: Project) -> str:
 
 
 @check("metric-tracks-value", row="verification.business")
-def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, limit: float = 0.6) -> Finding:
+def metric_tracks_value(
+    project: Project, learned: Learned, parts: Parts, *, limit: float = 0.6, loss: float = 0.02
+) -> Finding:
     """Whether candidates that score better by the metric also earn more: Spearman correlation over all candidates.
 
-    Of a renewal, whose winner was found by the loss: whether it earns more than the champion does without an update, on
-    the holdout, each at its own threshold; what chance can explain of a loss is unknown.
+    Of a renewal, whose winner was found by its loss: whether it earns what the champion earns without an update, less
+    at most the share `loss` of what that is above doing nothing, on the holdout, each at its own threshold. The value
+    itself is held to that; below it, what chance can explain is unknown.
     Each candidate earns at its own best threshold on the tune rows. The value itself is held to the limit. Under 5
     candidates, or where chance in the rows can explain a low correlation, the verdict is unknown.
     """
@@ -177,7 +180,7 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
         return say("fail", NO_VALUE[0], remedy=NO_VALUE[1])
     before = next((one for one in learned.candidates if one.way == NO_UPDATE), None)
     if before is not None:
-        return _earns_more(value, learned.chosen.model, before.model, parts)
+        return _earns_more(value, learned.chosen.model, before.model, parts, loss)
     n = len(learned.candidates)
     if n < 5:
         return say("unknown", f"{n} of 5 candidates are too few to tell whether the metric follows the value.", n=n,
@@ -204,18 +207,21 @@ def metric_tracks_value(project: Project, learned: Learned, parts: Parts, *, lim
                "on what pays")
 
 
-def _earns_more(value: Value, model: Model, champion: Model, parts: Parts) -> Finding:
-    """Whether a challenger earns what its champion does, or more, on the holdout."""
+def _earns_more(value: Value, model: Model, champion: Model, parts: Parts, loss: float) -> Finding:
+    """Whether a challenger earns what its champion does, or little less, on the holdout."""
     rows, n = parts.holdout, parts.holdout.rows
     truth, paid = model.truth(rows), amounts(value, rows)
     new, old = (worth(paid, one, truth, decide(one, one.score(rows), capacity=paid.capacity))
                 for one in (model, champion))
     gain, low, high = (1000 * one for one in paired_mean_difference(new, old, groups=groups(rows)))
-    verdict: Verdict = "unknown" if low != low else "pass" if gain >= 0 else "fail" if high < 0 else "unknown"
+    idle = worth(paid, champion, truth, nothing(value, champion, n, model.truth(parts.learn)))
+    least = -loss * 1000 * abs(float((old - idle).mean()))
+    verdict: Verdict = "unknown" if low != low else "pass" if gain >= least else "fail" if high < least else "unknown"
+    remedy = "keep the champion, or wait for more labels; what decisions earn may hang on other rows than the loss"
     return say(verdict, f"Per 1,000 decisions the challenger, which was found by its loss, earns {gain:+,.0f} "
-               f"{value.currency} ({low:+,.0f} to {high:+,.0f}) against the champion, on {n:,} holdout rows.",
-               value=gain, low=low, high=high, limit=0.0, n=n, remedy="" if verdict == "pass" else
-               "keep the champion, or wait for more labels; what decisions earn may hang on other rows than the loss")
+               f"{value.currency} ({low:+,.0f} to {high:+,.0f}) against the champion, on {n:,} holdout rows; "
+               f"{least:+,.0f} is borne.", value=gain, low=low, high=high, limit=least, n=n,
+               remedy="" if verdict == "pass" else remedy)
 
 
 def _earned(value: Value, model: Model, truth: Floats | Ints, scores: Floats, parts: Parts) -> Floats:
