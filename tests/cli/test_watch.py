@@ -40,5 +40,5 @@ def test_without_rows_it_says_how_to_get_some() -> None:
 
 
 def test_what_is_to_be_known_of_the_counts_is_said() -> None:
-    assert lines(Watched((), (), (), State(), 10, note="counted anew on 2024-05-01")) == [
-        "note           counted anew on 2024-05-01"]
+    assert lines(Watched((), (), (), State(), 10, note="counted anew on 2024-05-01"))[0] == (
+        "note           counted anew on 2024-05-01")
