@@ -163,9 +163,10 @@ def _federated() -> list[Measure]:
     import numpy as np
     import pyarrow.parquet as pq
 
+    from shipworthy.core.project import Federated
     from shipworthy.learning.privacy.declared import private
     from shipworthy.learning.privacy.federated import learners
-    from shipworthy.learning.privacy.federated.federation import processes
+    from shipworthy.learning.privacy.federated.federation import gathered
 
     learn, judge, features, project = _adult()
     bounds = private(features, project).bounds
@@ -176,7 +177,7 @@ def _federated() -> list[Measure]:
             pq.write_table(learn.take(rows).data, path)
         for kind, central in zip(FITS, _central(), strict=True):
             begun = time.perf_counter()
-            with processes(files) as asked:
+            with gathered(Federated(parties=tuple(map(str, files)))) as asked:
                 asked.start(features, "income", CLASSES)
                 program = getattr(learners, f"fit_{kind}")(asked, features, bounds, CLASSES)
             reached = _judged(program, features, judge)[1]

@@ -82,14 +82,14 @@ def _peeked(score: Any) -> float:
 
 
 def _holdbacks() -> Found:
-    from shipworthy.deployment.monitoring.loops import Difference, _beyond, _difference
+    from shipworthy.deployment.monitoring.loops import Difference, _beyond, difference
 
     def failed(gain: float, run: int, rows: int = WEEK) -> tuple[bool, Difference]:
         random = np.random.default_rng([31, run])
         held = random.random(rows) < 0.05
         score = random.beta(2, 3, rows)
         came = (random.random(rows) < score) | (~held & (score >= 0.5) & (random.random(rows) < gain))
-        found = _difference("", [int(came[held].sum()), int(came[~held].sum())], [int(held.sum()), int((~held).sum())],
+        found = difference("", [int(came[held].sum()), int(came[~held].sum())], [int(held.sum()), int((~held).sum())],
                             0.025)
         return _beyond(found.value, found.low, found.high, 0.05) == "fail", found
 
